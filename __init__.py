@@ -1,0 +1,1 @@
+"""surefoot: agents that take a million steps without a stumble."""

@@ -1,0 +1,1 @@
+"""Who is asked, what it is asked, how its answer is read."""

@@ -1,0 +1,1 @@
+"""In which order, with which state, on which machine."""

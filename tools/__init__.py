@@ -1,0 +1,1 @@
+"""What an agent may touch: boards, shell, files, images, benchmarks."""

@@ -1,0 +1,1 @@
+"""How many answers become one decision: pure, no I/O, no clock, no model."""
