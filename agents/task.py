@@ -1,0 +1,124 @@
+"""The `Task` seam: a long-horizon job seen as a chain of steps.
+
+A domain of one's own is a class of about thirty lines that knows nothing of voting, Redis or HTTP:
+
+    class Countdown(Task[int, int]):
+        name = "countdown"
+
+        def __init__(self, start: int) -> None:
+            self.first = start
+
+        def spec(self) -> dict[str, Value]:
+            return {"start": self.first}
+
+        def start(self) -> int:
+            return self.first
+
+        def ask(self, state: int, view: int = 0) -> Prompt:
+            return f"What comes after {state} when counting down? Answer with the number alone."
+
+        def read(self, text: str, state: int, view: int = 0) -> int:
+            if not text.strip().isdigit():
+                raise NotAnAnswer("not a number")
+            return int(text)
+
+        def advance(self, state: int, answer: int) -> int:
+            return answer
+
+        def finished(self, state: int) -> bool:
+            return state == 0
+
+States and answers are plain values (`Value`: None, bool, int, str and tuples of these, named tuples included), so that
+they can be compared, hashed and written down without a codec of the task's own.
+"""
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping
+from typing import ClassVar, Generic, NamedTuple, TypeVar
+
+from ..voting.flags import PAPER, Flag
+from .model import Prompt, Sampling
+
+Value = None | bool | int | str | tuple["Value", ...]
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+
+class Case(NamedTuple, Generic[S, A]):
+    """A state to calibrate on."""
+
+    state: S
+    answer: A | None = None
+    """The right answer, or None where the task does not know it."""
+
+
+class Task(ABC, Generic[S, A]):
+    """Where a job starts, what one step is asked, how its answer is read, and when it is over.
+
+    A ballot is the whole answer.  If the model writes the next state, the next state is part of the answer, and
+    `advance` takes it from there: never from another ballot, never from a simulator.
+    """
+
+    name: ClassVar[str]
+    views: int = 1
+    """How many equivalent presentations a step has; ballot j of a step sees view j mod `views`."""
+    flags: Flag = PAPER
+    """What throws a sample away; by default the paper's red flags, which know no rules of the task."""
+    sampling: Sampling = Sampling()
+    """How ballots are drawn unless the user says otherwise."""
+
+    @abstractmethod
+    def spec(self) -> Mapping[str, Value]:
+        """Return the keyword arguments that make this task again, in another process."""
+
+    @abstractmethod
+    def start(self) -> S:
+        """Return the state before the first step."""
+
+    @abstractmethod
+    def ask(self, state: S, view: int = 0) -> Prompt:
+        """Return what the microagent is asked; the common part first and the state last, for prefix caches."""
+
+    @abstractmethod
+    def read(self, text: str, state: S, view: int = 0) -> A:
+        """Parse one sample strictly and map it back from its view; raise `NotAnAnswer` if it is malformed."""
+
+    @abstractmethod
+    def advance(self, state: S, answer: A) -> S:
+        """Return the state after a decided step."""
+
+    @abstractmethod
+    def finished(self, state: S) -> bool:
+        """Whether the job is over."""
+
+    def solved(self, state: S) -> bool:
+        """Check the result, from outside the model; by default a finished job is solved."""
+        return self.finished(state)
+
+    def steps(self) -> int | None:
+        """Return the number of steps the job should take, or None if nobody knows.
+
+        A run that is not finished after so many is over and not solved.
+        """
+        return None
+
+    def audit(self, state: S, answer: A) -> str | None:
+        """Say what is wrong with a decided step, by the task's own check from outside the model; None if nothing."""
+        return None
+
+    def case(self, rng: random.Random) -> Case[S, A]:
+        """Draw a random state of this job for calibration, with its right answer if the task knows it.
+
+        States must differ from call to call: an error rate measured on one state says nothing about the others.
+        """
+        raise NoCases(f"task {self.name!r} does not say how to draw states for calibration: give k, or write `case`")
+
+    def show(self, answer: A) -> str:
+        """Write one decided answer for a person: a line of `--out`."""
+        return str(answer)
+
+
+class NoCases(NotImplementedError):
+    """The task cannot be calibrated."""

@@ -1,0 +1,128 @@
+"""The running tally of one step: ballots in, in any order; a verdict out, always the same one."""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ..errors import SurefootError
+from .flags import RedFlag
+from .rules import Rule
+from .samples import Sample
+
+B = TypeVar("B", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Generic[B]):
+    """What an election decided, and on what grounds."""
+
+    winner: B
+    tally: Mapping[B, int]
+    """Votes for every candidate, the winner included."""
+    flags: Mapping[str, int]
+    """Samples thrown away among those counted, by reason."""
+
+    @property
+    def votes(self) -> int:
+        """Ballots counted."""
+        return sum(self.tally.values())
+
+    @property
+    def samples(self) -> int:
+        """Ballots and red flags counted."""
+        return self.votes + sum(self.flags.values())
+
+    @property
+    def contested(self) -> bool:
+        """Whether anybody voted against the winner."""
+        return len(self.tally) > 1
+
+
+class Stalled(SurefootError):
+    """An election used up its samples without a decision.  The tally is shown; nobody is declared the winner."""
+
+    def __init__(
+        self, tally: Mapping[Any, int], flags: Mapping[str, int], examples: Sequence[Sample] = ()
+    ) -> None:
+        self.tally = tally
+        self.flags = flags
+        self.examples = examples
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        votes = ", ".join(f"{ballot!r}: {count}" for ballot, count in self.tally.items()) or "no valid ballot"
+        flags = ", ".join(f"{reason}: {count}" for reason, count in self.flags.items()) or "none"
+        drawn = sum(self.tally.values()) + sum(self.flags.values())
+        return f"no ballot got far enough ahead in {drawn} samples (votes: {votes}; red flags: {flags})"
+
+
+class Election(Generic[B]):
+    """Counts the outcomes of numbered samples in the order in which they were *submitted*.
+
+    Completion order must not matter: short answers finish first, so counting them first would bias the vote, and a
+    replay would decide differently.  An outcome that arrives early waits for those submitted before it; one that
+    arrives after the decision is ignored.
+
+        election = Election(FirstToAheadBy(3), limit=100)
+        while wanted := election.wanted:
+            for number in election.submit(wanted):
+                election.cast(number, outcome_of_sample(number))
+        verdict = election.verdict()
+    """
+
+    __slots__ = ("_counted", "_early", "_flags", "_limit", "_rule", "_submitted", "_tally", "_winner")
+
+    def __init__(self, rule: Rule, limit: int) -> None:
+        self._rule = rule
+        self._limit = limit
+        self._tally: dict[B, int] = {}
+        self._flags: Counter[str] = Counter()
+        self._early: dict[int, B | RedFlag] = {}
+        self._submitted = 0
+        self._counted = 0
+        self._winner: B | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is a winner."""
+        return self._winner is not None
+
+    @property
+    def wanted(self) -> int:
+        """The fewest samples to submit now so that the election can be decided; 0 once it is.
+
+        Raises `Stalled` when the limit leaves no room for them.
+        """
+        if self.decided:
+            return 0
+        wanted = self._rule.wanted(self._tally) - (self._submitted - self._counted)
+        if wanted > 0 and self._submitted + wanted > self._limit:
+            raise Stalled(dict(self._tally), dict(self._flags))
+        return max(0, wanted)
+
+    def submit(self, count: int) -> range:
+        """Hand out the numbers of the next `count` samples, no further than the limit."""
+        first = self._submitted
+        self._submitted = min(first + count, self._limit)
+        return range(first, self._submitted)
+
+    def cast(self, number: int, outcome: B | RedFlag) -> None:
+        """Record what sample `number` turned out to be: a ballot or a red flag."""
+        self._early[number] = outcome
+        while not self.decided and self._counted in self._early:
+            self._count(self._early.pop(self._counted))
+
+    def verdict(self) -> Verdict[B]:
+        """Return the decision; raises `Stalled` if there is none."""
+        if self._winner is None:
+            raise Stalled(dict(self._tally), dict(self._flags))
+        return Verdict(self._winner, self._tally, self._flags)
+
+    def _count(self, outcome: B | RedFlag) -> None:
+        self._counted += 1
+        if isinstance(outcome, RedFlag):
+            self._flags[outcome.reason] += 1
+        else:
+            self._tally[outcome] = self._tally.get(outcome, 0) + 1
+            self._winner = self._rule.winner(self._tally)

@@ -1,0 +1,154 @@
+"""Red flags: why a sample is thrown away instead of becoming a ballot.
+
+A flag is a small strategy object.  Flags combine with `|`, and the first that fires names the reason:
+
+    flags = TooLong(750) | Truncated() | Malformed() | Broken("illegal", board_check)
+
+A flagged sample is discarded and another one drawn; it is never repaired, since a sample that went wrong in form is
+more likely to be wrong in content too (arXiv 2511.09030, section 3.3).  A transport error is not a red flag: no sample
+was drawn.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ..errors import SurefootError
+from .samples import Sample
+
+A = TypeVar("A", bound=Hashable)
+
+
+class NotAnAnswer(SurefootError):
+    """Raised by a task's reader: the text is not an answer in the wanted form."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedFlag:
+    """The reason why a sample was thrown away."""
+
+    reason: str
+    """One word or two, counted in the report: `too long`, `truncated`, `malformed`, or the task's own."""
+    detail: str = ""
+    """What exactly was wrong, for a person."""
+
+
+class Reading(Generic[A]):
+    """A sample, what it was asked about and, on demand, the answer read from it."""
+
+    __slots__ = ("_answer", "_read", "sample", "state")
+
+    def __init__(self, sample: Sample, read: Callable[[str], A], state: Hashable = None) -> None:
+        self.sample = sample
+        self.state = state
+        self._read = read
+        self._answer: A | None = None
+
+    @property
+    def answer(self) -> A:
+        """The canonical answer; raises `NotAnAnswer` if the text holds none."""
+        if self._answer is None:
+            self._answer = self._read(self.sample.text)
+        return self._answer
+
+
+class Flag(ABC):
+    """Decides whether one reading is to be thrown away."""
+
+    @abstractmethod
+    def raised_by(self, reading: "Reading[A]") -> RedFlag | None:
+        """Return the red flag, or None if this flag has nothing against the sample."""
+
+    def __or__(self, other: "Flag") -> "AnyOf":
+        return AnyOf((*_parts(self), *_parts(other)))
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf(Flag):
+    """Fires with the first of its flags that fires, from left to right."""
+
+    flags: tuple[Flag, ...]
+
+    def raised_by(self, reading: Reading[A]) -> RedFlag | None:
+        """Ask each flag in turn."""
+        for flag in self.flags:
+            if red := flag.raised_by(reading):
+                return red
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong(Flag):
+    """The model wrote more than `tokens`, or was cut off at the request's own limit.
+
+    Long answers are wrong answers: the error rate per step rises steeply past some length (section 4.4 of the paper,
+    which cut at 750 tokens).
+    """
+
+    tokens: int | None = None
+
+    def raised_by(self, reading: Reading[A]) -> RedFlag | None:
+        """Compare the length, where the server reported one."""
+        sample = reading.sample
+        if sample.finish == "length":
+            return RedFlag("too long", "cut off at the token limit")
+        if self.tokens is not None and sample.tokens is not None and sample.tokens > self.tokens:
+            return RedFlag("too long", f"{sample.tokens} tokens, {self.tokens} allowed")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated(Flag):
+    """The model did not finish by itself: the answer ended without a reason, was filtered or aborted."""
+
+    def raised_by(self, reading: Reading[A]) -> RedFlag | None:
+        """Look at why the model stopped."""
+        finish = reading.sample.finish
+        return None if finish in ("stop", "length") else RedFlag("truncated", f"finish reason {finish!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed(Flag):
+    """The text is not an answer in the task's strict form."""
+
+    def raised_by(self, reading: Reading[A]) -> RedFlag | None:
+        """Try to read it."""
+        try:
+            reading.answer  # noqa: B018 - reading is the test
+        except NotAnAnswer as error:
+            return RedFlag("malformed", str(error))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken(Flag):
+    """The answer breaks an invariant that the task can check by itself: help from outside the model, counted apart."""
+
+    name: str
+    check: Callable[[Any, Any], str | None]
+    """Given the state and the answer, returns what is wrong with the answer, or None."""
+
+    def raised_by(self, reading: Reading[A]) -> RedFlag | None:
+        """Apply the task's check to the answer."""
+        why = self.check(reading.state, reading.answer)
+        return None if why is None else RedFlag(self.name, why)
+
+
+PAPER = TooLong() | Truncated() | Malformed()
+"""The paper's red flags: length and format, nothing that knows the rules of the task."""
+
+
+def screen(reading: Reading[A], flags: Flag) -> A | RedFlag:
+    """Turn a reading into a ballot, or into the red flag that threw it away.
+
+    A sample that cannot be read is malformed whether or not `flags` looks for it: there is no ballot in it.
+    """
+    try:
+        return flags.raised_by(reading) or reading.answer
+    except NotAnAnswer as error:
+        return RedFlag("malformed", str(error))
+
+
+def _parts(flag: Flag) -> tuple[Flag, ...]:
+    return flag.flags if isinstance(flag, AnyOf) else (flag,)
