@@ -35,7 +35,8 @@ def write_move(move: Move | None) -> str:
     """`aAB` for disk 1 from peg 0 to peg 1; `---` before the first move."""
     if move is None:
         return NO_MOVE
-    return DISK_NAMES[move.disk - 1] + PEG_NAMES[move.source] + PEG_NAMES[move.target]
+    disk, source, target = move
+    return DISK_NAMES[disk - 1] + PEG_NAMES[source] + PEG_NAMES[target]
 
 
 def write_pegs(pegs: Pegs) -> str:

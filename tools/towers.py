@@ -63,9 +63,10 @@ def apply(pegs: Pegs, move: Move) -> Pegs:
     """Return the board after a legal move; raise `IllegalMove` otherwise."""
     if why := broken_rule(pegs, move):
         raise IllegalMove(f"move {tuple(move)!r} is illegal: {why}")
+    disk, source, target = move
     after = list(pegs)
-    after[move.source] = pegs[move.source][:-1]
-    after[move.target] = (*pegs[move.target], move.disk)
+    after[source] = pegs[source][:-1]
+    after[target] = (*pegs[target], disk)
     return (after[0], after[1], after[2])
 
 

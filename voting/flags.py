@@ -135,6 +135,10 @@ class Broken(Flag):
         return None if why is None else RedFlag(self.name, why)
 
 
+def _parts(flag: Flag) -> tuple[Flag, ...]:
+    return flag.flags if isinstance(flag, AnyOf) else (flag,)
+
+
 PAPER = TooLong() | Truncated() | Malformed()
 """The paper's red flags: length and format, nothing that knows the rules of the task."""
 
@@ -148,7 +152,3 @@ def screen(reading: Reading[A], flags: Flag) -> A | RedFlag:
         return flags.raised_by(reading) or reading.answer
     except NotAnAnswer as error:
         return RedFlag("malformed", str(error))
-
-
-def _parts(flag: Flag) -> tuple[Flag, ...]:
-    return flag.flags if isinstance(flag, AnyOf) else (flag,)
