@@ -1,0 +1,247 @@
+"""Jobs: what a Redis knows of them, read without holding them.
+
+Keys of one job, all in one cluster slot (`{job}` is a hash tag):
+
+    surefoot:{job}:meta       hash    schema, task, spec, settings, status, fence, next, head, sealed, counters `n:...`
+    surefoot:{job}:lease      string  who runs it; expires by itself
+    surefoot:{job}:log:N      list    frames of records of segment N (see `records`)
+    surefoot:{job}:segments   hash    segment -> snapshot after its audit
+    surefoot:{job}:kept       hash    step -> raw samples of a contested, flagged or randomly drawn step
+    surefoot:jobs             set     every job id
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json
+from redis.asyncio import Redis
+
+from ..errors import BadInput, SurefootError
+from . import journal_scripts as scripts
+from .holder import describe, gone
+from .records import SCHEMA, CorruptJournal, Frame, Record, canonical, decode, frozen, genesis
+
+PREFIX = "surefoot"
+
+
+class NoSuchJob(BadInput):
+    """No job of this id is in this Redis."""
+
+
+class NewerJournal(SurefootError):
+    """The journal was written by a newer surefoot than this one."""
+
+
+class Settings(NamedTuple):
+    """What a job runs with, fixed when it is created."""
+
+    k: int
+    model: str
+    segment: int = 1000
+    """Steps per segment."""
+    seed: int = 0
+    reliability: float | None = None
+    """What was asked for; None if k was given instead."""
+    error: float | None = None
+    """Upper bound of the share of wrong ballots that k was chosen for; None if nothing was calibrated."""
+    risk: float | None = None
+    """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
+    limit: int = 100
+    """Samples that one election may use before it stalls."""
+    spare: int = 0
+    """Samples asked for beyond the fewest that could decide."""
+
+
+class Snapshot(NamedTuple):
+    """The end of a sealed segment: audited, never touched again."""
+
+    step: int
+    """The first step after the segment."""
+    head: str
+    state: Any
+    k: int
+
+
+class Job(NamedTuple):
+    """What the journal says about a job."""
+
+    id: str
+    task: str
+    spec: Mapping[str, Any]
+    settings: Settings
+    start: Snapshot
+    status: str
+    """`running`, `stopped` (may be resumed), `done`, `failed`, `stalled` or `cancelled`."""
+    step: int
+    head: str
+    sealed: int
+    created: float
+    updated: float
+    counters: Mapping[str, int]
+    holder: str | None
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of work over all runners so far, waits included."""
+        return self.counters.get("wall_ms", 0) / 1000
+
+    @property
+    def flags(self) -> dict[str, int]:
+        """Samples thrown away, by reason."""
+        return {name[5:]: count for name, count in self.counters.items() if name.startswith("flag:")}
+
+
+class Keys:
+    """The Redis keys of one job."""
+
+    def __init__(self, job: str, prefix: str = PREFIX) -> None:
+        self._base = f"{prefix}:{{{job}}}"
+        self.jobs = f"{prefix}:jobs"
+        self.meta = f"{self._base}:meta"
+        self.lease = f"{self._base}:lease"
+        self.segments = f"{self._base}:segments"
+        self.kept = f"{self._base}:kept"
+
+    def log(self, segment: int) -> str:
+        """The list of frames of one segment."""
+        return f"{self._base}:log:{segment}"
+
+
+def text(raw: bytes | str) -> str:
+    """Return a reply of Redis as text, however the client was told to decode replies."""
+    return raw.decode() if isinstance(raw, bytes) else raw
+
+
+def new_id(task: str) -> str:
+    """Return an id for a job of this task that sorts by time and can be typed."""
+    return f"{task}-{time.strftime('%y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+async def create(
+    redis: Redis, job: str, task: str, spec: Mapping[str, Any], start: object, settings: Settings
+) -> None:
+    """Write a new job down, at step 0; `BadInput` if the id is taken."""
+    keys = Keys(job)
+    head = genesis(task, spec, start)
+    now = f"{time.time():.3f}"
+    first = Snapshot(0, head, start, settings.k)
+    if not await redis.hsetnx(keys.meta, "schema", str(SCHEMA)):
+        raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
+    await redis.hset(
+        keys.meta,
+        mapping={
+            "task": task,
+            "spec": canonical(dict(spec)),
+            "settings": canonical(settings._asdict()),
+            "start": canonical(first),
+            "status": "stopped",
+            "fence": 0,
+            "next": 0,
+            "head": head,
+            "sealed": 0,
+            "created": now,
+            "updated": now,
+        },
+    )
+    await redis.sadd(keys.jobs, job)
+
+
+async def load(redis: Redis, job: str) -> Job:
+    """Read a job; `NoSuchJob`, `NewerJournal` or `CorruptJournal` if that cannot be done."""
+    keys = Keys(job)
+    raw = await redis.hgetall(keys.meta)
+    if not raw:
+        known = sorted(map(text, await redis.smembers(keys.jobs)))
+        raise NoSuchJob(f"there is no job {job!r} here; {_listing(known)}")
+    meta = {text(name): text(value) for name, value in raw.items()}
+    schema = int(meta["schema"])
+    if schema > SCHEMA:
+        raise NewerJournal(
+            f"job {job!r} has journal schema {schema}, this surefoot reads up to {SCHEMA}: upgrade surefoot to resume it"
+        )
+    holder = text(await redis.get(keys.lease) or "")
+    try:
+        return _job(job, meta, None if not holder or gone(holder) else holder)
+    except (KeyError, ValueError, TypeError) as error:
+        raise CorruptJournal(f"job {job!r}: its description cannot be read ({error!r})") from None
+
+
+async def every(redis: Redis) -> list[Job]:
+    """Return all jobs, oldest first."""
+    names = sorted(map(text, await redis.smembers(Keys("").jobs)))
+    found = [await load(redis, name) for name in names]
+    return sorted(found, key=lambda job: job.created)
+
+
+async def cancel(redis: Redis, job: str) -> None:
+    """Stop a job for good, whoever runs it: the runner is refused at its next commit."""
+    keys = Keys(job)
+    answer = await redis.register_script(scripts.CANCEL)(keys=[keys.meta])
+    if answer[0] == b"missing":
+        await load(redis, job)
+    if answer[0] == b"done":
+        raise BadInput(f"job {job!r} is done already, there is nothing to cancel")
+
+
+async def snapshot(redis: Redis, job: Job, segment: int) -> Snapshot:
+    """Return the sealed end of `segment`; -1 is the start of the job."""
+    if segment < 0:
+        return job.start
+    raw = await redis.hget(Keys(job.id).segments, str(segment))
+    if raw is None:
+        raise CorruptJournal(f"job {job.id!r}: the snapshot of segment {segment} is missing")
+    step, head, state, k = from_json(raw)
+    return Snapshot(step, head, frozen(state), k)
+
+
+async def frames(redis: Redis, job: Job, segment: int) -> list[tuple[Frame, list[Record]]]:
+    """Read the frames of one segment; damage raises `CorruptJournal` with its place."""
+    where = f"job {job.id!r}, segment {segment}"
+    found: list[bytes] = await redis.lrange(Keys(job.id).log(segment), 0, -1)  # type: ignore[assignment]
+    return [decode(data, where) for data in found]
+
+
+async def record(redis: Redis, job: Job, step: int) -> Record:
+    """Return the record of one decided step; `BadInput` if it is not decided yet."""
+    if not 0 <= step < job.step:
+        raise BadInput(f"job {job.id!r} has decided steps 0 to {job.step - 1}, not {step!r}")
+    for frame, part in await frames(redis, job, step // job.settings.segment):
+        if frame.first <= step < frame.first + frame.steps:
+            return part[step - frame.first]
+    raise CorruptJournal(f"job {job.id!r}: the record of step {step} is missing")
+
+
+async def kept(redis: Redis, job: Job, step: int) -> Any:
+    """Return the raw samples of a step, or None if they were not kept."""
+    raw = await redis.hget(Keys(job.id).kept, str(step))
+    return None if raw is None else json.loads(raw)
+
+
+def _job(name: str, meta: Mapping[str, str], holder: str | None) -> Job:
+    status = meta["status"]
+    step, head, state, k = from_json(meta["start"])
+    return Job(
+        id=name,
+        task=meta["task"],
+        spec=from_json(meta["spec"]),
+        settings=Settings(**from_json(meta["settings"])),
+        start=Snapshot(step, head, frozen(state), k),
+        status="stopped" if status == "running" and holder is None else status,
+        step=int(meta["next"]),
+        head=meta["head"],
+        sealed=int(meta["sealed"]),
+        created=float(meta["created"]),
+        updated=float(meta["updated"]),
+        counters={field[2:]: int(value) for field, value in meta.items() if field.startswith("n:")},
+        holder=None if holder is None else describe(holder),
+    )
+
+
+def _listing(known: list[str]) -> str:
+    if not known:
+        return "this Redis holds no jobs yet"
+    shown = ", ".join(known[-10:])
+    return f"known jobs: {shown}" if len(known) <= 10 else f"the latest of {len(known)} jobs: {shown}"

@@ -1,0 +1,255 @@
+"""The journal: the append-only, durable record of verdicts in Redis, from which every state is derived.
+
+    async with await Journal.acquire(redis, job) as journal:
+        await journal.append(record)        # buffered; committed in groups, by count and by time
+        await journal.commit()              # durable now
+
+Exactly once: a commit is one compare-and-append, checked against the fencing token and the expected next step, so a step
+is recorded once whoever crashes, whoever retries, and however many believe that they hold the job.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic_core import to_json
+from redis.asyncio import Redis
+
+from ..errors import SurefootError
+from . import journal_scripts as scripts
+from .holder import describe, gone, me
+from .jobs import Job, Keys, NoSuchJob, Snapshot, frames, load, snapshot, text
+from .records import CorruptJournal, Record, chain, encode, verified
+
+LEASE_S = 10.0
+COMMIT_STEPS = 500
+COMMIT_S = 0.05
+
+
+class JobHeld(SurefootError):
+    """Another runner holds the job."""
+
+
+class Fenced(SurefootError):
+    """Another runner took the job over; nothing of ours is written any more."""
+
+
+class Cancelled(SurefootError):
+    """The job was cancelled while it ran."""
+
+
+class JobDone(SurefootError):
+    """The job is done, there is nothing to run."""
+
+
+class WentBack(SurefootError):
+    """The journal stands at an earlier step than was acknowledged: Redis lost its last moments in a crash."""
+
+
+class Journal:
+    """A lease on one job and the right to append to it."""
+
+    def __init__(self, redis: Redis, job: Job, holder: str, fence: int, lease_s: float) -> None:
+        self.job = job
+        self.step = job.step
+        """The next step to decide; those before it are decided, the last of them perhaps not durable yet."""
+        self.durable = job.step
+        """The steps before this one are durable."""
+        self.committed_at = time.monotonic()
+        self._redis = redis
+        self._keys = Keys(job.id)
+        self._holder = holder
+        self._fence = fence
+        self._lease_s = lease_s
+        self._head = self._durable_head = job.head
+        self._buffer: list[Record] = []
+        self._kept: list[str | bytes] = []
+        self._since = self._clock = time.monotonic()
+        self._lock = asyncio.Lock()
+        self._failure: SurefootError | None = None
+        self._pulse: asyncio.Task[None] | None = None
+        self._append = redis.register_script(scripts.APPEND)
+
+    @classmethod
+    async def acquire(cls, redis: Redis, job: str, *, lease_s: float = LEASE_S) -> Self:
+        """Take the lease of a job; `JobHeld` says who has it, `JobDone` that nobody needs it.
+
+        The lease of a runner that died on this machine is taken at once, any other one when it has run out.
+        """
+        holder = me()
+        fence = await _take(redis, job, holder, lease_s)
+        return cls(redis, await load(redis, job), holder, fence, lease_s)
+
+    async def __aenter__(self) -> Self:
+        self._pulse = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pulse is not None:
+            self._pulse.cancel()
+            await asyncio.gather(self._pulse, return_exceptions=True)
+        await self._redis.register_script(scripts.RELEASE)(keys=[self._keys.lease], args=[self._holder])
+
+    async def append(self, record: Record, kept: bytes | None = None) -> None:
+        """Add the next decided step; `kept` is the JSON of its raw samples, if they are worth keeping.
+
+        Returns before the record is durable unless the group is full.  Raises what went wrong with an earlier commit.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if record.step != self.step:
+            raise CorruptJournal(f"step {record.step} was decided, but step {self.step} comes next")
+        if not self._buffer:
+            self._since = time.monotonic()
+        self._buffer.append(record)
+        self._head = chain(self._head, record.answer)
+        self.step += 1
+        if kept is not None:
+            self._kept += (str(record.step), kept)
+        if len(self._buffer) >= COMMIT_STEPS or self.step % self.job.settings.segment == 0:
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Make everything appended so far durable, as one frame."""
+        async with self._lock:
+            if not self._buffer:
+                return
+            records, kept, head = self._buffer, self._kept, self._head
+            self._buffer, self._kept = [], []
+            counters = self._counters(records)
+            pairs = [item for pair in counters.items() for item in pair]
+            await self._call(
+                self._append,
+                [self._keys.log(records[0].step // self.job.settings.segment), self._keys.kept],
+                [
+                    *(self._holder, int(self._lease_s * 1000), records[0].step, records[-1].step + 1),
+                    *(
+                        self._durable_head,
+                        head,
+                        encode(records, self._durable_head, head),
+                        f"{time.time():.3f}",
+                    ),
+                    *(len(counters), *pairs, *kept),
+                ],
+            )
+            self._durable_head = head
+            self.durable = records[-1].step + 1
+            self.committed_at = time.monotonic()
+
+    async def seal(self, segment: int, end: Snapshot) -> None:
+        """Close an audited segment with the snapshot of its end."""
+        script = self._redis.register_script(scripts.SEAL)
+        await self._call(script, [self._keys.segments], [segment, to_json(end)])
+
+    async def rewind(self, to: Snapshot) -> None:
+        """Take back everything after `to`, the end of the last sealed segment, so that it is decided again."""
+        size = self.job.settings.segment
+        logs = [self._keys.log(segment) for segment in range(to.step // size, self.step // size + 1)]
+        await self._call(self._redis.register_script(scripts.REWIND), logs, [to.step, to.head])
+        self._stand_at(to.step, to.head)
+
+    async def settle(self, status: str, **fields: str) -> None:
+        """Write down how the job stands now that nobody runs it any more."""
+        pairs = [item for pair in {"status": status, **fields}.items() for item in pair]
+        await self._call(self._redis.register_script(scripts.SETTLE), [], pairs)
+
+    async def tail(self) -> tuple[Snapshot, list[Record]]:
+        """Read where the job really stands: the last sealed segment, and the verified records after it.
+
+        Also what a runner does when a commit raised `WentBack`: it continues from there.
+        """
+        self._fence = await _take(self._redis, self.job.id, self._holder, self._lease_s)
+        job = self.job = await load(self._redis, self.job.id)
+        sealed = await snapshot(self._redis, job, job.sealed - 1)
+        size = job.settings.segment
+        found = []
+        for segment in range(sealed.step // size, -(-job.step // size)):
+            found += await frames(self._redis, job, segment)
+        records = verified(found, sealed.head, sealed.step, f"job {job.id!r}")
+        head = found[-1][0].after if found else sealed.head
+        if (sealed.step + len(records), head) != (job.step, job.head):
+            raise CorruptJournal(
+                f"job {job.id!r}: {job.step} steps are said to be decided, the records end at step "
+                f"{sealed.step + len(records)}"
+            )
+        self._stand_at(job.step, job.head)
+        return sealed, records
+
+    def _stand_at(self, step: int, head: str) -> None:
+        self.step = self.durable = step
+        self._head = self._durable_head = head
+        self._buffer, self._kept, self._failure = [], [], None
+
+    def _counters(self, records: Sequence[Record]) -> dict[str, int]:
+        """Sum up what one commit adds to the job's counters."""
+        count: Counter[str] = Counter()
+        for record in records:
+            count["n:votes"] += record.votes + sum(votes for _, votes in record.others)
+            count["n:contested"] += bool(record.others)
+            for reason, flagged in record.flags.items():
+                count[f"n:flag:{reason}"] += flagged
+            for name, tokens in record.usage._asdict().items():
+                count[f"n:{name}"] += tokens
+        now = time.monotonic()
+        count["n:wall_ms"] = round((now - self._clock) * 1000)
+        self._clock = now
+        return +count
+
+    async def _beat(self) -> None:
+        """Commit by time and keep the lease while steps are slow."""
+        renew = self._redis.register_script(scripts.RENEW)
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(COMMIT_S)
+            if self._failure is not None:
+                continue
+            try:
+                if self._buffer and time.monotonic() - self._since >= COMMIT_S:
+                    await self.commit()
+                elif time.monotonic() - max(renewed, self.committed_at) > self._lease_s / 3:
+                    await self._call(renew, [], [self._holder, int(self._lease_s * 1000)])
+                    renewed = time.monotonic()
+            except SurefootError as error:
+                self._failure = error
+
+    async def _call(self, script: Any, keys: list[str], args: list[Any]) -> None:
+        answer = await script(keys=[self._keys.meta, self._keys.lease, *keys], args=[self._fence, *args])
+        verdict = answer[0]
+        if verdict == b"ok":
+            return
+        if verdict == b"missing":
+            raise NoSuchJob(
+                f"job {self.job.id!r} has vanished: this Redis kept nothing over a restart; switch its persistence on"
+            )
+        if verdict == b"cancelled":
+            raise Cancelled(
+                f"job {self.job.id!r} was cancelled; `surefoot resume {self.job.id}` takes it up again"
+            )
+        if verdict == b"fenced" and int(answer[1]) > self._fence:
+            holder = describe(answer[2].decode()) if answer[2] else "another runner"
+            raise Fenced(f"job {self.job.id!r} was taken over by {holder}; this runner stops")
+        raise WentBack(f"job {self.job.id!r}: Redis came back without its last moments")
+
+
+async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> int:
+    """Take or retake the lease and return the fencing token that comes with it."""
+    keys = Keys(job)
+    found = text(await redis.get(keys.lease) or "")
+    dead = found if found and gone(found) else ""
+    take = redis.register_script(scripts.ACQUIRE)
+    answer = await take(keys=[keys.meta, keys.lease], args=[holder, int(lease_s * 1000), dead])
+    if answer[0] == b"missing":
+        await load(redis, job)
+    if answer[0] == b"held":
+        raise JobHeld(
+            f"job {job!r} is being run by {describe(answer[1].decode())}; stop that runner first "
+            f"(its lease runs out in {max(0, int(answer[2])) / 1000:.0f} s unless it renews it)"
+        )
+    if answer[0] == b"done":
+        raise JobDone(f"job {job!r} is done")
+    return int(answer[1])

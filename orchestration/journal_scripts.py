@@ -1,0 +1,103 @@
+"""The journal's writes: each one a Lua call, so each happens as a whole or not at all.
+
+Every script checks first that the writer still holds the job (its fencing token is the newest) and that the journal
+stands where the writer believes.  Answers: `ok`, or the reason with what was found.  All keys of a job share the hash
+tag `{job}`, so a job lives in one slot of a Redis Cluster.  Plain commands only: Redis >= 6.2, Valkey, managed offerings.
+"""
+
+_GUARD = """
+local found = redis.call('HMGET', KEYS[1], 'fence', 'next', 'head', 'status')
+if not found[1] then return {'missing'} end
+if found[1] ~= ARGV[1] then return {'fenced', found[1], redis.call('GET', KEYS[2]) or ''} end
+if found[4] == 'cancelled' then return {'cancelled'} end
+"""
+
+ACQUIRE = """
+-- KEYS meta, lease; ARGV holder, ttl_ms, expected holder to take over from ('' for none)
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then
+    return {'held', holder, tostring(redis.call('PTTL', KEYS[2]))}
+end
+if redis.call('HGET', KEYS[1], 'status') == 'done' then return {'done'} end
+local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('HSET', KEYS[1], 'status', 'running')
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {'ok', tostring(fence)}
+"""
+
+RENEW = (
+    "-- KEYS meta, lease; ARGV fence, holder, ttl_ms\n"
+    + _GUARD
+    + """
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return {'ok'}
+"""
+)
+
+RELEASE = """
+-- KEYS lease; ARGV holder
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return {'ok'}
+"""
+
+APPEND = (
+    """
+-- KEYS meta, lease, log, kept
+-- ARGV fence, holder, ttl_ms, expected next, next, head before, head after, frame, now,
+--      number of counters, (counter, increment)*, (step, kept samples)*
+"""
+    + _GUARD
+    + """
+if found[2] == ARGV[5] and found[3] == ARGV[7] then return {'ok'} end -- done before; only the reply was lost
+if found[2] ~= ARGV[4] or found[3] ~= ARGV[6] then return {'moved', found[2], found[3]} end
+redis.call('RPUSH', KEYS[3], ARGV[8])
+redis.call('HSET', KEYS[1], 'next', ARGV[5], 'head', ARGV[7], 'updated', ARGV[9])
+local last = 10 + 2 * tonumber(ARGV[10])
+for i = 11, last, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = last + 1, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return {'ok'}
+"""
+)
+
+SEAL = (
+    "-- KEYS meta, lease, segments; ARGV fence, segment, snapshot\n"
+    + _GUARD
+    + """
+local sealed = tonumber(redis.call('HGET', KEYS[1], 'sealed'))
+if sealed > tonumber(ARGV[2]) then return {'ok'} end -- done before
+if sealed ~= tonumber(ARGV[2]) then return {'moved', tostring(sealed), ''} end
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+redis.call('HSET', KEYS[1], 'sealed', sealed + 1)
+return {'ok'}
+"""
+)
+
+REWIND = (
+    "-- KEYS meta, lease, log...; ARGV fence, step, head\n"
+    + _GUARD
+    + """
+for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
+redis.call('HSET', KEYS[1], 'next', ARGV[2], 'head', ARGV[3])
+redis.call('HINCRBY', KEYS[1], 'n:repairs', 1)
+return {'ok'}
+"""
+)
+
+SETTLE = (
+    "-- KEYS meta, lease; ARGV fence, (field, value)*\n"
+    + _GUARD
+    + """
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return {'ok'}
+"""
+)
+
+CANCEL = """
+-- KEYS meta; the running holder is fenced off at its next commit
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
+if redis.call('HGET', KEYS[1], 'status') == 'done' then return {'done'} end
+redis.call('HSET', KEYS[1], 'status', 'cancelled')
+return {'ok'}
+"""
