@@ -1,6 +1,6 @@
 """The `Model` seam: give me samples for these asks."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -37,10 +37,10 @@ class Model(Protocol):
         """What reports and journals call it."""
         ...
 
-    def sample(self, asks: Sequence[Ask]) -> AsyncIterator[tuple[int, Sample]]:
+    def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask and yield (position of the ask, sample) in the order of completion.
 
-        Closing the iterator cancels whatever is still running.  A failure of the transport is retried inside; when
+        Closing the generator cancels whatever is still running.  A failure of the transport is retried inside; when
         patience ends it raises `ModelUnavailable`.  It is never turned into a sample.
         """
         ...

@@ -113,7 +113,9 @@ class Task(ABC, Generic[S, A]):
 
         States must differ from call to call: an error rate measured on one state says nothing about the others.
         """
-        raise NoCases(f"task {self.name!r} does not say how to draw states for calibration: give k, or write `case`")
+        raise NoCases(
+            f"task {self.name!r} does not say how to draw states for calibration: give k, or write `case`"
+        )
 
     def show(self, answer: A) -> str:
         """Write one decided answer for a person: a line of `--out`."""

@@ -6,6 +6,7 @@ Keys of one job, all in one cluster slot (`{job}` is a hash tag):
     surefoot:{job}:lease      string  who runs it; expires by itself
     surefoot:{job}:log:N      list    frames of records of segment N (see `records`)
     surefoot:{job}:segments   hash    segment -> snapshot after its audit
+    surefoot:{job}:contested  list    the first contested steps
     surefoot:{job}:kept       hash    step -> raw samples of a contested, flagged or randomly drawn step
     surefoot:jobs             set     every job id
 """
@@ -20,6 +21,7 @@ from pydantic_core import from_json
 from redis.asyncio import Redis
 
 from ..errors import BadInput, SurefootError
+from ..voting.samples import Usage
 from . import journal_scripts as scripts
 from .holder import describe, gone
 from .records import SCHEMA, CorruptJournal, Frame, Record, canonical, decode, frozen, genesis
@@ -89,6 +91,11 @@ class Job(NamedTuple):
         return self.counters.get("wall_ms", 0) / 1000
 
     @property
+    def usage(self) -> Usage:
+        """Tokens of all samples in the journal."""
+        return Usage(*(self.counters.get(name, 0) for name in Usage._fields))
+
+    @property
     def flags(self) -> dict[str, int]:
         """Samples thrown away, by reason."""
         return {name[5:]: count for name, count in self.counters.items() if name.startswith("flag:")}
@@ -104,6 +111,7 @@ class Keys:
         self.lease = f"{self._base}:lease"
         self.segments = f"{self._base}:segments"
         self.kept = f"{self._base}:kept"
+        self.contested = f"{self._base}:contested"
 
     def log(self, segment: int) -> str:
         """The list of frames of one segment."""
@@ -113,6 +121,11 @@ class Keys:
 def text(raw: bytes | str) -> str:
     """Return a reply of Redis as text, however the client was told to decode replies."""
     return raw.decode() if isinstance(raw, bytes) else raw
+
+
+def plain(value: Any) -> Any:
+    """Return a value as it comes back from the journal: equal for equal canonical texts."""
+    return frozen(from_json(canonical(dict(value) if isinstance(value, Mapping) else value)))
 
 
 def new_id(task: str) -> str:
@@ -212,6 +225,20 @@ async def record(redis: Redis, job: Job, step: int) -> Record:
         if frame.first <= step < frame.first + frame.steps:
             return part[step - frame.first]
     raise CorruptJournal(f"job {job.id!r}: the record of step {step} is missing")
+
+
+async def contested(redis: Redis, job: Job, count: int) -> list[Record]:
+    """Return the records of the first `count` contested steps."""
+    listed = await redis.lrange(Keys(job.id).contested, 0, -1)
+    steps = sorted({int(step) for step in listed if int(step) < job.step})
+    found: list[Record] = []
+    for step in steps:
+        if len(found) == count:
+            break
+        entry = await record(redis, job, step)
+        if entry.others:  # a repair may have decided it again, unanimously
+            found.append(entry)
+    return found
 
 
 async def kept(redis: Redis, job: Job, step: int) -> Any:

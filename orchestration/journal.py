@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from ..errors import SurefootError
 from . import journal_scripts as scripts
@@ -27,25 +28,31 @@ from .records import CorruptJournal, Record, chain, encode, verified
 LEASE_S = 10.0
 COMMIT_STEPS = 500
 COMMIT_S = 0.05
+CONTESTED_LISTED = 1000
+"""Contested steps that are listed by number; the others are found by reading the records."""
 
 
 class JobHeld(SurefootError):
     """Another runner holds the job."""
 
 
-class Fenced(SurefootError):
-    """Another runner took the job over; nothing of ours is written any more."""
-
-
-class Cancelled(SurefootError):
-    """The job was cancelled while it ran."""
-
-
 class JobDone(SurefootError):
     """The job is done, there is nothing to run."""
 
 
-class WentBack(SurefootError):
+class Refused(SurefootError):
+    """A write was refused; whatever was not durable yet is decided again by whoever runs the job next."""
+
+
+class Fenced(Refused):
+    """Another runner took the job over; nothing of ours is written any more."""
+
+
+class Cancelled(Refused):
+    """The job was cancelled while it ran."""
+
+
+class WentBack(Refused):
     """The journal stands at an earlier step than was acknowledged: Redis lost its last moments in a crash."""
 
 
@@ -59,7 +66,7 @@ class Journal:
         self.durable = job.step
         """The steps before this one are durable."""
         self.committed_at = time.monotonic()
-        self._redis = redis
+        self.redis = redis
         self._keys = Keys(job.id)
         self._holder = holder
         self._fence = fence
@@ -69,8 +76,9 @@ class Journal:
         self._kept: list[str | bytes] = []
         self._since = self._clock = time.monotonic()
         self._lock = asyncio.Lock()
-        self._failure: SurefootError | None = None
+        self._failure: SurefootError | RedisError | None = None
         self._pulse: asyncio.Task[None] | None = None
+        self._contested = job.counters.get("contested", 0)
         self._append = redis.register_script(scripts.APPEND)
 
     @classmethod
@@ -93,7 +101,10 @@ class Journal:
         if self._pulse is not None:
             self._pulse.cancel()
             await asyncio.gather(self._pulse, return_exceptions=True)
-        await self._redis.register_script(scripts.RELEASE)(keys=[self._keys.lease], args=[self._holder])
+        if not isinstance(error, Refused | RedisError):
+            # Whatever else ended the run, the steps decided so far are worth keeping.
+            await self.commit()
+        await self.redis.register_script(scripts.RELEASE)(keys=[self._keys.lease], args=[self._holder])
 
     async def append(self, record: Record, kept: bytes | None = None) -> None:
         """Add the next decided step; `kept` is the JSON of its raw samples, if they are worth keeping.
@@ -123,9 +134,15 @@ class Journal:
             self._buffer, self._kept = [], []
             counters = self._counters(records)
             pairs = [item for pair in counters.items() for item in pair]
+            contested = [record.step for record in records if record.others]
+            contested = contested[: max(0, CONTESTED_LISTED - self._contested)]
             await self._call(
                 self._append,
-                [self._keys.log(records[0].step // self.job.settings.segment), self._keys.kept],
+                [
+                    self._keys.log(records[0].step // self.job.settings.segment),
+                    self._keys.kept,
+                    self._keys.contested,
+                ],
                 [
                     *(self._holder, int(self._lease_s * 1000), records[0].step, records[-1].step + 1),
                     *(
@@ -134,42 +151,43 @@ class Journal:
                         encode(records, self._durable_head, head),
                         f"{time.time():.3f}",
                     ),
-                    *(len(counters), *pairs, *kept),
+                    *(len(counters), *pairs, len(contested), *contested, *kept),
                 ],
             )
+            self._contested += len(contested)
             self._durable_head = head
             self.durable = records[-1].step + 1
             self.committed_at = time.monotonic()
 
     async def seal(self, segment: int, end: Snapshot) -> None:
         """Close an audited segment with the snapshot of its end."""
-        script = self._redis.register_script(scripts.SEAL)
+        script = self.redis.register_script(scripts.SEAL)
         await self._call(script, [self._keys.segments], [segment, to_json(end)])
 
     async def rewind(self, to: Snapshot) -> None:
         """Take back everything after `to`, the end of the last sealed segment, so that it is decided again."""
         size = self.job.settings.segment
         logs = [self._keys.log(segment) for segment in range(to.step // size, self.step // size + 1)]
-        await self._call(self._redis.register_script(scripts.REWIND), logs, [to.step, to.head])
+        await self._call(self.redis.register_script(scripts.REWIND), logs, [to.step, to.head])
         self._stand_at(to.step, to.head)
 
     async def settle(self, status: str, **fields: str) -> None:
         """Write down how the job stands now that nobody runs it any more."""
         pairs = [item for pair in {"status": status, **fields}.items() for item in pair]
-        await self._call(self._redis.register_script(scripts.SETTLE), [], pairs)
+        await self._call(self.redis.register_script(scripts.SETTLE), [], pairs)
 
     async def tail(self) -> tuple[Snapshot, list[Record]]:
         """Read where the job really stands: the last sealed segment, and the verified records after it.
 
         Also what a runner does when a commit raised `WentBack`: it continues from there.
         """
-        self._fence = await _take(self._redis, self.job.id, self._holder, self._lease_s)
-        job = self.job = await load(self._redis, self.job.id)
-        sealed = await snapshot(self._redis, job, job.sealed - 1)
+        self._fence = await _take(self.redis, self.job.id, self._holder, self._lease_s)
+        job = self.job = await load(self.redis, self.job.id)
+        sealed = await snapshot(self.redis, job, job.sealed - 1)
         size = job.settings.segment
         found = []
         for segment in range(sealed.step // size, -(-job.step // size)):
-            found += await frames(self._redis, job, segment)
+            found += await frames(self.redis, job, segment)
         records = verified(found, sealed.head, sealed.step, f"job {job.id!r}")
         head = found[-1][0].after if found else sealed.head
         if (sealed.step + len(records), head) != (job.step, job.head):
@@ -189,7 +207,9 @@ class Journal:
         """Sum up what one commit adds to the job's counters."""
         count: Counter[str] = Counter()
         for record in records:
-            count["n:votes"] += record.votes + sum(votes for _, votes in record.others)
+            against = sum(votes for _, votes in record.others)
+            count["n:votes"] += record.votes + against
+            count["n:dissent"] += against
             count["n:contested"] += bool(record.others)
             for reason, flagged in record.flags.items():
                 count[f"n:flag:{reason}"] += flagged
@@ -202,7 +222,7 @@ class Journal:
 
     async def _beat(self) -> None:
         """Commit by time and keep the lease while steps are slow."""
-        renew = self._redis.register_script(scripts.RENEW)
+        renew = self.redis.register_script(scripts.RENEW)
         renewed = time.monotonic()
         while True:
             await asyncio.sleep(COMMIT_S)
@@ -214,7 +234,7 @@ class Journal:
                 elif time.monotonic() - max(renewed, self.committed_at) > self._lease_s / 3:
                     await self._call(renew, [], [self._holder, int(self._lease_s * 1000)])
                     renewed = time.monotonic()
-            except SurefootError as error:
+            except (SurefootError, RedisError) as error:
                 self._failure = error
 
     async def _call(self, script: Any, keys: list[str], args: list[Any]) -> None:

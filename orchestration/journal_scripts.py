@@ -43,9 +43,9 @@ return {'ok'}
 
 APPEND = (
     """
--- KEYS meta, lease, log, kept
+-- KEYS meta, lease, log, kept, contested
 -- ARGV fence, holder, ttl_ms, expected next, next, head before, head after, frame, now,
---      number of counters, (counter, increment)*, (step, kept samples)*
+--      number of counters, (counter, increment)*, number of contested steps, step*, (step, kept samples)*
 """
     + _GUARD
     + """
@@ -53,9 +53,13 @@ if found[2] == ARGV[5] and found[3] == ARGV[7] then return {'ok'} end -- done be
 if found[2] ~= ARGV[4] or found[3] ~= ARGV[6] then return {'moved', found[2], found[3]} end
 redis.call('RPUSH', KEYS[3], ARGV[8])
 redis.call('HSET', KEYS[1], 'next', ARGV[5], 'head', ARGV[7], 'updated', ARGV[9])
-local last = 10 + 2 * tonumber(ARGV[10])
-for i = 11, last, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
-for i = last + 1, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
+local place = 10
+local stop = place + 2 * tonumber(ARGV[place])
+for i = place + 1, stop, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
+place = stop + 1
+stop = place + tonumber(ARGV[place])
+for i = place + 1, stop do redis.call('RPUSH', KEYS[5], ARGV[i]) end
+for i = stop + 1, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 return {'ok'}
 """

@@ -74,7 +74,7 @@ class PatientRetry(Retry):
             before_sleep=announce,
             reraise=True,
         )
-        result = await retrying(attempt)
+        result: T = await retrying(attempt)
         if failures:
             self._on_wait("")
         return result

@@ -1,0 +1,50 @@
+"""From what a user types to a model that answers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from ..errors import BadInput
+from . import embedded
+from .model import Model
+from .openai import OpenAIModel
+from .options import Options
+
+
+@asynccontextmanager
+async def open_model(
+    address: str | Model, *, api_key: str | None = None, options: Options | None = None
+) -> AsyncIterator[Model]:
+    """Open a model for as long as the block lasts.
+
+        pebble                        the embedded micro model, served in this process
+        http://gpu:8000/v1            the only model of an OpenAI-compatible server
+        http://gpu:8000/v1#qwen3      the model of that name
+        a `Model`                     taken as it is, and left to its owner
+
+    Raises `BadInput` for anything else, `ModelUnavailable` at once if nobody answers there.
+    """
+    if not isinstance(address, str):
+        yield address
+    elif address == embedded.NAME:
+        with embedded.EmbeddedServer() as server:
+            async with OpenAIModel(server.url, embedded.NAME, options=_embedded(options)) as model:
+                await model.ready()
+                yield model
+    elif address.startswith(("http://", "https://")):
+        url, _, name = address.partition("#")
+        async with OpenAIModel(url, name or None, api_key=api_key, options=options or Options()) as model:
+            await model.ready()
+            yield model
+    else:
+        raise BadInput(
+            f"a model is {embedded.NAME!r} or the URL of an OpenAI-compatible server, not {address!r}"
+        )
+
+
+def _embedded(options: Options | None) -> Options:
+    """Keep the caller's callbacks and patience, but ask the embedded server in the way that it needs."""
+    own = embedded.options()
+    if options is None:
+        return own
+    return replace(options, extra={**own.extra, **options.extra}, max_n=own.max_n, max_batch=own.max_batch)

@@ -1,0 +1,121 @@
+"""The embedded model: pebble, served by llama.cpp over HTTP on loopback, in this process or in one of its own.
+
+The server is `xllamacpp`'s, OpenAI-compatible; it runs on threads of its own that hold no Python lock, and is asked through
+the same client as any other server.  `python -m surefoot.agents.embedded --port N` serves until it is told to end.
+"""
+
+import argparse
+import signal
+import threading
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import xllamacpp
+
+from ..errors import BadInput, SurefootError
+from .options import Options
+
+NAME = "pebble"
+SLOTS = 12
+"""Sequences decoded at once: enough for the ballots of a few steps; more slots make small requests slower."""
+CONTEXT = 128
+"""Tokens per sequence; a 20-disk step takes 56."""
+
+FULL_DISTRIBUTION = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "samplers": ["temperature"]}
+"""llama.cpp truncates the distribution unless told not to; errors must come at the model's own rate."""
+
+
+class NoEmbeddedModel(SurefootError):
+    """The embedded model's server could not be started."""
+
+
+def weights() -> Path:
+    """Return the GGUF file of pebble."""
+    return Path(str(files("surefoot.agents.pebble") / "pebble.gguf"))
+
+
+def options() -> Options:
+    """How the client has to ask this server."""
+    return Options(extra=FULL_DISTRIBUTION, max_n=SLOTS, max_batch=4 * SLOTS)
+
+
+class EmbeddedServer:
+    """A llama.cpp server on loopback; `url` is where it listens.  It ends with the `with` block, or with the process."""
+
+    def __init__(
+        self,
+        model: Path | None = None,
+        *,
+        name: str = NAME,
+        port: int = 0,
+        slots: int = SLOTS,
+        threads: int = 1,
+    ) -> None:
+        if not 0 <= port < 65536:
+            raise BadInput(f"a port is a number from 0 to 65535, not {port!r}")
+        path = model or weights()
+        if not path.exists():
+            raise NoEmbeddedModel(f"the weights of the embedded model are missing: {str(path)!r}")
+        try:
+            self._server: xllamacpp.Server | None = xllamacpp.Server(
+                _parameters(path, name, port, slots, threads)
+            )
+        except RuntimeError as error:
+            raise NoEmbeddedModel(f"llama.cpp cannot serve {str(path)!r} on port {port}: {error}") from None
+        self.url = f"{self._server.listening_address}/v1"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving; the server's threads end with its object."""
+        self._server = None
+
+
+def _parameters(path: Path, name: str, port: int, slots: int, threads: int) -> "xllamacpp.CommonParams":
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.model_alias = {name}
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = port
+    parameters.n_parallel = slots
+    parameters.n_ctx = CONTEXT * slots
+    parameters.n_batch = parameters.n_ubatch = 512
+    parameters.kv_unified = False
+    # llama.cpp's threads wait for each other in busy loops: on a machine with other work to do, more than one of them
+    # can take a hundred times as long for a model as small as this.
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    # Features for long chats that cost time on every short request.
+    parameters.cache_ram_mib = 0
+    parameters.n_ctx_checkpoints = 0
+    parameters.cache_idle_slots = False
+    parameters.fit_params = False
+    parameters.warmup = False
+    parameters.ui = False
+    parameters.verbosity = -1
+    return parameters
+
+
+def main() -> None:
+    """Serve pebble until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(description="Serve the embedded model over HTTP on loopback.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--slots", type=int, default=SLOTS)
+    arguments = parser.parse_args()
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    with EmbeddedServer(port=arguments.port, slots=arguments.slots) as server:
+        print(server.url, flush=True)  # noqa: T201 - its standard output is how a parent learns the address
+        over.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Calibration: ask a model about random states of a task, and count how often it is right."""
+
+import random
+from collections.abc import Hashable
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from ..agents.model import Ask, Model, Sampling
+from ..agents.task import Case, Task
+from ..errors import BadInput
+from ..voting.calibration import Calibration, StateOutcome
+from ..voting.flags import Reading, screen
+from ..voting.samples import NOTHING
+from .progress import Progress
+from .stride import seed_of
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+STATES = 500
+SAMPLES_PER_STATE = 3
+"""At least so many samples of every state, one per view: fewer cannot tell a hard state from bad luck."""
+BATCH = 16
+"""States asked about in one call of the model."""
+MAX_REDRAWS = 50
+"""Draws in a row that only repeat known states before the task is taken to have no others."""
+
+
+async def calibrate(
+    task: Task[S, A],
+    model: Model,
+    *,
+    states: int = STATES,
+    seed: int = 0,
+    confidence: float = 0.95,
+    sampling: Sampling | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Draw samples of `states` different random states of the task, at the temperature of the later ballots.
+
+    Raises `NoCases` if the task cannot draw states, `Uncalibrated` if there is nothing to count.
+    """
+    if states < 1:
+        raise BadInput(f"a calibration needs at least one state, not {states!r}")
+    sampling = sampling or task.sampling
+    cases = _different(task, states, random.Random(seed))
+    outcomes: list[StateOutcome] = []
+    for first in range(0, len(cases), BATCH):
+        outcomes += await _ask(task, model, cases[first : first + BATCH], seed + first, sampling)
+        if progress is not None:
+            progress.step, progress.steps = len(outcomes), len(cases)
+    known = all(case.answer is not None for case in cases)
+    return Calibration.of(outcomes, known_answers=known, confidence=confidence)
+
+
+def _different(task: Task[S, A], count: int, rng: random.Random) -> list[Case[S, A]]:
+    """Draw `count` cases with different states, or all that can be found if there are fewer."""
+    found: dict[S, Case[S, A]] = {}
+    redraws = 0
+    while len(found) < count and redraws < MAX_REDRAWS:
+        case = task.case(rng)
+        redraws = redraws + 1 if case.state in found else 0
+        found.setdefault(case.state, case)
+    return list(found.values())
+
+
+async def _ask(
+    task: Task[S, A], model: Model, cases: list[Case[S, A]], seed: int, sampling: Sampling
+) -> list[StateOutcome]:
+    per_state = max(task.views, SAMPLES_PER_STATE)
+    asks = [
+        Ask(
+            task.ask(case.state, number % task.views),
+            sampling.temperature,
+            sampling.max_tokens,
+            seed_of(~seed, place, number),
+        )
+        for place, case in enumerate(cases)
+        for number in range(per_state)
+    ]
+    outcomes: list[list[Any]] = [[] for _ in cases]
+    usages = [NOTHING] * len(cases)
+    async with aclosing(model.sample(asks)) as samples:
+        async for position, sample in samples:
+            place, number = divmod(position, per_state)
+            state, view = cases[place].state, number % task.views
+
+            def read(text: str, state: S = state, view: int = view) -> A:
+                return task.read(text, state, view)
+
+            outcomes[place].append(screen(Reading(sample, read, state), task.flags))
+            usages[place] = usages[place].plus(sample.usage)
+    return [
+        StateOutcome.count(case.state, outcome, case.answer, usage)
+        for case, outcome, usage in zip(cases, outcomes, usages, strict=True)
+    ]

@@ -1,0 +1,195 @@
+"""The outer graph: plan -> run segment -> audit -> (repair | next | finish), one LangGraph superstep per node.
+
+A superstep is a segment of hundreds of steps, never one step: the stride inside is a plain asyncio loop whose durability is
+the journal.  The graph's state holds counters only, and every node begins from what the journal says, so a node may
+be run again after a crash at any point: the journal is the truth, the graph's checkpoint says which node was next.
+"""
+
+from collections.abc import Hashable
+from typing import Any, Generic, Literal, TypedDict, TypeVar
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+
+from ..agents.model import Model
+from ..agents.task import Task
+from ..errors import SurefootError
+from ..voting.rules import FirstToAheadBy
+from .jobs import Snapshot, frames
+from .journal import Journal, WentBack
+from .progress import Progress
+from .records import CorruptJournal, verified
+from .stride import Stride
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+REPAIRS = 3
+"""How often one segment is decided again, with k one higher each time, before the job is given up."""
+Outcome = Literal["run", "audit", "repair", "finish"]
+
+
+class AuditFailed(SurefootError):
+    """A segment failed the task's own check however large k was made."""
+
+
+class Walk(TypedDict):
+    """The graph's state."""
+
+    segment: int
+    """The oldest segment that is not sealed."""
+    repairs: int
+    """How often this segment has been decided again."""
+    then: Outcome
+    """Where to go from here."""
+
+
+class Runner(Generic[S, A]):
+    """One runner's work on one job, from wherever the journal stands to the end."""
+
+    def __init__(
+        self, task: Task[S, A], model: Model, journal: Journal, progress: Progress, limit: int
+    ) -> None:
+        settings = journal.job.settings
+        self._task = task
+        self._journal = journal
+        self._progress = progress
+        self._k = settings.k
+        self._size = settings.segment
+        self._stride = Stride(
+            task, model, FirstToAheadBy(settings.k), limit=limit, spare=settings.spare, seed=settings.seed
+        )
+        self._sealed = journal.job.start
+        self._state: S = journal.job.start.state
+        self._broken = ""
+
+    async def go(self, saver: BaseCheckpointSaver[str]) -> S:
+        """Take the job to its end and return the final state."""
+        await self._recover()
+        graph = self._graph().compile(checkpointer=saver)
+        config: Any = {
+            "configurable": {"thread_id": self._journal.job.id},
+            # Three supersteps a segment, and room for repairs; the default would stop a long job.
+            "recursion_limit": 1_000_000_000,
+        }
+        pending = (await graph.aget_state(config)).next
+        start: Walk | None = None if pending else {"segment": self._segment(), "repairs": 0, "then": "run"}
+        await graph.ainvoke(start, config, durability="sync")
+        return self._state
+
+    async def plan(self, state: Walk) -> Walk:
+        """Find the oldest segment that is not sealed."""
+        return {"segment": self._segment(), "repairs": 0, "then": "run"}
+
+    async def run_segment(self, state: Walk) -> Walk:
+        """Decide what is left of the oldest segment that is not sealed."""
+        segment = self._segment()
+        repairs = state["repairs"] if state["segment"] == segment else 0
+        self._stride.rule = FirstToAheadBy(self._k + repairs)
+        self._progress.doing, self._progress.k = "running", self._k + repairs
+        then: Outcome = "audit"
+        try:
+            self._state = await self._stride.run(
+                self._state, self._journal, self._end(segment), self._progress
+            )
+            await self._journal.commit()
+        except WentBack:
+            await self._recover()
+            then = "run"
+        return {"segment": segment, "repairs": repairs, "then": then}
+
+    async def audit(self, state: Walk) -> Walk:
+        """Read the segment back from Redis and check it from outside the model, then seal it.
+
+        Checked are the hash chain, that each step starts from the end of the step before, the task's own check of
+        every step, and that the end is the state that the stride holds.
+        """
+        self._progress.doing = "auditing"
+        segment = self._segment()
+        try:
+            sealed = await self._audited(segment)
+        except WentBack:
+            await self._recover()
+            return {"segment": self._segment(), "repairs": 0, "then": "run"}
+        if sealed is None:
+            return {**state, "segment": segment, "then": "repair"}
+        self._sealed = sealed
+        over = self._task.finished(self._state) or sealed.step == self._task.steps()
+        return {"segment": segment + 1, "repairs": 0, "then": "finish" if over else "run"}
+
+    async def repair(self, state: Walk) -> Walk:
+        """Take the segment back, to be decided again with a larger k; never ignore what the audit found."""
+        repairs = state["repairs"] + 1
+        if repairs > REPAIRS:
+            raise AuditFailed(
+                f"segment {self._segment()} failed its audit {repairs} times, the last time with k = "
+                f"{self._k + repairs - 1}: {self._broken or 'see the report'}"
+            )
+        try:
+            await self._journal.rewind(self._sealed)
+        except WentBack:
+            await self._recover()
+        else:
+            self._state = self._sealed.state
+        self._progress.repairs += 1
+        self._progress.step = self._journal.step
+        return {"segment": self._segment(), "repairs": repairs, "then": "run"}
+
+    def _graph(self) -> StateGraph[Walk]:
+        graph = StateGraph(Walk)
+        graph.add_node("plan", self.plan)
+        graph.add_node("run", self.run_segment)
+        graph.add_node("audit", self.audit)
+        graph.add_node("repair", self.repair)
+        graph.add_edge(START, "plan")
+        graph.add_edge("plan", "run")
+        graph.add_edge("repair", "run")
+        graph.add_conditional_edges("run", _then, {"run": "run", "audit": "audit"})
+        graph.add_conditional_edges("audit", _then, {"run": "run", "repair": "repair", "finish": END})
+        return graph
+
+    async def _recover(self) -> None:
+        """Derive the state from the journal: the last sealed segment, then its verified tail."""
+        self._sealed, tail = await self._journal.tail()
+        state: S = self._sealed.state
+        for record in tail:
+            state = self._task.advance(state, record.answer)
+        self._state = state
+        self._progress.step = self._progress.durable = self._journal.step
+
+    async def _audited(self, segment: int) -> Snapshot | None:
+        """Return the sealed end of the segment, or None if it does not pass."""
+        journal, task = self._journal, self._task
+        where = f"job {journal.job.id!r}, segment {segment}"
+        found = await frames(journal.redis, journal.job, segment)
+        records = verified(found, self._sealed.head, self._sealed.step, where)
+        state: S = self._sealed.state
+        for record in records:
+            if why := task.audit(state, record.answer):
+                self._broken = f"step {record.step}: {why}"
+                return None
+            state = task.advance(state, record.answer)
+        if self._sealed.step + len(records) < journal.step:
+            raise WentBack(f"{where}: acknowledged steps are missing")
+        if state != self._state:
+            raise CorruptJournal(f"{where}: the records do not lead to the state that the run has reached")
+        head = found[-1][0].after if found else self._sealed.head
+        sealed = Snapshot(journal.step, head, state, self._stride_k())
+        await journal.seal(segment, sealed)
+        return sealed
+
+    def _stride_k(self) -> int:
+        rule = self._stride.rule
+        assert isinstance(rule, FirstToAheadBy)
+        return rule.k
+
+    def _segment(self) -> int:
+        return self._sealed.step // self._size
+
+    def _end(self, segment: int) -> int:
+        end, steps = (segment + 1) * self._size, self._task.steps()
+        return end if steps is None else min(end, steps)
+
+
+def _then(state: Walk) -> Outcome:
+    return state["then"]

@@ -1,0 +1,59 @@
+"""What a run looks like from outside, while it runs: plain counters that a display may read at any time."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..voting.samples import NOTHING, Usage
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters of one job, those of earlier runners included where the journal has them."""
+
+    job: str = ""
+    task: str = ""
+    doing: str = "starting"
+    """What is going on, in a word or two: `calibrating`, `running`, `auditing`, ..."""
+    waiting: str = ""
+    """What is being waited for, in a sentence; empty while nothing is."""
+    step: int = 0
+    steps: int | None = None
+    first: int = 0
+    """The step at which this runner began."""
+    k: int = 0
+    votes: int = 0
+    contested: int = 0
+    dissent: int = 0
+    """Votes against the winner of their step."""
+    repairs: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+    usage: Usage = NOTHING
+    predicted: float | None = None
+    """Chance that the whole job is right, as calibrated; None if nothing was."""
+    durable: int = 0
+    durable_at: float = field(default_factory=time.monotonic)
+    """Monotonic time of the last commit."""
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since this runner began."""
+        return time.monotonic() - self.started
+
+    @property
+    def rate(self) -> float:
+        """Steps per second of this runner."""
+        return (self.step - self.first) / max(self.elapsed_s, 1e-9)
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to go at this rate; None while nobody can tell."""
+        if self.steps is None or self.step == self.first:
+            return None
+        return (self.steps - self.step) / self.rate
+
+    @property
+    def dissent_rate(self) -> float:
+        """Share of votes against the winner: what the run itself says about the error per vote."""
+        return self.dissent / self.votes if self.votes else 0.0

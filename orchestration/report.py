@@ -1,0 +1,133 @@
+"""The report of a job, derived from its journal alone: what was decided, at what price, how sure."""
+
+from collections.abc import AsyncIterator, Hashable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from pydantic_core import from_json
+from redis.asyncio import Redis
+
+from ..agents.task import Task
+from ..voting.reliability import risk
+from .jobs import Job, Keys, contested, frames, load, text
+from .records import Record, canonical
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+CONTESTED_SHOWN = 20
+
+
+class Contest(BaseModel):
+    """A step on which ballots differed."""
+
+    step: int
+    winner: str
+    votes: int
+    against: dict[str, int]
+    """The losing candidates, written for a person, and their votes."""
+
+
+class Tokens(BaseModel):
+    """Tokens of all samples that went into the journal; those of work lost in a crash are not known."""
+
+    prompt: int
+    cached: int
+    completion: int
+    reasoning: int
+    total: int
+
+
+class Report(BaseModel):
+    """One job, at its end or wherever it stands."""
+
+    job: str
+    task: str
+    spec: dict[str, Any]
+    model: str
+    status: str
+    solved: bool
+    """Whether the job is done and its result passed the task's own check, from outside the model."""
+    steps: int
+    steps_expected: int | None
+    votes: int
+    samples: int
+    red_flags: dict[str, int]
+    contested: int
+    """Steps on which ballots differed."""
+    contested_steps: list[Contest]
+    """The first few of them."""
+    repairs: int
+    """Segments that failed their audit and were decided again with a larger k."""
+    k: int
+    reliability: float | None
+    """What was asked for; None if k was given."""
+    risk: float | None
+    """Predicted chance of at least one wrong step, from the bound of the calibration; None without one."""
+    dissent_rate: float
+    """Share of votes against the winner of their step: what the run itself says of the error per vote."""
+    risk_measured: float | None
+    """The same chance, computed from `dissent_rate`; None before the first vote."""
+    tokens: Tokens
+    wall_s: float
+    head: str
+    """The hash chain's head: two runs that decided the same steps have the same."""
+    stall: dict[str, Any] | None = None
+    """Where a stalled job stands: step, tally, red flags and example samples."""
+
+
+async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
+    """Read the report of a job; `task` judges its result."""
+    job = await load(redis, job_id)
+    count = job.counters
+    votes, dissent = count.get("votes", 0), count.get("dissent", 0)
+    stall = await redis.hget(Keys(job.id).meta, "stall")
+    return Report(
+        job=job.id,
+        task=job.task,
+        spec=dict(job.spec),
+        model=job.settings.model,
+        status=job.status,
+        solved=job.status == "done",
+        steps=job.step,
+        steps_expected=task.steps(),
+        votes=votes,
+        samples=votes + sum(job.flags.values()),
+        red_flags=job.flags,
+        contested=count.get("contested", 0),
+        contested_steps=[_contest(task, record) for record in await contested(redis, job, CONTESTED_SHOWN)],
+        repairs=count.get("repairs", 0),
+        k=job.settings.k,
+        reliability=job.settings.reliability,
+        risk=job.settings.risk,
+        dissent_rate=dissent / votes if votes else 0.0,
+        risk_measured=_risk_measured(dissent, votes, job.settings.k, task.steps() or job.step),
+        tokens=Tokens(**job.usage._asdict(), total=job.usage.total),
+        wall_s=round(job.wall_s, 3),
+        head=job.head,
+        stall=from_json(text(stall)) if stall and job.status == "stalled" else None,
+    )
+
+
+async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
+    """Read all records of a job in order, one segment in memory at a time."""
+    for segment in range(-(-job.step // job.settings.segment)):
+        for _, part in await frames(redis, job, segment):
+            for record in part:
+                yield record
+
+
+def _contest(task: Task[S, A], record: Record) -> Contest:
+    against = {_shown(task, answer): votes for answer, votes in record.others}
+    return Contest(step=record.step, winner=_shown(task, record.answer), votes=record.votes, against=against)
+
+
+def _shown(task: Task[S, A], answer: A) -> str:
+    """Write an answer for a person, but tell apart the candidates that a task shows alike."""
+    return f"{task.show(answer)} {canonical(answer).decode()}"
+
+
+def _risk_measured(dissent: int, votes: int, k: int, steps: int) -> float | None:
+    if not votes or not steps:
+        return None
+    return risk(1 - dissent / votes, k, steps)

@@ -1,0 +1,306 @@
+"""Run a job from Python: plan it, start it, take it up again, read its report."""
+
+from collections.abc import AsyncIterator, Hashable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic_core import to_json
+from redis.asyncio import Redis
+
+from ..agents.catalogue import task_of
+from ..agents.connect import open_model
+from ..agents.model import Model
+from ..agents.options import Options, Wait
+from ..agents.task import Task
+from ..errors import BadInput, SurefootError
+from ..voting.calibration import Calibration
+from ..voting.choice import Choice, choose_k
+from ..voting.election import Stalled
+from ..voting.reliability import Forecast, Price, forecast
+from . import jobs, local_redis
+from .calibrate import STATES, calibrate
+from .graph import AuditFailed, Runner
+from .jobs import NoSuchJob, Settings
+from .journal import JobDone, Journal
+from .progress import Progress
+from .redis_client import connect
+from .report import Report, report
+from .saver import RedisSaver
+from .stride import StepStalled
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+RELIABILITY = 0.99
+LIMIT = 100
+SEGMENT = 1000
+CHECKPOINTS_KEPT = 2
+
+
+class Unsupported(SurefootError):
+    """The calibration cannot support the reliability that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job will take and how sure it is, said before anything is spent on it."""
+
+    steps: int
+    reliability: float
+    calibration: Calibration
+    choice: Choice
+    forecast: Forecast | None
+    """None if no k supports the reliability."""
+
+
+async def plan(
+    task: Task[S, A],
+    *,
+    model: str | Model = "pebble",
+    reliability: float = RELIABILITY,
+    states: int = STATES,
+    seed: int = 0,
+    price: Price | None = None,
+    api_key: str | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Calibrate `model` on random states of `task`, and say which k the whole job needs and what it will take.
+
+    `k` comes from the upper bound of the error rate, the forecast of votes and cost from the observed rate.
+    """
+    progress = progress or Progress()
+    _check_reliability(reliability)
+    async with open_model(model, api_key=api_key, options=_options(progress)) as opened:
+        return await _plan(task, opened, reliability, states, seed, price, progress)
+
+
+async def run(
+    task: Task[S, A],
+    *,
+    model: str | Model = "pebble",
+    redis: str | Redis | None = None,
+    reliability: float = RELIABILITY,
+    k: int | None = None,
+    job: str | None = None,
+    states: int = STATES,
+    limit: int = LIMIT,
+    spare: int = 0,
+    segment: int = SEGMENT,
+    seed: int = 0,
+    api_key: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Do a job, one voted step at a time, and return its report.
+
+    `model`: `pebble` (embedded), the URL of an OpenAI-compatible server, or a `Model`.
+    `redis`: a URL or a client; None starts the embedded one.
+    `reliability`: wanted chance that every step is right; `k` follows from it by calibration on `states` states,
+    unless `k` is given.
+    `job`: a name of your own.  If a job of that name exists it is taken up where it stands, with the settings it was
+    started with.
+    `limit`: samples that one step may use before it stalls.  `spare`: samples asked for beyond the fewest that could decide.
+
+    Raises `Unsupported` if the calibration does not support the reliability, `Stalled` if a step cannot be decided,
+    `ModelUnavailable` and others of `SurefootError`; in each case what is decided is safe, and running or resuming the same
+    job goes on from there.
+    """
+    progress = progress or Progress()
+    _check(reliability, k, limit, spare, segment)
+    async with (
+        open_redis(redis, progress) as store,
+        open_model(model, api_key=api_key, options=_options(progress)) as opened,
+    ):
+        name = job or jobs.new_id(task.name)
+        if job is None or not await _exists(store, job):
+            if k is None:
+                settings = await _calibrated(task, opened, reliability, states, seed, progress)
+            else:
+                settings = Settings(k, "")
+            address = model if isinstance(model, str) else opened.name
+            settings = settings._replace(model=address, segment=segment, seed=seed, limit=limit, spare=spare)
+            await jobs.create(store, name, task.name, task.spec(), task.start(), settings)
+        return await _carry_on(store, name, task, opened, progress, None)
+
+
+async def resume(
+    job: str,
+    *,
+    task: Task[Any, Any] | None = None,
+    model: str | Model | None = None,
+    redis: str | Redis | None = None,
+    limit: int | None = None,
+    api_key: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Take a job up where it stands; a finished one is only reported.
+
+    `task` is needed for a task that is not part of surefoot, `model` if the job was started with a `Model` object or is to
+    go on with another one.  `limit` overrides the samples that one step may use.
+    """
+    progress = progress or Progress()
+    async with open_redis(redis, progress) as store:
+        found = await jobs.load(store, job)
+        task = task or task_of(found.task, found.spec)
+        if found.status == "done":
+            return await report(store, job, task)
+        async with open_model(
+            model or found.settings.model, api_key=api_key, options=_options(progress)
+        ) as opened:
+            return await _carry_on(store, job, task, opened, progress, limit)
+
+
+@asynccontextmanager
+async def open_redis(redis: str | Redis | None, progress: Progress | None = None) -> AsyncIterator[Redis]:
+    """Open the Redis of a URL, the embedded one for None; a client is taken as it is and left to its owner."""
+    if redis is not None and not isinstance(redis, str):
+        yield redis
+        return
+
+    def waiting(sentence: str) -> None:
+        if progress is not None:
+            progress.waiting = sentence
+
+    client = await connect(redis or await local_redis.start(), on_wait=waiting)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def _carry_on(
+    redis: Redis, job: str, task: Task[S, A], model: Model, progress: Progress, limit: int | None
+) -> Report:
+    try:
+        async with await Journal.acquire(redis, job) as journal:
+            _check_task(task, journal.job)
+            _begin(progress, journal.job, task)
+            runner = Runner(task, model, journal, progress, limit or journal.job.settings.limit)
+            await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))
+    except JobDone:
+        pass
+    return await report(redis, job, task)
+
+
+async def _to_the_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], saver: RedisSaver) -> None:
+    """Let the runner work, and write down how it ended where that is for good or needs a person."""
+    try:
+        state = await runner.go(saver)
+    except StepStalled as stall:
+        await journal.commit()
+        await journal.settle("stalled", stall=to_json(_stall(task, stall)).decode())
+        raise
+    except AuditFailed:
+        await journal.settle("failed")
+        raise
+    await journal.settle("done" if task.solved(state) else "failed")
+
+
+async def _plan(
+    task: Task[S, A],
+    model: Model,
+    reliability: float,
+    states: int,
+    seed: int,
+    price: Price | None,
+    progress: Progress,
+) -> Plan:
+    steps = task.steps()
+    if steps is None:
+        raise BadInput(
+            f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
+        )
+    progress.task, progress.doing = task.name, "calibrating"
+    calibration = await calibrate(task, model, states=states, seed=seed, progress=progress)
+    choice = choose_k(calibration, steps, reliability)
+    expected = None
+    if choice.k is not None:
+        expected = forecast(
+            1 - calibration.error_rate,
+            choice.k,
+            steps,
+            valid_rate=calibration.valid_rate,
+            per_sample=calibration.per_sample,
+            price=price,
+        )
+    return Plan(steps, reliability, calibration, choice, expected)
+
+
+async def _calibrated(
+    task: Task[S, A], model: Model, reliability: float, states: int, seed: int, progress: Progress
+) -> Settings:
+    found = await _plan(task, model, reliability, states, seed, None, progress)
+    if found.choice.k is None:
+        raise Unsupported(found.choice.why)
+    return Settings(
+        found.choice.k,
+        "",
+        reliability=reliability,
+        error=found.calibration.error_bound,
+        risk=found.choice.risk,
+    )
+
+
+async def _exists(redis: Redis, job: str) -> bool:
+    try:
+        await jobs.load(redis, job)
+    except NoSuchJob:
+        return False
+    return True
+
+
+def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:
+    """Set the counters to where the job stands, so that a display shows the job and not only this runner."""
+    fresh = Progress(job=job.id, task=job.task, doing="running", first=job.step, step=job.step)
+    fresh.steps, fresh.k, fresh.durable = task.steps(), job.settings.k, job.step
+    fresh.votes, fresh.dissent = job.counters.get("votes", 0), job.counters.get("dissent", 0)
+    fresh.contested, fresh.repairs = job.counters.get("contested", 0), job.counters.get("repairs", 0)
+    fresh.flags.update(job.flags)
+    fresh.usage = job.usage
+    fresh.predicted = None if job.settings.risk is None else 1 - job.settings.risk
+    for name in fresh.__slots__:
+        setattr(progress, name, getattr(fresh, name))
+
+
+def _stall(task: Task[S, A], stall: Stalled) -> Mapping[str, Any]:
+    assert isinstance(stall, StepStalled)
+    return {
+        "step": stall.step,
+        "tally": {task.show(answer): votes for answer, votes in stall.tally.items()},
+        "red_flags": stall.flags,
+        "examples": [sample.text for sample in stall.examples],
+    }
+
+
+def _options(progress: Progress) -> Options:
+    def wait(wait: Wait) -> None:
+        progress.waiting = f"{wait.error}; next try in {wait.next_try_s:.0f} s"
+
+    def back() -> None:
+        progress.waiting = ""
+
+    return Options(on_wait=wait, on_back=back)
+
+
+def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
+    """Refuse to go on with a task that is not the one the journal was written by."""
+    own = (task.name, jobs.plain(task.spec()), jobs.plain(task.start()))
+    if own != (job.task, jobs.plain(job.spec), job.start.state):
+        raise BadInput(
+            f"job {job.id!r} was started as {job.task} with {dict(job.spec)!r}, "
+            f"not as {task.name} with {dict(task.spec())!r}: use another job name, or the same task"
+        )
+
+
+def _check(reliability: float, k: int | None, limit: int, spare: int, segment: int) -> None:
+    _check_reliability(reliability)
+    if k is not None and k < 1:
+        raise BadInput(f"k, the lead that decides an election, must be at least 1, not {k!r}")
+    for what, value, least in (("limit", limit, k or 1), ("spare", spare, 0), ("segment", segment, 1)):
+        if value < least:
+            raise BadInput(f"{what} must be at least {least}, not {value!r}")
+
+
+def _check_reliability(reliability: float) -> None:
+    if not 0 < reliability < 1:
+        raise BadInput(f"a reliability is a probability between 0 and 1, both excluded, not {reliability!r}")
