@@ -42,6 +42,11 @@ class Progress:
         return time.monotonic() - self.started
 
     @property
+    def durable_age_s(self) -> float:
+        """Seconds since the last commit."""
+        return time.monotonic() - self.durable_at
+
+    @property
     def rate(self) -> float:
         """Steps per second of this runner."""
         return (self.step - self.first) / max(self.elapsed_s, 1e-9)

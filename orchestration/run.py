@@ -1,5 +1,8 @@
 """Run a job from Python: plan it, start it, take it up again, read its report."""
 
+import contextlib
+import random
+import time
 from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from ..voting.calibration import Calibration
 from ..voting.choice import Choice, choose_k
 from ..voting.election import Stalled
 from ..voting.reliability import Forecast, Price, forecast
+from ..voting.rules import FirstToAheadBy
 from . import jobs, local_redis
 from .calibrate import STATES, calibrate
 from .graph import AuditFailed, Runner
@@ -27,7 +31,7 @@ from .progress import Progress
 from .redis_client import connect
 from .report import Report, report
 from .saver import RedisSaver
-from .stride import StepStalled
+from .stride import StepStalled, Stride
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -36,6 +40,7 @@ RELIABILITY = 0.99
 LIMIT = 100
 SEGMENT = 1000
 CHECKPOINTS_KEPT = 2
+TIMED_STEPS = 10
 
 
 class Unsupported(SurefootError):
@@ -52,6 +57,8 @@ class Plan:
     choice: Choice
     forecast: Forecast | None
     """None if no k supports the reliability."""
+    seconds: float | None
+    """Wall time of a chained run, from the time that k samples of one state took; None without a k."""
 
 
 async def plan(
@@ -213,8 +220,9 @@ async def _plan(
     progress.task, progress.doing = task.name, "calibrating"
     calibration = await calibrate(task, model, states=states, seed=seed, progress=progress)
     choice = choose_k(calibration, steps, reliability)
-    expected = None
+    expected = seconds = None
     if choice.k is not None:
+        seconds = steps * await _seconds_per_step(task, model, choice.k, seed)
         expected = forecast(
             1 - calibration.error_rate,
             choice.k,
@@ -223,7 +231,21 @@ async def _plan(
             per_sample=calibration.per_sample,
             price=price,
         )
-    return Plan(steps, reliability, calibration, choice, expected)
+    return Plan(steps, reliability, calibration, choice, expected, seconds)
+
+
+async def _seconds_per_step(task: Task[S, A], model: Model, k: int, seed: int) -> float:
+    """Time a few elections on random states, one after the other as in a run.
+
+    A state that cannot be decided is left out: whether steps stall is not the question here.
+    """
+    stride = Stride(task, model, FirstToAheadBy(k), limit=10 * k, seed=seed)
+    rng = random.Random(seed)
+    began = time.perf_counter()
+    for number in range(TIMED_STEPS):
+        with contextlib.suppress(Stalled):
+            await stride.decide(task.case(rng).state, number)
+    return (time.perf_counter() - began) / TIMED_STEPS
 
 
 async def _calibrated(

@@ -1,0 +1,90 @@
+"""The saver against LangGraph's official conformance suite, on every server found: one table.
+
+python bench/conformance.py      exits 1 if anything failed, or if a capability was not detected
+"""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.checkpoint.conformance.capabilities import Capability
+from langgraph.checkpoint.conformance.report import CapabilityReport
+from redis.asyncio import Redis
+from rich.console import Console
+from rich.table import Table
+from surefoot.orchestration.local_redis import server_binary
+from surefoot.orchestration.saver import RedisSaver
+
+
+@contextmanager
+def server(binary: str) -> Iterator[str]:
+    """The URL of a fresh server on a unix socket."""
+    with tempfile.TemporaryDirectory(prefix="sf-conf-") as directory:
+        socket = Path(directory) / "s"
+        options = ["--port", "0", "--unixsocket", str(socket), "--dir", directory, "--appendonly", "yes"]
+        process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 20
+            while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            yield f"unix://{socket}"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+async def report(url: str) -> CapabilityReport:
+    """Run the whole suite on one server."""
+
+    @checkpointer_test(name="RedisSaver")
+    async def saver() -> AsyncGenerator[BaseCheckpointSaver[str], None]:
+        async with Redis.from_url(url) as client:
+            await client.flushall()
+            yield RedisSaver(client)
+
+    return await validate(saver)
+
+
+async def version(url: str) -> str:
+    """What the server calls itself."""
+    async with Redis.from_url(url) as client:
+        info = await client.info("server")
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info['redis_version']}"
+
+
+def main() -> int:
+    """Print the table; 0 if every capability of the suite was detected and passed everywhere."""
+    redis = shutil.which("redis-server")
+    reports: dict[str, CapabilityReport] = {}
+    for binary in [str(server_binary()), *([redis] if redis else [])]:
+        with server(binary) as url:
+            reports[asyncio.run(version(url))] = asyncio.run(report(url))
+    if not redis:
+        print("redis-server is not on PATH: only Valkey was asked.")
+
+    table = Table("capability", *reports, title="RedisSaver, langgraph-checkpoint-conformance: passed/failed")
+    for capability in Capability:
+        results = [one.results[capability.value] for one in reports.values()]
+        table.add_row(capability.value, *(f"{r.tests_passed}/{r.tests_failed}" for r in results))
+    table.add_row("level", *(one.conformance_level() for one in reports.values()))
+    Console().print(table)
+
+    all_results = [(name, result) for one in reports.values() for name, result in one.results.items()]
+    for name, result in all_results:
+        for failure in result.failures:
+            print(f"{name}: {failure}")
+    return 0 if all(result.passed for _, result in all_results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
