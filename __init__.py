@@ -1,1 +1,45 @@
-"""surefoot: agents that take a million steps without a stumble."""
+"""surefoot: agents that take a million steps without a stumble.
+
+    import surefoot
+
+    report = await surefoot.run(surefoot.Towers(disks=10, style="compact"), model="pebble", reliability=0.99)
+    print(report.solved, report.steps, report.votes)
+"""
+
+from .agents.columns import Columns
+from .agents.model import Ask, Message, Model, ModelUnavailable, Sampling
+from .agents.openai import OpenAIModel
+from .agents.options import Options
+from .agents.task import Case, Task
+from .agents.towers import Towers
+from .errors import BadInput, SurefootError
+from .orchestration.progress import Progress
+from .orchestration.report import Report
+from .orchestration.run import Plan, Unsupported, plan, resume, run
+from .voting import NotAnAnswer, Sample, Stalled
+
+__all__ = [
+    "Ask",
+    "BadInput",
+    "Case",
+    "Columns",
+    "Message",
+    "Model",
+    "ModelUnavailable",
+    "NotAnAnswer",
+    "OpenAIModel",
+    "Options",
+    "Plan",
+    "Progress",
+    "Report",
+    "Sample",
+    "Sampling",
+    "Stalled",
+    "SurefootError",
+    "Task",
+    "Towers",
+    "Unsupported",
+    "plan",
+    "resume",
+    "run",
+]

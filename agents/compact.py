@@ -25,7 +25,9 @@ NO_MOVE = "---"
 
 assert len(DISK_NAMES) == MAX_DISKS
 
-_NUMBER = {name: number for number, name in enumerate(DISK_NAMES, start=1)}
+# Disks are single bytes on both sides, so that a peg is written and read by one table look-up in C.
+_WRITE = bytes([0, *DISK_NAMES.encode()]).ljust(256, b"\0")
+_READ = bytes(max(0, DISK_NAMES.find(chr(code)) + 1) for code in range(256))
 _DISK = f"[{re.escape(DISK_NAMES)}]"
 _MOVE = re.compile(rf"({_DISK})([{PEG_NAMES}])([{PEG_NAMES}])")
 _ANSWER = re.compile(rf"({_MOVE.pattern});A({_DISK}*)B({_DISK}*)C({_DISK}*)")
@@ -41,10 +43,8 @@ def write_move(move: Move | None) -> str:
 
 def write_pegs(pegs: Pegs) -> str:
     """`AabcBC` for three disks on peg 0."""
-    return "".join(
-        name + "".join(DISK_NAMES[disk - 1] for disk in reversed(peg))
-        for name, peg in zip(PEG_NAMES, pegs, strict=True)
-    )
+    a, b, c = (bytes(peg).translate(_WRITE)[::-1].decode() for peg in pegs)
+    return f"A{a}B{b}C{c}"
 
 
 def prompt(pegs: Pegs, previous: Move | None, *, move_only: bool = False) -> str:
@@ -73,8 +73,8 @@ def read_answer(text: str) -> tuple[Move, Pegs] | None:
 
 
 def _move(disk: str, source: str, target: str) -> Move:
-    return Move(_NUMBER[disk], PEG_NAMES.index(source), PEG_NAMES.index(target))
+    return Move(_READ[ord(disk)], PEG_NAMES.index(source), PEG_NAMES.index(target))
 
 
 def _peg(names: str) -> tuple[int, ...]:
-    return tuple(_NUMBER[name] for name in reversed(names))
+    return tuple(names.encode().translate(_READ)[::-1])

@@ -1,0 +1,222 @@
+"""What a person sees: the live display of a run, and the one-page report at its end."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .orchestration.jobs import Job
+from .orchestration.progress import Progress
+from .orchestration.report import Report
+from .orchestration.run import Plan
+
+LINE_EVERY_S = 60.0
+"""Without a terminal one line is printed per minute."""
+FRAMES_PER_S = 4
+
+
+class Watch:
+    """Shows a `Progress` on standard error while the `with` block runs: live on a terminal, else a line a minute.
+
+    It reads the counters from a thread of its own, so a busy run needs no pauses for it.
+    """
+
+    def __init__(self, progress: Progress, console: Console | None = None) -> None:
+        self._progress = progress
+        self._console = console or Console(stderr=True)
+        self._live: Live | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._lines, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=lambda: live(self._progress),
+                console=self._console,
+                refresh_per_second=FRAMES_PER_S,
+                transient=True,
+            )
+            self._live.start()
+        else:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._live is not None:
+            self._live.stop()
+        else:
+            self._thread.join()
+
+    def _lines(self) -> None:
+        while not self._over.wait(LINE_EVERY_S):
+            self._console.print(line(self._progress), highlight=False, soft_wrap=True)
+
+
+def live(progress: Progress) -> RenderableType:
+    """The live display."""
+    p = progress
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("job", f"{p.job or '-'}   {p.doing} {p.task}")
+    table.add_row("steps", f"{_of(p.step, p.steps)}   {p.rate:,.1f}/s   ETA {_duration(p.eta_s)}")
+    table.add_row("", ProgressBar(total=p.steps or 1, completed=min(p.step, p.steps or 1), width=50))
+    table.add_row(
+        "votes", f"{p.votes:,}   {p.votes / p.step if p.step else 0:.3f} per step   k = {p.k or '-'}"
+    )
+    table.add_row("contested", f"{p.contested:,} steps   {p.repairs} segments repaired")
+    table.add_row("red flags", _flags(p.flags) or "none")
+    table.add_row("reliability", f"{_predicted(p)}   dissent measured {p.dissent_rate:.3%} of votes")
+    table.add_row("tokens", f"{p.usage.prompt:,} in, {p.usage.completion:,} out, {p.usage.cached:,} cached")
+    table.add_row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
+    if p.waiting:
+        table.add_row("waiting", Text(p.waiting, style="yellow"))
+    return table
+
+
+def line(progress: Progress) -> str:
+    """The same on one line, for logs."""
+    p = progress
+    parts = [
+        f"{p.job or p.task}: {p.doing}",
+        f"step {_of(p.step, p.steps)}",
+        f"{p.rate:,.1f}/s",
+        f"ETA {_duration(p.eta_s)}",
+        f"votes {p.votes:,}",
+        f"contested {p.contested:,}",
+        f"red flags {_flags(p.flags) or 'none'}",
+        f"tokens {p.usage.total:,}",
+        f"durable step {p.durable:,} ({p.durable_age_s:.0f} s ago)",
+    ]
+    return ", ".join(parts) + (f"; waiting: {p.waiting}" if p.waiting else "")
+
+
+def page(report: Report) -> RenderableType:
+    """The one-page report."""
+    r = report
+    verdict = (
+        Text("SOLVED", style="bold green") if r.solved else Text(f"NOT SOLVED ({r.status})", style="bold red")
+    )
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("result", verdict)
+    table.add_row("job", r.job)
+    table.add_row("task", f"{r.task} {_arguments(r.spec)}")
+    table.add_row("model", r.model)
+    table.add_row("steps", _of(r.steps, r.steps_expected))
+    table.add_row("votes", f"{r.votes:,} in {r.samples:,} samples, k = {r.k}")
+    table.add_row("red flags", _flags(r.red_flags) or "none")
+    table.add_row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
+    table.add_row("repaired", f"{r.repairs:,} segments")
+    table.add_row("risk", _risk(r))
+    table.add_row(
+        "tokens", f"{r.tokens.prompt:,} in ({r.tokens.cached:,} cached), {r.tokens.completion:,} out"
+    )
+    table.add_row(
+        "wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s"
+    )
+    table.add_row("final hash", r.head)
+    parts: list[RenderableType] = [table]
+    if r.contested_steps:
+        parts.append(_contests(r))
+    if r.stall is not None:
+        parts.append(_stall(r))
+    parts.append(Text(f"surefoot show {r.job}", style="dim"))
+    return Group(*parts)
+
+
+def forecast(plan: Plan) -> RenderableType:
+    """What a plan promises and what it costs."""
+    c, f = plan.calibration, plan.forecast
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("steps", f"{plan.steps:,}, wanted all right with probability {plan.reliability:g}")
+    table.add_row(
+        "calibrated", f"{c.samples:,} samples of {c.states:,} different states, {c.valid_rate:.2%} valid"
+    )
+    table.add_row(
+        "error rate",
+        f"{c.error_rate:.4%} observed, {c.error_bound:.4%} at most ({c.confidence:.0%} confidence)",
+    )
+    table.add_row("hard states", f"{c.hard:,} of {c.judged:,}, a share of at most {c.hard_bound:.3%}")
+    if f is not None:
+        table.add_row("k", f"{f.k} (the observed rate alone: {plan.choice.k_at_point_estimate})")
+        table.add_row("risk", f"{plan.choice.risk:.3g} at the bound, {f.risk:.3g} at the observed rate")
+        table.add_row("votes", f"{f.votes:,.0f} in {f.samples:,.0f} samples")
+        table.add_row("tokens", f"{f.input_tokens or 0:,.0f} in, {f.output_tokens or 0:,.0f} out")
+        if f.cost is not None:
+            table.add_row("cost", f"{f.cost:,.2f}")
+        table.add_row(
+            "time", f"about {_duration(plan.seconds)} one step after the other, at the speed measured"
+        )
+    return Group(table, Text(plan.choice.why))
+
+
+def listing(jobs: list[Job]) -> RenderableType:
+    """All jobs of a Redis."""
+    table = Table("job", "task", "status", "step", "held by", box=None)
+    for job in jobs:
+        task = f"{job.task} {_arguments(job.spec)}"
+        table.add_row(job.id, task, job.status, f"{job.step:,}", job.holder or "")
+    return table if jobs else Text("no jobs yet")
+
+
+def _contests(r: Report) -> RenderableType:
+    table = Table("contested step", "winner", "votes", "against", box=None, title_justify="left")
+    for contest in r.contested_steps:
+        against = ", ".join(f"{answer} ({votes})" for answer, votes in contest.against.items())
+        table.add_row(f"{contest.step:,}", contest.winner, str(contest.votes), against)
+    return table
+
+
+def _stall(r: Report) -> RenderableType:
+    assert r.stall is not None
+    tally = ", ".join(f"{answer}: {votes}" for answer, votes in r.stall["tally"].items()) or "no valid ballot"
+    lines = [
+        f"step {r.stall['step']:,} stalled; votes: {tally}; red flags: {_flags(r.stall['red_flags']) or 'none'}"
+    ]
+    lines += [f"  sample: {example[:200]!r}" for example in r.stall["examples"]]
+    return Text("\n".join(lines), style="yellow")
+
+
+def _risk(r: Report) -> str:
+    predicted = "not calibrated" if r.risk is None else f"{r.risk:.3g} predicted"
+    measured = "" if r.risk_measured is None else f", {r.risk_measured:.3g} from the run's own dissent"
+    return predicted + measured
+
+
+def _predicted(p: Progress) -> str:
+    return "not calibrated" if p.predicted is None else f"predicted {p.predicted:.4f}"
+
+
+def _flags(flags: dict[str, int]) -> str:
+    return ", ".join(f"{reason}: {count:,}" for reason, count in flags.items())
+
+
+def _arguments(spec: object) -> str:
+    assert isinstance(spec, dict)
+    return " ".join(f"{name}={value}" for name, value in spec.items())
+
+
+def _of(step: int, steps: int | None) -> str:
+    return f"{step:,}" if steps is None else f"{step:,} of {steps:,}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
