@@ -70,7 +70,7 @@ class PatientRetry(Retry):
         retrying = AsyncRetrying(
             retry=retry_if_exception(worth_another_try),
             stop=stop_after_delay(self._patience_s),
-            wait=wait_exponential_jitter(initial=0.05, max=5, jitter=0.05),
+            wait=wait_exponential_jitter(multiplier=0.05, max=5, jitter=0.05),
             before_sleep=announce,
             reraise=True,
         )

@@ -1,0 +1,271 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.crc import key_slot
+from surefoot.orchestration import jobs
+from surefoot.orchestration.jobs import Keys, NewerJournal, NoSuchJob, Settings, Snapshot
+from surefoot.orchestration.journal import Cancelled, Fenced, JobDone, JobHeld, Journal, WentBack
+from surefoot.orchestration.records import CorruptJournal, Record
+from surefoot.orchestration.redis_client import connect
+from surefoot.voting import Usage
+
+JOB = "walk-1"
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url)
+    await jobs.create(client, JOB, "walk", {"n": 9}, 0, Settings(k=3, model="double", segment=10))
+    yield client
+    await client.aclose()
+
+
+def record(step: int, **fields: Any) -> Record:
+    return Record(step, step + 1, 3, **fields)
+
+
+async def filled(redis: Redis, steps: int) -> Journal:
+    async with await Journal.acquire(redis, JOB) as journal:
+        for step in range(steps):
+            await journal.append(record(step))
+        await journal.commit()
+    return journal
+
+
+async def test_what_was_committed_is_there_for_the_next_runner(redis: Redis) -> None:
+    await filled(redis, 25)
+    async with await Journal.acquire(redis, JOB) as journal:
+        start, tail = await journal.tail()
+    assert journal.step == journal.durable == 25
+    assert (start.step, tail) == (0, [record(step) for step in range(25)])
+
+
+async def test_steps_are_committed_by_time_without_being_asked(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.append(record(0))
+        assert journal.durable == 0
+        async with asyncio.timeout(5):
+            while journal.durable == 0:
+                await asyncio.sleep(0.01)
+        assert (await jobs.load(redis, JOB)).step == 1
+
+
+async def test_counters_add_up_exactly_once(redis: Redis) -> None:
+    contested = record(1, others=((99, 2),), flags={"malformed": 4}, usage=Usage(10, 3, 7, 2))
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.append(record(0, usage=Usage(5, 0, 5, 0)))
+        await journal.append(contested, kept=b'[{"text": "x"}]')
+    job = await jobs.load(redis, JOB)
+    assert {name: job.counters[name] for name in ("votes", "dissent", "contested")} == {
+        "votes": 8,
+        "dissent": 2,
+        "contested": 1,
+    }
+    assert (job.flags, job.usage) == ({"malformed": 4}, Usage(15, 3, 12, 2))
+    assert await jobs.contested(redis, job, 5) == [contested]
+    assert await jobs.kept(redis, job, 1) == [{"text": "x"}]
+
+
+async def test_a_commit_whose_reply_was_lost_is_not_applied_twice(redis: Redis, tmp_path: Path) -> None:
+    """A proxy lets the command through and cuts the line before the answer, so the client sends it again."""
+    cuts = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal cuts
+        up_reader, up_writer = await asyncio.open_unix_connection(
+            redis.connection_pool.connection_kwargs["path"]
+        )
+        try:
+            while data := await reader.read(65536):
+                up_writer.write(data)
+                answer = await up_reader.read(65536)
+                if b"EVALSHA" in data and b"n:votes" in data and cuts == 0:
+                    cuts += 1
+                    break
+                writer.write(answer)
+        finally:
+            writer.close()
+            up_writer.close()
+
+    path = str(tmp_path / "p")
+    async with (
+        await asyncio.start_unix_server(serve, path),
+        Redis(unix_socket_path=path) as proxied,
+        await Journal.acquire(proxied, JOB) as journal,
+    ):
+        await journal.append(record(0))
+        await journal.commit()
+    job = await jobs.load(redis, JOB)
+    assert (cuts, job.step, job.counters["votes"]) == (1, 1, 3)
+    assert len(await redis.lrange(Keys(JOB).log(0), 0, -1)) == 1
+
+
+async def test_a_second_runner_is_refused_and_told_who_holds_the_job(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB):
+        with pytest.raises(JobHeld, match=r"process \d+ on .+ since"):
+            await Journal.acquire(redis, JOB)
+    async with await Journal.acquire(redis, JOB):
+        pass  # given back at the end of the block above
+
+
+async def test_a_lease_is_kept_while_nothing_is_decided(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB, lease_s=0.3):
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            with pytest.raises(JobHeld):
+                await Journal.acquire(redis, JOB)
+
+
+async def test_a_stale_holder_is_fenced_off(redis: Redis) -> None:
+    stale = await Journal.acquire(redis, JOB, lease_s=0.05)
+    await asyncio.sleep(0.1)
+    async with await Journal.acquire(redis, JOB) as fresh:
+        await fresh.append(record(0))
+        await fresh.commit()
+        await stale.append(record(0))
+        with pytest.raises(Fenced, match="taken over by process"):
+            await stale.commit()
+        await fresh.append(record(1))
+    assert (await jobs.load(redis, JOB)).step == 2
+
+
+async def test_a_runner_that_died_on_this_machine_is_succeeded_at_once(redis: Redis) -> None:
+    await Journal.acquire(redis, JOB, lease_s=60)
+    holder = (await redis.get(Keys(JOB).lease)).decode()
+    gone = holder.replace('"born": "', '"born": "1')
+    await redis.set(Keys(JOB).lease, gone, px=60_000)
+    assert (await jobs.load(redis, JOB)).status == "stopped"
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.append(record(0))
+
+
+async def test_a_cancelled_job_stops_its_runner(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        await jobs.cancel(redis, JOB)
+        await journal.append(record(0))
+        with pytest.raises(Cancelled):
+            await journal.commit()
+    assert (await jobs.load(redis, JOB)).status == "cancelled"
+
+
+async def test_a_finished_job_cannot_be_run_or_cancelled(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.settle("done")
+    with pytest.raises(JobDone):
+        await Journal.acquire(redis, JOB)
+    with pytest.raises(ValueError, match="done already"):
+        await jobs.cancel(redis, JOB)
+
+
+async def test_a_journal_that_went_back_is_noticed_and_taken_up_there(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.append(record(0))
+        await journal.commit()
+        before = {key: await redis.dump(key) for key in await redis.keys(f"surefoot:{{{JOB}}}:*")}
+        await journal.append(record(1))
+        await journal.commit()
+        await redis.flushall()
+        for key, dump in before.items():
+            await redis.restore(key, 0, dump)
+        await journal.append(record(2))
+        with pytest.raises(WentBack):
+            await journal.commit()
+        _, tail = await journal.tail()
+        assert tail == [record(0)]
+        await journal.append(record(1))
+    assert (await jobs.load(redis, JOB)).step == 2
+
+
+async def test_a_redis_that_lost_everything_is_a_clear_error(redis: Redis) -> None:
+    journal = await Journal.acquire(redis, JOB)
+    await redis.flushall()
+    await journal.append(record(0))
+    with pytest.raises(NoSuchJob, match="kept nothing over a restart"):
+        await journal.commit()
+
+
+async def test_a_damaged_record_is_named_and_not_skipped(redis: Redis) -> None:
+    await filled(redis, 25)
+    key = Keys(JOB).log(1)
+    frame = bytearray(await redis.lindex(key, 0))
+    frame[-3] ^= 1
+    await redis.lset(key, 0, bytes(frame))
+    async with await Journal.acquire(redis, JOB) as journal:
+        with pytest.raises(
+            CorruptJournal, match=r"segment 1: the record of steps 10 to 19 fails its checksum"
+        ):
+            await journal.tail()
+
+
+async def test_a_missing_record_is_an_error(redis: Redis) -> None:
+    await filled(redis, 25)
+    await redis.delete(Keys(JOB).log(2))
+    async with await Journal.acquire(redis, JOB) as journal:
+        with pytest.raises(CorruptJournal, match="25 steps are said to be decided"):
+            await journal.tail()
+
+
+async def test_a_journal_of_a_newer_schema_is_refused(redis: Redis) -> None:
+    await redis.hset(Keys(JOB).meta, "schema", "99")
+    with pytest.raises(NewerJournal, match="schema 99"):
+        await Journal.acquire(redis, JOB)
+
+
+async def test_a_sealed_segment_is_where_the_next_runner_begins(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        for step in range(14):
+            await journal.append(record(step))
+        await journal.commit()
+        end = (await jobs.frames(redis, journal.job, 0))[-1][0].after
+        for _ in range(2):  # sealing twice is sealing once
+            await journal.seal(0, Snapshot(10, end, 10, 3))
+        start, tail = await journal.tail()
+    assert start == Snapshot(10, end, 10, 3)
+    assert tail == [record(step) for step in range(10, 14)]
+
+
+async def test_a_rewound_segment_is_decided_again(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        for step in range(7):
+            await journal.append(record(step))
+        await journal.commit()
+        await journal.rewind(journal.job.start)
+        await journal.append(Record(0, "other", 4))
+        await journal.commit()
+        _, tail = await journal.tail()
+    assert tail == [Record(0, "other", 4)]
+
+
+async def test_an_unknown_job_is_answered_with_the_known_ones(redis: Redis) -> None:
+    with pytest.raises(NoSuchJob, match=f"no job 'nope' here; known jobs: {JOB}"):
+        await Journal.acquire(redis, "nope")
+
+
+async def test_all_keys_of_a_job_lie_in_one_cluster_slot(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.append(record(0, others=((5, 1),)), kept=b"[]")
+        await journal.commit()
+        await journal.seal(0, Snapshot(1, "", 1, 3))
+        keys = await redis.keys(f"surefoot:{{{JOB}}}*")
+    assert len(keys) >= 6
+    assert len({key_slot(key) for key in keys}) == 1
+
+
+async def test_acknowledged_steps_survive_a_kill_of_the_server(start_server: Callable[..., Any]) -> None:
+    server = start_server("--appendfsync", "always")
+    client = await connect(server.url)
+    await jobs.create(client, JOB, "walk", {}, 0, Settings(k=3, model="double", segment=10))
+    async with await Journal.acquire(client, JOB) as journal:
+        for step in range(25):
+            await journal.append(record(step))
+        await journal.commit()
+        server.kill()
+        server.start()
+        _, tail = await journal.tail()
+        assert len(tail) == 25
+        await journal.append(record(25))
+    await client.aclose()

@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from surefoot.orchestration.records import (
+    CorruptJournal,
+    Record,
+    canonical,
+    chain,
+    decode,
+    encode,
+    frozen,
+    genesis,
+    verified,
+)
+from surefoot.voting import Usage
+
+GOLDEN = Path(__file__).parent / "golden" / "frame-v1.json"
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=4).map(tuple),
+    max_leaves=10,
+)
+records = st.builds(
+    Record,
+    step=st.just(0),
+    answer=values,
+    votes=st.integers(1, 99),
+    others=st.lists(st.tuples(values, st.integers(1, 9)), max_size=2).map(tuple),
+    flags=st.dictionaries(st.text(min_size=1), st.integers(1, 9), max_size=2),
+    usage=st.builds(Usage, *[st.integers(0, 9999)] * 4),
+)
+
+
+def framed(entries: list[Record], head: str) -> tuple[bytes, str]:
+    after = head
+    for entry in entries:
+        after = chain(after, entry.answer)
+    return encode(entries, head, after), after
+
+
+@given(st.lists(records, min_size=1, max_size=5), st.integers(0, 10**7))
+def test_what_is_written_is_read_back(entries: list[Record], first: int) -> None:
+    entries = [entry._replace(step=first + place) for place, entry in enumerate(entries)]
+    head = genesis("t", {}, 0)
+    data, _ = framed(entries, head)
+    assert verified([decode(data, "here")], head, first, "here") == entries
+
+
+@given(values)
+def test_a_plain_value_survives_its_canonical_text(value: object) -> None:
+    assert frozen(json.loads(canonical(value))) == value
+
+
+@given(st.lists(records, min_size=1, max_size=3), st.data())
+def test_any_changed_byte_is_noticed_and_its_place_named(entries: list[Record], data: st.DataObject) -> None:
+    entries = [entry._replace(step=7 + place) for place, entry in enumerate(entries)]
+    head = genesis("t", {}, 0)
+    frame, _ = framed(entries, head)
+    place = data.draw(st.integers(0, len(frame) - 1))
+    damaged = bytearray(frame)
+    damaged[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(CorruptJournal, match="job 'x'"):
+        verified([decode(bytes(damaged), "job 'x'")], head, 7, "job 'x'")
+
+
+def test_a_missing_frame_breaks_the_chain() -> None:
+    head = genesis("t", {}, 0)
+    first, middle_head = framed([Record(0, 1, 3)], head)
+    second, _ = framed([Record(1, 2, 3)], middle_head)
+    frames = [decode(data, "here") for data in (first, second)]
+    assert len(verified(frames, head, 0, "here")) == 2
+    with pytest.raises(CorruptJournal, match="step 0 does not continue"):
+        verified(frames[1:], head, 0, "here")
+
+
+def test_an_answer_exchanged_with_its_checksum_still_breaks_the_chain() -> None:
+    head = genesis("t", {}, 0)
+    _, after = framed([Record(0, 1, 3)], head)
+    forged = encode([Record(0, 2, 3)], head, after)
+    with pytest.raises(CorruptJournal, match="steps 0 to 0 do not hash"):
+        verified([decode(forged, "here")], head, 0, "here")
+
+
+def test_the_chain_depends_on_task_arguments_and_start() -> None:
+    heads = {
+        genesis("t", {"n": 1}, 0),
+        genesis("t", {"n": 2}, 0),
+        genesis("u", {"n": 1}, 0),
+        genesis("t", {"n": 1}, 1),
+    }
+    assert len(heads) == 4
+
+
+def test_frames_of_schema_1_are_still_read() -> None:
+    golden = json.loads(GOLDEN.read_text())
+    found = verified([decode(bytes.fromhex(golden["frame"]), "golden")], golden["before"], 41, "golden")
+    assert found == [
+        Record(41, ((1, 0, 1), ((2,), (1,), ())), 3, (), {}, Usage(30, 0, 12, 0)),
+        Record(
+            42,
+            ((2, 0, 2), ((), (1,), (2,))),
+            4,
+            ((((1, 1, 0), None), 1),),
+            {"malformed": 2},
+            Usage(70, 8, 28, 5),
+        ),
+    ]

@@ -1,0 +1,287 @@
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+import pytest
+import surefoot
+from redis.asyncio import Redis
+from surefoot import BadInput, Columns, Stalled, Towers, Unsupported
+from surefoot.agents.doubles import Double, Garbage, towers_double
+from surefoot.agents.model import Ask, Message, Prompt
+from surefoot.agents.task import Case, NoCases, Task, Value
+from surefoot.orchestration import jobs
+from surefoot.orchestration.graph import REPAIRS, AuditFailed
+from surefoot.orchestration.journal import Cancelled
+from surefoot.orchestration.progress import Progress
+from surefoot.tools.towers import optimal_move, optimal_state
+from surefoot.voting import NotAnAnswer, Sample
+
+
+def towers(disks: int, **options: object) -> Towers:
+    return Towers(disks, "compact", **options)  # type: ignore[arg-type]
+
+
+def columns_double(**options: float) -> Double:
+    def right(prompt: Prompt) -> str:
+        message = prompt[-1]
+        assert isinstance(message, Message)
+        a, _, b, _, digit, _, carry = message.content.split()
+        return f"{int(a) * int(b) + int(digit) + int(carry):02d}"
+
+    return Double(
+        right, lambda prompt, which: f"{(int(right(prompt)) + 1 + which % 99) % 100:02d}", **options
+    )  # type: ignore[arg-type]
+
+
+async def answers(url: str, job: str) -> list[object]:
+    async with Redis.from_url(url) as client:
+        known = await jobs.load(client, job)
+        return [(await jobs.record(client, known, step)).answer for step in range(known.step)]
+
+
+@pytest.mark.parametrize("disks", [1, 2, 5, 6])
+@pytest.mark.parametrize("form", ["full", "move"])
+async def test_towers_of_either_parity_are_solved_by_the_optimal_sequence(
+    redis_url: str, disks: int, form: str
+) -> None:
+    report = await surefoot.run(towers(disks, form=form), model=towers_double(), redis=redis_url, k=2)
+    steps = 2**disks - 1
+    assert (report.solved, report.status, report.steps, report.votes) == (True, "done", steps, 2 * steps)
+    decided = await answers(redis_url, report.job)
+    boards = [optimal_state(disks, step + 1) if form == "full" else None for step in range(steps)]
+    assert decided == [(optimal_move(disks, step), boards[step]) for step in range(steps)]
+
+
+async def test_errors_of_the_model_are_voted_down_and_reported(redis_url: str) -> None:
+    double = towers_double(error=0.1, invalid=0.05, seed=3)
+    report = await surefoot.run(towers(8), model=double, redis=redis_url, k=6, segment=50)
+    assert report.solved
+    assert report.contested > 20
+    assert sum(report.red_flags.values()) > 20
+    assert report.samples == report.votes + sum(report.red_flags.values())
+    assert report.dissent_rate == pytest.approx(0.1, abs=0.03)
+    first = report.contested_steps[0]
+    assert first.votes - max(first.against.values()) == 6
+
+
+async def test_k_follows_from_the_reliability_by_calibration(redis_url: str) -> None:
+    report = await surefoot.run(
+        towers(6), model=towers_double(error=0.02), redis=redis_url, reliability=0.999, states=60
+    )
+    assert report.solved
+    assert report.k >= 3
+    assert report.risk is not None
+    assert report.risk <= 0.001
+
+
+async def test_a_calibration_that_cannot_support_the_reliability_stops_before_spending(
+    redis_url: str,
+) -> None:
+    with pytest.raises(Unsupported, match="no number of votes helps"):
+        await surefoot.run(towers(6), model=towers_double(error=0.7), redis=redis_url, states=60)
+    async with Redis.from_url(redis_url) as client:
+        assert await jobs.every(client) == []
+
+
+async def test_a_stalled_step_shows_its_tally_and_can_be_resumed(redis_url: str) -> None:
+    with pytest.raises(Stalled, match=r"step \d+ stalled.*malformed") as stalled:
+        await surefoot.run(towers(4), model=Garbage(), redis=redis_url, k=3, limit=20, job="stuck")
+    assert len(stalled.value.examples) == 5
+    async with Redis.from_url(redis_url) as client:
+        assert (await jobs.load(client, "stuck")).status == "stalled"
+        report = await surefoot.resume("stuck", model=towers_double(), redis=client)
+    assert report.solved
+    assert report.stall is None
+
+
+async def test_a_stall_never_names_a_winner(redis_url: str) -> None:
+    """Votes that never get far enough apart stay undecided, however often one candidate led."""
+
+    class Torn:
+        name = "torn"
+
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            for place, ask in enumerate(asks):
+                self.count += 1
+                yield place, Sample("aAB;AbBaC" if self.count % 2 else "aAC;AbBCa")
+                del ask
+
+        count = 0
+
+    with pytest.raises(Stalled) as stalled:
+        await surefoot.run(towers(2, checked=False), model=Torn(), redis=redis_url, k=2, limit=40, job="torn")
+    assert set(stalled.value.flags) == set()
+    async with Redis.from_url(redis_url) as client:
+        job = await jobs.load(client, "torn")
+    assert (job.status, job.step) == ("stalled", 0)
+
+
+async def test_a_segment_that_fails_its_audit_is_decided_again_with_a_larger_k(redis_url: str) -> None:
+    """With k = 1 one wrong ballot decides; the board notices, and the segment is voted on again."""
+    report = await surefoot.run(
+        Columns((98765, 4321)), model=columns_double(error=0.15, seed=1), redis=redis_url, k=1, segment=4
+    )
+    assert report.solved
+    assert report.repairs > 0
+
+
+async def test_a_segment_that_never_passes_ends_the_job_and_says_where(redis_url: str) -> None:
+    lying = columns_double(hard=0.3, hard_error=1.0, correlation=1.0, seed=2)
+    task = Columns((98765, 4321))
+    task.views = 1
+    with pytest.raises(AuditFailed, match=rf"failed its audit {REPAIRS + 1} times.*step \d+: .* is not"):
+        await surefoot.run(task, model=lying, redis=redis_url, k=2, job="lie")
+    async with Redis.from_url(redis_url) as client:
+        assert (await jobs.load(client, "lie")).status == "failed"
+
+
+async def test_a_run_can_be_interrupted_anywhere_and_decides_the_same(redis_url: str) -> None:
+    double = towers_double(error=0.05, seed=5, latency=0.001)
+    whole = await surefoot.run(towers(6), model=double, redis=redis_url, k=3, job="whole", segment=10)
+    for pause in (0.01, 0.03, 0.05, 0.08, 0.2):
+        progress = Progress()
+        run = asyncio.create_task(
+            surefoot.run(
+                towers(6), model=double, redis=redis_url, k=3, job="parts", segment=10, progress=progress
+            )
+        )
+        await asyncio.sleep(pause)
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+    parts = await surefoot.run(towers(6), model=double, redis=redis_url, k=3, job="parts", segment=10)
+    assert parts.solved
+    assert parts.head == whole.head
+    assert (parts.votes, parts.contested) == (whole.votes, whole.contested)
+
+
+async def test_the_same_seeds_decide_the_same_way_whatever_the_order_of_completion(redis_url: str) -> None:
+    slow = towers_double(error=0.2, seed=5, latency=0.0005)
+    quick = towers_double(error=0.2, seed=5)
+    reports = [
+        await surefoot.run(towers(4), model=double, redis=redis_url, k=4, spare=spare)
+        for double, spare in ((slow, 0), (quick, 0), (slow, 3))
+    ]
+    assert len({(report.head, report.votes, report.contested) for report in reports}) == 1
+
+
+async def test_a_job_is_not_taken_up_with_another_task(redis_url: str) -> None:
+    await surefoot.run(towers(3), model=towers_double(), redis=redis_url, k=1, job="mine")
+    async with Redis.from_url(redis_url) as client:
+        await client.hset("surefoot:{mine}:meta", "status", "stopped")
+    with pytest.raises(BadInput, match="was started as towers with"):
+        await surefoot.run(towers(4), model=towers_double(), redis=redis_url, k=1, job="mine")
+
+
+async def test_a_finished_job_is_reported_again_not_run_again(redis_url: str) -> None:
+    first = await surefoot.run(towers(4), model=towers_double(), redis=redis_url, k=2, job="once")
+    again = await surefoot.run(towers(4), model=Garbage(), redis=redis_url, k=2, job="once")
+    assert again == first
+
+
+async def test_cancelling_stops_a_running_job(redis_url: str) -> None:
+    run = asyncio.create_task(
+        surefoot.run(towers(10), model=towers_double(latency=0.005), redis=redis_url, k=2, job="long")
+    )
+    async with Redis.from_url(redis_url) as client, asyncio.timeout(20):
+        while not await client.exists("surefoot:{long}:log:0"):
+            await asyncio.sleep(0.01)
+        await jobs.cancel(client, "long")
+        with pytest.raises(Cancelled):
+            await run
+        assert (await jobs.load(client, "long")).status == "cancelled"
+
+
+class Countdown(Task[int, int]):
+    """A domain of one's own, without known answers."""
+
+    name = "countdown"
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def spec(self) -> Mapping[str, Value]:
+        return {"first": self.first}
+
+    def start(self) -> int:
+        return self.first
+
+    def ask(self, state: int, view: int = 0) -> Prompt:
+        return f"{state} - 1 ="
+
+    def read(self, text: str, state: int, view: int = 0) -> int:
+        if not text.isdigit():
+            raise NotAnAnswer("not a number")
+        return int(text)
+
+    def advance(self, state: int, answer: int) -> int:
+        return answer
+
+    def finished(self, state: int) -> bool:
+        return state == 0
+
+
+def countdown_double(**options: float) -> Double:
+    def right(prompt: Prompt) -> str:
+        return str(int(str(prompt).split()[0]) - 1)
+
+    return Double(right, lambda prompt, which: str(which % 10_000 + 100_000), **options)  # type: ignore[arg-type]
+
+
+async def test_a_domain_of_ones_own_of_unknown_length_runs(redis_url: str) -> None:
+    report = await surefoot.run(
+        Countdown(57), model=countdown_double(error=0.05), redis=redis_url, k=4, segment=10, job="mine"
+    )
+    assert (report.solved, report.steps, report.steps_expected) == (True, 57, None)
+    with pytest.raises(BadInput, match="not part of surefoot"):
+        await surefoot.resume("mine", redis=redis_url)
+    assert (await surefoot.resume("mine", task=Countdown(57), redis=redis_url)).steps == 57
+
+
+async def test_a_task_that_cannot_be_calibrated_asks_for_k(redis_url: str) -> None:
+    with pytest.raises(BadInput, match="give k instead"):
+        await surefoot.run(Countdown(5), model=countdown_double(), redis=redis_url)
+
+    class Known(Countdown):
+        def steps(self) -> int:
+            return self.first
+
+    with pytest.raises(NoCases):
+        await surefoot.run(Known(5), model=countdown_double(), redis=redis_url)
+
+
+async def test_calibration_without_known_answers_says_that_it_measures_agreement() -> None:
+    class Sampled(Countdown):
+        def steps(self) -> int:
+            return self.first
+
+        def case(self, rng: object) -> Case[int, int]:
+            return Case(rng.randrange(1, 500))  # type: ignore[attr-defined]
+
+    plan = await surefoot.plan(Sampled(300), model=countdown_double(error=0.03), states=80)
+    assert not plan.calibration.known_answers
+    assert "agreement, not correctness" in plan.choice.why
+
+
+async def test_long_multiplication_is_a_task_too(redis_url: str) -> None:
+    report = await surefoot.run(
+        Columns((98765, 4321)), model=columns_double(error=0.1), redis=redis_url, reliability=0.99, states=100
+    )
+    assert (report.solved, report.steps) == (True, 20)
+    wrong = Double(lambda prompt: "00", lambda prompt, which: "00")
+    with pytest.raises(AuditFailed, match="is not 00"):
+        await surefoot.run(Columns((98765, 4321)), model=wrong, redis=redis_url, k=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"k": 0}, "k, the lead.*not 0"),
+        ({"reliability": 1.0}, "reliability.*not 1.0"),
+        ({"reliability": 0.0}, "reliability.*not 0.0"),
+        ({"k": 9, "limit": 5}, "limit must be at least 9, not 5"),
+        ({"segment": 0}, "segment must be at least 1"),
+        ({"spare": -1}, "spare must be at least 0"),
+    ],
+)
+async def test_bad_settings_are_refused_before_anything_starts(options: dict[str, int], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        await surefoot.run(towers(3), model=towers_double(), redis="unix:///nowhere", **options)  # type: ignore[arg-type]

@@ -1,0 +1,36 @@
+"""The main job in small, on a real vLLM."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from surefoot.agents.towers import Towers
+from surefoot.orchestration import jobs, local_redis
+from surefoot.orchestration.report import records
+from surefoot.orchestration.run import run
+from surefoot.tools.towers import optimal_length, optimal_move, optimal_state
+
+pytestmark = pytest.mark.vllm
+
+DISKS = 6
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
+    client = Redis.from_url(await local_redis.start(tmp_path))
+    yield client
+    await client.aclose()
+
+
+async def test_six_disks_are_solved_without_a_wrong_step(url: str, redis: Redis) -> None:
+    report = await run(Towers(DISKS, "compact"), model=url, redis=redis, reliability=0.99)
+    print(
+        f"{report.steps} steps, k = {report.k}, {report.votes} votes in {report.wall_s} s, {report.tokens.total} tokens"
+    )
+    assert report.solved
+    assert report.steps == optimal_length(DISKS)
+    answers = [record.answer async for record in records(redis, await jobs.load(redis, report.job))]
+    assert answers == [
+        (optimal_move(DISKS, step), optimal_state(DISKS, step + 1)) for step in range(report.steps)
+    ]

@@ -1,0 +1,125 @@
+"""Red flags: what throws a sample away, and under which name."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from surefoot.voting import (
+    PAPER,
+    AnyOf,
+    Broken,
+    Flag,
+    Malformed,
+    NotAnAnswer,
+    Reading,
+    RedFlag,
+    Sample,
+    TooLong,
+    Truncated,
+    screen,
+)
+
+
+def number(text: str) -> int:
+    """Read a whole number and nothing else."""
+    if not text.isdigit():
+        raise NotAnAnswer(f"{text!r} is not a number")
+    return int(text)
+
+
+def odd(state: object, answer: int) -> str | None:
+    return f"{answer} is odd" if answer % 2 else None
+
+
+def reading(text: str = "4", finish: str | None = "stop", tokens: int | None = 1) -> Reading[int]:
+    return Reading(Sample(text, finish, tokens), number)
+
+
+some_flags = st.sampled_from([TooLong(), TooLong(5), Truncated(), Malformed(), Broken("odd", odd)])
+some_readings = st.builds(
+    reading,
+    text=st.sampled_from(["4", "7", "four"]),
+    finish=st.sampled_from(["stop", "length", "content_filter", None]),
+    tokens=st.sampled_from([None, 1, 9]),
+)
+
+
+@given(some_flags, some_flags, some_flags, some_readings)
+def test_combination_is_associative(a: Flag, b: Flag, c: Flag, sample: Reading[int]) -> None:
+    assert (a | b) | c == a | (b | c)
+    assert screen(sample, (a | b) | c) == screen(sample, a | (b | c))
+
+
+@given(st.lists(some_flags, min_size=2, max_size=5), some_readings)
+def test_the_first_flag_that_fires_names_the_reason(flags: list[Flag], sample: Reading[int]) -> None:
+    combined = flags[0] | flags[1]
+    for flag in flags[2:]:
+        combined = combined | flag
+    assert screen(sample, combined) == first_objection(sample, flags)
+
+
+def first_objection(sample: Reading[int], flags: list[Flag]) -> int | RedFlag:
+    for flag in flags:
+        try:
+            if red := flag.raised_by(sample):
+                return red
+        except NotAnAnswer:
+            break
+    return screen(sample, AnyOf(()))
+
+
+@pytest.mark.parametrize(
+    ("flag", "sample", "reason"),
+    [
+        (TooLong(5), lambda: reading(tokens=6), "too long"),
+        (TooLong(), lambda: reading(finish="length"), "too long"),
+        (Truncated(), lambda: reading(finish=None), "truncated"),
+        (Truncated(), lambda: reading(finish="content_filter"), "truncated"),
+        (Malformed(), lambda: reading("four"), "malformed"),
+        (Broken("odd", odd), lambda: reading("7"), "odd"),
+        (AnyOf(()), lambda: reading("four"), "malformed"),
+    ],
+)
+def test_each_flag_fires_on_its_own_fault(
+    flag: Flag, sample: Callable[[], Reading[int]], reason: str
+) -> None:
+    outcome = screen(sample(), flag)
+    assert isinstance(outcome, RedFlag)
+    assert outcome.reason == reason
+    assert screen(reading(), flag) == 4
+
+
+@pytest.mark.parametrize(
+    ("flag", "sample"),
+    [
+        (TooLong(5), reading(tokens=5)),
+        (TooLong(5), reading(tokens=None)),
+        (Truncated(), reading(finish="length")),
+        (PAPER, reading("7")),
+    ],
+    ids=["just short enough", "length unknown", "length is for TooLong", "no rules of the task"],
+)
+def test_a_flag_lets_pass_what_is_not_its_fault(flag: Flag, sample: Reading[int]) -> None:
+    assert not isinstance(screen(sample, flag), RedFlag)
+
+
+def test_an_answer_that_is_zero_is_a_ballot() -> None:
+    assert screen(reading("0"), PAPER) == 0
+
+
+def test_a_check_sees_the_state_that_was_asked_about() -> None:
+    same = Broken("moved", lambda state, answer: None if state == answer else "not the same")
+    assert screen(Reading(Sample("4"), number, state=4), same) == 4
+    assert screen(Reading(Sample("4"), number, state=5), same) == RedFlag("moved", "not the same")
+
+
+def test_an_answer_is_read_once_however_many_flags_look_at_it() -> None:
+    texts: list[str] = []
+
+    def read(text: str) -> int:
+        texts.append(text)
+        return 4
+
+    screen(Reading(Sample("x"), read), PAPER | Broken("odd", odd) | Malformed())
+    assert texts == ["x"]
