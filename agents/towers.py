@@ -80,7 +80,9 @@ class Towers(Task[State, Step]):
         self.form = _one_of("form", form, get_args(Form))
         self.checked = checked
         # Disk 1 goes 0 -> 1 -> 2 for an even tower that ends on peg 2, and the other way round for an odd one.
-        self._turn = 1 if disks % 2 == 0 else -1
+        turn = 1 if disks % 2 == 0 else -1
+        self._shown_pegs = [[(view + turn * peg) % PEGS for peg in range(PEGS)] for view in range(PEGS)]
+        self._real_pegs = [[turn * (peg - view) % PEGS for peg in range(PEGS)] for view in range(PEGS)]
         self.flags = PAPER
         if checked or form == "move":
             self.flags = self.flags | Broken("illegal", _illegal)
@@ -113,7 +115,7 @@ class Towers(Task[State, Step]):
         Whether the move is legal and leads to that board is not looked at here.
         """
         move, shown = self._read_compact(text) if self.style == "compact" else self._read_verbose(text)
-        if not all(0 <= peg < PEGS for peg in move[1:]):
+        if not (move[1] < PEGS and move[2] < PEGS):
             raise NotAnAnswer(f"there is no such peg in move {list(move)!r}")
         if shown is None:
             return self._real_move(move, view), None
@@ -171,20 +173,20 @@ class Towers(Task[State, Step]):
         return Move(*move), None if shown is None else (tuple(shown[0]), tuple(shown[1]), tuple(shown[2]))
 
     def _shown(self, pegs: Pegs, view: int) -> Pegs:
-        first, second, third = (self._turn * (peg - view) % PEGS for peg in range(PEGS))
+        first, second, third = self._real_pegs[view]
         return pegs[first], pegs[second], pegs[third]
 
     def _real(self, shown: Pegs, view: int) -> Pegs:
-        first, second, third = ((view + self._turn * peg) % PEGS for peg in range(PEGS))
+        first, second, third = self._shown_pegs[view]
         return shown[first], shown[second], shown[third]
 
     def _shown_move(self, move: Move, view: int) -> Move:
         disk, source, target = move
-        return Move(disk, (view + self._turn * source) % PEGS, (view + self._turn * target) % PEGS)
+        return Move(disk, self._shown_pegs[view][source], self._shown_pegs[view][target])
 
     def _real_move(self, move: Move, view: int) -> Move:
         disk, source, target = move
-        return Move(disk, self._turn * (source - view) % PEGS, self._turn * (target - view) % PEGS)
+        return Move(disk, self._real_pegs[view][source], self._real_pegs[view][target])
 
 
 def _verbose_prompt(previous: Move | None, pegs: Pegs, form: str) -> Prompt:

@@ -1,6 +1,5 @@
 """The stride: steps decided one after the other, each from the winner of the one before."""
 
-import random
 from collections.abc import Hashable, Sequence
 from contextlib import aclosing
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -22,8 +21,8 @@ A = TypeVar("A", bound=Hashable)
 
 KEPT_STEPS = 10_000
 """Raw samples are kept for so many contested or flagged steps of a job at most; their tallies are always kept."""
-KEPT_SHARE = 1 / 1000
-"""Share of the other steps whose raw samples are kept for an audit by a person."""
+KEPT_ONE_IN = 1000
+"""One in so many of the other steps, drawn at random, keeps its raw samples for an audit by a person."""
 EXAMPLES = 5
 """Samples shown when an election stalls."""
 
@@ -103,6 +102,7 @@ class Stride(Generic[S, A]):
         """Hold the election of one step."""
         election: Election[A] = Election(self.rule, self._limit)
         prompts: dict[int, Prompt] = {}
+        outcomes: dict[tuple[Any, ...], A | RedFlag] = {}
         drawn: list[Drawn] = []
         usage = NOTHING
         try:
@@ -111,7 +111,7 @@ class Stride(Generic[S, A]):
                 asks = [self._ask(state, step, number, prompts) for number in numbers]
                 async with aclosing(self._model.sample(asks)) as samples:
                     async for position, sample in samples:
-                        outcome = self._outcome(sample, state, numbers[position])
+                        outcome = self._outcome(sample, state, numbers[position], outcomes)
                         election.cast(numbers[position], outcome)
                         drawn.append(Drawn(numbers[position], sample, outcome))
                         usage = usage.plus(sample.usage)
@@ -130,17 +130,22 @@ class Stride(Generic[S, A]):
         seed = seed_of(self._seed, step, number)
         return Ask(prompt, sampling.temperature_of(number), sampling.max_tokens, seed)
 
-    def _outcome(self, sample: Sample, state: S, number: int) -> A | RedFlag:
+    def _outcome(
+        self, sample: Sample, state: S, number: int, outcomes: dict[tuple[Any, ...], A | RedFlag]
+    ) -> A | RedFlag:
+        """Screen one sample; most samples of a step are the same text, which need not be read again."""
         view = number % self._task.views
-        return screen(
-            Reading(sample, lambda text: self._task.read(text, state, view), state), self._task.flags
-        )
+        key = (view, sample.text, sample.finish, sample.tokens)
+        if key not in outcomes:
+            reading: Reading[A] = Reading(sample, lambda text: self._task.read(text, state, view), state)
+            outcomes[key] = screen(reading, self._task.flags)
+        return outcomes[key]
 
     def _kept(self, decision: Decision[A], step: int, progress: Progress) -> bytes | None:
         notable = decision.verdict.contested or decision.verdict.flags
         if notable and progress.contested + progress.flags.total() >= KEPT_STEPS:
             return None
-        if not notable and random.Random(seed_of(self._seed, step, -1)).random() >= KEPT_SHARE:
+        if not notable and seed_of(self._seed, step, -1) % KEPT_ONE_IN:
             return None
         return to_json([_shown(entry) for entry in decision.drawn])
 

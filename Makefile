@@ -1,0 +1,66 @@
+# The README's commands. Everything lives in .venv; nothing is installed outside this folder.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help towers test lint types imports examples bench overhead long chaos conformance check clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "surefoot needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+towers: $(VENV)/.installed  ## set up, then the main job: 10-disk Towers of Hanoi, embedded model, embedded Redis
+	$(BIN)/surefoot run towers --disks 10
+
+test: $(VENV)/.dev  ## set up, then the whole test suite
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev  ## ruff, lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## mypy, strict, on the installed wheel
+	rm -rf build out/wheel out/dist
+	$(BIN)/python -m build --wheel --outdir out/dist .
+	$(PIP) --no-deps --target out/wheel out/dist/*.whl
+	cd out/wheel && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p surefoot
+
+imports: $(VENV)/.dev  ## imports only ever point down
+	$(BIN)/lint-imports
+
+examples: $(VENV)/.installed  ## every example, as it stands
+	for example in examples/*.py; do echo "== $$example" && $(BIN)/python $$example || exit 1; done
+
+bench: conformance overhead long  ## every figure that the README quotes, re-measured (the chaos rounds apart)
+
+conformance: $(VENV)/.dev  ## the saver against LangGraph's conformance suite
+	$(BIN)/python bench/conformance.py
+
+overhead: $(VENV)/.dev  ## durable steps per second, beside a plain loop and beside a superstep per step
+	$(BIN)/python bench/overhead.py
+
+long: $(VENV)/.dev  ## 14 disks on the embedded model: memory, a kill in the middle, the same final hash
+	$(BIN)/python bench/long.py
+
+chaos: $(VENV)/.dev  ## 50 rounds of kill -9
+	$(BIN)/python bench/chaos.py --rounds 50
+
+check: lint imports types examples  ## what CI checks besides the tests
+
+clean:  ## remove what make made
+	rm -rf .venv .venv-* build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
