@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ..errors import SurefootError
+from ..errors import BadInput, SurefootError
 from .flags import RedFlag
 from .rules import Rule
 from .samples import Sample
@@ -108,8 +108,20 @@ class Election(Generic[B]):
         return range(first, self._submitted)
 
     def cast(self, number: int, outcome: B | RedFlag) -> None:
-        """Record what sample `number` turned out to be: a ballot or a red flag."""
-        self._early[number] = outcome
+        """Record what sample `number` turned out to be: a ballot or a red flag.
+
+        Raises `BadInput` for a number that was not handed out and for None, which would never win.
+        """
+        if not 0 <= number < self._submitted:
+            raise BadInput(f"sample {number!r} was not submitted; cast the numbers that submit() handed out")
+        if outcome is None:
+            raise BadInput(
+                f"sample {number!r} came as None; a reader that finds no answer raises NotAnAnswer"
+            )
+        if number == self._counted and not self.decided:
+            self._count(outcome)  # the usual case: nothing to wait for
+        else:
+            self._early[number] = outcome
         while not self.decided and self._counted in self._early:
             self._count(self._early.pop(self._counted))
 

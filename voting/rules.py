@@ -37,8 +37,8 @@ class FirstToAheadBy:
 
     def winner(self, tally: Mapping[B, int]) -> B | None:
         """Return the ballot that leads every other by at least k, or None."""
-        leader, lead = _lead(tally)
-        return leader if lead >= self.k else None
+        found = _lead(tally)
+        return found[0] if found[1] >= self.k else None
 
     def wanted(self, tally: Mapping[B, int]) -> int:
         """Return k less the present lead: what an unbroken run for the leader still needs."""

@@ -32,8 +32,8 @@ reliabilities = st.floats(1e-6, 1, exclude_max=True)
 
 
 def risk_in_decimals(p: float, k: int, steps: int) -> float:
-    """Return 1 - (1 + ((1-p)/p)^k)^-steps, in 60 digits."""
-    with localcontext(prec=60):
+    """Return 1 - (1 + ((1-p)/p)^k)^-steps, in 100 digits."""
+    with localcontext(prec=100):
         ratio = (1 - Decimal(p)) / Decimal(p)
         return float(1 - (1 + ratio**k) ** -steps)
 

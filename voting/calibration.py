@@ -1,0 +1,204 @@
+"""How often a model errs on a task, and how sure that is.  Pure statistics: nobody is asked here.
+
+Samples of one state are not independent evidence about the task: errors are bimodal, nearly all of them sit in a few
+states, and a thousand samples of one state say nothing about the next.  So a *state* is the unit.  Its error share is
+one observation between 0 and 1, the error rate is the mean over states, and the bound is the one that Hoeffding (1963)
+proves for the mean of independent values in [0, 1], whatever their distribution.  Many samples per state cannot make
+it tighter than 3 / states at 95 %, and that is as it should be: so many states may be wrong through and through
+without one having been met.  Where every state gave one observation of yes or no, the exact binomial bound serves.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ..errors import BadInput, SurefootError
+from .bounds import binomial_upper, mean_upper
+from .flags import RedFlag
+from .reliability import PerSample
+from .samples import NOTHING, Usage
+
+B = TypeVar("B", bound=Hashable)
+
+JUDGED_FROM = 3
+"""Valid samples from which on a state can be called hard: fewer cannot tell bad luck from a wrong mode."""
+HARD_BELOW = 0.7
+"""With answers unknown, a state is hard if its most frequent ballot has a smaller share than this."""
+SHOWN = 5
+"""Hard states kept for display."""
+
+
+class Uncalibrated(SurefootError):
+    """The samples drawn say nothing about the error rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateOutcome:
+    """What the samples of one state turned out to be."""
+
+    state: Hashable
+    """Which state; every state of a calibration is another one."""
+    valid: int
+    """Samples without a red flag."""
+    agreeing: int
+    """Those of them that gave the right answer or, where it is unknown, the most frequent one."""
+    rival: int = 0
+    """Votes of the strongest other ballot."""
+    flags: Mapping[str, int] = field(default_factory=dict)
+    """Samples thrown away, by reason."""
+    usage: Usage = NOTHING
+    """Tokens of all samples of this state."""
+
+    def __post_init__(self) -> None:
+        if min(self.agreeing, self.rival) < 0 or self.agreeing + self.rival > self.valid:
+            raise BadInput(
+                f"state {self.state!r} cannot have {self.agreeing!r} agreeing ballots and {self.rival!r} for a rival "
+                f"among {self.valid!r} valid ones"
+            )
+
+    @classmethod
+    def count(
+        cls, state: Hashable, outcomes: Iterable[B | RedFlag], answer: B | None = None, usage: Usage = NOTHING
+    ) -> "StateOutcome":
+        """Count the ballots and red flags of one state; `answer` is the right ballot, None where it is unknown."""
+        tally: Counter[B] = Counter()
+        flags: Counter[str] = Counter()
+        for outcome in outcomes:
+            if isinstance(outcome, RedFlag):
+                flags[outcome.reason] += 1
+            else:
+                tally[outcome] += 1
+        valid = tally.total()
+        if answer is None and tally:
+            answer = tally.most_common(1)[0][0]
+        agreeing = 0 if answer is None else tally.pop(answer, 0)
+        return cls(state, valid, agreeing, max(tally.values(), default=0), dict(flags), usage)
+
+    @property
+    def drawn(self) -> int:
+        """Samples drawn, the thrown-away ones included."""
+        return self.valid + sum(self.flags.values())
+
+    def judged(self) -> bool:
+        """Whether there is enough to tell if the state is hard; without any valid sample it is."""
+        return self.valid >= JUDGED_FROM or (self.valid == 0 and self.drawn >= JUDGED_FROM)
+
+    def hard(self, known_answers: bool) -> bool:
+        """Whether voting is in trouble here: the right answer is not the strict mode, or there hardly is a mode."""
+        if known_answers:
+            return self.agreeing <= self.rival
+        return self.agreeing < HARD_BELOW * self.valid or self.valid == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What samples of many different states, drawn at random from the task, say about a model."""
+
+    states: int
+    measured: int
+    """States with enough valid samples to have an error share."""
+    samples: int
+    valid: int
+    error_rate: float
+    """The mean over states of the share of wrong valid samples."""
+    error_bound: float
+    """What the error rate exceeds in at most 1 - confidence of all calibrations."""
+    confidence: float
+    known_answers: bool
+    """If False, `error_rate` is disagreement with the most frequent answer: consistency, not correctness."""
+    flags: Mapping[str, int]
+    usage: Usage
+    """Tokens of all samples."""
+    judged: int
+    """States with enough samples to tell whether they are hard."""
+    hard: int
+    """States in which the right answer is not the strict mode (unknown answers: modal share below 0.7)."""
+    hard_bound: float
+    """Upper bound of the share of states that look hard in so many samples; 1.0 if none was judged."""
+    hard_states: tuple[StateOutcome, ...]
+    """A few hard states, those with most valid samples first."""
+
+    @classmethod
+    def of(
+        cls, outcomes: Sequence[StateOutcome], *, known_answers: bool, confidence: float = 0.95
+    ) -> "Calibration":
+        """Evaluate the outcomes of *different* states, drawn at random.
+
+        With unknown answers one ballot of each state is spent on naming the most frequent answer and only the others
+        count, (agreeing - 1) / (valid - 1): a state's only ballot always agrees with itself.  Where the most frequent
+        answer holds less than two thirds this still flatters; such states are counted as hard.  States without a
+        countable ballot are left out of the error rate.  Raises `BadInput` if a state comes twice, `Uncalibrated` if
+        there is nothing to count.
+        """
+        _refuse_repeats(outcomes)
+        spent = 0 if known_answers else 1
+        counted = [(o.valid - o.agreeing, o.valid - spent) for o in outcomes if o.valid > spent]
+        flags = sum((Counter(o.flags) for o in outcomes), Counter[str]())
+        if not counted:
+            raise Uncalibrated(_nothing(outcomes, flags, spent))
+        judged = [o for o in outcomes if o.judged()]
+        hard = sorted((o for o in judged if o.hard(known_answers)), key=lambda o: -o.valid)
+        return cls(
+            states=len(outcomes),
+            measured=len(counted),
+            samples=sum(o.drawn for o in outcomes),
+            valid=sum(o.valid for o in outcomes),
+            error_rate=sum(wrong / among for wrong, among in counted) / len(counted),
+            error_bound=_error_bound(counted, confidence),
+            confidence=confidence,
+            known_answers=known_answers,
+            flags=dict(flags),
+            usage=_total(outcomes),
+            judged=len(judged),
+            hard=len(hard),
+            hard_bound=binomial_upper(len(hard), len(judged), confidence) if judged else 1.0,
+            hard_states=tuple(hard[:SHOWN]),
+        )
+
+    @property
+    def valid_rate(self) -> float:
+        """The share of samples without a red flag."""
+        return self.valid / self.samples
+
+    @property
+    def hard_rate(self) -> float | None:
+        """The share of judged states that look hard; None if none was judged."""
+        return self.hard / self.judged if self.judged else None
+
+    @property
+    def per_sample(self) -> PerSample:
+        """Mean tokens of a sample, for `forecast`."""
+        usage = self.usage
+        return PerSample(
+            usage.prompt / self.samples, usage.completion / self.samples, usage.cached / self.samples
+        )
+
+
+def _error_bound(counted: Sequence[tuple[int, int]], confidence: float) -> float:
+    if all(among == 1 for _, among in counted):
+        return binomial_upper(sum(wrong for wrong, _ in counted), len(counted), confidence)
+    return mean_upper(sum(wrong / among for wrong, among in counted) / len(counted), len(counted), confidence)
+
+
+def _refuse_repeats(outcomes: Sequence[StateOutcome]) -> None:
+    state, times = Counter(outcome.state for outcome in outcomes).most_common(1)[0] if outcomes else (None, 0)
+    if times != 1:
+        what = f"state {state!r} comes {times} times" if times else "there is no state"
+        raise BadInput(f"{what}, but a calibration needs different states, each with all its samples")
+
+
+def _nothing(outcomes: Sequence[StateOutcome], flags: Mapping[str, int], spent: int) -> str:
+    drawn = sum(outcome.drawn for outcome in outcomes)
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in flags.items()) or "none"
+    return (
+        f"no state has the {spent + 1} valid samples that a calibration needs ({drawn} samples of {len(outcomes)} "
+        f"states; red flags: {reasons}); look at what the model answers, or draw more samples of each state"
+    )
+
+
+def _total(outcomes: Iterable[StateOutcome]) -> Usage:
+    usage = NOTHING
+    for outcome in outcomes:
+        usage = usage.plus(outcome.usage)
+    return usage

@@ -1,0 +1,118 @@
+"""The `k` for a job, from a calibration: what it promises, what it cannot, and what it would take to know better."""
+
+from dataclasses import dataclass
+
+from .bounds import count_needed
+from .calibration import JUDGED_FROM, Calibration
+from .reliability import Unreachable, k_min, largest_error, risk
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The `k` for a job, why, and what it cannot promise."""
+
+    k: int | None
+    """From the upper bound of the error rate; None if the calibration cannot support the reliability."""
+    k_at_point_estimate: int | None
+    """What the observed error rate alone would ask for, for comparison; None if no k would do."""
+    risk: float | None
+    """Probability of a wrong step somewhere in the job with `k`, if the error rate is at its bound."""
+    risk_at_point_estimate: float | None
+    """The same, if the error rate is as observed."""
+    states_to_support: int | None
+    """Different states that, at the observed rate, would bring the bound below 0.5; None if it is, or none can."""
+    states_to_lower_k: int | None
+    """Different states that, at the observed rate, would lower k to the point estimate's; None if it is, or none can."""
+    hard_steps: float | None
+    """Hard steps to expect in the job, at the observed share of hard states; None if none was judged."""
+    hard_steps_bound: float
+    """The same at the upper bound of that share."""
+    why: str
+    """All of this in plain sentences.  Hard steps are always among them: no k mends a step whose mode is wrong."""
+
+    @property
+    def supported(self) -> bool:
+        """Whether there is a `k` to go on with."""
+        return self.k is not None
+
+
+def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 1) -> Choice:
+    """Choose `k` for a job of `steps` steps from the upper bound of the error rate, never from the point estimate."""
+    rate, bound = calibration.error_rate, calibration.error_bound
+    k, hoped = _k_or_none(bound, steps, reliability, m), _k_or_none(rate, steps, reliability, m)
+    support = lower = None
+    if hoped is not None and k is None:
+        support = count_needed(rate, 0.5, calibration.confidence)
+    if hoped is not None and k != hoped:
+        lower = count_needed(rate, largest_error(hoped, steps, reliability, m), calibration.confidence)
+    hard_rate = calibration.hard_rate
+    hard_steps = None if hard_rate is None else hard_rate * steps
+    hard_steps_bound = calibration.hard_bound * steps
+    return Choice(
+        k=k,
+        k_at_point_estimate=hoped,
+        risk=None if k is None else risk(1 - bound, k, steps, m),
+        risk_at_point_estimate=None if k is None else risk(1 - rate, k, steps, m),
+        states_to_support=support,
+        states_to_lower_k=lower,
+        hard_steps=hard_steps,
+        hard_steps_bound=hard_steps_bound,
+        why=" ".join(
+            (
+                _about_k(calibration, k, hoped, support, lower),
+                *_about_agreement(calibration),
+                _about_hard_steps(calibration, hard_steps, hard_steps_bound),
+            )
+        ),
+    )
+
+
+def _k_or_none(error: float, steps: int, reliability: float, m: int) -> int | None:
+    try:
+        return k_min(1 - error, steps, reliability, m)
+    except Unreachable:
+        return None
+
+
+def _about_k(c: Calibration, k: int | None, hoped: int | None, support: int | None, lower: int | None) -> str:
+    said = "were wrong" if c.known_answers else "disagreed with the most frequent answer"
+    observed = f"{_percent(c.error_rate)} of the valid samples {said} on {c.measured} different states"
+    bound = f"at {_percent(c.confidence)} confidence the rate may be {_percent(c.error_bound)}"
+    useless = "from 50 % on no number of votes helps"
+    cheaper = "" if lower is None else f", and {lower:,} states at this rate would justify k = {hoped}"
+    if hoped is None:
+        return f"{observed}, and {useless}: use a stronger model, a better prompt or smaller steps."
+    if k is None:
+        return (
+            f"Too few states: {observed}, but {bound}, and {useless}; "
+            f"{support:,} states at this rate would bring the bound below 50 %{cheaper}."
+        )
+    if k == hoped:
+        return f"k = {k}: {observed}, {bound}, and both ask for this k."
+    return f"k = {k}: {observed}, but {bound}; the observed rate alone would ask for k = {hoped}{cheaper}."
+
+
+def _about_agreement(c: Calibration) -> tuple[str, ...]:
+    if c.known_answers:
+        return ()
+    return ("The right answers are unknown, so this measures agreement, not correctness.",)
+
+
+def _about_hard_steps(c: Calibration, hard_steps: float | None, hard_steps_bound: float) -> str:
+    if hard_steps is None:
+        return f"Hard steps, which voting cannot fix, were not looked for: no state has {JUDGED_FROM} valid samples."
+    most = f"{hard_steps_bound:,.0f} at {_percent(c.confidence)} confidence"
+    if c.hard == 0:
+        return (
+            f"None of {c.judged} states looks hard, which leaves room for up to {most} in the job; "
+            f"voting cannot fix hard steps."
+        )
+    sign = "the right answer is not the most frequent one" if c.known_answers else "the samples disagree"
+    return (
+        f"{c.hard} of {c.judged} states look hard ({sign}): expect {hard_steps:,.0f} such steps in the job, "
+        f"up to {most}; voting cannot fix them."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
