@@ -141,7 +141,9 @@ def shown(rates: dict[str, list[float]], disks: int) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--disks", type=int, default=14)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()

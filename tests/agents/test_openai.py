@@ -468,7 +468,7 @@ def test_a_password_in_the_address_is_refused_without_quoting_it() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_closing_the_iterator_cancels_what_still_runs_on_the_server(stream: bool) -> None:
-    options = Options(stream=stream)
+    options = Options(stream=stream, total_s=10)
     async with DoubleServer(towers_double()) as server, OpenAIModel(server.url, options=options) as model:
         await model.ready()
         server.fail(Fault("hang"), times=9)
@@ -489,7 +489,10 @@ async def test_cancelling_a_single_request_reaches_the_server() -> None:
 
 
 async def test_one_failure_ends_the_call_and_cancels_its_siblings() -> None:
-    async with DoubleServer(towers_double()) as server, OpenAIModel(server.url) as model:
+    async with (
+        DoubleServer(towers_double()) as server,
+        OpenAIModel(server.url, options=Options(total_s=10)) as model,
+    ):
         await model.ready()
         server.fail(Fault("status", status=400))
         server.fail(Fault("hang"), times=3)

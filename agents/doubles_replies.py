@@ -1,0 +1,84 @@
+"""What the server double reads and says: the OpenAI API from the other side."""
+
+import json
+from collections.abc import Sequence
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from ..voting.samples import Sample
+from .model import Message, Prompt
+
+
+class _Message(BaseModel):
+    role: str
+    content: str
+
+
+class Body(BaseModel):
+    """A request for samples, on either endpoint."""
+
+    model: str
+    prompt: str | list[str] = ""
+    messages: list[_Message] | None = None
+    n: int = 1
+    temperature: float = 1.0
+    max_tokens: int = 16
+    max_completion_tokens: int | None = None
+    seed: int | None = None
+    stream: bool = False
+
+    def prompts(self) -> list[Prompt]:
+        """Return what is asked, a conversation being one prompt."""
+        if self.messages is not None:
+            return [tuple(Message(message.role, message.content) for message in self.messages)]
+        return [self.prompt] if isinstance(self.prompt, str) else [*self.prompt]
+
+
+def refusal(status: int, message: str, retry_after: str | None = None) -> web.Response:
+    """Return an error in the API's form."""
+    headers = {"Retry-After": retry_after} if retry_after else {}
+    return web.json_response({"error": {"message": message, "code": status}}, status=status, headers=headers)
+
+
+def reply(body: Body, samples: Sequence[Sample]) -> web.Response:
+    """Return all samples in one piece."""
+    choices = [_choice(body, index, sample.text, sample.finish) for index, sample in enumerate(samples)]
+    return web.json_response({"choices": choices, "usage": _usage(body, samples)})
+
+
+async def stream(request: web.Request, body: Body, samples: Sequence[Sample]) -> web.StreamResponse:
+    """Send the samples one after the other, each in two pieces and an end, as server-sent events."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for index, sample in enumerate(samples):
+        for text, finish in ((sample.text[:2], None), (sample.text[2:], None), ("", sample.finish)):
+            await response.write(_event({"choices": [_choice(body, index, text, finish)]}))
+    await response.write(_event({"choices": [], "usage": _usage(body, samples)}))
+    await response.write(b"data: [DONE]\n\n")
+    await response.write_eof()
+    return response
+
+
+def _choice(body: Body, index: int, text: str, finish: str | None) -> dict[str, object]:
+    said: dict[str, object] = {"index": index, "finish_reason": finish}
+    if body.messages is None:
+        return {**said, "text": text}
+    return {**said, "delta" if body.stream else "message": {"role": "assistant", "content": text}}
+
+
+def _usage(body: Body, samples: Sequence[Sample]) -> dict[str, object]:
+    """Count each prompt once, as servers do, however many samples it has."""
+    each = max(1, len(samples) // max(1, len(body.prompts())))
+    prompt_tokens = sum(sample.usage.prompt for sample in samples[::each])
+    completion_tokens = sum(sample.usage.completion for sample in samples)
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": None,
+    }
+
+
+def _event(chunk: dict[str, object]) -> bytes:
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"

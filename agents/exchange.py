@@ -1,0 +1,212 @@
+"""One request at a time with one server: authorised, limited, timed, and tried again through an outage."""
+
+import asyncio
+import email.utils
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+import aiohttp
+import httpx
+from pydantic import ValidationError
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_before_delay,
+    wait_random_exponential,
+)
+from tenacity.wait import wait_base
+
+from .limiter import Limiter, Slot
+from .model import ModelUnavailable
+from .options import Options, Wait
+from .wire import message_of
+
+T = TypeVar("T")
+Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
+"""Returns a response whose body has not been read."""
+Read = Callable[[httpx.Response, Callable[[], None]], Awaitable[T]]
+"""Makes sense of a response, calling its second argument once the model has begun; raises `ValueError` if it cannot."""
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 15.0
+"""Pauses are drawn uniformly between 0 and a limit that doubles from the first of these to the second."""
+LONGEST_RETRY_AFTER_S = 60.0
+"""A server that wants to be left alone for longer is asked again after this."""
+
+_TRY_AGAIN = (408, 429)
+_OVERLOADED = (429, 503)
+
+
+class Refused(ModelUnavailable):
+    """The server answers, and says no: trying the same again would change nothing."""
+
+    def __init__(self, sentence: str, status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Transient(Exception):
+    """A failure that may pass."""
+
+    def __init__(self, error: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(error)
+        self.retry_after_s = retry_after_s
+
+
+class Call(NamedTuple):
+    """What is sent, and how long it may take."""
+
+    method: str
+    url: httpx.URL
+    body: bytes | None
+    patience_s: float
+    total_s: float
+
+
+class Exchange:
+    """Sends requests and returns what `read` makes of the responses."""
+
+    def __init__(self, send: Send, server: str, api_key: str | None, options: Options) -> None:
+        self.server = server
+        self.limiter = Limiter(options.max_in_flight)
+        self._send = send
+        self._api_key = api_key
+        self._first_token_s = options.first_token_s
+        self._on_wait, self._on_back = options.on_wait, options.on_back
+        self._headers = httpx.Headers({"content-type": "application/json", "accept-encoding": "identity"})
+        if api_key:
+            self._headers["authorization"] = f"Bearer {api_key}"
+        self._extensions = {
+            "timeout": {"connect": options.connect_s, "read": None, "write": None, "pool": None}
+        }
+        self._gone = False
+
+    async def request(self, call: Call, read: Read[T]) -> T:
+        """Return what `read` makes of the response.
+
+        Raises `Refused` when the server says no, and `ModelUnavailable` when `patience_s` seconds after the first
+        failure there is still no answer.
+        """
+        # The first try goes without tenacity, which costs more than all else here.
+        try:
+            result = await self._try(call, read)
+        except Transient as failure:
+            result = await self._try_again(call, read, failure)
+        if self._gone:
+            self._gone = False
+            if self._on_back:
+                self._on_back()
+        return result
+
+    async def _try_again(self, call: Call, read: Read[T], first: Transient) -> T:
+        known: Transient | None = first
+
+        async def attempt() -> T:
+            nonlocal known
+            if known is not None:
+                failure, known = known, None
+                raise failure
+            return await self._try(call, read)
+
+        def give_up(state: RetryCallState) -> None:
+            failure = _failure_in(state)
+            raise ModelUnavailable(
+                f"{self.server} has not answered for {call.patience_s:g} s ({failure}): "
+                f"check its address, start it, and resume"
+            ) from failure
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Transient),
+            wait=_AsAsked(wait_random_exponential(FIRST_PAUSE_S, LONGEST_PAUSE_S)),
+            stop=stop_before_delay(call.patience_s),
+            before_sleep=self._announce,
+            retry_error_callback=give_up,
+        )
+        return await retrying(attempt)
+
+    async def _try(self, call: Call, read: Read[T]) -> T:
+        request = httpx.Request(
+            call.method, call.url, headers=self._headers, content=call.body, extensions=self._extensions
+        )
+        first = asyncio.timeout(self._first_token_s)
+        try:
+            async with self.limiter.slot() as slot, asyncio.timeout(call.total_s), first:
+                return await self._read(request, read, slot, lambda: first.reschedule(None))
+        except TimeoutError:
+            what, seconds = (
+                ("first token", self._first_token_s) if first.expired() else ("answer", call.total_s)
+            )
+            raise Transient(f"no {what} within {seconds:g} s") from None
+        except (httpx.RequestError, aiohttp.ClientError) as error:
+            raise Transient(self._clean(str(error) or type(error).__name__)) from error
+
+    async def _read(self, request: httpx.Request, read: Read[T], slot: Slot, begun: Callable[[], None]) -> T:
+        response = await self._send(request)
+        try:
+            if response.status_code == 200:
+                return await read(response, begun)
+            if response.status_code in _OVERLOADED:
+                slot.overloaded()
+            raise self._failure(response, await response.aread())
+        except ValueError as error:
+            raise Transient(f"not an answer in the form of the OpenAI API ({_why(error)})") from None
+        finally:
+            await response.aclose()
+
+    def _failure(self, response: httpx.Response, body: bytes) -> Transient | Refused:
+        status = response.status_code
+        said = self._clean(message_of(body)) or response.reason_phrase or "no reason given"
+        if status >= 500 or status in _TRY_AGAIN:
+            return Transient(f"{status}: {said}", _retry_after(response.headers.get("retry-after", "")))
+        if response.is_redirect:
+            where = response.headers.get("location", "elsewhere")
+            return Refused(f"{self.server} redirects to {where!r}: give that address instead", status)
+        if status in (401, 403):
+            return Refused(f"{self.server} does not accept the API key ({status}: {said})", status)
+        return Refused(f"{self.server} refuses the request ({status}: {said})", status)
+
+    def _announce(self, state: RetryCallState) -> None:
+        self._gone = True
+        if self._on_wait and state.next_action:
+            error = str(_failure_in(state))
+            self._on_wait(Wait(self.server, error, state.attempt_number, state.next_action.sleep))
+
+    def _clean(self, text: str) -> str:
+        return text.replace(self._api_key, "***") if self._api_key else text
+
+
+class _AsAsked(wait_base):
+    """Wait as long as another strategy says, but no less than the server asked for."""
+
+    def __init__(self, otherwise: wait_base) -> None:
+        self._otherwise = otherwise
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        return max(self._otherwise(retry_state), _failure_in(retry_state).retry_after_s)
+
+
+def _failure_in(state: RetryCallState) -> Transient:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, Transient)
+    return error
+
+
+def _retry_after(header: str) -> float:
+    """Read a Retry-After header, in seconds or as a date (RFC 9110, section 10.2.3); 0 if it is neither."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return min(seconds, LONGEST_RETRY_AFTER_S) if seconds > 0 else 0.0
+
+
+def _why(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return ": ".join(map(str, (*first["loc"], first["msg"])))
+    return str(error)

@@ -1,0 +1,220 @@
+"""The client for any OpenAI-compatible server: vLLM, llama.cpp, or a provider."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from pydantic_core import to_json
+
+from ..errors import BadInput
+from ..voting.samples import NOTHING, Sample, Usage
+from .batches import Batch, Capabilities, batches, body
+from .exchange import Call, Exchange, Send
+from .model import Ask
+from .options import Options
+from .probe import ServerLacks, choose, list_models, probe, under
+from .wire import Reply, read_chat, read_completion, read_stream
+
+KEEPALIVE_S = 4.0
+"""Idle connections are dropped before the servers' own 5 s (uvicorn): a request on a closed one would be in vain."""
+READY_PATIENCE_S = 3.0
+
+
+class OpenAIModel:
+    """A model on an OpenAI-compatible server.
+
+        async with OpenAIModel("http://gpu:8000") as model:
+            capabilities = await model.ready()
+            async with aclosing(model.sample(asks)) as samples:
+                async for position, sample in samples:
+                    ...
+
+    `base_url` may end in /v1 or not.  Without `model` the only one that the server offers is taken.  A `client` stays
+    its caller's to close and brings its own proxies and certificates; a `transport` is closed with the model; with
+    neither the model opens connections of its own.  The key appears in no message and no `repr`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str | None = None,
+        *,
+        api_key: str | None = None,
+        client: httpx.AsyncClient | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        options: Options | None = None,
+    ) -> None:
+        self._options = options or Options()
+        self._roots = _roots(base_url)
+        self._model = model
+        self._transport: httpx.AsyncBaseTransport | None = None
+        send: Send
+        if client:
+            send = partial(client.send, stream=True)
+        else:
+            self._transport = transport or _connections(self._roots[0], self._options)
+            send = self._transport.handle_async_request
+        self._exchange = Exchange(send, _shown(self._roots[0]), api_key, self._options)
+        readers = (_stream_text, _stream_chat) if self._options.stream else (_read_text, _read_chat)
+        self._reader = dict(zip((False, True), readers, strict=True))
+        self._urls: dict[bool, httpx.URL] = {}
+        self._probing = asyncio.Lock()
+        self._capabilities: Capabilities | None = None
+        self._usage = NOTHING
+
+    @property
+    def name(self) -> str:
+        """The model's name on the server, or the server's address as long as that is not known."""
+        return self._model or self._exchange.server
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens billed so far, but for the few of the probe."""
+        return self._usage
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be in flight now."""
+        return self._exchange.limiter.limit
+
+    async def ready(self, patience_s: float = READY_PATIENCE_S) -> Capabilities:
+        """Find out whether the server is there, has the model, and what it can do; asked once, then remembered.
+
+        Raises `ModelUnavailable` within a few seconds, or after `patience_s` of an outage.
+        """
+        async with self._probing:
+            if self._capabilities is None:
+                root, models = await list_models(self._exchange, self._roots, patience_s)
+                card = choose(models, self._model, self._exchange.server)
+                self._model = card.id
+                self._urls = {chat: under(root, _path(chat)) for chat in (False, True)}
+                post = partial(self._post, patience_s=patience_s)
+                self._capabilities = await probe(self._exchange, root, models, card, post, self._options)
+            return self._capabilities
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        """Draw one sample per ask and yield (position of the ask, sample) in the order of completion.
+
+        Closing the iterator closes the connections of what still runs, which is how servers learn to stop.
+        """
+        can = self._capabilities or await self.ready()
+        requests = batches(asks, can, self._options)
+        if len(requests) == 1:
+            for pair in await self._ask(requests[0], can):
+                yield pair
+            return
+        done: asyncio.Queue[asyncio.Task[list[tuple[int, Sample]]]] = asyncio.Queue()
+        tasks = [asyncio.create_task(self._ask(batch, can)) for batch in requests]
+        try:
+            for task in tasks:
+                task.add_done_callback(done.put_nowait)
+            for _ in tasks:
+                for pair in (await done.get()).result():
+                    yield pair
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are the caller's."""
+        if self._transport:
+            await self._transport.aclose()
+
+    async def __aenter__(self) -> "OpenAIModel":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self._exchange.server!r}, {self._model!r})"
+
+    async def _ask(self, batch: Batch, can: Capabilities) -> list[tuple[int, Sample]]:
+        endpoint = can.endpoint(batch)
+        if not endpoint.works:
+            raise ServerLacks(f"{self._exchange.server} has no {_path(batch.chat)}: {endpoint.why}")
+        reply = await self._post(batch, patience_s=self._options.patience_s)
+        if len(reply.choices) != len(batch.positions):
+            raise ServerLacks(
+                f"{self._exchange.server} returned {len(reply.choices)} samples where {len(batch.positions)} were asked "
+                f"for: set max_n=1 and max_batch=1"
+            )
+        usage = reply.usage if endpoint.counts_all else _scaled(reply.usage, batch)
+        self._usage = self._usage.plus(usage)
+        return list(_samples(batch, reply, usage))
+
+    async def _post(self, batch: Batch, patience_s: float) -> Reply:
+        assert self._model is not None
+        content = to_json(body(batch, self._model, self._options))
+        call = Call("POST", self._urls[batch.chat], content, patience_s, self._options.total_s)
+        return await self._exchange.request(call, self._reader[batch.chat])
+
+
+def _path(chat: bool) -> str:
+    return "/chat/completions" if chat else "/completions"
+
+
+def _samples(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, Sample]]:
+    alone = len(batch.positions) == 1
+    tokens = usage.completion if alone and reply.counted else None
+    for position, (text, finish) in zip(batch.positions, reply.choices, strict=True):
+        yield position, Sample(text, finish, tokens, usage)
+        usage = NOTHING
+
+
+def _scaled(usage: Usage, batch: Batch) -> Usage:
+    """Estimate the usage of a whole request from that of its first sample, which is all that llama.cpp reports."""
+    prompts, samples = len(batch.prompts), len(batch.positions)
+    return Usage(
+        usage.prompt * prompts, usage.cached * prompts, usage.completion * samples, usage.reasoning * samples
+    )
+
+
+async def _read_text(response: httpx.Response, begun: Callable[[], None]) -> Reply:
+    begun()
+    return read_completion(await response.aread())
+
+
+async def _read_chat(response: httpx.Response, begun: Callable[[], None]) -> Reply:
+    begun()
+    return read_chat(await response.aread())
+
+
+async def _stream_text(response: httpx.Response, begun: Callable[[], None]) -> Reply:
+    return await read_stream(response.aiter_lines(), chat=False, first_token=begun)
+
+
+async def _stream_chat(response: httpx.Response, begun: Callable[[], None]) -> Reply:
+    return await read_stream(response.aiter_lines(), chat=True, first_token=begun)
+
+
+def _roots(base_url: str) -> list[httpx.URL]:
+    """Return the places where the API may begin: a base URL that does not end in /v1 may need it or not."""
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise BadInput(f"the model server's address is not a URL: {base_url!r} ({error})") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise BadInput(f"the model server's address looks like http://host:8000/v1, not {base_url!r}")
+    if url.userinfo:
+        raise BadInput(
+            "the model server's address holds a user name or password: pass the key as `api_key` instead"
+        )
+    root = under(url.copy_with(fragment=None), "")
+    return [root] if root.path.endswith("/v1") else [under(root, "/v1"), root]
+
+
+def _shown(url: httpx.URL) -> str:
+    return f"the model server at {url.copy_with(query=None)}".removesuffix("/v1")
+
+
+def _connections(root: httpx.URL, options: Options) -> AiohttpTransport:
+    limits = httpx.Limits(max_connections=options.max_in_flight, keepalive_expiry=KEEPALIVE_S)
+    # Loading certificates takes 35 ms, for nothing on a plain connection: redirects are not followed.
+    return AiohttpTransport(verify=root.scheme == "https", limits=limits)

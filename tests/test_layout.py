@@ -1,0 +1,74 @@
+"""The root is the package: what pyproject lists, what lies there and what the wheel holds are the same."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import surefoot
+
+ROOT = Path(__file__).parents[1]
+OUTSIDE = {"tests", "bench", "examples", "docs", "build", "out"}
+"""Folders that are no part of the package."""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The names of the files in a freshly built wheel."""
+    out = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(out),
+        str(ROOT),
+    ]
+    subprocess.run(command, check=True, timeout=300)
+    with zipfile.ZipFile(next(out.glob("surefoot-*.whl"))) as archive:
+        return archive.namelist()
+
+
+def folders() -> set[str]:
+    """Every folder of the checkout with Python modules that belong to the package, as a package name."""
+    own = [path.parent.relative_to(ROOT) for path in ROOT.glob("*/**/*.py")] + [Path()]
+    parts = [folder.parts for folder in own]
+    kept = [part for part in parts if not any(name.startswith(".") or name in OUTSIDE for name in part)]
+    return {".".join(("surefoot", *part)) for part in kept if "__pycache__" not in part}
+
+
+def test_pyproject_lists_every_folder() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert set(listed) == folders()
+
+
+def test_the_wheel_holds_every_module_and_nothing_else(wheel: list[str]) -> None:
+    modules = {name for name in wheel if name.endswith(".py")}
+    expected = set()
+    for package in folders():
+        folder = ROOT.joinpath(*package.split(".")[1:])
+        expected |= {f"{package.replace('.', '/')}/{path.name}" for path in folder.glob("*.py")}
+    assert modules == expected
+
+
+def test_the_wheel_holds_the_typing_mark_and_the_weights(wheel: list[str]) -> None:
+    assert {
+        "surefoot/py.typed",
+        "surefoot/agents/pebble/pebble.gguf",
+        "surefoot/agents/pebble/CARD.md",
+    } <= set(wheel)
+
+
+def test_the_face_exports_what_it_names() -> None:
+    assert surefoot.__all__ == sorted(surefoot.__all__)
+    assert all(hasattr(surefoot, name) for name in surefoot.__all__)
+
+
+def test_nothing_is_importable_as_a_bare_room() -> None:
+    code = "import importlib.util, sys; sys.exit(any(map(importlib.util.find_spec, ['agents', 'voting', 'orchestration'])))"
+    assert subprocess.run([sys.executable, "-P", "-c", code], cwd="/", timeout=60).returncode == 0
