@@ -5,13 +5,8 @@ python bench/conformance.py      exits 1 if anything failed, or if a capability 
 
 import asyncio
 import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncGenerator
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.conformance import checkpointer_test, validate
@@ -20,25 +15,9 @@ from langgraph.checkpoint.conformance.report import CapabilityReport
 from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
+from servers import redis_server
 from surefoot.orchestration.local_redis import server_binary
 from surefoot.orchestration.saver import RedisSaver
-
-
-@contextmanager
-def server(binary: str) -> Iterator[str]:
-    """The URL of a fresh server on a unix socket."""
-    with tempfile.TemporaryDirectory(prefix="sf-conf-") as directory:
-        socket = Path(directory) / "s"
-        options = ["--port", "0", "--unixsocket", str(socket), "--dir", directory, "--appendonly", "yes"]
-        process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
-        try:
-            deadline = time.monotonic() + 20
-            while not socket.exists() and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.01)
-            yield f"unix://{socket}"
-        finally:
-            process.terminate()
-            process.wait()
 
 
 async def report(url: str) -> CapabilityReport:
@@ -67,7 +46,7 @@ def main() -> int:
     redis = shutil.which("redis-server")
     reports: dict[str, CapabilityReport] = {}
     for binary in [str(server_binary()), *([redis] if redis else [])]:
-        with server(binary) as url:
+        with redis_server(binary) as url:
             reports[asyncio.run(version(url))] = asyncio.run(report(url))
     if not redis:
         print("redis-server is not on PATH: only Valkey was asked.")

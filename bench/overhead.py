@@ -16,11 +16,9 @@ import argparse
 import asyncio
 import contextlib
 import statistics
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypedDict
 
 import surefoot
@@ -30,9 +28,9 @@ from langgraph.graph import END, START, StateGraph
 from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
+from servers import redis_server
 from surefoot.agents.doubles import towers_double
 from surefoot.agents.model import Ask
-from surefoot.orchestration import local_redis
 from surefoot.orchestration.saver import RedisSaver
 
 K = 3
@@ -118,13 +116,11 @@ WAYS: dict[str, Callable[[surefoot.Towers, Redis, int], Awaitable[float]]] = {
 async def measure(disks: int, rounds: int) -> dict[str, list[float]]:
     """Steps per second of every way, round by round."""
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
-    with tempfile.TemporaryDirectory(prefix="sf-bench-") as directory:
-        url = await local_redis.start(Path(directory))
+    with redis_server() as url:
         async with contextlib.aclosing(Redis.from_url(url)) as redis:
             for number in range(rounds):
                 for way, run in WAYS.items():
                     rates[way].append(await run(towers(disks), redis, number))
-            await redis.shutdown(nosave=True)
     return rates
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -596,13 +595,6 @@ async def test_nothing_is_pickled_and_only_named_types_are_rebuilt(client: Redis
         await put(saver, handle=object())
     for key in await client.hgetall(Layout("surefoot").thread("t")[2]):
         assert not key.startswith(pickle.dumps(Point(3))[:2])
-
-
-def test_the_example_in_the_docs_runs_as_it_stands(redis_url: str) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "saver.md").read_text()
-    example = text.split("```python\n")[1].split("```")[0]
-    assert "redis://localhost:6379" in example
-    exec(compile(example.replace("redis://localhost:6379", redis_url), "docs/saver.md", "exec"), {})
 
 
 # --- bad input --------------------------------------------------------------------------------------
