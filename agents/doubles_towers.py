@@ -12,7 +12,7 @@ from .model import Prompt
 CANNOT_READ = "not a compact prompt"
 """The answer to anything else."""
 
-_COMPACT = re.compile(r"...;A(?!BC)[^ABC]*B[^ABC]*C[^ABC]*[>?]")
+_COMPACT = re.compile(r"...;A(?!BC[>?])[^ABC]*B[^ABC]*C[^ABC]*[>?]")
 _RANK = {name: rank for rank, name in enumerate(compact.DISK_NAMES)}
 
 

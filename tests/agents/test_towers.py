@@ -1,0 +1,186 @@
+import random
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from surefoot import BadInput, NotAnAnswer, Towers
+from surefoot.agents import compact
+from surefoot.agents.doubles_towers import towers_right
+from surefoot.agents.model import Message
+from surefoot.tools.towers import Move, optimal_length, optimal_move, optimal_state, random_pegs
+from surefoot.voting import Broken, Reading, RedFlag, Sample, screen
+
+cases = st.tuples(st.integers(1, 20), st.integers(0, 2), st.integers(0, 2**32))
+
+
+@given(cases)
+def test_every_view_of_every_step_has_the_same_answer(case: tuple[int, int, int]) -> None:
+    """The procedure of the prompt, followed in any view and mapped back, is the optimal move: for odd towers too."""
+    disks, view, seed = case
+    task = Towers(disks, "compact")
+    state, right = task.case(random.Random(seed))
+    text = towers_right(str(task.ask(state, view)))
+    assert task.read(text, state, view) == right
+    assert right is not None
+    assert task.audit(state, right) is None
+
+
+@given(cases)
+def test_the_three_views_differ(case: tuple[int, int, int]) -> None:
+    disks, _, seed = case
+    task = Towers(disks, "compact")
+    state, _ = task.case(random.Random(seed))
+    assert len({task.ask(state, view) for view in range(task.views)}) == 3
+
+
+@given(st.integers(1, 64), st.integers())
+def test_the_compact_text_of_any_board_is_read_back(disks: int, seed: int) -> None:
+    rng = random.Random(seed)
+    pegs, move = random_pegs(disks, rng), Move(rng.randint(1, disks), 0, 2)
+    assert compact.read_answer(compact.answer(move, pegs)) == (move, pegs)
+    assert compact.read_move(compact.answer(move)) == move
+    assert compact.prompt(pegs, move) == compact.answer(move, pegs) + ">"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "aAB",
+        "aAB;AbcBaC ",
+        " aAB;AbcBaC",
+        "aAB;AbcBaC\n",
+        "aAB;AbcBa",
+        "aAD;AbcBaC",
+        "aAB;AbcBaaC",
+        "aAB;AbBaC",
+        "aAB;AbcBaCd",
+        "aAB;AbcBaC;",
+        "é",
+    ],
+)
+def test_a_compact_answer_is_read_strictly(text: str) -> None:
+    task = Towers(3, "compact")
+    with pytest.raises(NotAnAnswer):
+        task.read(text, task.start())
+
+
+def test_the_verbose_prompt_holds_the_procedure_the_previous_move_and_the_board_and_nothing_more() -> None:
+    task = Towers(4)
+    state = (optimal_move(4, 4), optimal_state(4, 5))
+    system, user = task.ask(state)
+    assert isinstance(system, Message)
+    assert isinstance(user, Message)
+    assert "move disk 1 one peg clockwise" in system.content
+    assert user.content == "Previous move: [1, 2, 0]\nCurrent board: [[4, 1], [3], [2]]"
+    assert task.ask(task.start())[1] == Message(
+        "user", "Previous move: none\nCurrent board: [[4, 3, 2, 1], [], []]"
+    )
+
+
+VERBOSE = "I think, therefore:\nmove = [1, 0, 1]\nnext_state = [[3, 2], [1], []]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VERBOSE,
+        "move = [2, 0, 2]\nnext_state = [[3], [1], [2]]\nNo, wait.\n" + VERBOSE,
+        "**move = [1, 0, 1]**\n`next_state = [[3,2],[1],[]]`",
+        "```\nmove = [1,0,1]\nnext_state = [[3, 2], [1], []]\n```",
+    ],
+)
+def test_the_last_lines_in_the_wanted_form_are_the_answer(text: str) -> None:
+    task = Towers(3)
+    # An odd tower is shown mirrored: the shown peg 1 is the real peg 2.
+    assert task.read(text, task.start()) == ((1, 0, 2), ((3, 2), (), (1,)))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("move = [1, 0, 1]", "no line 'next_state"),
+        ("next_state = [[3, 2], [1], []]", "no line 'move"),
+        ("move = [1, 0]\nnext_state = [[3, 2], [1], []]", "no line 'move"),
+        ("move = [1, 0, 3]\nnext_state = [[3, 2], [1], []]", "no such peg"),
+        ("move = [1, 0, 1]\nnext_state = [[3, 2], [1]]", "no line 'next_state"),
+        ("move = [1, 0, 1]\nnext_state = [[3, 2], [1], []", "no line 'next_state"),
+        ("move = [1, 0, 1]\nnext_state = [[3, 2], [1], [1]]", "disks 1 to 3 once each"),
+        ("move = [1, 0, 1]\nnext_state = [[3], [1], []]", "disks 1 to 3 once each"),
+        ("move = [1, 0, 1]\nnext_state = [[3, 2, 4], [1], []]", "disks 1 to 3 once each"),
+    ],
+)
+def test_a_verbose_answer_is_read_strictly_and_never_repaired(text: str, why: str) -> None:
+    task = Towers(3)
+    with pytest.raises(NotAnAnswer, match=why):
+        task.read(text, task.start())
+
+
+@pytest.mark.parametrize("disks", [3, 4])
+@pytest.mark.parametrize("form", ["full", "move"])
+def test_a_chat_model_that_follows_the_procedure_solves_it(disks: int, form: str) -> None:
+    """The verbose style end to end: an answer written by the rules in the prompt, in each view in turn."""
+    task = Towers(disks, "verbose", form)  # type: ignore[arg-type]
+    compactly = Towers(disks, "compact", form)  # type: ignore[arg-type]
+    state = task.start()
+    for step in range(optimal_length(disks)):
+        view = step % 3
+        text = towers_right(str(compactly.ask(state, view)))
+        move = compact.read_move(text[:3])
+        shown = compact.read_answer(text)
+        lines = [f"move = {list(move or ())}"]
+        if shown is not None:
+            lines.append(f"next_state = {[list(peg) for peg in shown[1]]}")
+        state = task.advance(state, task.read("\n".join(lines), state, view))
+    assert task.solved(state)
+
+
+def test_illegal_and_inconsistent_answers_are_flagged_only_if_asked_and_counted_apart() -> None:
+    illegal = "cAB;AabBcC"
+    inconsistent = "aAB;AbcBCa"
+    for text, reason in ((illegal, "illegal"), (inconsistent, "inconsistent")):
+        for checked in (False, True):
+            task = Towers(3, "compact", checked=checked)
+            state = task.start()
+            outcome = screen(Reading(Sample(text), partial(task.read, state=state), state), task.flags)
+            assert isinstance(outcome, RedFlag) == checked
+            if isinstance(outcome, RedFlag):
+                assert outcome.reason == reason
+            else:
+                assert task.audit(state, outcome)
+
+
+def test_the_move_only_form_always_checks_legality() -> None:
+    task = Towers(3, "compact", "move")
+    state = task.start()
+    outcome = screen(Reading(Sample("bAB"), lambda text: task.read(text, state), state), task.flags)
+    assert isinstance(outcome, RedFlag)
+    assert outcome.reason == "illegal"
+    assert task.advance(state, task.read("aAB", state)) == ((1, 0, 2), ((3, 2), (), (1,)))
+
+
+def test_a_full_answer_is_carried_on_as_it_was_written() -> None:
+    """No simulator: the next state is the winner's own, even where the board would disagree."""
+    task = Towers(3, "compact")
+    answer = task.read("aAB;AbcBCa", task.start())
+    assert task.advance(task.start(), answer)[1] == answer[1]
+    assert not task.solved((None, ((), (), (1, 2, 3))))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"disks": 0}, "not 0"),
+        ({"disks": 65}, "not 65"),
+        ({"style": "loud"}, "'loud'"),
+        ({"form": "x"}, "'x'"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        Towers(**options)  # type: ignore[arg-type]
+
+
+def test_flags_are_part_of_the_task_and_no_more_than_asked_for() -> None:
+    assert not any(isinstance(flag, Broken) for flag in Towers(3).flags.flags)  # type: ignore[attr-defined]

@@ -1,0 +1,178 @@
+import asyncio
+import os
+import signal
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from surefoot.orchestration import local_redis
+from surefoot.orchestration.local_redis import IDLE_S, NoLocalRedis, ensure_guard, socket_path, start
+from surefoot.orchestration.run import open_redis
+
+PATIENCE_S = 60.0
+
+
+def processes(word: str, directory: Path) -> list[int]:
+    """The ids of the living processes with this word and this directory, or its socket, on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue  # it has ended in the meantime
+        if word in line and (str(directory) in line or str(socket_path(directory)) in line):
+            found.append(int(path.parent.name))
+    return found
+
+
+def servers(directory: Path) -> list[int]:
+    return processes("valkey-server", directory)
+
+
+def guards(directory: Path) -> list[int]:
+    return processes("local_redis", directory)
+
+
+def eventually(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def server_of(client: Redis) -> int:
+    return int(client.info("server")["process_id"])
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A state directory with a short path; whoever still works in it is ended afterwards."""
+    with tempfile.TemporaryDirectory(prefix="sf-") as directory:
+        yield Path(directory)
+        for found in (guards, servers):
+            for pid in found(Path(directory)):
+                os.kill(pid, signal.SIGKILL)
+            eventually(lambda found=found: not found(Path(directory)))
+
+
+async def test_the_server_is_private_and_append_only(home: Path) -> None:
+    url = await start(home / "state")
+    with Redis.from_url(url) as client:
+        config = client.config_get("append*", "maxmemory-policy", "port")
+    assert (config["appendonly"], config["appendfsync"]) == ("yes", "everysec")
+    assert (config["maxmemory-policy"], config["port"]) == ("noeviction", "0")
+    assert stat.S_IMODE((home / "state").stat().st_mode) == 0o700
+    assert stat.S_IMODE(socket_path(home / "state").stat().st_mode) == 0o700
+
+
+def test_many_starts_at_once_give_one_server(home: Path) -> None:
+    most, over = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.is_set():
+            most = max(most, len(servers(home)))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    with ThreadPoolExecutor(6) as pool:
+        urls = set(pool.map(lambda _: asyncio.run(start(home)), range(6)))
+    with Redis.from_url(urls.pop()) as client:
+        first = server_of(client)
+        assert len(guards(home)) == 1
+        assert server_of(client) == first
+    over.set()
+    watching.join()
+    assert not urls
+    assert most == 1
+
+
+async def test_a_killed_server_comes_back_with_its_data(home: Path) -> None:
+    with Redis.from_url(await start(home)) as client:
+        for number in range(100):
+            client.rpush("steps", number)
+        killed = server_of(client)
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: servers(home) not in ([], [killed]))
+        eventually(lambda: local_redis._answers(socket_path(home)))
+        assert client.lrange("steps", 0, -1) == [b"%d" % number for number in range(100)]
+
+
+async def test_a_killed_guard_is_replaced_by_the_next_who_needs_the_server(home: Path) -> None:
+    await start(home)
+    (guard,) = guards(home)
+    (server,) = servers(home)
+    os.kill(guard, signal.SIGKILL)
+    eventually(lambda: not guards(home))
+    await start(home)
+    eventually(lambda: guards(home))
+    assert servers(home) == [server]
+    eventually(lambda: not servers(home))
+
+
+async def test_a_client_in_an_outage_calls_for_a_guard(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left to start the server again but those who wait for it."""
+    monkeypatch.setenv("SUREFOOT_HOME", str(home))
+    async with open_redis(None) as client:
+        await client.set("step", 7)
+        for pid in [*guards(home), *servers(home)]:
+            os.kill(pid, signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await client.get("step") == b"7"
+
+
+def test_one_guard_is_enough(home: Path) -> None:
+    assert [ensure_guard(home) for _ in range(5)] == [True, False, False, False, False]
+    eventually(lambda: servers(home))
+    assert len(guards(home)) == 1
+
+
+async def test_the_server_stays_for_an_idle_client_and_ends_with_the_last(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUREFOOT_HOME", str(home))
+    async with open_redis(None) as client:  # as in a long calibration: opened, and not used yet
+        until = time.monotonic() + IDLE_S + 2
+        while time.monotonic() < until:
+            assert servers(home), "it left a client alone"
+            await asyncio.sleep(0.1)
+        await client.set("step", 7)
+    eventually(lambda: not servers(home) and not guards(home))
+    assert not socket_path(home).exists()
+    with Redis.from_url(await start(home)) as again:
+        assert again.get("step") == b"7"
+
+
+async def test_a_directory_with_too_long_a_path_for_a_socket_works(home: Path) -> None:
+    deep = home / ("d" * 60) / ("e" * 60)
+    url = await start(deep)
+    assert len(url) < 100
+    with Redis.from_url(url) as client:
+        client.set("step", 7)
+    assert (deep / "appendonlydir").is_dir()
+    os.kill(servers(deep)[0], signal.SIGKILL)
+    eventually(lambda: not socket_path(deep).exists() or servers(deep))
+    with Redis.from_url(await start(deep)) as client:
+        assert client.get("step") == b"7"
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/surefoot"])
+async def test_a_directory_that_cannot_be_used_is_named(home: Path, place: str) -> None:
+    (home / "file").touch()
+    with pytest.raises(NoLocalRedis, match=rf"{place}' cannot be used .*SUREFOOT_HOME"):
+        await start(home / place)
+
+
+async def test_a_server_that_cannot_start_is_explained_by_its_log(home: Path) -> None:
+    (home / "appendonlydir").mkdir()
+    (home / "appendonlydir" / "appendonly.aof.manifest").write_text("this is no manifest\n")
+    with pytest.raises(NoLocalRedis, match="does not start: .*AOF"):
+        await start(home)
+    eventually(lambda: not guards(home) and not servers(home))
