@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+import tempfile
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -14,6 +15,8 @@ from rich.console import Console, RenderableType
 
 from . import display
 from .agents.catalogue import task_of
+from .agents.local_vllm import Serving
+from .agents.serve import serve_forever
 from .agents.task import Task
 from .errors import BadInput, SurefootError
 from .orchestration import jobs as jobs_room
@@ -98,6 +101,7 @@ def run(
 
     async def work() -> Report:
         made = _task(task, disks, factors, style, form, checked, model)
+        _check_out(out)
         found = await run_job(
             made,
             model=_address(model, model_name),
@@ -176,6 +180,7 @@ def resume(
 
     async def work() -> Report:
         address = None if model is None else _address(model, model_name)
+        _check_out(out)
         found = await resume_job(
             job, model=address, redis=redis, limit=limit, api_key=api_key, progress=progress
         )
@@ -250,6 +255,39 @@ def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
     _print({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
 
 
+@app.command()
+def serve(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="`pebble`, a folder, or a Hugging Face id.")],
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Whichever is there if absent.")] = None,
+    max_model_len: Annotated[int | None, typer.Option(help="Longest prompt and answer, in tokens.")] = None,
+    reasoning_parser: Annotated[
+        str | None, typer.Option(help="vLLM's name for how the model thinks.")
+    ] = None,
+) -> None:
+    """Start a local vLLM with the flags that suit this toolkit, and end it cleanly."""
+    stdout, stderr = Console(), Console(stderr=True)
+
+    def say(sentence: str) -> None:
+        stderr.print(sentence, style="dim", highlight=False, soft_wrap=True)
+
+    def ready(url: str) -> None:
+        stdout.print(url, highlight=False, soft_wrap=True)
+
+    async def work() -> None:
+        settings = Serving(
+            host=host,
+            port=port,
+            device=None if gpu is None else "gpu" if gpu else "cpu",
+            max_model_len=max_model_len,
+            reasoning_parser=reasoning_parser,
+        )
+        await serve_forever(model, settings, ready=ready, say=say)
+
+    _go(work(), as_json=False)
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -291,6 +329,19 @@ def _price(input_price: float | None, output_price: float | None) -> Price | Non
     return Price(input_price or 0.0, output_price or 0.0)
 
 
+def _check_out(out: Path | None) -> None:
+    """Refuse a file that cannot be written before anything is spent on its content."""
+    if out is None:
+        return
+    if out.is_dir():
+        raise BadInput(f"the answers cannot be written to {str(out)!r}: it is a directory")
+    try:
+        with tempfile.TemporaryFile(dir=out.absolute().parent):
+            pass
+    except OSError as error:
+        raise BadInput(f"the answers cannot be written to {str(out)!r}: {error.strerror}") from None
+
+
 async def _write(out: Path | None, redis: Any, job: str, task: Task[Any, Any]) -> None:
     """Write the decided answers, one a line; the file appears as a whole or not at all."""
     if out is None:
@@ -303,7 +354,10 @@ async def _write(out: Path | None, redis: Any, job: str, task: Task[Any, Any]) -
                     file.write(task.show(record.answer) + "\n")
         part.replace(out)
     except OSError as error:
-        raise BadInput(f"the answers cannot be written to {str(out)!r}: {error.strerror}") from None
+        raise BadInput(
+            f"the answers cannot be written to {str(out)!r}: {error.strerror}; they are safe, and "
+            f"`surefoot show {job} --out FILE` writes them"
+        ) from None
 
 
 def _go(work: Coroutine[Any, Any, T], as_json: bool, progress: Progress | None = None) -> T:

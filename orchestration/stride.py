@@ -37,7 +37,8 @@ class StepStalled(Stalled):
         self.step = step
 
     def __str__(self) -> str:
-        return f"step {self.step} stalled: {super().__str__()}"
+        what = super().__str__()
+        return f"step {self.step} stalled: {what}; look at the samples, then resume with another model or a larger limit"
 
 
 class Drawn(NamedTuple):
