@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -16,6 +17,7 @@ from rich.console import Console, RenderableType
 from . import display
 from .agents.catalogue import task_of
 from .agents.local_vllm import Serving
+from .agents.model import Sampling
 from .agents.serve import serve_forever
 from .agents.task import Task
 from .errors import BadInput, SurefootError
@@ -68,6 +70,11 @@ RedisUrl = Annotated[
 ]
 Reliability = Annotated[float, typer.Option(help="Wanted chance that every step is right.")]
 States = Annotated[int, typer.Option(help="Different states to calibrate on.")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Of every ballot but the first; the task's own if absent.")
+]
+FirstTemperature = Annotated[float | None, typer.Option(help="Of the first ballot of a step.")]
+MaxTokens = Annotated[int | None, typer.Option(help="A sample is cut off here, which is a red flag.")]
 Seed = Annotated[int, typer.Option(help="Seed of the job's random choices.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[Path | None, typer.Option(help="Write the decided answers here, one a line.")]
@@ -88,6 +95,9 @@ def run(
     reliability: Reliability = RELIABILITY,
     k: Annotated[int | None, typer.Option(help="Lead that decides; from calibration if absent.")] = None,
     states: States = STATES,
+    temperature: Temperature = None,
+    first_temperature: FirstTemperature = None,
+    max_tokens: MaxTokens = None,
     limit: Annotated[int, typer.Option(help="Samples that one step may use before it stalls.")] = LIMIT,
     spare: Annotated[int, typer.Option(help="Samples asked for beyond the fewest that could decide.")] = 0,
     segment: Annotated[int, typer.Option(help="Steps per segment.")] = SEGMENT,
@@ -114,6 +124,7 @@ def run(
             spare=spare,
             segment=segment,
             seed=seed,
+            sampling=_sampling(made, temperature, first_temperature, max_tokens),
             api_key=api_key,
             progress=progress,
         )
@@ -136,6 +147,9 @@ def plan(
     api_key: ApiKey = None,
     reliability: Reliability = RELIABILITY,
     states: States = STATES,
+    temperature: Temperature = None,
+    first_temperature: FirstTemperature = None,
+    max_tokens: MaxTokens = None,
     seed: Seed = 0,
     input_price: Annotated[float | None, typer.Option(help="Price of a million input tokens.")] = None,
     output_price: Annotated[float | None, typer.Option(help="Price of a million output tokens.")] = None,
@@ -145,12 +159,14 @@ def plan(
     progress = Progress()
 
     async def work() -> Plan:
+        made = _task(task, disks, factors, style, form, checked, model)
         return await plan_job(
-            _task(task, disks, factors, style, form, checked, model),
+            made,
             model=_address(model, model_name),
             reliability=reliability,
             states=states,
             seed=seed,
+            sampling=_sampling(made, temperature, first_temperature, max_tokens),
             price=_price(input_price, output_price),
             api_key=api_key,
             progress=progress,
@@ -317,6 +333,14 @@ def _task(
     if name == "towers":
         given.setdefault("style", "compact" if model == "pebble" else "verbose")
     return task_of(name, given)
+
+
+def _sampling(
+    task: Task[Any, Any], temperature: float | None, first_temperature: float | None, max_tokens: int | None
+) -> Sampling:
+    """Return the task's own way of drawing ballots with what was given on the command line put in its place."""
+    given = {"temperature": temperature, "first_temperature": first_temperature, "max_tokens": max_tokens}
+    return replace(task.sampling, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def _address(model: str, name: str | None) -> str:

@@ -1,6 +1,7 @@
 """What a person sees: the live display of a run, and the one-page report at its end."""
 
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,9 @@ from .orchestration.run import Plan
 
 LINE_EVERY_S = 60.0
 """Without a terminal one line is printed per minute."""
+WAITING_LINE_EVERY_S = 5.0
+"""While something is waited for, one line is printed this often instead."""
+LOOK_EVERY_S = 0.2
 FRAMES_PER_S = 4
 
 
@@ -56,8 +60,12 @@ class Watch:
             self._thread.join()
 
     def _lines(self) -> None:
-        while not self._over.wait(LINE_EVERY_S):
-            self._console.print(line(self._progress), highlight=False, soft_wrap=True)
+        shown = time.monotonic()
+        while not self._over.wait(LOOK_EVERY_S):
+            every = WAITING_LINE_EVERY_S if self._progress.waiting else LINE_EVERY_S
+            if time.monotonic() - shown >= every:
+                shown = time.monotonic()
+                self._console.print(line(self._progress), highlight=False, soft_wrap=True)
 
 
 def live(progress: Progress) -> RenderableType:
@@ -74,7 +82,7 @@ def live(progress: Progress) -> RenderableType:
     )
     table.add_row("contested", f"{p.contested:,} steps   {p.repairs} segments repaired")
     table.add_row("red flags", _flags(p.flags) or "none")
-    table.add_row("reliability", f"{_predicted(p)}   dissent measured {p.dissent_rate:.3%} of votes")
+    table.add_row("reliability", f"predicted {_chance(p.predicted)}   measured {_chance(p.measured)}")
     table.add_row("tokens", f"{p.usage.prompt:,} in, {p.usage.completion:,} out, {p.usage.cached:,} cached")
     table.add_row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
     if p.waiting:
@@ -195,8 +203,8 @@ def _risk(r: Report) -> str:
     return predicted + measured
 
 
-def _predicted(p: Progress) -> str:
-    return "not calibrated" if p.predicted is None else f"predicted {p.predicted:.4f}"
+def _chance(chance: float | None) -> str:
+    return "?" if chance is None else f"{chance:.6g}"
 
 
 def _flags(flags: dict[str, int]) -> str:

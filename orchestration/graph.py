@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
-from ..agents.model import Model
+from ..agents.model import Model, Sampling
 from ..agents.task import Task
 from ..errors import SurefootError
 from ..voting.rules import FirstToAheadBy
@@ -57,7 +57,13 @@ class Runner(Generic[S, A]):
         self._k = settings.k
         self._size = settings.segment
         self._stride = Stride(
-            task, model, FirstToAheadBy(settings.k), limit=limit, spare=settings.spare, seed=settings.seed
+            task,
+            model,
+            FirstToAheadBy(settings.k),
+            limit=limit,
+            spare=settings.spare,
+            seed=settings.seed,
+            sampling=Sampling(*settings.sampling) if settings.sampling else None,
         )
         self._sealed = journal.job.start
         self._state: S = journal.job.start.state

@@ -55,6 +55,8 @@ class Settings(NamedTuple):
     """Samples that one election may use before it stalls."""
     spare: int = 0
     """Samples asked for beyond the fewest that could decide."""
+    sampling: tuple[float, float | None, int] | None = None
+    """Temperature, temperature of the first ballot, token limit; None for the task's own."""
 
 
 class Snapshot(NamedTuple):

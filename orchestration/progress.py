@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ..voting.reliability import p_full
 from ..voting.samples import NOTHING, Usage
 
 
@@ -57,6 +58,13 @@ class Progress:
         if self.steps is None or self.step == self.first:
             return None
         return (self.steps - self.step) / self.rate
+
+    @property
+    def measured(self) -> float | None:
+        """The same chance, from the dissent in the run itself; None before the first vote or without a known length."""
+        if not self.votes or not self.steps:
+            return None
+        return p_full(1 - self.dissent_rate, self.k, self.steps)
 
     @property
     def dissent_rate(self) -> float:

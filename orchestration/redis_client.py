@@ -106,7 +106,7 @@ async def connect(url: str, *, patience_s: float = PATIENCE_S, on_wait: OnWait =
             f"{without_password(url)!r} is not a Redis URL, which looks like redis://host:6379/0, rediss://host:6379/0 "
             f"or unix:///path/to/socket"
         ) from None
-    client = Redis(connection_pool=pool, retry=retry)
+    client = Redis.from_pool(pool)
     await client.ping()
     return client
 

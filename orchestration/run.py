@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from ..agents.catalogue import task_of
 from ..agents.connect import open_model
-from ..agents.model import Model
+from ..agents.model import Model, Sampling
 from ..agents.options import Options, Wait
 from ..agents.task import Task
 from ..errors import BadInput, SurefootError
@@ -69,6 +69,7 @@ async def plan(
     reliability: float = RELIABILITY,
     states: int = STATES,
     seed: int = 0,
+    sampling: Sampling | None = None,
     price: Price | None = None,
     api_key: str | None = None,
     progress: Progress | None = None,
@@ -80,7 +81,7 @@ async def plan(
     progress = progress or Progress()
     _check_reliability(reliability)
     async with open_model(model, api_key=api_key, options=_options(progress)) as opened:
-        return await _plan(task, opened, reliability, states, seed, price, progress)
+        return await _plan(task, opened, reliability, states, seed, sampling, price, progress)
 
 
 async def run(
@@ -96,6 +97,7 @@ async def run(
     spare: int = 0,
     segment: int = SEGMENT,
     seed: int = 0,
+    sampling: Sampling | None = None,
     api_key: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -108,6 +110,7 @@ async def run(
     `job`: a name of your own.  If a job of that name exists it is taken up where it stands, with the settings it was
     started with.
     `limit`: samples that one step may use before it stalls.  `spare`: samples asked for beyond the fewest that could decide.
+    `sampling`: temperatures and token limit, if the task's own are not to be used.
 
     Raises `Unsupported` if the calibration does not support the reliability, `Stalled` if a step cannot be decided,
     `ModelUnavailable` and others of `SurefootError`; in each case what is decided is safe, and running or resuming the same
@@ -122,12 +125,20 @@ async def run(
         name = job or jobs.new_id(task.name)
         if job is None or not await _exists(store, job):
             if k is None:
-                settings = await _calibrated(task, opened, reliability, states, seed, progress)
+                settings = await _calibrated(task, opened, reliability, states, seed, sampling, progress)
             else:
                 settings = Settings(k, "")
             _check_least("limit", limit, settings.k)
             address = model if isinstance(model, str) else opened.name
-            settings = settings._replace(model=address, segment=segment, seed=seed, limit=limit, spare=spare)
+            drawn = sampling or task.sampling
+            settings = settings._replace(
+                model=address,
+                segment=segment,
+                seed=seed,
+                limit=limit,
+                spare=spare,
+                sampling=(drawn.temperature, drawn.first_temperature, drawn.max_tokens),
+            )
             await jobs.create(store, name, task.name, task.spec(), task.start(), settings)
         return await _carry_on(store, name, task, opened, progress, None)
 
@@ -222,6 +233,7 @@ async def _plan(
     reliability: float,
     states: int,
     seed: int,
+    sampling: Sampling | None,
     price: Price | None,
     progress: Progress,
 ) -> Plan:
@@ -231,11 +243,11 @@ async def _plan(
             f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
         )
     progress.task, progress.doing = task.name, "calibrating"
-    calibration = await calibrate(task, model, states=states, seed=seed, progress=progress)
+    calibration = await calibrate(task, model, states=states, seed=seed, sampling=sampling, progress=progress)
     choice = choose_k(calibration, steps, reliability)
     expected = seconds = None
     if choice.k is not None:
-        seconds = steps * await _seconds_per_step(task, model, choice.k, seed)
+        seconds = steps * await _seconds_per_step(task, model, choice.k, seed, sampling)
         expected = forecast(
             1 - calibration.error_rate,
             choice.k,
@@ -247,12 +259,14 @@ async def _plan(
     return Plan(steps, reliability, calibration, choice, expected, seconds)
 
 
-async def _seconds_per_step(task: Task[S, A], model: Model, k: int, seed: int) -> float:
+async def _seconds_per_step(
+    task: Task[S, A], model: Model, k: int, seed: int, sampling: Sampling | None
+) -> float:
     """Time a few elections on random states, one after the other as in a run.
 
     A state that cannot be decided is left out: whether steps stall is not the question here.
     """
-    stride = Stride(task, model, FirstToAheadBy(k), limit=10 * k, seed=seed)
+    stride = Stride(task, model, FirstToAheadBy(k), limit=10 * k, seed=seed, sampling=sampling)
     rng = random.Random(seed)
     began = time.perf_counter()
     for number in range(TIMED_STEPS):
@@ -262,9 +276,15 @@ async def _seconds_per_step(task: Task[S, A], model: Model, k: int, seed: int) -
 
 
 async def _calibrated(
-    task: Task[S, A], model: Model, reliability: float, states: int, seed: int, progress: Progress
+    task: Task[S, A],
+    model: Model,
+    reliability: float,
+    states: int,
+    seed: int,
+    sampling: Sampling | None,
+    progress: Progress,
 ) -> Settings:
-    found = await _plan(task, model, reliability, states, seed, None, progress)
+    found = await _plan(task, model, reliability, states, seed, sampling, None, progress)
     if found.choice.k is None:
         raise Unsupported(found.choice.why)
     return Settings(
