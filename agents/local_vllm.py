@@ -83,6 +83,8 @@ class Serving:
     """Further options of vLLM, as they stand on its command line."""
     python: Path | None = None
     """The interpreter whose vLLM is used; None takes $SUREFOOT_VLLM_PYTHON, or else this one."""
+    log: Path | None = None
+    """Where vLLM's output goes; None takes a temporary file, which is kept only if vLLM fails."""
     start_s: float = 900.0
     """Longest time from the start to the first answer, downloads included."""
     grace_s: float = 15.0

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import httpx
 
-from ..errors import SurefootError
+from ..errors import BadInput, SurefootError
 from .local_vllm import Serving, Source, command, environment, find, free_port, source
 from .wire import message_of
 
@@ -29,8 +29,9 @@ POLL_S = 0.25
 SAY_EVERY_S = 10.0
 COMPLAINT_CHARACTERS = 400
 
-_COMPLAINT = re.compile(r"^.*?((?:[\w.]+(?:Error|Exception)|error): .*)$", re.MULTILINE)
-_NOT_THE_CAUSE = "See root cause above"
+_PREFIX = re.compile(r"^\(\w+ pid=\d+\) ?(ERROR [\d-]+ [\d:]+ \[[^]]*\] ?)?")
+_HARMLESS = re.compile(r"\b(DEBUG|INFO|WARNING) \d\d-\d\d ")
+_COMPLAINT = re.compile(r"([\w.]+(Error|Exception)|[\w.]+: error): (?!.*See root cause above)")
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _LOOPBACK = ("127.", "localhost", "::1")
 
@@ -98,21 +99,19 @@ async def _running(model: str, settings: Serving, say: Say) -> AsyncIterator[_Ru
     port = free_port(settings.host, settings.port)
     if not settings.host.startswith(_LOOPBACK) and not os.environ.get("VLLM_API_KEY"):
         say(f"anybody who reaches {settings.host} can use this server: set VLLM_API_KEY")
-    number, log = tempfile.mkstemp(prefix="surefoot-vllm-", suffix=".log")
-    try:
+    log = _log(settings)
+    with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command(build, found, settings, port),
             env=environment(build, found, settings),
             stdin=asyncio.subprocess.PIPE,
-            stdout=number,
-            stderr=number,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
-    finally:
-        os.close(number)
     say(f"starting vLLM {build.version} ({build.device.upper()}) with {model!r}, log in {log}")
-    server = _Running(process, _url(settings.host, port), Path(log))
-    keep_log = False
+    server = _Running(process, _url(settings.host, port), log)
+    keep_log = settings.log is not None
     try:
         await _come_up(server, found, settings.start_s, say)
         yield server
@@ -122,7 +121,20 @@ async def _running(model: str, settings: Serving, say: Say) -> AsyncIterator[_Ru
     finally:
         await _end(process, settings.grace_s)
         if not keep_log:
-            server.log.unlink()
+            log.unlink()
+
+
+def _log(settings: Serving) -> Path:
+    """Return the file for the log, empty."""
+    if settings.log is None:
+        number, name = tempfile.mkstemp(prefix="surefoot-vllm-", suffix=".log")
+        os.close(number)
+        return Path(name)
+    try:
+        settings.log.write_bytes(b"")
+    except OSError as error:
+        raise BadInput(f"the log cannot be written to {str(settings.log)!r}: {error.strerror}") from None
+    return settings.log
 
 
 def _url(host: str, port: int) -> str:
@@ -174,17 +186,18 @@ async def _warm_up(server: _Running, client: httpx.AsyncClient, name: str) -> No
 
 
 def _failed(server: _Running, what: str) -> ServerFailed:
-    """Quote the first error in the log: those after it are mostly about processes that waited for the failed one."""
-    text = server.log.read_text(errors="replace")
-    found = [match for match in _COMPLAINT.finditer(text) if _NOT_THE_CAUSE not in match[1]]
-    if found:
-        # Some messages go on in the lines after: pydantic's first line says only how many errors there are.
-        complaint = text[found[0].start(1) :].split("Traceback", 1)[0]
-        complaint = "\n".join(complaint.splitlines()[:3])
-    else:
-        complaint = (text.splitlines() or ["it left no log"])[-1]
-    complaint = " ".join(complaint.split())[:COMPLAINT_CHARACTERS]
+    complaint = " ".join(_complaint(server.log.read_text(errors="replace")).split())[:COMPLAINT_CHARACTERS]
     return ServerFailed(f"vLLM {what}: {complaint} (the whole log is in {str(server.log)!r})")
+
+
+def _complaint(log: str) -> str:
+    """Return the first error in a log: those after it come from processes that waited for the failed one."""
+    lines = [_PREFIX.sub("", line) for line in log.splitlines() if not _HARMLESS.search(line)]
+    for line, following in zip(lines, [*lines[1:], ""], strict=False):
+        if _COMPLAINT.match(line):
+            # pydantic says in the first line how many errors there are, and in an indented one which.
+            return f"{line} {following}" if following.startswith("  ") else line
+    return lines[-1] if lines else "it left no word"
 
 
 async def _end(process: Process, grace_s: float) -> None:

@@ -10,6 +10,7 @@ from surefoot.agents.serve import serving
 
 START_S = 400.0
 """Two idle cores need 50 s; a machine with other work to do, several minutes."""
+FIGURES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -18,15 +19,20 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-async def url() -> AsyncIterator[str]:
+def figures(pytestconfig: pytest.Config) -> list[str]:
+    """Lines for the end of the run: what was measured on the way."""
+    return pytestconfig.stash.setdefault(FIGURES, [])
+
+
+@pytest.fixture(scope="session")
+async def url(figures: list[str]) -> AsyncIterator[str]:
+    """The address of the one server, started at its first use."""
     begun = time.monotonic()
-
-    def say(sentence: str) -> None:
-        print(f"{time.monotonic() - begun:6.1f} s  {sentence}", flush=True)
-
-    async with serving("pebble", Serving(start_s=START_S), say=say) as url:
-        say(f"ready at {url}")
+    async with serving("pebble", Serving(start_s=START_S)) as url:
+        figures.append(f"vLLM ready after {time.monotonic() - begun:.1f} s")
         yield url
+        begun = time.monotonic()
+    figures.append(f"vLLM ended after {time.monotonic() - begun:.1f} s")
 
 
 @pytest.fixture
@@ -34,3 +40,8 @@ async def model(url: str) -> AsyncIterator[OpenAIModel]:
     async with OpenAIModel(url) as model:
         await model.ready()
         yield model
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(FIGURES, []):
+        terminalreporter.write_line(line)

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ PROMPT = "---;AabcBC>"
 ANSWER = "aAB;AbcBaC"
 NONSENSE = "what is this?"
 """Pebble has never seen the like, and so goes on in many ways."""
+ENDLESS = Options(extra={"ignore_eos": True})
 
 
 async def drawn(model: Model, asks: Sequence[Ask]) -> list[Sample]:
@@ -73,10 +75,12 @@ async def test_the_server_is_recognised_with_all_that_it_can_do(model: OpenAIMod
     assert model.name == "pebble"
 
 
-async def test_several_samples_of_one_prompt_are_independent_draws(model: OpenAIModel) -> None:
-    for prompt in (NONSENSE, (Message("user", NONSENSE),)):
-        samples = await drawn(model, [Ask(prompt, 1.0, 30, seed) for seed in range(8)])
-        assert len({sample.text for sample in samples}) == 8
+async def test_several_samples_of_one_prompt_are_independent_draws(url: str) -> None:
+    async with OpenAIModel(url, options=ENDLESS) as model:
+        for prompt in (NONSENSE, (Message("user", NONSENSE),)):
+            samples = await drawn(model, [Ask(prompt, 1.0, 60, seed) for seed in range(8)])
+            assert len({sample.text for sample in samples}) == 8
+            assert {sample.finish for sample in samples} == {"length"}
 
 
 async def test_answers_to_a_list_of_prompts_come_back_to_their_own_prompts(model: OpenAIModel) -> None:
@@ -130,7 +134,7 @@ async def test_streamed_samples_are_the_same(url: str) -> None:
 async def test_the_server_stops_working_on_samples_that_nobody_waits_for(url: str, stream: bool) -> None:
     asks = [Ask(f"{number} is?", 1.0, 200, number) for number in range(3000)]
     written = await metric(url, "generation_tokens_total")
-    async with OpenAIModel(url, options=Options(stream=stream, extra={"ignore_eos": True})) as model:
+    async with OpenAIModel(url, options=replace(ENDLESS, stream=stream)) as model:
         drawing = asyncio.create_task(drawn(model, asks))
         deadline = time.monotonic() + 60
         while await metric(url, "num_requests_running") < 100:
@@ -165,8 +169,8 @@ async def test_a_field_that_vllm_does_not_know_changes_nothing_and_is_no_error(u
 
 
 async def test_a_seed_is_probed_for_and_kept(url: str) -> None:
-    asks = [Ask(NONSENSE, 1.0, 30, seed) for seed in range(4)]
-    async with OpenAIModel(url, options=Options(seeded=True)) as model:
+    asks = [Ask(NONSENSE, 1.0, 60, seed) for seed in range(4)]
+    async with OpenAIModel(url, options=replace(ENDLESS, seeded=True)) as model:
         first, second = await drawn(model, asks), await drawn(model, asks)
     assert [sample.text for sample in first] == [sample.text for sample in second]
     assert len({sample.text for sample in first}) == 4
@@ -177,3 +181,23 @@ async def test_greedy_answers_are_those_of_the_embedded_server(model: OpenAIMode
     async with open_model("pebble") as embedded:
         expected = [sample.text for sample in await drawn(embedded, asks)]
     assert [sample.text for sample in await drawn(model, asks)] == expected
+
+
+async def test_many_votes_at_once_are_what_vllm_is_for(model: OpenAIModel, figures: list[str]) -> None:
+    """Prints a figure; and every vote must come back and be well formed."""
+    task = Towers(20, "compact")
+    rng = random.Random(5)
+    cases = [task.case(rng) for _ in range(128)]
+    asks = [Ask(task.ask(case.state), 0.3, 36, seed) for case in cases for seed in range(3)]
+    await drawn(model, asks)
+    begun = time.monotonic()
+    samples = await drawn(model, asks)
+    seconds = time.monotonic() - begun
+    figures.append(
+        f"20 disks: {len(asks)} votes of {len(cases)} steps at once: {len(asks) / seconds:.0f} votes/s"
+    )
+    right = [
+        task.read(sample.text, cases[place // 3].state) == cases[place // 3].answer
+        for place, sample in enumerate(samples)
+    ]
+    assert sum(right) / len(right) > 0.9
