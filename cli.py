@@ -34,6 +34,8 @@ from .voting.reliability import Price
 T = TypeVar("T")
 
 INTERRUPTED = 130
+DRAIN_S = 5.0
+"""An interrupted run has so long to make durable what it has decided; Redis may be away, and who interrupts may not wait."""
 
 app = typer.Typer(
     help="Agents that take a million steps without a stumble.",
@@ -399,9 +401,16 @@ def _go(work: Coroutine[Any, Any, T], as_json: bool, progress: Progress | None =
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """End in order on SIGTERM too: what is decided is committed, the lease is given back."""
+    """End in order on SIGINT and SIGTERM: what is decided is committed, the lease is given back; a second one ends at once."""
     task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        task.cancel()
+        loop.call_later(DRAIN_S, task.cancel)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
     return await task
 
 

@@ -247,7 +247,7 @@ def _answers(socket: Path) -> bool:
 def _last_line(directory: Path) -> str:
     log = directory / "redis.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return lines[-1] if lines else "it left no log"
+    return next((line for line in reversed(lines) if line.strip()), "it left no log")
 
 
 if __name__ == "__main__":
