@@ -1,9 +1,9 @@
 """surefoot: agents that take a million steps without a stumble.
 
-    import surefoot
+import surefoot
 
-    report = await surefoot.run(surefoot.Towers(disks=10, style="compact"), model="pebble", reliability=0.99)
-    print(report.solved, report.steps, report.votes)
+report = await surefoot.run(surefoot.Towers(disks=10, style="compact"), model="pebble", reliability=0.99)
+print(report.solved, report.steps, report.votes)
 """
 
 from .agents.columns import Columns

@@ -212,22 +212,12 @@ def resume(
 def jobs(redis: RedisUrl = None, as_json: AsJson = False) -> None:
     """List the jobs."""
 
-    async def work() -> list[jobs_room.Job]:
+    async def work() -> list[jobs_room.Job | jobs_room.Unreadable]:
         async with open_redis(redis) as store:
             return await jobs_room.every(store)
 
     found = _go(work(), as_json)
-    rows = [
-        {
-            "job": job.id,
-            "task": job.task,
-            "spec": job.spec,
-            "status": job.status,
-            "step": job.step,
-            "held_by": job.holder,
-        }
-        for job in found
-    ]
+    rows = [_row(job) for job in found]
     _print(rows, display.listing(found), as_json)
 
 
@@ -309,6 +299,19 @@ def serve(
 def main() -> None:
     """Run the command line."""
     app()
+
+
+def _row(job: jobs_room.Job | jobs_room.Unreadable) -> dict[str, Any]:
+    if isinstance(job, jobs_room.Unreadable):
+        return {"job": job.id, "task": None, "status": "unreadable", "step": None, "why": job.why}
+    return {
+        "job": job.id,
+        "task": job.task,
+        "spec": job.spec,
+        "status": job.status,
+        "step": job.step,
+        "held_by": job.holder,
+    }
 
 
 def _task(

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .orchestration.jobs import Job
+from .orchestration.jobs import Job, Unreadable
 from .orchestration.progress import Progress
 from .orchestration.report import Report
 from .orchestration.run import Plan
@@ -119,7 +119,7 @@ def page(report: Report) -> RenderableType:
     table.add_row("result", verdict)
     table.add_row("job", r.job)
     table.add_row("task", f"{r.task} {_arguments(r.spec)}")
-    table.add_row("model", r.model)
+    table.add_row("model", ", then ".join(r.models))
     table.add_row("steps", _of(r.steps, r.steps_expected))
     table.add_row("votes", f"{r.votes:,} in {r.samples:,} samples, k = {r.k}")
     table.add_row("red flags", _flags(r.red_flags) or "none")
@@ -170,12 +170,15 @@ def forecast(plan: Plan) -> RenderableType:
     return Group(table, Text(plan.choice.why))
 
 
-def listing(jobs: list[Job]) -> RenderableType:
+def listing(jobs: list[Job | Unreadable]) -> RenderableType:
     """All jobs of a Redis."""
     table = Table("job", "task", "status", "step", "held by", box=None)
     for job in jobs:
-        task = f"{job.task} {_arguments(job.spec)}"
-        table.add_row(job.id, task, job.status, f"{job.step:,}", job.holder or "")
+        if isinstance(job, Unreadable):
+            table.add_row(job.id, job.why, "unreadable", "", "")
+        else:
+            task = f"{job.task} {_arguments(job.spec)}"
+            table.add_row(job.id, task, job.status, f"{job.step:,}", job.holder or "")
     return table if jobs else Text("no jobs yet")
 
 

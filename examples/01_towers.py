@@ -14,7 +14,9 @@ async def main() -> None:
     style = "compact" if model == "pebble" else "verbose"
     report = await surefoot.run(surefoot.Towers(disks=8, style=style), model=model, reliability=0.99)
     print(f"solved: {report.solved}, checked by the board")
-    print(f"{report.steps} steps, {report.votes} votes with k = {report.k}, {report.contested} steps contested")
+    print(
+        f"{report.steps} steps, {report.votes} votes with k = {report.k}, {report.contested} steps contested"
+    )
     print(f"predicted risk of any wrong step: {report.risk:.2g}; red flags: {report.red_flags or 'none'}")
     print(f"look at it again with: surefoot show {report.job}")
 

@@ -2,7 +2,7 @@
 
 Keys of one job, all in one cluster slot (`{job}` is a hash tag):
 
-    surefoot:{job}:meta       hash    schema, task, spec, settings, status, fence, next, head, sealed, counters `n:...`
+    surefoot:{job}:meta       hash    schema, task, spec, settings, models, status, fence, next, head, sealed, counters `n:...`
     surefoot:{job}:lease      string  who runs it; expires by itself
     surefoot:{job}:log:N      list    frames of records of segment N (see `records`)
     surefoot:{job}:segments   hash    segment -> snapshot after its audit
@@ -86,6 +86,8 @@ class Job(NamedTuple):
     updated: float
     counters: Mapping[str, int]
     holder: str | None
+    models: tuple[str, ...]
+    """Who was asked, in order; more than one if the job was resumed with another model."""
 
     @property
     def wall_s(self) -> float:
@@ -101,6 +103,13 @@ class Job(NamedTuple):
     def flags(self) -> dict[str, int]:
         """Samples thrown away, by reason."""
         return {name[5:]: count for name, count in self.counters.items() if name.startswith("flag:")}
+
+
+class Unreadable(NamedTuple):
+    """A job that is there but cannot be read."""
+
+    id: str
+    why: str
 
 
 class Keys:
@@ -141,27 +150,27 @@ async def create(
     """Write a new job down, at step 0; `BadInput` if the id is taken."""
     keys = Keys(job)
     head = genesis(task, spec, start)
-    now = f"{time.time():.3f}"
-    first = Snapshot(0, head, start, settings.k)
-    if not await redis.hsetnx(keys.meta, "schema", str(SCHEMA)):
-        raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
-    await redis.hset(
-        keys.meta,
-        mapping={
-            "task": task,
-            "spec": canonical(dict(spec)),
-            "settings": canonical(settings._asdict()),
-            "start": canonical(first),
-            "status": "stopped",
-            "fence": 0,
-            "next": 0,
-            "head": head,
-            "sealed": 0,
-            "created": now,
-            "updated": now,
-        },
-    )
+    now = f"{time.time():.6f}"
+    fields: dict[str, str | bytes | int] = {
+        "schema": SCHEMA,
+        "task": task,
+        "spec": canonical(dict(spec)),
+        "settings": canonical(settings._asdict()),
+        "start": canonical(Snapshot(0, head, start, settings.k)),
+        "models": canonical([settings.model]),
+        "status": "stopped",
+        "fence": 0,
+        "next": 0,
+        "head": head,
+        "sealed": 0,
+        "updated": now,
+    }
+    # Listed first: an id without a job is passed over, a job without its id would never be found.
     await redis.sadd(keys.jobs, job)
+    pairs = [item for pair in fields.items() for item in pair]
+    answer = await redis.register_script(scripts.CREATE)(keys=[keys.meta], args=[now, *pairs])
+    if answer[0] == b"taken":
+        raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
 
 
 async def load(redis: Redis, job: str) -> Job:
@@ -172,31 +181,38 @@ async def load(redis: Redis, job: str) -> Job:
         known = sorted(map(text, await redis.smembers(keys.jobs)))
         raise NoSuchJob(f"there is no job {job!r} here; {_listing(known)}")
     meta = {text(name): text(value) for name, value in raw.items()}
-    schema = int(meta["schema"])
-    if schema > SCHEMA:
-        raise NewerJournal(
-            f"job {job!r} has journal schema {schema}, this surefoot reads up to {SCHEMA}: upgrade surefoot to resume it"
-        )
     holder = text(await redis.get(keys.lease) or "")
     try:
+        schema = int(meta["schema"])
+        if schema > SCHEMA:
+            raise NewerJournal(
+                f"job {job!r} has journal schema {schema}, this surefoot reads up to {SCHEMA}: "
+                "upgrade surefoot to work with it"
+            )
         return _job(job, meta, None if not holder or gone(holder) else holder)
     except (KeyError, ValueError, TypeError) as error:
         raise CorruptJournal(f"job {job!r}: its description cannot be read ({error!r})") from None
 
 
-async def every(redis: Redis) -> list[Job]:
-    """Return all jobs, oldest first."""
+async def every(redis: Redis) -> list[Job | Unreadable]:
+    """Return all jobs, oldest first, and after them those that cannot be read."""
     names = sorted(map(text, await redis.smembers(Keys("").jobs)))
-    found = [await load(redis, name) for name in names]
-    return sorted(found, key=lambda job: job.created)
+    readable: list[Job] = []
+    unreadable: list[Unreadable] = []
+    for name in names:
+        try:
+            readable.append(await load(redis, name))
+        except NoSuchJob:
+            continue  # its creation was cut short, or its keys were deleted
+        except (NewerJournal, CorruptJournal) as error:
+            unreadable.append(Unreadable(name, str(error)))
+    return [*sorted(readable, key=lambda job: job.created), *unreadable]
 
 
 async def cancel(redis: Redis, job: str) -> None:
     """Stop a job for good, whoever runs it: the runner is refused at its next commit."""
-    keys = Keys(job)
-    answer = await redis.register_script(scripts.CANCEL)(keys=[keys.meta])
-    if answer[0] == b"missing":
-        await load(redis, job)
+    await load(redis, job)
+    answer = await redis.register_script(scripts.CANCEL)(keys=[Keys(job).meta])
     if answer[0] == b"done":
         raise BadInput(f"job {job!r} is done already, there is nothing to cancel")
 
@@ -266,6 +282,7 @@ def _job(name: str, meta: Mapping[str, str], holder: str | None) -> Job:
         updated=float(meta["updated"]),
         counters={field[2:]: int(value) for field, value in meta.items() if field.startswith("n:")},
         holder=None if holder is None else describe(holder),
+        models=tuple(from_json(meta["models"])),
     )
 
 

@@ -12,6 +12,16 @@ if found[1] ~= ARGV[1] then return {'fenced', found[1], redis.call('GET', KEYS[2
 if found[4] == 'cancelled' then return {'cancelled'} end
 """
 
+CREATE = """
+-- KEYS meta; ARGV the moment of creation, (field, value)*
+local made = redis.call('HGET', KEYS[1], 'created')
+if made == ARGV[1] then return {'ok'} end -- done before; only the reply was lost
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'taken'} end
+redis.call('HSET', KEYS[1], 'created', ARGV[1])
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return {'ok'}
+"""
+
 ACQUIRE = """
 -- KEYS meta, lease; ARGV holder, ttl_ms, expected holder to take over from ('' for none)
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
@@ -99,8 +109,7 @@ return {'ok'}
 )
 
 CANCEL = """
--- KEYS meta; the running holder is fenced off at its next commit
-if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
+-- KEYS meta; the running holder is refused at its next commit
 if redis.call('HGET', KEYS[1], 'status') == 'done' then return {'done'} end
 redis.call('HSET', KEYS[1], 'status', 'cancelled')
 return {'ok'}

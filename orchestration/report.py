@@ -44,7 +44,8 @@ class Report(BaseModel):
     job: str
     task: str
     spec: dict[str, Any]
-    model: str
+    models: list[str]
+    """Who was asked, in order; more than one if the job was resumed with another model."""
     status: str
     solved: bool
     """Whether the job is done and its result passed the task's own check, from outside the model."""
@@ -86,7 +87,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
         job=job.id,
         task=job.task,
         spec=dict(job.spec),
-        model=job.settings.model,
+        models=list(job.models),
         status=job.status,
         solved=job.status == "done",
         steps=job.step,

@@ -123,13 +123,13 @@ async def run(
         open_model(model, api_key=api_key, options=_options(progress)) as opened,
     ):
         name = job or jobs.new_id(task.name)
+        address = model if isinstance(model, str) else opened.name
         if job is None or not await _exists(store, job):
             if k is None:
                 settings = await _calibrated(task, opened, reliability, states, seed, sampling, progress)
             else:
                 settings = Settings(k, "")
             _check_least("limit", limit, settings.k)
-            address = model if isinstance(model, str) else opened.name
             drawn = sampling or task.sampling
             settings = settings._replace(
                 model=address,
@@ -140,7 +140,7 @@ async def run(
                 sampling=(drawn.temperature, drawn.first_temperature, drawn.max_tokens),
             )
             await jobs.create(store, name, task.name, task.spec(), task.start(), settings)
-        return await _carry_on(store, name, task, opened, progress, None)
+        return await _carry_on(store, name, task, opened, address, progress)
 
 
 async def resume(
@@ -164,10 +164,10 @@ async def resume(
         task = task or task_of(found.task, found.spec)
         if found.status == "done":
             return await report(store, job, task)
-        async with open_model(
-            model or found.settings.model, api_key=api_key, options=_options(progress)
-        ) as opened:
-            return await _carry_on(store, job, task, opened, progress, limit)
+        model = model or found.models[-1]
+        async with open_model(model, api_key=api_key, options=_options(progress)) as opened:
+            address = model if isinstance(model, str) else opened.name
+            return await _carry_on(store, job, task, opened, address, progress, limit)
 
 
 @asynccontextmanager
@@ -198,13 +198,22 @@ async def open_redis(redis: str | Redis | None, progress: Progress | None = None
 
 
 async def _carry_on(
-    redis: Redis, job: str, task: Task[S, A], model: Model, progress: Progress, limit: int | None
+    redis: Redis,
+    job: str,
+    task: Task[S, A],
+    model: Model,
+    address: str,
+    progress: Progress,
+    limit: int | None = None,
 ) -> Report:
     try:
         async with await Journal.acquire(redis, job) as journal:
             _check_task(task, journal.job)
             if limit is not None:
                 _check_least("limit", limit, journal.job.settings.k)
+            if address != journal.job.models[-1]:
+                models = to_json([*journal.job.models, address]).decode()
+                await journal.settle("running", models=models)
             _begin(progress, journal.job, task)
             runner = Runner(task, model, journal, progress, limit or journal.job.settings.limit)
             await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))

@@ -28,7 +28,7 @@ BAD_INPUT = 2
 FAILED = 1
 REPORT = {
     *("job", "task", "solved", "steps", "votes", "red_flags", "contested", "k", "risk", "tokens", "wall_s"),
-    *("status", "head", "model"),
+    *("status", "head", "models"),
 }
 
 

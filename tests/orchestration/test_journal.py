@@ -240,6 +240,24 @@ async def test_a_rewound_segment_is_decided_again(redis: Redis) -> None:
     assert tail == [Record(0, "other", 4)]
 
 
+async def test_an_unreadable_job_is_listed_and_hides_no_other(redis: Redis) -> None:
+    await jobs.create(redis, "new", "walk", {}, 0, Settings(k=1, model="double"))
+    await redis.hset(Keys("new").meta, "schema", "99")
+    await redis.sadd(Keys("").jobs, "half")  # its creation was cut short
+    readable, unreadable = await jobs.every(redis)
+    assert (readable.id, unreadable.id) == (JOB, "new")
+    assert isinstance(unreadable, jobs.Unreadable)
+    assert "schema 99" in unreadable.why
+    with pytest.raises(NewerJournal):
+        await jobs.cancel(redis, "new")
+
+
+async def test_a_job_is_created_once(redis: Redis) -> None:
+    with pytest.raises(ValueError, match="there is a job 'walk-1' already"):
+        await jobs.create(redis, JOB, "other", {}, 0, Settings(k=1, model="double"))
+    assert (await jobs.load(redis, JOB)).task == "walk"
+
+
 async def test_an_unknown_job_is_answered_with_the_known_ones(redis: Redis) -> None:
     with pytest.raises(NoSuchJob, match=f"no job 'nope' here; known jobs: {JOB}"):
         await Journal.acquire(redis, "nope")

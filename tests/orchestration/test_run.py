@@ -91,6 +91,7 @@ async def test_a_stalled_step_shows_its_tally_and_can_be_resumed(redis_url: str)
         report = await surefoot.resume("stuck", model=towers_double(), redis=client)
     assert report.solved
     assert report.stall is None
+    assert report.models == ["garbage", "towers-double"]
 
 
 async def test_a_stall_never_names_a_winner(redis_url: str) -> None:
@@ -187,7 +188,7 @@ async def test_a_runner_killed_after_its_last_step_and_before_its_end_costs_noth
     async with Redis.from_url(redis_url) as client:
         await client.hset("surefoot:{late}:meta", "status", "running")
     again = await surefoot.resume("late", model=Garbage(), redis=redis_url)
-    assert again == first
+    assert again == first.model_copy(update={"models": [*first.models, "garbage"]})
 
 
 async def test_cancelling_stops_a_running_job(redis_url: str) -> None:
