@@ -12,10 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import xllamacpp
-
 from ..errors import BadInput, SurefootError
 from .options import Options
+
+try:
+    import xllamacpp
+except ImportError as error:
+    # Everything but the embedded model works without it, so say so only when it is asked for.
+    MISSING: ImportError | None = error
+else:
+    MISSING = None
 
 NAME = "pebble"
 SLOTS = 12
@@ -55,6 +61,11 @@ class EmbeddedServer:
     ) -> None:
         if not 0 <= port < 65536:
             raise BadInput(f"a port is a number from 0 to 65535, not {port!r}")
+        if MISSING is not None:
+            raise NoEmbeddedModel(
+                f"llama.cpp cannot be loaded ({MISSING}): install what is missing (on a slim Debian image "
+                "`apt-get install libgomp1`), or give --model with a server of your own"
+            )
         path = model or weights()
         if not path.exists():
             raise NoEmbeddedModel(f"the weights of the embedded model are missing: {str(path)!r}")
