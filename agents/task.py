@@ -37,6 +37,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
+from ..errors import SurefootError
 from ..voting.flags import PAPER, Flag
 from .model import Prompt, Sampling
 
@@ -122,5 +123,5 @@ class Task(ABC, Generic[S, A]):
         return str(answer)
 
 
-class NoCases(NotImplementedError):
+class NoCases(SurefootError):
     """The task cannot be calibrated."""

@@ -70,7 +70,10 @@ class Runner(Generic[S, A]):
         self._broken = ""
 
     async def go(self, saver: BaseCheckpointSaver[str]) -> S:
-        """Take the job to its end and return the final state."""
+        """Take the job to its end and return the final state.
+
+        Raises `AuditFailed` when a segment is given up.  The graph ends there too, so whoever resumes begins its repairs anew.
+        """
         await self._recover()
         if self._over():
             return self._state
@@ -83,6 +86,11 @@ class Runner(Generic[S, A]):
         pending = (await graph.aget_state(config)).next
         start: Walk | None = None if pending else {"segment": self._segment(), "repairs": 0, "then": "run"}
         await graph.ainvoke(start, config, durability="sync")
+        if not self._over():
+            raise AuditFailed(
+                f"segment {self._segment()} failed its audit {REPAIRS + 1} times, the last time with k = "
+                f"{self._stride_k()}: {self._broken}; look at that step, then resume with another model"
+            )
         return self._state
 
     async def plan(self, state: Walk) -> Walk:
@@ -114,24 +122,21 @@ class Runner(Generic[S, A]):
         """
         self._progress.doing = "auditing"
         segment = self._segment()
+        if self._journal.step < self._end(segment) and not self._task.finished(self._state):
+            return {**state, "then": "run"}  # the checkpoint is of another time than the journal
         try:
             sealed = await self._audited(segment)
         except WentBack:
             await self._recover()
             return {"segment": self._segment(), "repairs": 0, "then": "run"}
         if sealed is None:
-            return {**state, "segment": segment, "then": "repair"}
+            then: Outcome = "repair" if state["repairs"] < REPAIRS else "finish"
+            return {**state, "segment": segment, "then": then}
         self._sealed = sealed
         return {"segment": segment + 1, "repairs": 0, "then": "finish" if self._over() else "run"}
 
     async def repair(self, state: Walk) -> Walk:
         """Take the segment back, to be decided again with a larger k; never ignore what the audit found."""
-        repairs = state["repairs"] + 1
-        if repairs > REPAIRS:
-            raise AuditFailed(
-                f"segment {self._segment()} failed its audit {repairs} times, the last time with k = "
-                f"{self._k + repairs - 1}: {self._broken or 'see the report'}"
-            )
         try:
             await self._journal.rewind(self._sealed)
         except WentBack:
@@ -140,7 +145,7 @@ class Runner(Generic[S, A]):
             self._state = self._sealed.state
         self._progress.repairs += 1
         self._progress.step = self._journal.step
-        return {"segment": self._segment(), "repairs": repairs, "then": "run"}
+        return {"segment": self._segment(), "repairs": state["repairs"] + 1, "then": "run"}
 
     def _graph(self) -> StateGraph[Walk]:
         graph = StateGraph(Walk)

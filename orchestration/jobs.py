@@ -210,7 +210,7 @@ async def every(redis: Redis) -> list[Job | Unreadable]:
 
 
 async def cancel(redis: Redis, job: str) -> None:
-    """Stop a job for good, whoever runs it: the runner is refused at its next commit."""
+    """Stop a job, whoever runs it: the runner is refused at its next commit.  It can be resumed unless it is done."""
     await load(redis, job)
     answer = await redis.register_script(scripts.CANCEL)(keys=[Keys(job).meta])
     if answer[0] == b"done":

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from ..errors import SurefootError
 from . import journal_scripts as scripts
@@ -100,13 +100,21 @@ class Journal:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pulse is not None:
-            self._pulse.cancel()
-            await asyncio.gather(self._pulse, return_exceptions=True)
-        if not isinstance(error, Refused | RedisError):
-            # Whatever else ended the run, the steps decided so far are worth keeping.
-            await self.commit()
-        await self.redis.register_script(scripts.RELEASE)(keys=[self._keys.lease], args=[self._holder])
+        refused: Refused | None = None
+        try:
+            if not isinstance(error, Refused | RedisError):
+                # Whatever else ended the run, the steps decided so far are worth keeping.  The pulse beats on until then: cut
+                # off in the middle of a commit, it would take its steps along.
+                await self.commit()
+        except Refused as reason:
+            refused = reason
+        finally:
+            await self._stop_pulse()
+        # Who has waited for Redis in vain does not wait twice.
+        if not isinstance(error, ConnectionError | TimeoutError):
+            await self.redis.register_script(scripts.RELEASE)(keys=[self._keys.lease], args=[self._holder])
+        if refused is not None:
+            raise refused
 
     async def append(self, record: Record, kept: bytes | None = None) -> None:
         """Add the next decided step; `kept` is the JSON of its raw samples, if they are worth keeping.
@@ -128,8 +136,10 @@ class Journal:
             await self.commit()
 
     async def commit(self) -> None:
-        """Make everything appended so far durable, as one frame."""
+        """Make everything appended so far durable, as one frame.  Raises what went wrong with an earlier commit."""
         async with self._lock:
+            if self._failure is not None:
+                raise self._failure
             if not self._buffer:
                 return
             records, kept, head = self._buffer, self._kept, self._head
@@ -164,20 +174,22 @@ class Journal:
     async def seal(self, segment: int, end: Snapshot) -> None:
         """Close an audited segment with the snapshot of its end."""
         script = self.redis.register_script(scripts.SEAL)
-        await self._call(script, [self._keys.segments], [segment, to_json(end)])
+        await self._call(script, [self._keys.segments], [*self._stands(), segment, to_json(end)])
         self.sealed = segment + 1
 
     async def rewind(self, to: Snapshot) -> None:
         """Take back everything after `to`, the end of the last sealed segment, so that it is decided again."""
         last = self.step // self.job.settings.segment
         logs = [self._keys.log(segment) for segment in range(self.sealed, last + 1)]
-        await self._call(self.redis.register_script(scripts.REWIND), logs, [to.step, to.head])
+        await self._call(
+            self.redis.register_script(scripts.REWIND), logs, [*self._stands(), to.step, to.head]
+        )
         self._stand_at(to.step, to.head)
 
     async def settle(self, status: str, **fields: str) -> None:
         """Write down how the job stands now that nobody runs it any more."""
         pairs = [item for pair in {"status": status, **fields}.items() for item in pair]
-        await self._call(self.redis.register_script(scripts.SETTLE), [], pairs)
+        await self._call(self.redis.register_script(scripts.SETTLE), [], [*self._stands(), *pairs])
 
     async def tail(self) -> tuple[Snapshot, list[Record]]:
         """Read where the job really stands: the last sealed segment, and the verified records after it.
@@ -201,6 +213,9 @@ class Journal:
         self._stand_at(job.step, job.head)
         return sealed, records
 
+    def _stands(self) -> tuple[int, str]:
+        return self.durable, self._durable_head
+
     def _stand_at(self, step: int, head: str) -> None:
         self.step = self.durable = step
         self._head = self._durable_head = head
@@ -222,6 +237,11 @@ class Journal:
         count["n:wall_ms"] = round((now - self._clock) * 1000)
         self._clock = now
         return +count
+
+    async def _stop_pulse(self) -> None:
+        if self._pulse is not None:
+            self._pulse.cancel()
+            await asyncio.gather(self._pulse, return_exceptions=True)
 
     async def _beat(self) -> None:
         """Commit by time and keep the lease while steps are slow."""
@@ -256,7 +276,7 @@ class Journal:
         if verdict == b"fenced" and int(answer[1]) > self._fence:
             holder = describe(answer[2].decode()) if answer[2] else "another runner"
             raise Fenced(f"job {self.job.id!r} was taken over by {holder}; this runner stops")
-        raise WentBack(f"job {self.job.id!r}: Redis came back without its last moments")
+        raise WentBack(f"job {self.job.id!r}: Redis came back without its last moments; resume the job")
 
 
 async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> int:

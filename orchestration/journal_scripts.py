@@ -12,6 +12,10 @@ if found[1] ~= ARGV[1] then return {'fenced', found[1], redis.call('GET', KEYS[2
 if found[4] == 'cancelled' then return {'cancelled'} end
 """
 
+_STANDS = """
+if found[2] ~= ARGV[2] or found[3] ~= ARGV[3] then return {'moved', found[2], found[3]} end
+"""
+
 CREATE = """
 -- KEYS meta; ARGV the moment of creation, (field, value)*
 local made = redis.call('HGET', KEYS[1], 'created')
@@ -76,34 +80,38 @@ return {'ok'}
 )
 
 SEAL = (
-    "-- KEYS meta, lease, segments; ARGV fence, segment, snapshot\n"
+    "-- KEYS meta, lease, segments; ARGV fence, next, head, segment, snapshot\n"
     + _GUARD
+    + _STANDS
     + """
 local sealed = tonumber(redis.call('HGET', KEYS[1], 'sealed'))
-if sealed > tonumber(ARGV[2]) then return {'ok'} end -- done before
-if sealed ~= tonumber(ARGV[2]) then return {'moved', tostring(sealed), ''} end
-redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+if sealed > tonumber(ARGV[4]) then return {'ok'} end -- done before
+if sealed ~= tonumber(ARGV[4]) then return {'moved', tostring(sealed), ''} end
+redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
 redis.call('HSET', KEYS[1], 'sealed', sealed + 1)
 return {'ok'}
 """
 )
 
 REWIND = (
-    "-- KEYS meta, lease, log...; ARGV fence, step, head\n"
+    "-- KEYS meta, lease, log...; ARGV fence, next, head, next to go back to, head there\n"
     + _GUARD
+    + "if found[2] == ARGV[4] and found[3] == ARGV[5] then return {'ok'} end -- done before; only the reply was lost"
+    + _STANDS
     + """
 for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
-redis.call('HSET', KEYS[1], 'next', ARGV[2], 'head', ARGV[3])
+redis.call('HSET', KEYS[1], 'next', ARGV[4], 'head', ARGV[5])
 redis.call('HINCRBY', KEYS[1], 'n:repairs', 1)
 return {'ok'}
 """
 )
 
 SETTLE = (
-    "-- KEYS meta, lease; ARGV fence, (field, value)*\n"
+    "-- KEYS meta, lease; ARGV fence, next, head, (field, value)*\n"
     + _GUARD
+    + _STANDS
     + """
-for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 return {'ok'}
 """
 )

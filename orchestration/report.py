@@ -119,11 +119,11 @@ async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
 
 
 def _contest(task: Task[S, A], record: Record) -> Contest:
-    against = {_shown(task, answer): votes for answer, votes in record.others}
-    return Contest(step=record.step, winner=_shown(task, record.answer), votes=record.votes, against=against)
+    against = {shown(task, answer): votes for answer, votes in record.others}
+    return Contest(step=record.step, winner=shown(task, record.answer), votes=record.votes, against=against)
 
 
-def _shown(task: Task[S, A], answer: A) -> str:
+def shown(task: Task[S, A], answer: A) -> str:
     """Write an answer for a person, but tell apart the candidates that a task shows alike."""
     return f"{task.show(answer)} {canonical(answer).decode()}"
 

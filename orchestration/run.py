@@ -30,7 +30,7 @@ from .jobs import NoSuchJob, Settings
 from .journal import JobDone, Journal
 from .progress import Progress
 from .redis_client import RedisUnavailable, connect
-from .report import Report, report
+from .report import Report, report, shown
 from .saver import RedisSaver
 from .stride import StepStalled, Stride
 
@@ -206,11 +206,12 @@ async def _carry_on(
     progress: Progress,
     limit: int | None = None,
 ) -> Report:
+    found = await jobs.load(redis, job)
+    _check_task(task, found)
+    if limit is not None:
+        _check_least("limit", limit, found.settings.k)
     try:
         async with await Journal.acquire(redis, job) as journal:
-            _check_task(task, journal.job)
-            if limit is not None:
-                _check_least("limit", limit, journal.job.settings.k)
             if address != journal.job.models[-1]:
                 models = to_json([*journal.job.models, address]).decode()
                 await journal.settle("running", models=models)
@@ -330,7 +331,7 @@ def _stall(task: Task[S, A], stall: Stalled) -> Mapping[str, Any]:
     assert isinstance(stall, StepStalled)
     return {
         "step": stall.step,
-        "tally": {task.show(answer): votes for answer, votes in stall.tally.items()},
+        "tally": {shown(task, answer): votes for answer, votes in stall.tally.items()},
         "red_flags": stall.flags,
         "examples": [sample.text for sample in stall.examples],
     }

@@ -20,22 +20,13 @@ async def test_the_embedded_model_answers_a_step_in_every_view() -> None:
     assert {sample.finish for sample in answers.values()} == {"stop"}
 
 
-async def test_it_makes_the_models_own_errors_at_a_high_temperature() -> None:
-    """The distribution is not truncated: at T = 2 samples differ, and some are wrong or unreadable."""
-    task = Towers(8, "compact")
-    async with open_model(NAME) as model:
-        asks = [Ask(task.ask(task.start()), 2.0, 40, number) for number in range(60)]
-        texts = [sample.text async for _, sample in model.sample(asks)]
-    assert len(texts) == 60
-    assert 1 < len(set(texts)) <= 60
-
-
-async def test_every_sample_of_a_request_is_drawn_for_itself() -> None:
+async def test_every_sample_is_drawn_for_itself_from_the_whole_distribution() -> None:
+    """On what it never saw in training the model is at a loss; truncated or correlated samples would agree."""
     with EmbeddedServer() as server:
         async with OpenAIModel(server.url, NAME, options=options()) as model:
-            asks = [Ask("---;AabcBC>", 1.9, 20, number) for number in range(24)]
+            asks = [Ask("ABC", 2.0, 20, number) for number in range(24)]
             texts = [sample.text async for _, sample in model.sample(asks)]
-    assert len(set(texts)) > 1
+    assert len(set(texts)) > 10
 
 
 def test_a_server_of_its_own_process_tells_its_address_and_ends_on_sigterm() -> None:

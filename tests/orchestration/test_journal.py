@@ -104,6 +104,39 @@ async def test_a_commit_whose_reply_was_lost_is_not_applied_twice(redis: Redis, 
     assert len(await redis.lrange(Keys(JOB).log(0), 0, -1)) == 1
 
 
+async def test_an_interruption_in_the_middle_of_a_commit_loses_nothing(redis: Redis, tmp_path: Path) -> None:
+    """A proxy holds the answer to the first commit back until the runner has been interrupted."""
+    begun, answer_now = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_unix_connection(
+            redis.connection_pool.connection_kwargs["path"]
+        )
+        try:
+            while data := await reader.read(65536):
+                up_writer.write(data)
+                answer = await up_reader.read(65536)
+                if b"EVALSHA" in data and b"n:votes" in data and not begun.is_set():
+                    begun.set()
+                    await answer_now.wait()
+                writer.write(answer)
+        finally:
+            writer.close()
+            up_writer.close()
+
+    path = str(tmp_path / "p")
+    async with await asyncio.start_unix_server(serve, path), Redis(unix_socket_path=path) as proxied:
+        with pytest.raises(asyncio.CancelledError):
+            async with await Journal.acquire(proxied, JOB) as journal:
+                await journal.append(record(0))
+                await begun.wait()
+                await journal.append(record(1))
+                asyncio.get_running_loop().call_later(0.05, answer_now.set)
+                raise asyncio.CancelledError
+    assert (await jobs.load(redis, JOB)).step == 2
+    assert await redis.get(Keys(JOB).lease) is None
+
+
 async def test_a_second_runner_is_refused_and_told_who_holds_the_job(redis: Redis) -> None:
     async with await Journal.acquire(redis, JOB):
         with pytest.raises(JobHeld, match=r"process \d+ on .+ since"):
@@ -152,6 +185,24 @@ async def test_a_cancelled_job_stops_its_runner(redis: Redis) -> None:
     assert (await jobs.load(redis, JOB)).status == "cancelled"
 
 
+async def scripts_run(redis: Redis) -> int:
+    return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])
+
+
+async def test_a_commit_that_failed_in_the_background_fails_the_next_one(redis: Redis) -> None:
+    with pytest.raises(Cancelled):
+        async with await Journal.acquire(redis, JOB) as journal:
+            await jobs.cancel(redis, JOB)
+            before = await scripts_run(redis)
+            await journal.append(record(0))
+            async with asyncio.timeout(5):
+                while await scripts_run(redis) == before:
+                    await asyncio.sleep(0.01)
+            await journal.commit()
+            pytest.fail("what is not durable was called so")
+    assert (await jobs.load(redis, JOB)).step == 0
+
+
 async def test_a_finished_job_cannot_be_run_or_cancelled(redis: Redis) -> None:
     async with await Journal.acquire(redis, JOB) as journal:
         await journal.settle("done")
@@ -178,6 +229,20 @@ async def test_a_journal_that_went_back_is_noticed_and_taken_up_there(redis: Red
         assert tail == [record(0)]
         await journal.append(record(1))
     assert (await jobs.load(redis, JOB)).step == 2
+
+
+async def test_a_journal_that_went_back_is_neither_sealed_nor_called_done(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        for step in range(10):
+            await journal.append(record(step))
+        job = await jobs.load(redis, JOB)
+        await redis.hset(Keys(JOB).meta, mapping={"next": 5, "head": job.start.head})
+        with pytest.raises(WentBack):
+            await journal.seal(0, Snapshot(10, job.head, 10, 3))
+        with pytest.raises(WentBack):
+            await journal.settle("done")
+    job = await jobs.load(redis, JOB)
+    assert (job.sealed, job.status) == (0, "stopped")
 
 
 async def test_a_redis_that_lost_everything_is_a_clear_error(redis: Redis) -> None:
@@ -234,10 +299,12 @@ async def test_a_rewound_segment_is_decided_again(redis: Redis) -> None:
             await journal.append(record(step))
         await journal.commit()
         await journal.rewind(journal.job.start)
+        await journal.rewind(journal.job.start)  # as after a lost reply
         await journal.append(Record(0, "other", 4))
         await journal.commit()
         _, tail = await journal.tail()
     assert tail == [Record(0, "other", 4)]
+    assert (await jobs.load(redis, JOB)).counters["repairs"] == 1
 
 
 async def test_an_unreadable_job_is_listed_and_hides_no_other(redis: Redis) -> None:

@@ -12,6 +12,7 @@ from surefoot.orchestration import jobs
 from surefoot.orchestration.graph import REPAIRS, AuditFailed
 from surefoot.orchestration.journal import Cancelled
 from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.report import report
 from surefoot.tools.towers import optimal_move, optimal_state
 from surefoot.voting import NotAnAnswer, Sample
 
@@ -111,8 +112,13 @@ async def test_a_stall_never_names_a_winner(redis_url: str) -> None:
     with pytest.raises(Stalled) as stalled:
         await surefoot.run(towers(2, checked=False), model=Torn(), redis=redis_url, k=2, limit=40, job="torn")
     assert set(stalled.value.flags) == set()
+    with pytest.raises(BadInput, match="limit must be at least 2"):
+        await surefoot.resume("torn", model=Torn(), redis=redis_url, limit=1)
     async with Redis.from_url(redis_url) as client:
         job = await jobs.load(client, "torn")
+        shown = await report(client, "torn", towers(2))
+    assert shown.stall is not None
+    assert sum(shown.stall["tally"].values()) == sum(stalled.value.tally.values())
     assert (job.status, job.step) == ("stalled", 0)
 
 
@@ -133,6 +139,8 @@ async def test_a_segment_that_never_passes_ends_the_job_and_says_where(redis_url
         await surefoot.run(task, model=lying, redis=redis_url, k=2, job="lie")
     async with Redis.from_url(redis_url) as client:
         assert (await jobs.load(client, "lie")).status == "failed"
+    report = await surefoot.resume("lie", task=task, model=columns_double(), redis=redis_url)
+    assert (report.solved, report.repairs) == (True, REPAIRS + 1)
 
 
 async def test_a_run_can_be_interrupted_anywhere_and_decides_the_same(redis_url: str) -> None:
