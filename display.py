@@ -132,6 +132,10 @@ def page(report: Report) -> RenderableType:
     table.add_row(
         "wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s"
     )
+    if r.calibration is not None:
+        c = r.calibration
+        spent = f"{c.samples:,} samples, {c.tokens:,} tokens, {_duration(c.wall_s)} before the first step"
+        table.add_row("calibration", spent)
     table.add_row("final hash", r.head)
     parts: list[RenderableType] = [table]
     if r.contested_steps:

@@ -55,6 +55,7 @@ class Runner(Generic[S, A]):
         self._journal = journal
         self._progress = progress
         self._k = settings.k
+        self._limit = limit
         self._size = settings.segment
         self._stride = Stride(
             task,
@@ -102,6 +103,9 @@ class Runner(Generic[S, A]):
         segment = self._segment()
         repairs = state["repairs"] if state["segment"] == segment else 0
         self._stride.rule = FirstToAheadBy(self._k + repairs)
+        self._stride.limit = -(
+            -self._limit * (self._k + repairs) // self._k
+        )  # a larger lead takes more samples
         self._progress.doing, self._progress.k = "running", self._k + repairs
         then: Outcome = "audit"
         try:

@@ -51,6 +51,8 @@ class Settings(NamedTuple):
     """Upper bound of the share of wrong ballots that k was chosen for; None if nothing was calibrated."""
     risk: float | None = None
     """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
+    calibration: tuple[int, int, float] | None = None
+    """Samples, tokens and seconds that the calibration took before the first step; None if k was given."""
     limit: int = 100
     """Samples that one election may use before it stalls."""
     spare: int = 0
@@ -91,7 +93,7 @@ class Job(NamedTuple):
 
     @property
     def wall_s(self) -> float:
-        """Seconds of work over all runners so far, waits included."""
+        """Seconds of work over all runners, waits included, each from taking the job to its last commit."""
         return self.counters.get("wall_ms", 0) / 1000
 
     @property
@@ -159,7 +161,8 @@ async def create(
         "start": canonical(Snapshot(0, head, start, settings.k)),
         "models": canonical([settings.model]),
         "status": "stopped",
-        "fence": 0,
+        "fence": "",
+        "fences": 0,
         "next": 0,
         "head": head,
         "sealed": 0,

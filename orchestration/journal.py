@@ -9,6 +9,7 @@ is recorded once whoever crashes, whoever retries, and however many believe that
 """
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -59,7 +60,7 @@ class WentBack(Refused):
 class Journal:
     """A lease on one job and the right to append to it."""
 
-    def __init__(self, redis: Redis, job: Job, holder: str, fence: int, lease_s: float) -> None:
+    def __init__(self, redis: Redis, job: Job, holder: str, fence: str, lease_s: float) -> None:
         self.job = job
         self.step = job.step
         """The next step to decide; those before it are decided, the last of them perhaps not durable yet."""
@@ -80,6 +81,8 @@ class Journal:
         self._lock = asyncio.Lock()
         self._failure: SurefootError | RedisError | None = None
         self._pulse: asyncio.Task[None] | None = None
+        self._owner: asyncio.Task[Any] | None = None
+        self._interrupted = False
         self._contested = job.counters.get("contested", 0)
         self._append = redis.register_script(scripts.APPEND)
 
@@ -94,6 +97,7 @@ class Journal:
         return cls(redis, await load(redis, job), holder, fence, lease_s)
 
     async def __aenter__(self) -> Self:
+        self._owner = asyncio.current_task()
         self._pulse = asyncio.create_task(self._beat())
         return self
 
@@ -101,6 +105,9 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         refused: Refused | None = None
+        owner, self._owner = self._owner, None
+        if self._interrupted and owner is not None:
+            owner.uncancel()  # it was ours, and what is raised below says why
         try:
             if not isinstance(error, Refused | RedisError):
                 # Whatever else ended the run, the steps decided so far are worth keeping.  The pulse beats on until then: cut
@@ -259,6 +266,10 @@ class Journal:
                     renewed = time.monotonic()
             except (SurefootError, RedisError) as error:
                 self._failure = error
+                if isinstance(error, Fenced | Cancelled) and self._owner is not None:
+                    # Nothing more will be written, so nobody should go on waiting, and paying, for a model.
+                    self._interrupted = True
+                    self._owner.cancel()
 
     async def _call(self, script: Any, keys: list[str], args: list[Any]) -> None:
         answer = await script(keys=[self._keys.meta, self._keys.lease, *keys], args=[self._fence, *args])
@@ -273,19 +284,21 @@ class Journal:
             raise Cancelled(
                 f"job {self.job.id!r} was cancelled; `surefoot resume {self.job.id}` takes it up again"
             )
-        if verdict == b"fenced" and int(answer[1]) > self._fence:
+        if verdict == b"fenced" and _count(text(answer[1])) >= _count(self._fence):
             holder = describe(answer[2].decode()) if answer[2] else "another runner"
             raise Fenced(f"job {self.job.id!r} was taken over by {holder}; this runner stops")
         raise WentBack(f"job {self.job.id!r}: Redis came back without its last moments; resume the job")
 
 
-async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> int:
+async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> str:
     """Take or retake the lease and return the fencing token that comes with it."""
     keys = Keys(job)
     found = text(await redis.get(keys.lease) or "")
     dead = found if found and gone(found) else ""
     take = redis.register_script(scripts.ACQUIRE)
-    answer = await take(keys=[keys.meta, keys.lease], args=[holder, int(lease_s * 1000), dead])
+    answer = await take(
+        keys=[keys.meta, keys.lease], args=[holder, int(lease_s * 1000), dead, secrets.token_hex(4)]
+    )
     if answer[0] == b"missing":
         await load(redis, job)
     if answer[0] == b"held":
@@ -295,4 +308,9 @@ async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> int:
         )
     if answer[0] == b"done":
         raise JobDone(f"job {job!r} is done")
-    return int(answer[1])
+    return text(answer[1])
+
+
+def _count(fence: str) -> int:
+    """Return how many takings a fencing token counts; a smaller one than ours means that Redis went back."""
+    return int(fence.partition("-")[0] or 0)

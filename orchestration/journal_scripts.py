@@ -27,17 +27,18 @@ return {'ok'}
 """
 
 ACQUIRE = """
--- KEYS meta, lease; ARGV holder, ttl_ms, expected holder to take over from ('' for none)
+-- KEYS meta, lease; ARGV holder, ttl_ms, holder to take over from ('' for none), nonce
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
 local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then
     return {'held', holder, tostring(redis.call('PTTL', KEYS[2]))}
 end
 if redis.call('HGET', KEYS[1], 'status') == 'done' then return {'done'} end
-local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'status', 'running')
+-- A count alone would come twice if Redis lost its last moments between two takings.
+local fence = redis.call('HINCRBY', KEYS[1], 'fences', 1) .. '-' .. ARGV[4]
+redis.call('HSET', KEYS[1], 'status', 'running', 'fence', fence)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-return {'ok', tostring(fence)}
+return {'ok', fence}
 """
 
 RENEW = (

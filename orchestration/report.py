@@ -29,13 +29,21 @@ class Contest(BaseModel):
 
 
 class Tokens(BaseModel):
-    """Tokens of all samples that went into the journal; those of work lost in a crash are not known."""
+    """Tokens of all samples that went into the journal, withdrawn segments included; work lost in a crash is not known."""
 
     prompt: int
     cached: int
     completion: int
     reasoning: int
     total: int
+
+
+class Spent(BaseModel):
+    """What the calibration took before the first step; not part of the job's own figures."""
+
+    samples: int
+    tokens: int
+    wall_s: float
 
 
 class Report(BaseModel):
@@ -55,7 +63,7 @@ class Report(BaseModel):
     samples: int
     red_flags: dict[str, int]
     contested: int
-    """Steps on which ballots differed."""
+    """Steps on which ballots differed; like votes and red flags, those of segments decided again count twice."""
     contested_steps: list[Contest]
     """The first few of them."""
     repairs: int
@@ -71,6 +79,9 @@ class Report(BaseModel):
     """The same chance, computed from `dissent_rate`; None before the first vote."""
     tokens: Tokens
     wall_s: float
+    """Seconds of work over all runners, waits included, each from taking the job to its last commit."""
+    calibration: Spent | None
+    """None if k was given."""
     head: str
     """The hash chain's head: two runs that decided the same steps have the same."""
     stall: dict[str, Any] | None = None
@@ -105,6 +116,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
         risk_measured=_risk_measured(dissent, votes, job.settings.k, task.steps() or job.step),
         tokens=Tokens(**job.usage._asdict(), total=job.usage.total),
         wall_s=round(job.wall_s, 3),
+        calibration=_spent(job),
         head=job.head,
         stall=from_json(text(stall)) if stall and job.status == "stalled" else None,
     )
@@ -116,6 +128,13 @@ async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
         for _, part in await frames(redis, job, segment):
             for record in part:
                 yield record
+
+
+def _spent(job: Job) -> Spent | None:
+    if job.settings.calibration is None:
+        return None
+    samples, tokens, seconds = job.settings.calibration
+    return Spent(samples=samples, tokens=tokens, wall_s=seconds)
 
 
 def _contest(task: Task[S, A], record: Record) -> Contest:

@@ -294,6 +294,7 @@ async def _calibrated(
     sampling: Sampling | None,
     progress: Progress,
 ) -> Settings:
+    began = time.monotonic()
     found = await _plan(task, model, reliability, states, seed, sampling, None, progress)
     if found.choice.k is None:
         raise Unsupported(found.choice.why)
@@ -303,6 +304,11 @@ async def _calibrated(
         reliability=reliability,
         error=found.calibration.error_bound,
         risk=found.choice.risk,
+        calibration=(
+            found.calibration.samples,
+            found.calibration.usage.total,
+            round(time.monotonic() - began, 3),
+        ),
     )
 
 

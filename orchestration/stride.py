@@ -20,7 +20,7 @@ S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
 KEPT_STEPS = 10_000
-"""Raw samples are kept for so many contested or flagged steps of a job at most; their tallies are always kept."""
+"""Raw samples are no longer kept once contested steps and red flags of a job number so many; tallies always are."""
 KEPT_ONE_IN = 1000
 """One in so many of the other steps, drawn at random, keeps its raw samples for an audit by a person."""
 EXAMPLES = 5
@@ -61,7 +61,8 @@ class Stride(Generic[S, A]):
     """Decides steps of one task with one model under one rule.
 
     `spare` samples beyond the fewest that could decide are asked for at once; those still running when the election is decided
-    are cancelled.  Every sample of a job has a seed of its own, so a replay against a model that honours seeds decides alike.
+    are cancelled.  Every ask of a job has a seed of its own, so a replay against a model that is given seeds and honours them
+    decides alike (doubles do; a server is sent seeds only with `Options(seeded=True)`).
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Stride(Generic[S, A]):
         self.rule = rule
         self._task = task
         self._model = model
-        self._limit = limit
+        self.limit = limit
         self._spare = spare
         self._seed = seed
         self._sampling = sampling or task.sampling
@@ -101,7 +102,7 @@ class Stride(Generic[S, A]):
 
     async def decide(self, state: S, step: int) -> Decision[A]:
         """Hold the election of one step."""
-        election: Election[A] = Election(self.rule, self._limit)
+        election: Election[A] = Election(self.rule, self.limit)
         prompts: dict[int, Prompt] = {}
         outcomes: dict[tuple[Any, ...], A | RedFlag] = {}
         drawn: list[Drawn] = []

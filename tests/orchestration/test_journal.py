@@ -166,6 +166,20 @@ async def test_a_stale_holder_is_fenced_off(redis: Redis) -> None:
     assert (await jobs.load(redis, JOB)).step == 2
 
 
+async def test_two_takings_never_share_a_token_even_if_redis_forgot_the_first(redis: Redis) -> None:
+    key = Keys(JOB).meta
+    before = await redis.dump(key)
+    stale = await Journal.acquire(redis, JOB, lease_s=0.05)
+    await asyncio.sleep(0.1)
+    await redis.restore(key, 0, before, replace=True)
+    async with await Journal.acquire(redis, JOB) as fresh:
+        await stale.append(record(0))
+        with pytest.raises(Fenced):
+            await stale.commit()
+        await fresh.append(record(0))
+    assert (await jobs.load(redis, JOB)).step == 1
+
+
 async def test_a_runner_that_died_on_this_machine_is_succeeded_at_once(redis: Redis) -> None:
     await Journal.acquire(redis, JOB, lease_s=60)
     holder = (await redis.get(Keys(JOB).lease)).decode()

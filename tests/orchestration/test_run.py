@@ -72,6 +72,8 @@ async def test_k_follows_from_the_reliability_by_calibration(redis_url: str) -> 
     assert report.k >= 3
     assert report.risk is not None
     assert report.risk <= 0.001
+    assert report.calibration is not None
+    assert report.calibration.samples == 3 * 60
 
 
 async def test_a_calibration_that_cannot_support_the_reliability_stops_before_spending(
@@ -210,6 +212,25 @@ async def test_cancelling_stops_a_running_job(redis_url: str) -> None:
         with pytest.raises(Cancelled):
             await run
         assert (await jobs.load(client, "long")).status == "cancelled"
+
+
+async def test_cancelling_does_not_wait_for_a_model_that_does_not_answer(redis_url: str) -> None:
+    hanging = towers_double(latency=500.0)
+    run = asyncio.create_task(surefoot.run(towers(5), model=hanging, redis=redis_url, k=2, job="hung"))
+    async with Redis.from_url(redis_url) as client, asyncio.timeout(30):
+        while not await client.exists("surefoot:{hung}:lease"):
+            await asyncio.sleep(0.01)
+        await jobs.cancel(client, "hung")
+        with pytest.raises(Cancelled):
+            await run
+        assert not await client.exists("surefoot:{hung}:lease")
+
+
+async def test_a_repair_has_room_for_its_larger_k(redis_url: str) -> None:
+    """One sample a step was allowed for k = 1; a segment that is decided again with k = 2 gets two."""
+    double = columns_double(error=0.1, seed=1)
+    with pytest.raises(Stalled, match="in 2 samples"):
+        await surefoot.run(Columns((98765, 4321)), model=double, redis=redis_url, k=1, limit=1, segment=4)
 
 
 class Countdown(Task[int, int]):
