@@ -5,6 +5,7 @@ the same client as any other server.  `python -m surefoot.agents.embedded --port
 """
 
 import argparse
+import os
 import signal
 import threading
 from importlib.resources import files
@@ -14,6 +15,10 @@ from typing import Self
 
 from ..errors import BadInput, SurefootError
 from .options import Options
+
+# llama.cpp's threads wait for each other after every small matrix, and OpenMP lets them do so in a busy loop: on a machine
+# with other work to do that can take ten times as long as the work itself.  Its runtime reads this when it is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 try:
     import xllamacpp
@@ -26,6 +31,8 @@ else:
 NAME = "pebble"
 SLOTS = 12
 """Sequences decoded at once: enough for the ballots of a few steps; more slots make small requests slower."""
+THREADS = min(2, os.cpu_count() or 1)
+"""More do not help a model as small as this."""
 CONTEXT = 128
 """Tokens per sequence; a 20-disk step takes 56."""
 
@@ -57,7 +64,7 @@ class EmbeddedServer:
         name: str = NAME,
         port: int = 0,
         slots: int = SLOTS,
-        threads: int = 1,
+        threads: int = THREADS,
     ) -> None:
         if not 0 <= port < 65536:
             raise BadInput(f"a port is a number from 0 to 65535, not {port!r}")
@@ -100,8 +107,6 @@ def _parameters(path: Path, name: str, port: int, slots: int, threads: int) -> "
     parameters.n_ctx = CONTEXT * slots
     parameters.n_batch = parameters.n_ubatch = 512
     parameters.kv_unified = False
-    # llama.cpp's threads wait for each other in busy loops: on a machine with other work to do, more than one of them
-    # can take a hundred times as long for a model as small as this.
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     # Features for long chats that cost time on every short request.
     parameters.cache_ram_mib = 0
