@@ -13,9 +13,10 @@ from .agents.options import Options
 from .agents.task import Case, Task
 from .agents.towers import Towers
 from .errors import BadInput, SurefootError
+from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
 from .orchestration.report import Report
-from .orchestration.run import Plan, Unsupported, plan, resume, run
+from .orchestration.run import resume, run
 from .voting import NotAnAnswer, Sample, Stalled
 
 __all__ = [

@@ -23,10 +23,11 @@ from .agents.task import Task
 from .errors import BadInput, SurefootError
 from .orchestration import jobs as jobs_room
 from .orchestration.calibrate import STATES
+from .orchestration.plan import RELIABILITY, Plan
+from .orchestration.plan import plan as plan_job
 from .orchestration.progress import Progress
 from .orchestration.report import Report, records, report
-from .orchestration.run import LIMIT, RELIABILITY, SEGMENT, Plan, open_redis
-from .orchestration.run import plan as plan_job
+from .orchestration.run import LIMIT, SEGMENT, open_redis
 from .orchestration.run import resume as resume_job
 from .orchestration.run import run as run_job
 from .voting.reliability import Price

@@ -1,11 +1,8 @@
-"""Run a job from Python: plan it, start it, take it up again, read its report."""
+"""Run a job from Python: start it, take it up again, read its report."""
 
-import contextlib
-import random
 import time
 from collections.abc import AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
@@ -15,73 +12,26 @@ from redis.exceptions import RedisError
 from ..agents.catalogue import task_of
 from ..agents.connect import open_model
 from ..agents.model import Model, Sampling
-from ..agents.options import Options, Wait
 from ..agents.task import Task
-from ..errors import BadInput, SurefootError
-from ..voting.calibration import Calibration
-from ..voting.choice import Choice, choose_k
-from ..voting.election import Stalled
-from ..voting.reliability import Forecast, Price, forecast
-from ..voting.rules import FirstToAheadBy
+from ..errors import BadInput
 from . import jobs, local_redis
-from .calibrate import STATES, calibrate
+from .calibrate import STATES
 from .graph import AuditFailed, Runner
 from .jobs import NoSuchJob, Settings
 from .journal import JobDone, Journal
+from .plan import RELIABILITY, Unsupported, check_reliability, plan_with, waits_shown_in
 from .progress import Progress
 from .redis_client import RedisUnavailable, connect
 from .report import Report, report, shown
 from .saver import RedisSaver
-from .stride import StepStalled, Stride
+from .stride import StepStalled
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
-RELIABILITY = 0.99
 LIMIT = 100
 SEGMENT = 1000
 CHECKPOINTS_KEPT = 2
-TIMED_STEPS = 10
-
-
-class Unsupported(SurefootError):
-    """The calibration cannot support the reliability that was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a job will take and how sure it is, said before anything is spent on it."""
-
-    steps: int
-    reliability: float
-    calibration: Calibration
-    choice: Choice
-    forecast: Forecast | None
-    """None if no k supports the reliability."""
-    seconds: float | None
-    """Wall time of a chained run, from the time that k samples of one state took; None without a k."""
-
-
-async def plan(
-    task: Task[S, A],
-    *,
-    model: str | Model = "pebble",
-    reliability: float = RELIABILITY,
-    states: int = STATES,
-    seed: int = 0,
-    sampling: Sampling | None = None,
-    price: Price | None = None,
-    api_key: str | None = None,
-    progress: Progress | None = None,
-) -> Plan:
-    """Calibrate `model` on random states of `task`, and say which k the whole job needs and what it will take.
-
-    `k` comes from the upper bound of the error rate, the forecast of votes and cost from the observed rate.
-    """
-    progress = progress or Progress()
-    _check_reliability(reliability)
-    async with open_model(model, api_key=api_key, options=_options(progress)) as opened:
-        return await _plan(task, opened, reliability, states, seed, sampling, price, progress)
 
 
 async def run(
@@ -120,7 +70,7 @@ async def run(
     _check(reliability, k, limit, spare, segment)
     async with (
         open_redis(redis, progress) as store,
-        open_model(model, api_key=api_key, options=_options(progress)) as opened,
+        open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
     ):
         name = job or jobs.new_id(task.name)
         address = model if isinstance(model, str) else opened.name
@@ -165,7 +115,7 @@ async def resume(
         if found.status == "done":
             return await report(store, job, task)
         model = model or found.models[-1]
-        async with open_model(model, api_key=api_key, options=_options(progress)) as opened:
+        async with open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened:
             address = model if isinstance(model, str) else opened.name
             return await _carry_on(store, job, task, opened, address, progress, limit)
 
@@ -237,54 +187,6 @@ async def _to_the_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], 
     await journal.settle("done" if task.solved(state) else "failed")
 
 
-async def _plan(
-    task: Task[S, A],
-    model: Model,
-    reliability: float,
-    states: int,
-    seed: int,
-    sampling: Sampling | None,
-    price: Price | None,
-    progress: Progress,
-) -> Plan:
-    steps = task.steps()
-    if steps is None:
-        raise BadInput(
-            f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
-        )
-    progress.task, progress.doing = task.name, "calibrating"
-    calibration = await calibrate(task, model, states=states, seed=seed, sampling=sampling, progress=progress)
-    choice = choose_k(calibration, steps, reliability)
-    expected = seconds = None
-    if choice.k is not None:
-        seconds = steps * await _seconds_per_step(task, model, choice.k, seed, sampling)
-        expected = forecast(
-            1 - calibration.error_rate,
-            choice.k,
-            steps,
-            valid_rate=calibration.valid_rate,
-            per_sample=calibration.per_sample,
-            price=price,
-        )
-    return Plan(steps, reliability, calibration, choice, expected, seconds)
-
-
-async def _seconds_per_step(
-    task: Task[S, A], model: Model, k: int, seed: int, sampling: Sampling | None
-) -> float:
-    """Time a few elections on random states, one after the other as in a run.
-
-    A state that cannot be decided is left out: whether steps stall is not the question here.
-    """
-    stride = Stride(task, model, FirstToAheadBy(k), limit=10 * k, seed=seed, sampling=sampling)
-    rng = random.Random(seed)
-    began = time.perf_counter()
-    for number in range(TIMED_STEPS):
-        with contextlib.suppress(Stalled):
-            await stride.decide(task.case(rng).state, number)
-    return (time.perf_counter() - began) / TIMED_STEPS
-
-
 async def _calibrated(
     task: Task[S, A],
     model: Model,
@@ -295,7 +197,7 @@ async def _calibrated(
     progress: Progress,
 ) -> Settings:
     began = time.monotonic()
-    found = await _plan(task, model, reliability, states, seed, sampling, None, progress)
+    found = await plan_with(task, model, reliability, states, seed, sampling, None, progress)
     if found.choice.k is None:
         raise Unsupported(found.choice.why)
     return Settings(
@@ -333,24 +235,13 @@ def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:
         setattr(progress, name, getattr(fresh, name))
 
 
-def _stall(task: Task[S, A], stall: Stalled) -> Mapping[str, Any]:
-    assert isinstance(stall, StepStalled)
+def _stall(task: Task[S, A], stall: StepStalled) -> Mapping[str, Any]:
     return {
         "step": stall.step,
         "tally": {shown(task, answer): votes for answer, votes in stall.tally.items()},
         "red_flags": stall.flags,
         "examples": [sample.text for sample in stall.examples],
     }
-
-
-def _options(progress: Progress) -> Options:
-    def wait(wait: Wait) -> None:
-        progress.waiting = f"{wait.error}; next try in {wait.next_try_s:.0f} s"
-
-    def back() -> None:
-        progress.waiting = ""
-
-    return Options(on_wait=wait, on_back=back)
 
 
 def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
@@ -364,7 +255,7 @@ def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
 
 
 def _check(reliability: float, k: int | None, limit: int, spare: int, segment: int) -> None:
-    _check_reliability(reliability)
+    check_reliability(reliability)
     if k is not None and k < 1:
         raise BadInput(f"k, the lead that decides an election, must be at least 1, not {k!r}")
     for what, value, least in (("limit", limit, k or 1), ("spare", spare, 0), ("segment", segment, 1)):
@@ -374,8 +265,3 @@ def _check(reliability: float, k: int | None, limit: int, spare: int, segment: i
 def _check_least(what: str, value: int, least: int) -> None:
     if value < least:
         raise BadInput(f"{what} must be at least {least}, not {value!r}")
-
-
-def _check_reliability(reliability: float) -> None:
-    if not 0 < reliability < 1:
-        raise BadInput(f"a reliability is a probability between 0 and 1, both excluded, not {reliability!r}")

@@ -1,0 +1,136 @@
+"""What a job will take and how sure it is, said before anything is spent on it."""
+
+import contextlib
+import random
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..agents.connect import open_model
+from ..agents.model import Model, Sampling
+from ..agents.options import Options, Wait
+from ..agents.task import Task
+from ..errors import BadInput, SurefootError
+from ..voting.calibration import Calibration
+from ..voting.choice import Choice, choose_k
+from ..voting.election import Stalled
+from ..voting.reliability import Forecast, Price, forecast
+from ..voting.rules import FirstToAheadBy
+from .calibrate import STATES, calibrate
+from .progress import Progress
+from .stride import Stride
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+RELIABILITY = 0.99
+TIMED_STEPS = 10
+"""Elections that are timed for the forecast of the wall time."""
+
+
+class Unsupported(SurefootError):
+    """The calibration cannot support the reliability that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job will take and how sure it is, said before anything is spent on it."""
+
+    steps: int
+    reliability: float
+    calibration: Calibration
+    choice: Choice
+    forecast: Forecast | None
+    """None if no k supports the reliability."""
+    seconds: float | None
+    """Wall time of a chained run, from the time that k samples of one state took; None without a k."""
+
+
+async def plan(
+    task: Task[S, A],
+    *,
+    model: str | Model = "pebble",
+    reliability: float = RELIABILITY,
+    states: int = STATES,
+    seed: int = 0,
+    sampling: Sampling | None = None,
+    price: Price | None = None,
+    api_key: str | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Calibrate `model` on random states of `task`, and say which k the whole job needs and what it will take.
+
+    `k` comes from the upper bound of the error rate, the forecast of votes and cost from the observed rate.
+    """
+    progress = progress or Progress()
+    check_reliability(reliability)
+    async with open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened:
+        return await plan_with(task, opened, reliability, states, seed, sampling, price, progress)
+
+
+async def plan_with(
+    task: Task[S, A],
+    model: Model,
+    reliability: float,
+    states: int,
+    seed: int,
+    sampling: Sampling | None,
+    price: Price | None,
+    progress: Progress,
+) -> Plan:
+    """Plan a job with a model that is open already."""
+    steps = task.steps()
+    if steps is None:
+        raise BadInput(
+            f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
+        )
+    progress.task, progress.doing = task.name, "calibrating"
+    calibration = await calibrate(task, model, states=states, seed=seed, sampling=sampling, progress=progress)
+    choice = choose_k(calibration, steps, reliability)
+    expected = seconds = None
+    if choice.k is not None:
+        seconds = steps * await _seconds_per_step(task, model, choice.k, seed, sampling)
+        expected = forecast(
+            1 - calibration.error_rate,
+            choice.k,
+            steps,
+            valid_rate=calibration.valid_rate,
+            per_sample=calibration.per_sample,
+            price=price,
+        )
+    return Plan(steps, reliability, calibration, choice, expected, seconds)
+
+
+async def _seconds_per_step(
+    task: Task[S, A], model: Model, k: int, seed: int, sampling: Sampling | None
+) -> float:
+    """Time a few elections on random states, one after the other as in a run.
+
+    A state that cannot be decided is left out: whether steps stall is not the question here.
+    """
+    stride = Stride(task, model, FirstToAheadBy(k), limit=10 * k, seed=seed, sampling=sampling)
+    rng = random.Random(seed)
+    began = time.perf_counter()
+    for number in range(TIMED_STEPS):
+        with contextlib.suppress(Stalled):
+            await stride.decide(task.case(rng).state, number)
+    return (time.perf_counter() - began) / TIMED_STEPS
+
+
+def waits_shown_in(progress: Progress) -> Options:
+    """Return the client's options that let a display show what the client waits for."""
+
+    def wait(wait: Wait) -> None:
+        progress.waiting = f"{wait.error}; next try in {wait.next_try_s:.0f} s"
+
+    def back() -> None:
+        progress.waiting = ""
+
+    return Options(on_wait=wait, on_back=back)
+
+
+def check_reliability(reliability: float) -> None:
+    """Raise `BadInput` unless it is a probability that can be asked for."""
+    if not 0 < reliability < 1:
+        raise BadInput(f"a reliability is a probability between 0 and 1, both excluded, not {reliability!r}")
