@@ -106,7 +106,9 @@ async def start(directory: Path | None = None) -> str:
             started_at = now
             starts += 1
         if now > deadline or starts > MAX_FAILED_STARTS:
-            raise NoLocalRedis(f"the embedded Redis in {directory} does not start: {_last_line(directory)}")
+            raise NoLocalRedis(
+                f"the embedded Redis in {directory} does not start: {await _last_words(directory)}"
+            )
         await asyncio.sleep(0.01)
 
 
@@ -242,6 +244,17 @@ def _answers(socket: Path) -> bool:
             return bool(client.ping())
     except (RedisError, OSError):
         return False
+
+
+async def _last_words(directory: Path) -> str:
+    """Return the last line of the log, once no server is about to write another: the lock of a server ends with it."""
+    deadline = time.monotonic() + AGAIN_S
+    while time.monotonic() < deadline:
+        with _locked(directory / "server.lock") as lock:
+            if lock is not None:
+                return _last_line(directory)
+        await asyncio.sleep(0.01)
+    return _last_line(directory)
 
 
 def _last_line(directory: Path) -> str:
