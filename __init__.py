@@ -17,6 +17,7 @@ from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
 from .orchestration.report import Report
 from .orchestration.run import resume, run
+from .orchestration.speculate import Speculation
 from .voting import NotAnAnswer, Sample, Stalled
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Report",
     "Sample",
     "Sampling",
+    "Speculation",
     "Stalled",
     "SurefootError",
     "Task",

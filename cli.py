@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 
 from . import display
 from .agents.catalogue import task_of
+from .agents.connect import PEBBLES
 from .agents.local_vllm import Serving
 from .agents.model import Sampling
 from .agents.serve import serve_forever
@@ -30,6 +31,7 @@ from .orchestration.report import Report, records, report
 from .orchestration.run import LIMIT, SEGMENT, open_redis
 from .orchestration.run import resume as resume_job
 from .orchestration.run import run as run_job
+from .orchestration.speculate import Speculation
 from .voting.reliability import Price
 
 T = TypeVar("T")
@@ -37,6 +39,8 @@ T = TypeVar("T")
 INTERRUPTED = 130
 DRAIN_S = 5.0
 """An interrupted run has so long to make durable what it has decided; Redis may be away, and who interrupts may not wait."""
+
+USUAL = Speculation()
 
 app = typer.Typer(
     help="Agents that take a million steps without a stumble.",
@@ -79,6 +83,16 @@ Temperature = Annotated[
 FirstTemperature = Annotated[float | None, typer.Option(help="Of the first ballot of a step.")]
 MaxTokens = Annotated[int | None, typer.Option(help="A sample is cut off here, which is a red flag.")]
 Seed = Annotated[int, typer.Option(help="Seed of the job's random choices.")]
+Speculate = Annotated[
+    str,
+    typer.Option(
+        metavar="off|leading|short|ahead|recall|MODEL",
+        help="Ask ahead: on the leading ballot, a draft, or another model rolled ahead. It changes no decision.",
+    ),
+]
+Depth = Annotated[int, typer.Option(help="Most steps to ask ahead; what is used adapts.")]
+MaxWaste = Annotated[float, typer.Option(help="Largest share of samples that may be drawn in vain.")]
+Capacity = Annotated[int, typer.Option(help="Most samples in flight when asking ahead.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[Path | None, typer.Option(help="Write the decided answers here, one a line.")]
 
@@ -106,6 +120,10 @@ def run(
     segment: Annotated[int, typer.Option(help="Steps per segment.")] = SEGMENT,
     seed: Seed = 0,
     job: Annotated[str | None, typer.Option(help="A name for the job; taken up if it exists.")] = None,
+    speculate: Speculate = "off",
+    depth: Depth = USUAL.depth,
+    max_waste: MaxWaste = USUAL.max_waste,
+    capacity: Capacity = USUAL.capacity,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -128,6 +146,7 @@ def run(
             segment=segment,
             seed=seed,
             sampling=_sampling(made, temperature, first_temperature, max_tokens),
+            speculate=_speculation(speculate, depth, max_waste, capacity),
             api_key=api_key,
             progress=progress,
         )
@@ -191,6 +210,10 @@ def resume(
     api_key: ApiKey = None,
     redis: RedisUrl = None,
     limit: Annotated[int | None, typer.Option(help="Another limit of samples per step.")] = None,
+    speculate: Speculate = "off",
+    depth: Depth = USUAL.depth,
+    max_waste: MaxWaste = USUAL.max_waste,
+    capacity: Capacity = USUAL.capacity,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -201,7 +224,13 @@ def resume(
         address = None if model is None else _address(model, model_name)
         _check_out(out)
         found = await resume_job(
-            job, model=address, redis=redis, limit=limit, api_key=api_key, progress=progress
+            job,
+            model=address,
+            redis=redis,
+            limit=limit,
+            speculate=_speculation(speculate, depth, max_waste, capacity),
+            api_key=api_key,
+            progress=progress,
         )
         await _write(out, redis, job, task_of(found.task, found.spec))
         return found
@@ -337,7 +366,7 @@ def _task(
     if strange := set(given) - mine:
         raise BadInput(f"task {name!r} has no option --{strange.pop()}")
     if name == "towers":
-        given.setdefault("style", "compact" if model == "pebble" else "verbose")
+        given.setdefault("style", "compact" if model in PEBBLES else "verbose")
     return task_of(name, given)
 
 
@@ -347,6 +376,12 @@ def _sampling(
     """Return the task's own way of drawing ballots with what was given on the command line put in its place."""
     given = {"temperature": temperature, "first_temperature": first_temperature, "max_tokens": max_tokens}
     return replace(task.sampling, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _speculation(draft: str, depth: int, max_waste: float, capacity: int) -> Speculation | None:
+    if draft == "off":
+        return None
+    return Speculation(draft, depth, max_waste, capacity)
 
 
 def _address(model: str, name: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -84,6 +85,8 @@ def live(progress: Progress) -> RenderableType:
     table.add_row("red flags", _flags(p.flags) or "none")
     table.add_row("reliability", f"predicted {_chance(p.predicted)}   measured {_chance(p.measured)}")
     table.add_row("tokens", f"{p.usage.prompt:,} in, {p.usage.completion:,} out, {p.usage.cached:,} cached")
+    if p.ahead:
+        table.add_row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
     table.add_row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
     if p.waiting:
         table.add_row("waiting", Text(p.waiting, style="yellow"))
@@ -129,6 +132,12 @@ def page(report: Report) -> RenderableType:
     table.add_row(
         "tokens", f"{r.tokens.prompt:,} in ({r.tokens.cached:,} cached), {r.tokens.completion:,} out"
     )
+    if (s := r.speculation) is not None:
+        table.add_row(
+            "speculation",
+            f"{s.acceptance:.2%} accepted, {s.depth:.1f} steps ahead on average, "
+            f"{s.wasted_samples:,} samples in vain ({s.waste:.1%})",
+        )
     table.add_row(
         "wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s"
     )
@@ -212,6 +221,15 @@ def _risk(r: Report) -> str:
 
 def _chance(chance: float | None) -> str:
     return "?" if chance is None else f"{chance:.6g}"
+
+
+def _ahead(count: Counter[str], samples: int) -> str:
+    accepted, wasted = count["accepted"], count["wasted_samples"]
+    return (
+        f"{count['depth'] / max(1, count['decisions']):.1f} steps   "
+        f"{accepted / max(1, accepted + count['rejected']):.2%} accepted   "
+        f"{wasted / max(1, wasted + samples):.1%} of samples in vain"
+    )
 
 
 def _flags(flags: dict[str, int]) -> str:

@@ -117,7 +117,7 @@ def _samples_of_one_prompt(
     asks: Sequence[Ask], can: Capabilities, options: Options
 ) -> Iterator[tuple[Ask, tuple[int, ...]]]:
     same: dict[tuple[Prompt, float, int], list[int]] = {}
-    for position, (prompt, temperature, max_tokens, _) in enumerate(asks):
+    for position, (prompt, temperature, max_tokens, *_) in enumerate(asks):
         same.setdefault((prompt, temperature, max_tokens), []).append(position)
     for (prompt, temperature, _), positions in same.items():
         able = (can.text if isinstance(prompt, str) else can.chat).n

@@ -102,6 +102,12 @@ class Columns(Task[State, Sum]):
         """Write carry and digit."""
         return f"{answer[0]}{answer[1]}"
 
+    def guess(self, state: State, after: State, view: int = 0) -> str:
+        """Write the two digits that the step put down or carried along."""
+        row, column = divmod(state[0], len(self._b))
+        carry = after[2][row + len(self._b)] if column == len(self._b) - 1 else after[1]
+        return f"{carry}{after[2][row + column]}"
+
     def _terms(self, state: State) -> tuple[int, int, int, int]:
         done, carry, result = state
         row, column = divmod(done, len(self._b))

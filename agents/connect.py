@@ -9,6 +9,10 @@ from . import embedded
 from .model import Model
 from .openai import OpenAIModel
 from .options import Options
+from .pebble import pool
+
+PEBBLES = (embedded.NAME, pool.NAME)
+"""The addresses of the embedded model, which reads the compact style alone."""
 
 
 @asynccontextmanager
@@ -18,6 +22,7 @@ async def open_model(
     """Open a model for as long as the block lasts.
 
         pebble                        the embedded micro model, served in this process
+        pebble-numpy                  the same model in processes of its own, fast where answers are expected
         http://gpu:8000/v1            the only model of an OpenAI-compatible server
         http://gpu:8000/v1#qwen3      the model of that name
         a `Model`                     taken as it is, and left to its owner
@@ -31,6 +36,9 @@ async def open_model(
             async with OpenAIModel(server.url, embedded.NAME, options=_embedded(options)) as model:
                 await model.ready()
                 yield model
+    elif address == pool.NAME:
+        async with pool.NumpyPebble() as pebble:
+            yield pebble
     elif address.startswith(("http://", "https://")):
         url, _, name = address.partition("#")
         async with OpenAIModel(url, name or None, api_key=api_key, options=options or Options()) as model:
@@ -38,7 +46,7 @@ async def open_model(
             yield model
     else:
         raise BadInput(
-            f"a model is {embedded.NAME!r} or the URL of an OpenAI-compatible server, not {address!r}"
+            f"a model is {embedded.NAME!r}, {pool.NAME!r} or the URL of an OpenAI-compatible server, not {address!r}"
         )
 
 

@@ -27,6 +27,8 @@ class Ask(NamedTuple):
     max_tokens: int
     seed: int
     """The same ask with the same seed should get the same sample; two ballots never share one."""
+    guess: str | None = None
+    """What the sample is expected to be; it may only make the answer faster, never different."""
 
 
 class Model(Protocol):

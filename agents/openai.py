@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
+from operator import sub
 from types import TracebackType
 
 import httpx
@@ -163,9 +165,17 @@ def _path(chat: bool) -> str:
 def _samples(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, Sample]]:
     alone = len(batch.positions) == 1
     tokens = usage.completion if alone and reply.counted else None
-    for position, (text, finish) in zip(batch.positions, reply.choices, strict=True):
-        yield position, Sample(text, finish, tokens, usage)
-        usage = NOTHING
+    shares = _shared_out(usage, len(batch.positions))
+    for position, (text, finish), share in zip(batch.positions, reply.choices, shares, strict=True):
+        yield position, Sample(text, finish, tokens, share)
+
+
+def _shared_out(usage: Usage, samples: int) -> list[Usage]:
+    """Divide the usage of a request evenly among its samples, which may belong to different steps; the sum is exact."""
+    if samples == 1:
+        return [usage]
+    bounds = [Usage(*(tokens * number // samples for tokens in usage)) for number in range(samples + 1)]
+    return [Usage(*map(sub, after, before)) for before, after in pairwise(bounds)]
 
 
 def _scaled(usage: Usage, batch: Batch) -> Usage:

@@ -34,11 +34,11 @@ they can be compared, hashed and written down without a codec of the task's own.
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from ..errors import SurefootError
-from ..voting.flags import PAPER, Flag
+from ..voting.flags import PAPER, Flag, NotAnAnswer
 from .model import Prompt, Sampling
 
 Value = None | bool | int | str | tuple["Value", ...]
@@ -121,6 +121,50 @@ class Task(ABC, Generic[S, A]):
     def show(self, answer: A) -> str:
         """Write one decided answer for a person: a line of `--out`."""
         return str(answer)
+
+    def acts(self, state: S) -> bool:
+        """Whether the step decided at `state` touches the world, by `act`.
+
+        Nothing after such a step is asked before it is committed and done.
+        """
+        return False
+
+    async def act(self, step: int, state: S, answer: A) -> None:
+        """Do to the world what a decided step says, where `acts(state)`: a file, a command, an order.
+
+        Called once the verdict is durable.  A crash just then leaves open whether it was done, so whoever takes the job up
+        calls it once more: let `step` be the key by which the world knows that it has seen it.
+        """
+
+    def guess(self, state: S, after: S, view: int = 0) -> str | None:
+        """Return the text of a sample that leads from `state` to `after`, as seen in `view`, or None if nobody can tell.
+
+        A guess can make an answer faster and never different.
+        """
+        return None
+
+    def short(self) -> "Task[S, Any] | None":
+        """Return the same job, over the same states, with a shorter answer for drafts to ask; None if there is none."""
+        return None
+
+    def ask_ahead(self, state: S, steps: int) -> Prompt | None:
+        """Ask for the next `steps` steps in one call, for a draft; None if this task does not know how to."""
+        return None
+
+    def read_ahead(self, text: str, state: S) -> Sequence[S]:
+        """Return the states that an answer to `ask_ahead` leads to, one a step; raise `NotAnAnswer` if malformed."""
+        raise NotAnAnswer(f"task {self.name!r} asks for one step at a time")
+
+    def gist(self, state: S, after: S) -> Hashable | None:
+        """Return what led from `state` to `after` in a form that recurs, or None if there is none.
+
+        Drafts that remember use it.
+        """
+        return None
+
+    def unfold(self, state: S, gist: Hashable) -> S | None:
+        """Return the state that this gist leads to from `state`, or None if it cannot be."""
+        return None
 
 
 class NoCases(SurefootError):

@@ -7,56 +7,25 @@ shown mirrored, so the procedure is one and the same for all.
 """
 
 import random
-import re
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
-
-from pydantic_core import from_json
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Literal, TypeVar, cast, get_args
 
 from ..errors import BadInput
 from ..tools import towers as board
-from ..tools.towers import PEGS, Move, Pegs
+from ..tools.towers import PEGS, IllegalMove, Move, Pegs
 from ..voting.flags import PAPER, Broken, NotAnAnswer
-from . import compact
-from .model import Message, Prompt, Sampling
+from . import compact, verbose
+from .model import Prompt, Sampling
 from .task import Case, Task, Value
 
 Style = Literal["verbose", "compact"]
 Form = Literal["full", "move"]
+W = TypeVar("W", bound=str)
 
 State = tuple[Move | None, Pegs]
 """The previous move and the board it led to."""
 Step = tuple[Move, Pegs | None]
 """The decided move and the board after it, as the model wrote it; no board in move-only form."""
-
-RULES = """\
-You carry out one step of a Towers of Hanoi procedure.
-
-There are three pegs, 0, 1 and 2, and disks numbered from 1 (the smallest) upwards. A board is written as three lists,
-one per peg, each from the bottom disk to the top disk. Only the top disk of a peg can be moved, one at a time, and
-a disk never lies on a smaller one.
-
-Procedure:
-- If the previous move did not move disk 1, or if there was none, move disk 1 one peg clockwise: 0 -> 1, 1 -> 2, 2 -> 0.
-- If the previous move moved disk 1, make the only legal move that does not move disk 1.
-
-Example for three disks.
-Previous move: [1, 0, 1]
-Current board: [[3, 2], [1], []]
-Disk 1 was moved last, so the other disks' turn has come: disk 2 can only go to peg 2.
-move = [2, 0, 2]
-next_state = [[3], [1], [2]]
-
-You may think first, but briefly. End with exactly these lines:
-{lines}"""
-FULL_LINES = "move = [disk, from peg, to peg]\nnext_state = [[...], [...], [...]]"
-MOVE_LINE = "move = [disk, from peg, to peg]"
-
-_PEG = r"\[\s*(?:\d+\s*(?:,\s*\d+\s*)*)?\]"
-_MOVE_LINE = re.compile(r"^\W*move\s*=\s*(\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\])\W*$", re.MULTILINE)
-_STATE_LINE = re.compile(
-    rf"^\W*next_state\s*=\s*(\[\s*{_PEG}\s*,\s*{_PEG}\s*,\s*{_PEG}\s*\])\W*$", re.MULTILINE
-)
 
 
 class Towers(Task[State, Step]):
@@ -104,9 +73,8 @@ class Towers(Task[State, Step]):
         previous, pegs = state
         shown_move = None if previous is None else self._shown_move(previous, view)
         shown = self._shown(pegs, view)
-        if self.style == "compact":
-            return compact.prompt(shown, shown_move, move_only=self.form == "move")
-        return _verbose_prompt(shown_move, shown, self.form)
+        ask = compact.prompt if self.style == "compact" else verbose.prompt
+        return ask(shown, shown_move, move_only=self.form == "move")
 
     def read(self, text: str, state: State, view: int = 0) -> Step:
         """Parse the answer strictly and name the pegs as they are; `NotAnAnswer` if anything is off.
@@ -115,13 +83,12 @@ class Towers(Task[State, Step]):
         Whether the move is legal and leads to that board is not looked at here.
         """
         move, shown = self._read_compact(text) if self.style == "compact" else self._read_verbose(text)
-        if not (move[1] < PEGS and move[2] < PEGS):
-            raise NotAnAnswer(f"there is no such peg in move {list(move)!r}")
+        move = self._real_move(move, view)
         if shown is None:
-            return self._real_move(move, view), None
+            return move, None
         if sorted(shown[0] + shown[1] + shown[2]) != list(range(1, self.disks + 1)):
             raise NotAnAnswer(f"the board does not hold the disks 1 to {self.disks} once each")
-        return self._real_move(move, view), self._real(shown, view)
+        return move, self._real(shown, view)
 
     def advance(self, state: State, answer: Step) -> State:
         """Take the board from the answer; in move-only form apply the move."""
@@ -156,6 +123,49 @@ class Towers(Task[State, Step]):
         """Write `disk from to`."""
         return "{} {} {}".format(*answer[0])
 
+    def guess(self, state: State, after: State, view: int = 0) -> str | None:
+        """Write the compact answer; None in the verbose style, where nobody can tell what a model thinks first."""
+        move, pegs = after
+        if self.style == "verbose" or move is None:
+            return None
+        shown = self._shown(pegs, view) if self.form == "full" else None
+        return compact.answer(self._shown_move(move, view), shown)
+
+    def short(self) -> "Towers":
+        """The same job in move-only form, where the board works out what the model need not write."""
+        return self if self.form == "move" else Towers(self.disks, self.style, "move")
+
+    def ask_ahead(self, state: State, steps: int) -> Prompt | None:
+        """Ask for the next `steps` moves alone; None in the compact style, whose models answer one step at a time."""
+        if self.style == "compact":
+            return None
+        previous, pegs = state
+        shown_move = None if previous is None else self._shown_move(previous, 0)
+        return verbose.prompt_ahead(self._shown(pegs, 0), shown_move, steps)
+
+    def read_ahead(self, text: str, state: State) -> Sequence[State]:
+        """Let the board apply the moves that the text ends with, up to the first illegal one."""
+        states: list[State] = []
+        for move in [self._real_move(shown, 0) for shown in verbose.read_moves(text)]:
+            after = self.unfold(state, move)
+            if after is None:
+                break
+            states.append(after)
+            state = after
+        return states
+
+    def gist(self, state: State, after: State) -> Move | None:
+        """The move that led to `after`."""
+        return after[0]
+
+    def unfold(self, state: State, gist: Hashable) -> State | None:
+        """Let the board apply the move; None if it is illegal."""
+        move = cast(Move, gist)
+        try:
+            return move, board.apply(state[1], move)
+        except IllegalMove:
+            return None
+
     def _read_compact(self, text: str) -> tuple[Move, Pegs | None]:
         if self.form == "move":
             move = compact.read_move(text)
@@ -168,9 +178,8 @@ class Towers(Task[State, Step]):
         return answer
 
     def _read_verbose(self, text: str) -> tuple[Move, Pegs | None]:
-        move = _last(_MOVE_LINE, text, "move")
-        shown = _last(_STATE_LINE, text, "next_state") if self.form == "full" else None
-        return Move(*move), None if shown is None else (tuple(shown[0]), tuple(shown[1]), tuple(shown[2]))
+        move = verbose.read_move(text)
+        return move, verbose.read_pegs(text) if self.form == "full" else None
 
     def _shown(self, pegs: Pegs, view: int) -> Pegs:
         first, second, third = self._real_pegs[view]
@@ -186,25 +195,9 @@ class Towers(Task[State, Step]):
 
     def _real_move(self, move: Move, view: int) -> Move:
         disk, source, target = move
+        if not (source < PEGS and target < PEGS):
+            raise NotAnAnswer(f"there is no such peg in move {list(move)!r}")
         return Move(disk, self._real_pegs[view][source], self._real_pegs[view][target])
-
-
-def _verbose_prompt(previous: Move | None, pegs: Pegs, form: str) -> Prompt:
-    rules = RULES.format(lines=FULL_LINES if form == "full" else MOVE_LINE)
-    shown = "none" if previous is None else str(list(previous))
-    return (
-        Message("system", rules),
-        Message("user", f"Previous move: {shown}\nCurrent board: {[list(peg) for peg in pegs]}"),
-    )
-
-
-def _last(line: re.Pattern[str], text: str, what: str) -> list[Any]:
-    """Return the list on the last line of this form: a model that thinks first may quote the form before."""
-    found = line.findall(text)
-    if not found:
-        raise NotAnAnswer(f"there is no line '{what} = [...]' in the wanted form")
-    value: list[Any] = from_json(found[-1])
-    return value
 
 
 def _illegal(state: State, answer: Step) -> str | None:
@@ -218,7 +211,7 @@ def _inconsistent(state: State, answer: Step) -> str | None:
     return f"move {list(move)!r} does not lead to the board in the answer"
 
 
-def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> str:
+def _one_of(what: str, value: W, allowed: tuple[W, ...]) -> W:
     if value not in allowed:
         raise BadInput(f"{what} is one of {', '.join(allowed)}, not {value!r}")
     return value

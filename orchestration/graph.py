@@ -6,6 +6,7 @@ be run again after a crash at any point: the journal is the truth, the graph's c
 """
 
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -15,15 +16,19 @@ from ..agents.model import Model, Sampling
 from ..agents.task import Task
 from ..errors import SurefootError
 from ..voting.rules import FirstToAheadBy
-from .jobs import Snapshot, frames
+from .jobs import Snapshot, frames, snapshot
 from .journal import Journal, WentBack
+from .open_step import Terms
 from .progress import Progress
 from .records import CorruptJournal, verified
+from .speculate import Speculation
 from .stride import Stride
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
+REMEMBERED_SEGMENTS = 20
+"""Segments that a draft is reminded of when a job is taken up again."""
 REPAIRS = 3
 """How often one segment is decided again, with k one higher each time, before the job is given up."""
 Outcome = Literal["run", "audit", "repair", "finish"]
@@ -48,7 +53,13 @@ class Runner(Generic[S, A]):
     """One runner's work on one job, from wherever the journal stands to the end."""
 
     def __init__(
-        self, task: Task[S, A], model: Model, journal: Journal, progress: Progress, limit: int
+        self,
+        task: Task[S, A],
+        model: Model,
+        journal: Journal,
+        progress: Progress,
+        limit: int,
+        speculation: Speculation | None = None,
     ) -> None:
         settings = journal.job.settings
         self._task = task
@@ -57,15 +68,15 @@ class Runner(Generic[S, A]):
         self._k = settings.k
         self._limit = limit
         self._size = settings.segment
-        self._stride = Stride(
+        terms = Terms(
             task,
-            model,
             FirstToAheadBy(settings.k),
+            Sampling(*settings.sampling) if settings.sampling else task.sampling,
             limit=limit,
             spare=settings.spare,
             seed=settings.seed,
-            sampling=Sampling(*settings.sampling) if settings.sampling else None,
         )
+        self._stride = Stride(terms, model, speculation)
         self._sealed = journal.job.start
         self._state: S = journal.job.start.state
         self._broken = ""
@@ -86,7 +97,10 @@ class Runner(Generic[S, A]):
         }
         pending = (await graph.aget_state(config)).next
         start: Walk | None = None if pending else {"segment": self._segment(), "repairs": 0, "then": "run"}
-        await graph.ainvoke(start, config, durability="sync")
+        try:
+            await graph.ainvoke(start, config, durability="sync")
+        finally:
+            await self._stride.aclose()
         if not self._over():
             raise AuditFailed(
                 f"segment {self._segment()} failed its audit {REPAIRS + 1} times, the last time with k = "
@@ -102,10 +116,11 @@ class Runner(Generic[S, A]):
         """Decide what is left of the oldest segment that is not sealed."""
         segment = self._segment()
         repairs = state["repairs"] if state["segment"] == segment else 0
-        self._stride.rule = FirstToAheadBy(self._k + repairs)
-        self._stride.limit = -(
-            -self._limit * (self._k + repairs) // self._k
-        )  # a larger lead takes more samples
+        self._stride.terms = replace(
+            self._stride.terms,
+            rule=FirstToAheadBy(self._k + repairs),
+            limit=-(-self._limit * (self._k + repairs) // self._k),  # a larger lead takes more samples
+        )
         self._progress.doing, self._progress.k = "running", self._k + repairs
         then: Outcome = "audit"
         try:
@@ -169,9 +184,27 @@ class Runner(Generic[S, A]):
         self._sealed, tail = await self._journal.tail()
         state: S = self._sealed.state
         for record in tail:
-            state = self._task.advance(state, record.answer)
+            before, state = state, self._task.advance(state, record.answer)
+        if tail and self._task.acts(before):
+            # It is durable, but nobody knows whether it was done; those before it were, or it would not have been asked for.
+            await self._task.act(tail[-1].step, before, tail[-1].answer)
         self._state = state
+        await self._remind()
         self._progress.step = self._progress.durable = self._journal.step
+
+    async def _remind(self) -> None:
+        """Tell a draft of the steps decided so far, as many as a memory is good for."""
+        if self._stride.draft is None or not self._journal.step:
+            return
+        job = self._journal.job
+        first = max(0, self._segment() - REMEMBERED_SEGMENTS)
+        begin = await snapshot(self._journal.redis, job, first - 1)
+        state: S = begin.state
+        for segment in range(first, -(-self._journal.step // self._size)):
+            for _, part in await frames(self._journal.redis, job, segment):
+                for record in part:
+                    before, state = state, self._task.advance(state, record.answer)
+                    self._stride.draft.decided(before, state)
 
     async def _audited(self, segment: int) -> Snapshot | None:
         """Return the sealed end of the segment, or None if it does not pass."""
@@ -195,7 +228,7 @@ class Runner(Generic[S, A]):
         return sealed
 
     def _stride_k(self) -> int:
-        rule = self._stride.rule
+        rule = self._stride.terms.rule
         assert isinstance(rule, FirstToAheadBy)
         return rule.k
 

@@ -69,6 +69,8 @@ class Journal:
         self.sealed = job.sealed
         """How many segments are audited and closed."""
         self.committed_at = time.monotonic()
+        self.also: Counter[str] = Counter()
+        """Further counts for the job's counters, written with the next commit."""
         self.redis = redis
         self._keys = Keys(job.id)
         self._holder = holder
@@ -240,6 +242,9 @@ class Journal:
                 count[f"n:flag:{reason}"] += flagged
             for name, tokens in record.usage._asdict().items():
                 count[f"n:{name}"] += tokens
+        for name, number in self.also.items():
+            count[f"n:{name}"] += number
+        self.also.clear()
         now = time.monotonic()
         count["n:wall_ms"] = round((now - self._clock) * 1000)
         self._clock = now

@@ -18,6 +18,7 @@ from ..voting.election import Stalled
 from ..voting.reliability import Forecast, Price, forecast
 from ..voting.rules import FirstToAheadBy
 from .calibrate import STATES, calibrate
+from .open_step import Terms
 from .progress import Progress
 from .stride import Stride
 
@@ -109,7 +110,8 @@ async def _seconds_per_step(
 
     A state that cannot be decided is left out: whether steps stall is not the question here.
     """
-    stride = Stride(task, model, FirstToAheadBy(k), limit=10 * k, seed=seed, sampling=sampling)
+    terms = Terms(task, FirstToAheadBy(k), sampling or task.sampling, limit=10 * k, seed=seed)
+    stride = Stride(terms, model)
     rng = random.Random(seed)
     began = time.perf_counter()
     for number in range(TIMED_STEPS):

@@ -29,6 +29,8 @@ class Progress:
     """Votes against the winner of their step."""
     repairs: int = 0
     flags: Counter[str] = field(default_factory=Counter)
+    ahead: Counter[str] = field(default_factory=Counter)
+    """What speculation has done: see `Window.news`."""
     usage: Usage = NOTHING
     predicted: float | None = None
     """Chance that the whole job is right, as calibrated; None if nothing was."""

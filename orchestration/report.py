@@ -46,6 +46,24 @@ class Spent(BaseModel):
     wall_s: float
 
 
+class Ahead(BaseModel):
+    """What speculation did, over all runners that used it; the decisions are what they would have been without."""
+
+    asked_ahead: int
+    """Steps that were asked about before their turn."""
+    accepted: int
+    """Of these, the steps whose state was the right one."""
+    acceptance: float
+    """Share of right states among those whose predecessor's was right."""
+    depth: float
+    """Steps that were open ahead of a decision, on average."""
+    wasted_samples: int
+    wasted_tokens: int
+    """Drawn for states that did not come true, not part of `tokens`; those of samples that were cut off are estimated."""
+    waste: float
+    """Share of wasted samples among all."""
+
+
 class Report(BaseModel):
     """One job, at its end or wherever it stands."""
 
@@ -78,6 +96,8 @@ class Report(BaseModel):
     risk_measured: float | None
     """The same chance, computed from `dissent_rate`; None before the first vote."""
     tokens: Tokens
+    speculation: Ahead | None = None
+    """None if nothing was asked ahead."""
     wall_s: float
     """Seconds of work over all runners, waits included, each from taking the job to its last commit."""
     calibration: Spent | None
@@ -115,6 +135,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
         dissent_rate=dissent / votes if votes else 0.0,
         risk_measured=_risk_measured(dissent, votes, job.settings.k, task.steps() or job.step),
         tokens=Tokens(**job.usage._asdict(), total=job.usage.total),
+        speculation=_ahead(job, votes + sum(job.flags.values())),
         wall_s=round(job.wall_s, 3),
         calibration=_spent(job),
         head=job.head,
@@ -128,6 +149,22 @@ async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
         for _, part in await frames(redis, job, segment):
             for record in part:
                 yield record
+
+
+def _ahead(job: Job, samples: int) -> Ahead | None:
+    count = job.counters
+    if not count.get("ahead"):
+        return None
+    accepted, wasted = count.get("accepted", 0), count.get("wasted_samples", 0)
+    return Ahead(
+        asked_ahead=count["ahead"],
+        accepted=accepted,
+        acceptance=accepted / max(1, accepted + count.get("rejected", 0)),
+        depth=round(count.get("depth", 0) / max(1, count.get("decisions", 0)), 2),
+        wasted_samples=wasted,
+        wasted_tokens=count.get("wasted_tokens", 0),
+        waste=wasted / max(1, wasted + samples),
+    )
 
 
 def _spent(job: Job) -> Spent | None:

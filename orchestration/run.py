@@ -19,12 +19,14 @@ from .calibrate import STATES
 from .graph import AuditFailed, Runner
 from .jobs import NoSuchJob, Settings
 from .journal import JobDone, Journal
+from .open_draft import open_draft
+from .open_step import StepStalled
 from .plan import RELIABILITY, Unsupported, check_reliability, plan_with, waits_shown_in
 from .progress import Progress
 from .redis_client import RedisUnavailable, connect
 from .report import Report, report, shown
 from .saver import RedisSaver
-from .stride import StepStalled
+from .speculate import AHEAD, Speculation
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -48,6 +50,7 @@ async def run(
     segment: int = SEGMENT,
     seed: int = 0,
     sampling: Sampling | None = None,
+    speculate: Speculation | None = None,
     api_key: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -61,6 +64,7 @@ async def run(
     started with.
     `limit`: samples that one step may use before it stalls.  `spare`: samples asked for beyond the fewest that could decide.
     `sampling`: temperatures and token limit, if the task's own are not to be used.
+    `speculate`: ask ahead, on the leading ballot or on a draft; it changes when samples are drawn and no decision.
 
     Raises `Unsupported` if the calibration does not support the reliability, `Stalled` if a step cannot be decided,
     `ModelUnavailable` and others of `SurefootError`; in each case what is decided is safe, and running or resuming the same
@@ -90,7 +94,7 @@ async def run(
                 sampling=(drawn.temperature, drawn.first_temperature, drawn.max_tokens),
             )
             await jobs.create(store, name, task.name, task.spec(), task.start(), settings)
-        return await _carry_on(store, name, task, opened, address, progress)
+        return await _carry_on(store, name, task, opened, address, progress, speculate=speculate)
 
 
 async def resume(
@@ -100,13 +104,15 @@ async def resume(
     model: str | Model | None = None,
     redis: str | Redis | None = None,
     limit: int | None = None,
+    speculate: Speculation | None = None,
     api_key: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Take a job up where it stands; a finished one is only reported.
 
     `task` is needed for a task that is not part of surefoot, `model` if the job was started with a `Model` object or is to
-    go on with another one.  `limit` overrides the samples that one step may use.
+    go on with another one.  `limit` overrides the samples that one step may use.  `speculate` is each runner's own
+    choice, since it changes no decision.
     """
     progress = progress or Progress()
     async with open_redis(redis, progress) as store:
@@ -117,7 +123,7 @@ async def resume(
         model = model or found.models[-1]
         async with open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened:
             address = model if isinstance(model, str) else opened.name
-            return await _carry_on(store, job, task, opened, address, progress, limit)
+            return await _carry_on(store, job, task, opened, address, progress, limit, speculate)
 
 
 @asynccontextmanager
@@ -155,18 +161,23 @@ async def _carry_on(
     address: str,
     progress: Progress,
     limit: int | None = None,
+    speculate: Speculation | None = None,
 ) -> Report:
     found = await jobs.load(redis, job)
     _check_task(task, found)
     if limit is not None:
         _check_least("limit", limit, found.settings.k)
     try:
-        async with await Journal.acquire(redis, job) as journal:
+        async with (
+            open_draft(speculate, task, model) as speculation,
+            await Journal.acquire(redis, job) as journal,
+        ):
             if address != journal.job.models[-1]:
                 models = to_json([*journal.job.models, address]).decode()
                 await journal.settle("running", models=models)
             _begin(progress, journal.job, task)
-            runner = Runner(task, model, journal, progress, limit or journal.job.settings.limit)
+            limit = limit or journal.job.settings.limit
+            runner = Runner(task, model, journal, progress, limit, speculation)
             await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))
     except JobDone:
         pass
@@ -229,6 +240,7 @@ def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:
     fresh.votes, fresh.dissent = job.counters.get("votes", 0), job.counters.get("dissent", 0)
     fresh.contested, fresh.repairs = job.counters.get("contested", 0), job.counters.get("repairs", 0)
     fresh.flags.update(job.flags)
+    fresh.ahead.update({name: count for name, count in job.counters.items() if name in AHEAD})
     fresh.usage = job.usage
     fresh.predicted = None if job.settings.risk is None else 1 - job.settings.risk
     for name in fresh.__slots__:

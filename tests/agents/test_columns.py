@@ -16,7 +16,8 @@ def followed(task: Columns, rng: random.Random) -> bool:
         a, _, b, _, digit, _, carry = task.ask(state, view)[-1].content.split()  # type: ignore[union-attr]
         answer = task.read(f"{int(a) * int(b) + int(digit) + int(carry):02d}", state, view)
         assert task.audit(state, answer) is None
-        state = task.advance(state, answer)
+        before, state = state, task.advance(state, answer)
+        assert task.guess(before, state, view) == task.show(answer)
     return task.solved(state)
 
 

@@ -1,5 +1,6 @@
 import random
 from functools import partial
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -8,10 +9,12 @@ from surefoot import BadInput, NotAnAnswer, Towers
 from surefoot.agents import compact
 from surefoot.agents.doubles_towers import towers_right
 from surefoot.agents.model import Message
+from surefoot.agents.towers import Form, State, Style
 from surefoot.tools.towers import Move, optimal_length, optimal_move, optimal_state, random_pegs
 from surefoot.voting import Broken, Reading, RedFlag, Sample, screen
 
 cases = st.tuples(st.integers(1, 20), st.integers(0, 2), st.integers(0, 2**32))
+forms = st.sampled_from(["full", "move"])
 
 
 @given(cases)
@@ -107,6 +110,9 @@ def test_the_last_lines_in_the_wanted_form_are_the_answer(text: str) -> None:
         ("move = [1, 0, 1]\nnext_state = [[3, 2], [1]]", "no line 'next_state"),
         ("move = [1, 0, 1]\nnext_state = [[3, 2], [1], []", "no line 'next_state"),
         ("move = [1, 0, 1]\nnext_state = [[3, 2], [1], [1]]", "disks 1 to 3 once each"),
+        ("move = [01, 0, 1]\nnext_state = [[3, 2], [1], []]", "not a list of numbers"),
+        ("move = [1, 0, 1]\nnext_state = [[3, 02], [1], []]", "not a list of numbers"),
+        ("move = [١, 0, 1]\nnext_state = [[3, 2], [1], []]", "not a list of numbers"),
         ("move = [1, 0, 1]\nnext_state = [[3], [1], []]", "disks 1 to 3 once each"),
         ("move = [1, 0, 1]\nnext_state = [[3, 2, 4], [1], []]", "disks 1 to 3 once each"),
     ],
@@ -184,3 +190,126 @@ def test_bad_options_are_refused(options: dict[str, object], said: str) -> None:
 
 def test_flags_are_part_of_the_task_and_no_more_than_asked_for() -> None:
     assert not any(isinstance(flag, Broken) for flag in Towers(3).flags.flags)  # type: ignore[attr-defined]
+
+
+@given(st.integers(1, 10), st.integers(0, 2), forms, st.integers(0, 2**32))
+def test_the_guess_is_what_a_right_sample_looks_like_in_every_view(
+    disks: int, view: int, form: Form, seed: int
+) -> None:
+    task = Towers(disks, "compact", form)
+    state, right = task.case(random.Random(seed))
+    assert right is not None
+    guess = task.guess(state, task.advance(state, right), view)
+    assert guess == towers_right(str(task.ask(state, view)))
+
+
+@given(cases, forms)
+def test_a_guess_is_read_back_as_the_state_it_was_made_from(case: tuple[int, int, int], form: Form) -> None:
+    """Off the optimal path too: any board, any legal move."""
+    disks, view, seed = case
+    rng = random.Random(seed)
+    task = Towers(disks, "compact", form)
+    state: State = None, random_pegs(disks, rng)
+    moves = [
+        Move(disk, source, target)
+        for disk in range(1, disks + 1)
+        for source, target in permutations(range(3), 2)
+    ]
+    after = rng.choice([after for move in moves if (after := task.unfold(state, move)) is not None])
+    text = task.guess(state, after, view)
+    assert text is not None
+    answer = task.read(text, state, view)
+    assert task.advance(state, answer) == after
+    assert task.unfold(state, task.gist(state, after)) == after
+
+
+def test_nothing_is_guessed_where_the_model_may_think_first_or_nothing_was_moved() -> None:
+    talkative, task = Towers(3), Towers(3, "compact")
+    after = task.advance(task.start(), task.read("aAB;AbcBaC", task.start()))
+    assert task.guess(task.start(), after) == "aAB;AbcBaC"
+    assert talkative.guess(talkative.start(), after) is None
+    assert task.guess(task.start(), task.start()) is None
+
+
+@given(cases, st.booleans())
+def test_the_short_form_advances_to_the_same_states(case: tuple[int, int, int], checked: bool) -> None:
+    disks, _, seed = case
+    task = Towers(disks, "compact", checked=checked)
+    short = task.short()
+    state, right = task.case(random.Random(seed))
+    assert right is not None
+    assert short.advance(state, short.read(towers_right(str(short.ask(state))), state)) == task.advance(
+        state, right
+    )
+
+
+@pytest.mark.parametrize("style", ["verbose", "compact"])
+def test_the_short_form_asks_in_the_same_style_and_a_short_task_is_its_own(style: Style) -> None:
+    short = Towers(5, style).short()
+    assert short.spec() == {"disks": 5, "style": style, "form": "move", "checked": False}
+    assert short.short() is short
+
+
+def test_a_move_that_the_board_refuses_unfolds_to_nothing() -> None:
+    task = Towers(3)
+    assert task.unfold(task.start(), Move(2, 0, 1)) is None
+    assert task.unfold(task.start(), Move(1, 0, 0)) is None
+
+
+@given(st.integers(1, 8), st.integers(0, 2**32))
+def test_several_steps_asked_at_once_are_read_as_the_states_they_lead_to(disks: int, seed: int) -> None:
+    """The answer is written by the procedure in the prompt, from what the prompt shows, and nothing else."""
+    task = Towers(disks)
+    state, _ = task.case(random.Random(seed))
+    prompt = task.ask_ahead(state, 5)
+    assert isinstance(prompt, tuple)
+    system, user = prompt
+    assert "the next 5 moves" in system.content
+    assert user == task.ask(state)[1]
+    short, expected = Towers(disks, "compact", "move"), [state]
+    lines: list[str] = []
+    while len(lines) < 5 and not task.finished(expected[-1]):
+        text = towers_right(str(short.ask(expected[-1])))
+        lines.append(f"move = {list(compact.read_move(text) or ())}")
+        expected.append(short.advance(expected[-1], short.read(text, expected[-1])))
+    assert task.read_ahead("\n".join(lines), state) == expected[1:]
+
+
+def test_the_first_illegal_move_ends_what_is_read_ahead() -> None:
+    task = Towers(4)
+    text = "move = [1, 0, 1]\nmove = [2, 0, 2]\nmove = [4, 0, 1]\nmove = [1, 1, 2]"
+    states = task.read_ahead(text, task.start())
+    assert [state[0] for state in states] == [(1, 0, 1), (2, 0, 2)]
+    assert task.read_ahead("move = [2, 0, 1]", task.start()) == []
+
+
+def test_a_model_may_think_before_it_writes_its_moves() -> None:
+    task = Towers(4)
+    text = "Not move = [4, 0, 1], and not\nmove = [3, 0, 1]\nbut:\n```\nmove = [1, 0, 1]\n\n**move = [2, 0, 2]**\n```\n"
+    assert [state[0] for state in task.read_ahead(text, task.start())] == [(1, 0, 1), (2, 0, 2)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "```",
+        "[1, 0, 1]",
+        "move = [1, 0]",
+        "move = [1, 0, 1] move = [2, 0, 2]",
+        "move = [1, 0, 1]\nThat is all.",
+        "move = [1, 0, 1]\nmove = [2, 0, ",
+        "move = [1, 0, 1]\nmove = [2, 0, 3]",
+        "move = [01, 0, 1]",
+        "move = [1, 0, -1]",
+    ],
+)
+def test_moves_ahead_are_read_strictly(text: str) -> None:
+    task = Towers(4)
+    with pytest.raises(NotAnAnswer):
+        task.read_ahead(text, task.start())
+
+
+def test_a_micro_model_is_not_asked_for_several_steps() -> None:
+    task = Towers(4, "compact")
+    assert task.ask_ahead(task.start(), 8) is None

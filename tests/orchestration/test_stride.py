@@ -7,10 +7,16 @@ from surefoot.agents.doubles import Garbage, Latency, towers_double
 from surefoot.agents.doubles_server import DoubleServer
 from surefoot.agents.model import Ask, Sampling
 from surefoot.agents.openai import OpenAIModel
-from surefoot.orchestration.stride import Stride, seed_of
+from surefoot.orchestration.open_step import Terms, seed_of
+from surefoot.orchestration.stride import Stride
 from surefoot.voting import FirstToAheadBy, RedFlag, Sample
 
 TASK = Towers(6, "compact")
+
+
+def terms(k: int, **options: object) -> Terms:
+    options.setdefault("sampling", TASK.sampling)
+    return Terms(TASK, FirstToAheadBy(k), **options)  # type: ignore[arg-type]
 
 
 class Recorder:
@@ -30,27 +36,27 @@ class Recorder:
 
 async def test_the_fewest_samples_that_could_decide_are_asked_for_at_once() -> None:
     model = Recorder(towers_double())
-    await Stride(TASK, model, FirstToAheadBy(3)).decide(TASK.start(), 0)
+    await Stride(terms(3), model).decide(TASK.start(), 0)
     assert [len(asks) for asks in model.rounds] == [3]
 
 
 async def test_ballots_take_the_views_in_turn() -> None:
     model = Recorder(towers_double())
-    await Stride(TASK, model, FirstToAheadBy(5)).decide(TASK.start(), 0)
+    await Stride(terms(5), model).decide(TASK.start(), 0)
     shown = [TASK.ask(TASK.start(), view) for view in range(3)]
     assert [ask.prompt for ask in model.rounds[0]] == [shown[0], shown[1], shown[2], shown[0], shown[1]]
 
 
 async def test_the_first_ballot_is_drawn_at_its_own_temperature() -> None:
     model = Recorder(towers_double())
-    stride = Stride(TASK, model, FirstToAheadBy(3), sampling=Sampling(temperature=0.4, first_temperature=0.0))
+    stride = Stride(terms(3, sampling=Sampling(temperature=0.4, first_temperature=0.0)), model)
     await stride.decide(TASK.start(), 0)
     assert [ask.temperature for ask in model.rounds[0]] == [0.0, 0.4, 0.4]
 
 
 async def test_a_flagged_sample_is_replaced_and_never_repaired() -> None:
     model = Recorder(towers_double(invalid=0.4, seed=1))
-    decision = await Stride(TASK, model, FirstToAheadBy(4)).decide(TASK.start(), 0)
+    decision = await Stride(terms(4), model).decide(TASK.start(), 0)
     verdict = decision.verdict
     assert sum(verdict.flags.values()) > 0
     assert verdict.votes == 4
@@ -77,7 +83,7 @@ async def test_short_answers_get_no_advantage() -> None:
 
     task = Towers(6, "compact")
     task.views = 1
-    stride = Stride(task, Hasty(), FirstToAheadBy(2), spare=3)
+    stride = Stride(Terms(task, FirstToAheadBy(2), task.sampling, spare=3), Hasty())
     verdict = (await stride.decide(task.start(), 0)).verdict
     assert verdict.winner[0] == (1, 0, 1)
     assert dict(verdict.tally) == {verdict.winner: 2}
@@ -86,7 +92,7 @@ async def test_short_answers_get_no_advantage() -> None:
 async def test_samples_that_no_longer_matter_are_cancelled_on_the_server() -> None:
     slow = towers_double(latency=Latency(0.02, 5.0), seed=4)
     async with DoubleServer(slow) as server, OpenAIModel(server.url, options=Options(max_batch=1)) as model:
-        stride = Stride(TASK, model, FirstToAheadBy(2), spare=20)
+        stride = Stride(terms(2, spare=20), model)
         verdict = (await stride.decide(TASK.start(), 0)).verdict
         assert verdict.votes == 2
         async with asyncio.timeout(5):
@@ -97,6 +103,6 @@ async def test_samples_that_no_longer_matter_are_cancelled_on_the_server() -> No
 
 async def test_a_stall_carries_the_tally_and_the_last_samples() -> None:
     with pytest.raises(Stalled, match="step 7 stalled") as stalled:
-        await Stride(TASK, Garbage(), FirstToAheadBy(3), limit=12).decide(TASK.start(), 7)
+        await Stride(terms(3, limit=12), Garbage()).decide(TASK.start(), 7)
     assert sum(stalled.value.flags.values()) == 12
     assert len(stalled.value.examples) == 5

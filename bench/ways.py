@@ -1,0 +1,210 @@
+"""What bench/latency.py and bench/vllm.py share: a stretch of a long job, ways to decide its steps, and their table."""
+
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import surefoot
+from million_page import machine, table
+from redis.asyncio import Redis
+from rich.table import Table
+from surefoot.agents.model import Ask, Model
+from surefoot.agents.towers import State
+from surefoot.orchestration.drafts import Draft
+from surefoot.tools import towers as board
+
+K = 3
+COLUMNS = (
+    "setting",
+    "way",
+    "steps run",
+    "seconds",
+    "serial / this",
+    "parallel / this",
+    "this / bound",
+    "samples a step",
+    "accepted",
+    "depth",
+    "waste",
+    "right",
+    "note",
+)
+
+
+class Stretch(surefoot.Towers):
+    """`length` steps of the optimal sequence of a tall tower, from step `first` on.
+
+    A path of so many moves between these two boards is unique: who arrives after `length` steps made none wrong.
+    """
+
+    name = "towers-stretch"
+
+    def __init__(self, disks: int, first: int, length: int, form: str = "full") -> None:
+        super().__init__(disks, "compact", form)  # type: ignore[arg-type]
+        self.first = first
+        self.length = length
+        self._end = board.optimal_state(disks, first + length)
+
+    def spec(self) -> Mapping[str, Any]:
+        return {"disks": self.disks, "first": self.first, "length": self.length, "form": self.form}
+
+    def start(self) -> State:
+        previous = board.optimal_move(self.disks, self.first - 1) if self.first else None
+        return previous, board.optimal_state(self.disks, self.first)
+
+    def finished(self, state: State) -> bool:
+        return state[1] == self._end
+
+    def solved(self, state: State) -> bool:
+        return self.finished(state)
+
+    def steps(self) -> int:
+        return self.length
+
+    def short(self) -> "Stretch":
+        return Stretch(self.disks, self.first, self.length, "move")
+
+
+class Measured(NamedTuple):
+    """One way, once."""
+
+    steps: int
+    """Steps that were really run."""
+    seconds: float
+    """For all steps, extrapolated if fewer were run."""
+    samples: float
+    """Committed samples a step."""
+    right: bool
+    speculation: Mapping[str, Any] | None = None
+    note: str = ""
+
+
+async def serial(task: Stretch, model: Model, steps: int) -> Measured:
+    """Decide `steps` steps as the paper's notebook does: one vote after the other until one is K ahead."""
+    state, samples = task.start(), 0
+    began = time.perf_counter()
+    for _ in range(steps):
+        votes: Counter[Any] = Counter()
+        while True:
+            ask = Ask(task.ask(state), 0.1, task.sampling.max_tokens, samples)
+            samples += 1
+            async with aclosing(model.sample([ask])) as drawn:
+                _, sample = await anext(drawn)
+            try:
+                ballot = task.read(sample.text, state)
+            except surefoot.NotAnAnswer:
+                continue
+            votes[ballot] += 1
+            if votes[ballot] >= K + max((n for other, n in votes.items() if other != ballot), default=0):
+                break
+        state = task.advance(state, ballot)
+    taken = time.perf_counter() - began
+    right = state[1] == board.optimal_state(task.disks, task.first + steps)
+    return Measured(steps, taken * task.length / steps, samples / steps, right)
+
+
+async def engine(
+    task: Stretch, model: Model, redis: Redis, job: str, speculate: surefoot.Speculation | None, of: int
+) -> Measured:
+    """Run `task` as a job; `of` is the number of steps that the time is extrapolated to."""
+    began = time.perf_counter()
+    report = await surefoot.run(task, model=model, redis=redis, k=K, job=job, speculate=speculate)
+    taken = time.perf_counter() - began
+    told = None if report.speculation is None else report.speculation.model_dump()
+    right = report.solved and report.steps == task.length
+    return Measured(report.steps, taken * of / report.steps, report.samples / report.steps, right, told)
+
+
+async def draft_s(task: Stretch, draft: Draft[State], steps: int) -> float:
+    """Return the seconds that a draft takes for a step when nothing else is done."""
+    done, began = 0, time.perf_counter()
+    async with aclosing(draft.roll([task.start()])) as states:
+        async for _ in states:
+            done += 1
+            if done == steps:
+                break
+    await draft.aclose()
+    if not done:
+        raise SystemExit(f"the draft {draft.name!r} proposes nothing at the start of the stretch")
+    return (time.perf_counter() - began) / done
+
+
+@dataclass
+class Board:
+    """Everything that was measured, round by round; ratios are taken within a round."""
+
+    title: str
+    found: dict[tuple[str, str], list[Measured]] = field(default_factory=dict)
+    """(setting, way) to one entry a round."""
+    bounds: dict[str, float] = field(default_factory=dict)
+    """Setting to the physical bound in seconds."""
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, setting: str, way: str, measured: Measured) -> None:
+        self.found.setdefault((setting, way), []).append(measured)
+
+    @property
+    def right(self) -> bool:
+        return all(measured.right for rounds in self.found.values() for measured in rounds)
+
+    def rows(self) -> Iterable[list[str]]:
+        for (setting, way), rounds in self.found.items():
+            seconds = [measured.seconds for measured in rounds]
+            last = rounds[-1]
+            over = self.bounds.get(setting)
+            yield [
+                setting,
+                way,
+                f"{last.steps:,}",
+                f"{median(seconds):,.1f}"
+                + (f" ({min(seconds):,.1f} to {max(seconds):,.1f})" * (len(rounds) > 1)),
+                self._ratio(setting, "serial", seconds),
+                self._ratio(setting, "parallel votes", seconds),
+                "" if over is None else f"{median(seconds) / over:.2f}",
+                f"{last.samples:.2f}",
+                *_told(last.speculation),
+                "all" if all(measured.right for measured in rounds) else "NOT ALL",
+                last.note,
+            ]
+
+    def _ratio(self, setting: str, other: str, seconds: Sequence[float]) -> str:
+        theirs = self.found.get((setting, other), [])
+        if len(theirs) != len(seconds):
+            return ""
+        return f"{median(slow.seconds / ours for slow, ours in zip(theirs, seconds, strict=True)):.2f}"
+
+    def shown(self) -> Table:
+        made = Table(title=self.title, caption="\n".join(self.notes), caption_justify="left")
+        for column in COLUMNS:
+            made.add_column(column)
+        for row in self.rows():
+            made.add_row(*row)
+        return made
+
+    def write(self, path: Path, script: str) -> None:
+        """Write the page; `script` is the bench that was run, with the options of this process."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        command = shlex.join(["python", script, *sys.argv[1:]]).replace(str(path.parent), "bench/results")
+        head = (
+            f"# {self.title}\n\n{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}.\n\n    {command}\n\n"
+        )
+        notes = "".join(f"\n- {note}" for note in self.notes)
+        path.write_text(f"{head}{table(COLUMNS, self.rows())}\n{notes}\n")
+
+
+def _told(speculation: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    if speculation is None:
+        return "", "", ""
+    accepted, depth, waste = (speculation[name] for name in ("acceptance", "depth", "waste"))
+    return _figure(accepted, 4), _figure(depth, 1), _figure(waste, 3)
+
+
+def _figure(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:.{places}f}"

@@ -1,0 +1,107 @@
+"""How far ahead it pays to ask: the arithmetic of speculative decoding, with everything in it measured.
+
+Leviathan et al. 2023 (arXiv 2211.17192): if each proposed step is right with chance a, given those before it, then of d steps
+asked ahead, together with the one whose input is certain, (1 - a^(d+1)) / (1 - a) are expected to be of use.
+"""
+
+from dataclasses import dataclass, field
+
+POSITIONS = 64
+"""Acceptance is measured apart for so many distances from the last decided step; those beyond share the last one."""
+PRIOR = 4.0
+"""A position counts as this many observations of the mean over all positions, and the mean of as many of 0.9."""
+PRIOR_ACCEPTANCE = 0.9
+MEMORY = 2000.0
+"""Observations after which an old one has lost most of its weight: a task's later part may be harder to guess."""
+CALLS = 200.0
+"""The same for the times of the calls to the model."""
+
+
+def expected_run(acceptance: float, depth: int) -> float:
+    """Return the steps of use among `depth` asked ahead and the certain one: (1 - a^(d+1)) / (1 - a)."""
+    if acceptance >= 1:
+        return depth + 1.0
+    return float((1 - acceptance ** (depth + 1)) / (1 - acceptance))
+
+
+@dataclass(slots=True)
+class Acceptance:
+    """Shares of proposed steps that turned out right, by distance from the last decided step."""
+
+    right: list[float] = field(default_factory=lambda: [0.0] * POSITIONS)
+    seen: list[float] = field(default_factory=lambda: [0.0] * POSITIONS)
+
+    def learn(self, distance: int, right: bool) -> None:
+        """Count one proposal whose predecessors were right; `distance` counts from 1."""
+        place = min(distance, POSITIONS) - 1
+        if self.seen[place] > MEMORY:
+            self.right[place] /= 2
+            self.seen[place] /= 2
+        self.seen[place] += 1
+        self.right[place] += right
+
+    @property
+    def mean(self) -> float:
+        """The share over all distances, drawn towards the prior while little is known."""
+        return (sum(self.right) + PRIOR * PRIOR_ACCEPTANCE) / (sum(self.seen) + PRIOR)
+
+    def runs(self, depth: int) -> list[float]:
+        """Return the expected runs for the depths 0 to `depth`: the formula above with an acceptance of each distance's own."""
+        mean, reached, run = self.mean, 1.0, 1.0
+        found = [run]
+        for distance in range(1, depth + 1):
+            place = min(distance, POSITIONS) - 1
+            reached *= (self.right[place] + PRIOR * mean) / (self.seen[place] + PRIOR)
+            run += reached
+            found.append(run)
+        return found
+
+
+@dataclass(slots=True)
+class Pace:
+    """Seconds that a call takes as a line over the samples in flight: what a call costs at least, and what each sample adds.
+
+    A server with room to spare answers more samples in the same time; one whose cores are all busy does not.
+    """
+
+    weight: float = 0.0
+    samples: float = 0.0
+    seconds: float = 0.0
+    squares: float = 0.0
+    products: float = 0.0
+
+    def learn(self, in_flight: int, seconds: float) -> None:
+        """Take one answered call into account."""
+        if self.weight > CALLS:
+            for name in self.__slots__:
+                setattr(self, name, getattr(self, name) / 2)
+        self.weight += 1
+        self.samples += in_flight
+        self.seconds += seconds
+        self.squares += in_flight * in_flight
+        self.products += in_flight * seconds
+
+    def line(self) -> tuple[float, float]:
+        """Return (seconds at least, seconds a sample), by least squares, neither below 0; (1, 0) while nothing is known."""
+        spread = self.weight * self.squares - self.samples * self.samples
+        if spread <= 0 or self.seconds <= 0:
+            return 1.0, 0.0
+        slope = (self.weight * self.products - self.samples * self.seconds) / spread
+        slope = min(max(slope, 0.0), self.seconds / self.samples)
+        return (self.seconds - slope * self.samples) / self.weight, slope
+
+
+def best_depth(acceptance: Acceptance, pace: Pace, per_step: float, most: int, max_waste: float) -> int:
+    """Return the depth with the most useful steps a second among those that waste no more than the share `max_waste`.
+
+    `per_step` is how many samples a step takes, `most` the largest depth.
+    """
+    least_s, sample_s = pace.line()
+    best, best_rate = 0, 0.0
+    for depth, run in enumerate(acceptance.runs(most)):
+        if depth and 1 - run / (depth + 1) > max_waste:
+            break
+        rate = run / (least_s + sample_s * per_step * (depth + 1) + 1e-12)
+        if rate > best_rate:
+            best, best_rate = depth, rate
+    return best

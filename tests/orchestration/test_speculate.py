@@ -1,0 +1,358 @@
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+import surefoot
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from surefoot import BadInput, Speculation, Stalled, Task, Towers
+from surefoot.agents.doubles import Garbage, Latency, towers_double
+from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.model import Ask, Model, ModelUnavailable
+from surefoot.agents.openai import OpenAIModel
+from surefoot.agents.options import Options
+from surefoot.agents.task import Value
+from surefoot.orchestration import jobs
+from surefoot.orchestration.drafts import Draft, Recall, Rollout, Supplied
+from surefoot.orchestration.open_step import Decision, Terms
+from surefoot.orchestration.report import records
+from surefoot.orchestration.stride import Stride
+from surefoot.voting import FirstToAheadBy, NotAnAnswer, Sample
+
+
+class Shuffled:
+    """Lets the samples of another model come back in a random order, with pauses in between."""
+
+    name = "shuffled"
+
+    def __init__(self, inner: Model, seed: int) -> None:
+        self.inner = inner
+        self.rng = random.Random(seed)
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        found = [entry async for entry in self.inner.sample(asks)]
+        self.rng.shuffle(found)
+        for entry in found:
+            for _ in range(self.rng.randrange(4)):
+                await asyncio.sleep(0)
+            yield entry
+
+
+async def decisions(stride: Stride, task: Task, steps: int) -> list[object]:
+    """Decide a chain and return all that a journal would keep of it, up to and including a stall."""
+    found: list[object] = []
+    state = task.start()
+    try:
+        for step in range(steps):
+            if task.finished(state):
+                break
+            decision = await stride.decide(state, step)
+            found.append(kept(decision))
+            state = task.advance(state, decision.verdict.winner)
+    except Stalled as stall:
+        found.append((dict(stall.tally), dict(stall.flags), str(stall)))
+    finally:
+        await stride.aclose()
+    return found
+
+
+def kept(decision: Decision) -> object:
+    verdict = decision.verdict
+    order = list(verdict.tally.items())
+    return verdict.winner, order, dict(verdict.flags), decision.usage
+
+
+def a_draft(kind: str, task: Towers, error: float, seed: int) -> Draft | None:
+    if kind == "leading":
+        return None
+    if kind == "recall":
+        return Recall(task, contexts=(8, 2))
+    if kind == "rollout":
+        return Rollout(task.short(), towers_double(error=error, invalid=error / 3, seed=seed))
+    rng = random.Random(seed)
+    return Supplied(lambda state: rng.choice([state, task.start(), None]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["leading", "recall", "rollout", "nonsense"]),
+    form=st.sampled_from(["full", "move"]),
+    k=st.integers(1, 4),
+    error=st.sampled_from([0.0, 0.01, 0.1, 0.35]),
+    invalid=st.sampled_from([0.0, 0.1, 0.4]),
+    draft_error=st.sampled_from([0.0, 0.05, 0.5]),
+    spare=st.integers(0, 2),
+    limit=st.sampled_from([8, 40]),
+    depth=st.sampled_from([1, 3, 50]),
+    capacity=st.sampled_from([1, 10, 200]),
+    max_waste=st.sampled_from([0.0, 0.1, 0.5, 0.95]),
+    seed=st.integers(0, 10**6),
+)
+async def test_what_is_decided_is_what_would_have_been_decided_one_step_after_the_other(
+    kind: str, form: str, k: int, error: float, invalid: float, draft_error: float, spare: int, limit: int,
+    depth: int, capacity: int, max_waste: float, seed: int,
+) -> None:  # fmt: skip
+    """Winners, tallies in their order, red flags, tokens, stalls: identical for the same seeds, whatever is proposed."""
+    task = Towers(6, "compact", form=form)  # type: ignore[arg-type]
+    terms = Terms(task, FirstToAheadBy(k), task.sampling, limit=limit, spare=spare, seed=seed)
+    double = towers_double(error=error, invalid=invalid, seed=seed)
+    sequential = await decisions(Stride(terms, double), task, 63)
+    speculation = Speculation(a_draft(kind, task, draft_error, seed), depth, max_waste, capacity)
+    model: Model = double if spare else Shuffled(double, seed)
+    ahead = await decisions(Stride(terms, model, speculation), task, 63)
+    assert ahead == sequential
+
+
+async def run_of(url: str, name: str, speculation: Speculation | None, **options: object) -> list[object]:
+    """Run a job on a real Redis and return its records."""
+    async with Redis.from_url(url) as redis:
+        double = towers_double(error=0.05, invalid=0.03, seed=8)
+        report = await surefoot.run(
+            Towers(8, "compact"), model=double, redis=redis, k=3, job=name, speculate=speculation, **options
+        )  # type: ignore[arg-type]
+        assert report.solved
+        assert (report.speculation is not None) == (speculation is not None)
+        return [record async for record in records(redis, await jobs.load(redis, name))]
+
+
+async def test_the_journal_is_the_same_with_and_without(redis_url: str) -> None:
+    off = await run_of(redis_url, "off", None, segment=40)
+    assert await run_of(redis_url, "leading", Speculation(), segment=40) == off
+    assert await run_of(redis_url, "short", Speculation("short"), segment=40) == off
+    assert await run_of(redis_url, "recall", Speculation("recall"), segment=40) == off
+
+
+async def test_a_killed_and_resumed_run_speculates_on_and_decides_the_same(redis_url: str) -> None:
+    off = await run_of(redis_url, "off", None, segment=40)
+    task, double = Towers(8, "compact"), towers_double(error=0.05, invalid=0.03, seed=8)
+    async with Redis.from_url(redis_url) as redis:
+        for seconds in (0.05, 0.1, 0.2, 0.4, None):
+            run = asyncio.ensure_future(
+                surefoot.run(
+                    task, model=double, redis=redis, k=3, job="cut", segment=40, speculate=Speculation("recall")
+                )
+            )
+            await asyncio.wait([run], timeout=seconds)
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+        assert [record async for record in records(redis, await jobs.load(redis, "cut"))] == off
+
+
+class Counting:
+    """Counts the samples in flight and all that were asked for; each takes a while."""
+
+    name = "counting"
+
+    def __init__(self, inner: Model) -> None:
+        self.inner = inner
+        self.asked = self.in_flight = self.most = 0
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        self.asked += len(asks)
+        self.in_flight += len(asks)
+        self.most = max(self.most, self.in_flight)
+        await asyncio.sleep(0.002)
+        async for entry in self.inner.sample(asks):
+            self.in_flight -= 1
+            yield entry
+
+
+def perfect(task: Towers) -> Rollout:
+    return Rollout(task.short(), towers_double())
+
+
+async def test_no_more_samples_are_in_flight_than_the_capacity_allows() -> None:
+    task = Towers(7, "compact")
+    terms = Terms(task, FirstToAheadBy(3), task.sampling)
+    model = Counting(towers_double())
+    await decisions(Stride(terms, model, Speculation(perfect(task), capacity=30, max_waste=0.9)), task, 127)
+    assert 24 <= model.most <= 30
+
+
+async def test_the_steps_asked_ahead_stay_within_the_depth() -> None:
+    task = Towers(7, "compact")
+    terms = Terms(task, FirstToAheadBy(3), task.sampling)
+    model = Counting(towers_double())
+    await decisions(Stride(terms, model, Speculation(perfect(task), depth=4, max_waste=0.9)), task, 127)
+    assert model.most == 3 * (4 + 1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
+async def test_the_share_of_samples_in_vain_is_bounded_even_for_a_draft_that_is_always_wrong(share: float) -> None:
+    task = Towers(7, "compact")
+    terms = Terms(task, FirstToAheadBy(3), task.sampling)
+    wrong = Supplied(lambda state: ((3, 0, 1), state[1]))
+    model = Counting(towers_double())
+    await decisions(Stride(terms, model, Speculation(wrong, max_waste=share)), task, 127)
+    needed = 3 * 127
+    assert needed <= model.asked <= needed / (1 - share)
+    assert share == 0 or model.asked > needed
+
+
+async def test_a_bad_draft_makes_the_depth_fall_and_a_good_one_makes_it_grow() -> None:
+    async def depth(error: float) -> float:
+        task = Towers(9, "compact")
+        draft = Rollout(task.short(), towers_double(error=error, seed=5))
+        stride = Stride(
+            Terms(task, FirstToAheadBy(3), task.sampling),
+            Counting(towers_double()),
+            Speculation(draft, max_waste=0.6),
+        )
+        counts: Counter[str] = Counter()
+        state = task.start()
+        for step in range(511):
+            decision = await stride.decide(state, step)
+            state = task.advance(state, decision.verdict.winner)
+            counts.update(stride.news())
+        await stride.aclose()
+        return counts["depth"] / counts["decisions"]
+
+    assert await depth(0.3) < 8 < 20 < await depth(0.005)
+
+
+async def test_a_long_tail_costs_less_when_the_leading_ballot_is_followed() -> None:
+    """In round trips, not in seconds: with one slow sample a step, the steps overlap instead of queueing up."""
+    task = Towers(6, "compact")
+    slow = towers_double(latency=Latency(0.005, 0.1), seed=2)
+
+    async def most_in_flight(speculation: Speculation | None) -> int:
+        async with DoubleServer(slow) as server, OpenAIModel(server.url, options=Options(max_batch=1)) as model:
+            stride = Stride(Terms(task, FirstToAheadBy(3), task.sampling), model, speculation)
+            await decisions(stride, task, 63)
+            return server.stats.most_in_flight
+
+    assert await most_in_flight(None) <= 3
+    assert await most_in_flight(Speculation()) > 6
+
+
+class Errand(Task[int, int]):
+    """Counts to ten; every third step is an errand in the world."""
+
+    name = "errand"
+
+    def __init__(self, done: list[int]) -> None:
+        self.done = done
+        self.asked: list[tuple[int, int]] = []
+
+    def spec(self) -> dict[str, Value]:
+        return {}
+
+    def start(self) -> int:
+        return 0
+
+    def ask(self, state: int, view: int = 0) -> str:
+        self.asked.append((state, len(self.done)))
+        return str(state)
+
+    def read(self, text: str, state: int, view: int = 0) -> int:
+        if not text.isdigit():
+            raise NotAnAnswer("no number")
+        return int(text)
+
+    def advance(self, state: int, answer: int) -> int:
+        return answer
+
+    def finished(self, state: int) -> bool:
+        return state == 10
+
+    def steps(self) -> int:
+        return 10
+
+    def acts(self, state: int) -> bool:
+        return state % 3 == 2
+
+    async def act(self, step: int, state: int, answer: int) -> None:
+        await asyncio.sleep(0.01)
+        self.done.append(step)
+
+
+class Counter1:
+    """Answers with the next number."""
+
+    name = "counter"
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        for place, ask in enumerate(asks):
+            assert isinstance(ask.prompt, str)
+            yield place, Sample(str(int(ask.prompt) + 1))
+
+
+@pytest.mark.parametrize("draft", [None, Supplied(lambda state: state + 1)])
+async def test_nothing_is_asked_past_a_step_that_acts_before_it_is_done(redis_url: str, draft: Draft | None) -> None:
+    task = Errand([])
+    report = await surefoot.run(task, model=Counter1(), redis=redis_url, k=2, speculate=Speculation(draft))
+    assert report.solved
+    assert task.done == [2, 5, 8]
+    assert all(done >= state // 3 for state, done in task.asked)
+    assert report.speculation is not None
+
+
+async def test_what_acted_last_before_a_crash_is_done_again_and_nothing_else(redis_url: str) -> None:
+    class Crash(Exception):
+        pass
+
+    class Fragile(Errand):
+        async def act(self, step: int, state: int, answer: int) -> None:
+            self.done.append(step)
+            if step == 5:
+                raise Crash
+
+    done: list[int] = []
+    with pytest.raises(Crash):
+        await surefoot.run(Fragile(done), model=Counter1(), redis=redis_url, k=2, job="errand")
+    report = await surefoot.run(Errand(done), model=Counter1(), redis=redis_url, k=2, job="errand")
+    assert report.solved
+    assert done == [2, 5, 5, 8]
+
+
+async def test_a_stall_ahead_is_raised_only_when_its_turn_comes() -> None:
+    class Forgetful:
+        """Knows nothing of the steps from 40 on."""
+
+        name = "forgetful"
+
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            for place, ask in enumerate(asks):
+                known = ask.prompt in prompts
+                yield place, (towers_double() if known else Garbage()).draw(ask)
+
+    task = Towers(6, "compact")
+    prompts = set()
+    state = task.start()
+    for _ in range(40):
+        prompts |= {task.ask(state, view) for view in range(3)}
+        answer = task.read(towers_double().draw(Ask(task.ask(state), 0, 99, 0)).text, state)
+        state = task.advance(state, answer)
+    terms = Terms(task, FirstToAheadBy(3), task.sampling, limit=9)
+    stride = Stride(terms, Forgetful(), Speculation(perfect(task), max_waste=0.9))
+    found = await decisions(stride, task, 63)
+    assert len(found) == 41
+    assert "step 40 stalled" in str(found[-1])
+
+
+async def test_a_model_that_is_gone_ends_the_wait() -> None:
+    class Gone:
+        name = "gone"
+
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            raise ModelUnavailable("nobody is there")
+            yield
+
+    task = Towers(6, "compact")
+    with pytest.raises(ModelUnavailable):
+        await decisions(Stride(Terms(task, FirstToAheadBy(3), task.sampling), Gone(), Speculation()), task, 63)
+    draft = Rollout(task.short(), Gone())
+    with pytest.raises(ModelUnavailable):
+        stride = Stride(Terms(task, FirstToAheadBy(3), task.sampling), towers_double(), Speculation(draft))
+        await decisions(stride, task, 63)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"depth": 0}, {"capacity": 0}, {"max_waste": 1.0}, {"max_waste": -0.1}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(BadInput):
+        Speculation(**wrong)  # type: ignore[arg-type]
