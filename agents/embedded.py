@@ -8,10 +8,13 @@ import argparse
 import os
 import signal
 import threading
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import httpx
 
 from ..errors import BadInput, SurefootError
 from .options import Options
@@ -35,6 +38,9 @@ THREADS = min(2, os.cpu_count() or 1)
 """More do not help a model as small as this."""
 CONTEXT = 128
 """Tokens per sequence; a 20-disk step takes 56."""
+
+CLOSE_S = 5.0
+"""Longest wait for a last answer before the server is stopped."""
 
 FULL_DISTRIBUTION = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "samplers": ["temperature"]}
 """llama.cpp truncates the distribution unless told not to; errors must come at the model's own rate."""
@@ -93,7 +99,14 @@ class EmbeddedServer:
         self.close()
 
     def close(self) -> None:
-        """Stop serving; the server's threads end with its object."""
+        """Stop serving; the server's threads end with its object.
+
+        llama.cpp loses the order to stop, and its end is waited for in vain, if it comes before the server's loop has begun.  Whoever
+        has been answered once knows that it has.
+        """
+        if self._server is not None:
+            with suppress(httpx.HTTPError):
+                httpx.post(f"{self.url}/completions", json={"prompt": "-", "max_tokens": 1}, timeout=CLOSE_S)
         self._server = None
 
 

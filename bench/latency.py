@@ -1,18 +1,22 @@
-"""Breaking the wall of latency: chained steps against a slow server, four ways, beside the physical bound.
+"""Breaking the wall of latency: chained steps against a slow server, five ways, beside the physical bound.
 
-python bench/latency.py [--steps 20000] [--serial 500] [--rounds 1] [--results bench/results]
+python bench/latency.py [--steps 20000] [--serial 500] [--few 1000] [--rounds 1] [--results bench/results]
 
 The server is a double in a process of its own: 256 slots, answers after 100 ms or long-tailed (p50 80 ms, p99 600 ms), wrong
 with 0.2 % or 4 %.  The ways, all with k = 3 on the same prompts and through the same client:
 
-    serial           the paper's algorithm: one vote after the other (extrapolated)
+    serial           the paper's algorithm: one vote after the other
     parallel votes   the votes of a step together, one step after the other
     leading ballot   the next step starts from the first ballot of this one
     draft            a model with 2 ms a step and 99 % right answers runs ahead
+    draft, 3 votes   the same, drawing three answers in one call and going on from the most frequent one
 
-The votes of a step travel gathered in one request, or each alone where that is faster: both are tried on a few steps first.
-The bound: max(samples x mean latency / slots, steps x draft time).  What would run longer than `--patience` seconds is
-extrapolated from `--few` steps.  Exits 1 if a step is wrong.
+Samples travel gathered in few requests where all answers take the same time.  Under the long tail, where a gathered request
+is as slow as its slowest sample, each travels alone, or with a draft `--batch` together: there requests cost more than tails.  The drafts run all steps, one run after the other.  The other ways
+do little but wait: they run few steps, in stretches at the same time and against the servers of several settings at
+the same time, and their seconds are extrapolated.
+
+The bound: max(samples x mean latency / slots, steps x draft time).  Exits 1 if a step is wrong.
 """
 
 import argparse
@@ -21,8 +25,9 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,18 +36,18 @@ from redis.asyncio import Redis
 from rich.console import Console
 from servers import redis_server
 from surefoot.agents.doubles import Latency, towers_double
+from surefoot.agents.towers import State
 from surefoot.orchestration.drafts import Rollout
-from ways import Board, Measured, Stretch, draft_s, engine, serial
+from ways import Board, Measured, Stretch, draft_s, engine, serial, together
 
 SLOTS = 256
-GATHERED = surefoot.Options()
-ALONE = surefoot.Options(max_n=1, max_batch=1)
-DRAFT = "draft"
+DRAFTS = {"draft": 1, "draft, 3 votes": 3}
+"""The drafts, by the samples of the draft model for a step."""
 DRAFT_ERROR = 0.01
-TRIED = 5
-"""Ways without a draft are tried on one fifth of `--few` steps."""
-
-Speculate = Callable[[Stretch], surefoot.Speculation | None]
+STRETCHES = 5
+"""Stretches that a way without a draft is measured on at the same time."""
+TAILED = 4
+"""Under the long tail the leading ballot runs so many times as many steps: its luck is more varied there."""
 
 
 class Setting(NamedTuple):
@@ -64,97 +69,112 @@ class Setting(NamedTuple):
 
 
 @contextmanager
-def server(setting: Setting) -> Iterator[str]:
-    """Serve the double in a process of its own; yields its URL."""
-    tail = [] if setting.p99_s is None else ["--latency-p99", str(setting.p99_s)]
-    options = ["--slots", str(SLOTS), "--error", str(setting.error), "--latency", str(setting.p50_s), *tail]
-    command = [sys.executable, "-m", "surefoot.agents.doubles_server", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
+def servers(settings: Sequence[Setting]) -> Iterator[list[str]]:
+    """Serve a double for each setting, in a process of its own; yields their URLs."""
+    with ExitStack() as stack:
+        told = []
+        for setting in settings:
+            given = {"slots": SLOTS, "error": setting.error, "latency": setting.p50_s}
+            if setting.p99_s is not None:
+                given["latency-p99"] = setting.p99_s
+            options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+            command = [sys.executable, "-m", "surefoot.agents.doubles_server", *options]
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            stack.callback(process.terminate)
+            assert process.stdout is not None
+            told.append(process.stdout)
+        yield [json.loads(out.readline())["url"] for out in told]
 
 
 class Bench:
-    """One setting: its server, a Redis, and all ways."""
+    """One setting: its server, and all ways."""
 
     def __init__(
-        self, given: argparse.Namespace, setting: Setting, redis: Redis, url: str, board: Board
+        self, given: argparse.Namespace, setting: Setting, url: str, redis: Redis, board: Board
     ) -> None:
+        self.setting = setting
         self._given = given
-        self._setting = setting
         self._redis = redis
         self._url = url
         self._board = board
         self._jobs = 0
+        self._samples = 0.0
+        # A place in the table: settings that are measured together are done in any order.
+        board.found[setting.name, "serial"] = []
 
-    def task(self, steps: int) -> Stretch:
-        return Stretch(self._given.disks, self._given.first, steps)
+    async def serial(self) -> None:
+        await self._few("serial", self._given.serial, self._serial)
 
-    async def run(self) -> None:
-        given, setting = self._given, self._setting
-        async with surefoot.OpenAIModel(self._url, options=GATHERED) as model:
+    async def parallel(self) -> None:
+        await self._few("parallel votes", self._given.few, self._engine)
+
+    async def leading(self) -> None:
+        steps = self._given.few * (1 if self.setting.p99_s is None else TAILED)
+        await self._few("leading ballot", steps, lambda task: self._engine(task, self._speculation()))
+
+    async def draft(self, way: str, alone_s: float) -> None:
+        """Run all steps; `alone_s` are the seconds that the draft takes for a step when nothing else is done."""
+        given = self._given
+        speculate = self._speculation(rollout(given, DRAFTS[way], DRAFT_ERROR))
+        measured = await self._engine(whole(given), speculate)
+        self._samples = measured.samples
+        over = measured.seconds / max(self._samples_s, given.steps * alone_s)
+        note = f"the draft really takes {alone_s * 1000:.2f} ms a step: {over:.2f} of the bound with that"
+        self._board.add(self.setting.name, way, measured._replace(note=note))
+
+    def bound(self) -> None:
+        """Write down the bound for as many samples as the last run needed."""
+        draft_s = self._given.steps * self._given.draft
+        self._board.bounds[self.setting.name] = max(self._samples_s, draft_s)
+        self._board.notes.append(
+            f"{self.setting.name}: bound max({self._samples_s:.1f} s for the samples, {draft_s:.1f} s for the draft)"
+        )
+
+    @property
+    def _samples_s(self) -> float:
+        return self._samples * self._given.steps * self.setting.mean_s / SLOTS
+
+    def _speculation(self, draft: Rollout[State] | None = None) -> surefoot.Speculation:
+        given = self._given
+        return surefoot.Speculation(draft, given.depth, given.max_waste, given.capacity)
+
+    async def _few(self, way: str, steps: int, run: Callable[[Stretch], Awaitable[Measured]]) -> None:
+        """Measure a way on a few steps, in stretches that follow each other on the path and run at the same time."""
+        given = self._given
+        length = max(min(steps, given.steps) // STRETCHES, 1)
+        tasks = [Stretch(given.disks, given.first + number * length, length) for number in range(STRETCHES)]
+        measured = together(await asyncio.gather(*map(run, tasks)))
+        note = f"extrapolated from {STRETCHES} stretches of {length:,}"
+        self._board.add(self.setting.name, way, measured._replace(note=note))
+
+    async def _serial(self, task: Stretch) -> Measured:
+        async with surefoot.OpenAIModel(self._url) as model:
             await model.ready()
-            found = await serial(self.task(given.steps), model, min(given.serial, given.steps))
-        self._board.add(setting.name, "serial", found._replace(note=f"extrapolated from {found.steps:,}"))
-        for way, speculate in self._ways().items():
-            # A draft is far from its pace at first, and is never extrapolated.
-            tried = given.few if way == DRAFT else max(given.few // TRIED, 1)
-            options, seconds = await self._faster(speculate, tried)
-            whole = way == DRAFT or seconds <= given.patience
-            measured = await self._once(speculate, options, given.steps if whole else given.few)
-            travel = "votes gathered" if options is GATHERED else "votes travel alone"
-            note = travel if measured.steps == given.steps else f"{travel}; extrapolated"
-            self._board.add(setting.name, way, measured._replace(note=note))
-            if way == DRAFT:
-                await self._bound(measured)
+            return await serial(task, model, task.length, self._given.steps)
 
-    def _ways(self) -> dict[str, Speculate]:
-        given = {
-            name: getattr(self._given, name)
-            for name in ("depth", "max_waste", "capacity")
-            if getattr(self._given, name) is not None
-        }
+    def _travel(self, batch: int) -> surefoot.Options:
+        """Say how samples travel: so many in a request at most if their times differ."""
+        if self.setting.p99_s is None:
+            return surefoot.Options()
+        return surefoot.Options(max_n=batch, max_batch=batch)
 
-        def draft(task: Stretch) -> surefoot.Speculation:
-            model = towers_double(error=DRAFT_ERROR, latency=self._given.draft, seed=1, name="draft")
-            return surefoot.Speculation(draft=Rollout(task.short(), model), **given)
-
-        return {
-            "parallel votes": lambda _: None,
-            "leading ballot": lambda _: surefoot.Speculation(**given),
-            DRAFT: draft,
-        }
-
-    async def _faster(self, speculate: Speculate, steps: int) -> tuple[surefoot.Options, float]:
-        """Try both ways of travelling on a few steps; returns the faster one and its seconds for all steps."""
-        tries = [(options, await self._once(speculate, options, steps)) for options in (GATHERED, ALONE)]
-        options, best = min(tries, key=lambda tried: tried[1].seconds)
-        return options, best.seconds
-
-    async def _once(self, speculate: Speculate, options: surefoot.Options, steps: int) -> Measured:
-        task = self.task(min(steps, self._given.steps))
+    async def _engine(self, task: Stretch, speculate: surefoot.Speculation | None = None) -> Measured:
         self._jobs += 1
-        job = f"{self._setting.name}-{self._jobs}"
+        job = f"{self.setting.name}-{self._jobs}"
+        drafted = speculate is not None and speculate.draft is not None
+        options = self._travel(self._given.batch if drafted else 1)
         async with surefoot.OpenAIModel(self._url, options=options) as model:
             await model.ready()
-            return await engine(task, model, self._redis, job, speculate(task), self._given.steps)
+            return await engine(task, model, self._redis, job, speculate, self._given.steps)
 
-    async def _bound(self, measured: Measured) -> None:
-        given, setting = self._given, self._setting
-        exact = towers_double(latency=given.draft, name="draft")
-        took = await draft_s(
-            self.task(given.steps), Rollout(self.task(given.steps).short(), exact), given.serial
-        )
-        samples = measured.samples * given.steps * setting.mean_s / SLOTS
-        self._board.bounds[setting.name] = max(samples, given.steps * given.draft)
-        self._board.notes.append(
-            f"{setting.name}: bound max({samples:.1f} s for the samples, {given.steps * given.draft:.1f} s for the draft); "
-            f"alone, the draft really takes {took * 1000:.2f} ms a step, which makes {given.steps * took:.1f} s, "
-            f"{measured.seconds / max(samples, given.steps * took):.2f} times of which this run took"
-        )
+
+def rollout(given: argparse.Namespace, votes: int, error: float) -> Rollout[State]:
+    model = towers_double(error=error, latency=given.draft, seed=1, name="draft")
+    return Rollout(whole(given).short(), model, votes)
+
+
+def whole(given: argparse.Namespace) -> Stretch:
+    return Stretch(given.disks, given.first, given.steps)
 
 
 def settings(only: str | None) -> list[Setting]:
@@ -167,35 +187,60 @@ def settings(only: str | None) -> list[Setting]:
 
 
 async def measure(given: argparse.Namespace) -> Board:
-    title = f"{given.steps:,} chained steps, {SLOTS} slots, k = 3"
-    board = Board(title)
-    for _ in range(given.rounds):
-        board.notes.clear()
-        for setting in settings(given.only):
-            with redis_server() as redis_url, server(setting) as url:
-                async with aclosing(Redis.from_url(redis_url)) as redis:
-                    await Bench(given, setting, redis, url, board).run()
+    board = Board(f"{given.steps:,} chained steps, {SLOTS} slots, k = 3")
+    chosen = settings(given.only)
+    with redis_server() as redis_url, servers(chosen) as urls:
+        async with aclosing(Redis.from_url(redis_url)) as redis:
+            benches = [Bench(given, *each, redis, board) for each in zip(chosen, urls, strict=True)]
+            for _ in range(given.rounds):
+                board.notes[:] = [
+                    f"speculation: depth {given.depth}, capacity {given.capacity}, max_waste {given.max_waste}"
+                ]
+                await without_draft(benches, board)
+                await with_draft(given, benches)
     return board
 
 
+async def without_draft(benches: Sequence[Bench], board: Board) -> None:
+    """Run the ways that mostly wait; notes how busy they keep this process, which could make them slower than alone."""
+    await busy("serial, all settings together", [bench.serial() for bench in benches], board)
+    await busy("parallel votes, all together", [bench.parallel() for bench in benches], board)
+    for first in range(0, len(benches), 2):
+        pair = benches[first : first + 2]
+        await busy("leading ballot, two by two", [bench.leading() for bench in pair], board)
+
+
+async def with_draft(given: argparse.Namespace, benches: Sequence[Bench]) -> None:
+    for way, votes in DRAFTS.items():
+        alone_s = await draft_s(whole(given), rollout(given, votes, 0.0), given.serial)
+        for bench in benches:
+            await bench.draft(way, alone_s)
+    for bench in benches:
+        bench.bound()
+
+
+async def busy(what: str, ways: Sequence[Awaitable[None]], board: Board) -> None:
+    cpu, began = time.process_time(), time.perf_counter()
+    await asyncio.gather(*ways)
+    share = (time.process_time() - cpu) / (time.perf_counter() - began)
+    board.notes.append(f"{what}: this process, client and engine, was busy {share:.0%} of the time")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shape)
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--serial", type=int, default=500, help="steps of the serial way")
-    parser.add_argument("--few", type=int, default=1000, help="steps to extrapolate from")
-    parser.add_argument(
-        "--patience", type=float, default=600.0, help="longest run that is not extrapolated, in s"
-    )
+    parser.add_argument("--few", type=int, default=1000, help="steps of the other ways without a draft")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--disks", type=int, default=15)
     parser.add_argument("--first", type=int, default=0, help="where on the optimal path to start")
     parser.add_argument("--draft", type=float, default=0.002, help="seconds of the draft model for a step")
     parser.add_argument("--only", help="only settings with this in their name: `100 ms`, `tail`, `4.0%%`")
-    parser.add_argument("--depth", type=int, help="surefoot's own default if absent, as the next two")
-    parser.add_argument("--max-waste", type=float)
-    parser.add_argument("--capacity", type=int)
+    parser.add_argument("--depth", type=int, default=512)
+    parser.add_argument("--max-waste", type=float, default=0.5)
+    parser.add_argument("--capacity", type=int, default=SLOTS)
+    parser.add_argument("--batch", type=int, default=3, help="samples in a request, drafts, long tail")
     parser.add_argument("--results", type=Path, help="folder for latency.md")
     given = parser.parse_args()
     board = asyncio.run(measure(given))

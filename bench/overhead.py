@@ -2,9 +2,11 @@
 
 python bench/overhead.py [--disks 14] [--rounds 5]
 
-Four ways to decide the same steps with the same double, prompts and parser, measured in turn in one process:
+Six ways to decide the same steps with the same double, prompts and parser, measured in turn in one process:
 
     engine       surefoot: graph, stride, elections, red flags, and every verdict durable in Valkey (append-only)
+    speculating  the same, asking ahead on the leading ballot or on what the draft `recall` remembers: with answers that
+                 come at once there is nothing to gain, and the difference is what speculation costs
     notebook     the paper's algorithm as a plain loop in memory: no durability, no flags but the parser's, no audit
     superstep    a LangGraph superstep per step, durability="sync", with surefoot's saver on the same Valkey
     in memory    the same with LangGraph's InMemorySaver
@@ -19,6 +21,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypedDict
 
 import surefoot
@@ -45,8 +48,12 @@ def towers(disks: int) -> surefoot.Towers:
     return task
 
 
-async def engine(task: surefoot.Towers, redis: Redis, rounds: int) -> float:
-    report = await surefoot.run(task, model=double, redis=redis, k=K, job=f"overhead-{rounds}")
+async def engine(
+    task: surefoot.Towers, redis: Redis, rounds: int, speculate: surefoot.Speculation | None = None
+) -> float:
+    kind = "off" if speculate is None else speculate.draft
+    job = f"overhead-{kind}-{rounds}"
+    report = await surefoot.run(task, model=double, redis=redis, k=K, job=job, speculate=speculate)
     assert report.solved
     return report.steps / report.wall_s
 
@@ -107,6 +114,8 @@ async def in_memory(task: surefoot.Towers, redis: Redis, rounds: int) -> float:
 
 WAYS: dict[str, Callable[[surefoot.Towers, Redis, int], Awaitable[float]]] = {
     "engine": engine,
+    "engine, speculating (leading)": partial(engine, speculate=surefoot.Speculation("leading")),
+    "engine, speculating (recall)": partial(engine, speculate=surefoot.Speculation("recall")),
     "notebook": notebook,
     "superstep": superstep,
     "in memory": in_memory,

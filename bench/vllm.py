@@ -30,7 +30,8 @@ from surefoot.agents.connect import open_model
 from surefoot.agents.local_vllm import Serving
 from surefoot.agents.model import Model
 from surefoot.agents.serve import serving
-from surefoot.orchestration.drafts import Recall, Rollout
+from surefoot.orchestration.drafts import Rollout
+from surefoot.orchestration.recall import Recall
 from ways import Board, Stretch, draft_s, engine, serial
 
 WARM_UP = 20

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean, harmonic_mean, median
 from typing import Any, NamedTuple
 
 import surefoot
@@ -26,6 +26,7 @@ COLUMNS = (
     "way",
     "steps run",
     "seconds",
+    "steps/s",
     "serial / this",
     "parallel / this",
     "this / bound",
@@ -79,6 +80,8 @@ class Measured(NamedTuple):
     """Steps that were really run."""
     seconds: float
     """For all steps, extrapolated if fewer were run."""
+    rate: float
+    """Steps a second."""
     samples: float
     """Committed samples a step."""
     right: bool
@@ -86,8 +89,11 @@ class Measured(NamedTuple):
     note: str = ""
 
 
-async def serial(task: Stretch, model: Model, steps: int) -> Measured:
-    """Decide `steps` steps as the paper's notebook does: one vote after the other until one is K ahead."""
+async def serial(task: Stretch, model: Model, steps: int, of: int | None = None) -> Measured:
+    """Decide `steps` steps as the paper's notebook does: one vote after the other until one is K ahead.
+
+    `of` is the number of steps that the time is extrapolated to, all of the task's if absent.
+    """
     state, samples = task.start(), 0
     began = time.perf_counter()
     for _ in range(steps):
@@ -107,7 +113,7 @@ async def serial(task: Stretch, model: Model, steps: int) -> Measured:
         state = task.advance(state, ballot)
     taken = time.perf_counter() - began
     right = state[1] == board.optimal_state(task.disks, task.first + steps)
-    return Measured(steps, taken * task.length / steps, samples / steps, right)
+    return Measured(steps, taken * (of or task.length) / steps, steps / taken, samples / steps, right)
 
 
 async def engine(
@@ -119,7 +125,22 @@ async def engine(
     taken = time.perf_counter() - began
     told = None if report.speculation is None else report.speculation.model_dump()
     right = report.solved and report.steps == task.length
-    return Measured(report.steps, taken * of / report.steps, report.samples / report.steps, right, told)
+    steps = report.steps
+    return Measured(steps, taken * of / steps, steps / taken, report.samples / steps, right, told)
+
+
+def together(strands: Sequence[Measured]) -> Measured:
+    """Return as one what was measured on several stretches of the same length."""
+    told = [strand.speculation for strand in strands if strand.speculation is not None]
+    ahead = {name: fmean(each[name] for each in told) for name in ("acceptance", "depth", "waste") if told}
+    return Measured(
+        sum(strand.steps for strand in strands),
+        fmean(strand.seconds for strand in strands),
+        harmonic_mean(strand.rate for strand in strands),
+        fmean(strand.samples for strand in strands),
+        all(strand.right for strand in strands),
+        ahead or None,
+    )
 
 
 async def draft_s(task: Stretch, draft: Draft[State], steps: int) -> float:
@@ -130,7 +151,6 @@ async def draft_s(task: Stretch, draft: Draft[State], steps: int) -> float:
             done += 1
             if done == steps:
                 break
-    await draft.aclose()
     if not done:
         raise SystemExit(f"the draft {draft.name!r} proposes nothing at the start of the stretch")
     return (time.perf_counter() - began) / done
@@ -155,7 +175,10 @@ class Board:
         return all(measured.right for rounds in self.found.values() for measured in rounds)
 
     def rows(self) -> Iterable[list[str]]:
-        for (setting, way), rounds in self.found.items():
+        settings = list(dict.fromkeys(setting for setting, _ in self.found))
+        for (setting, way), rounds in sorted(
+            self.found.items(), key=lambda entry: settings.index(entry[0][0])
+        ):
             seconds = [measured.seconds for measured in rounds]
             last = rounds[-1]
             over = self.bounds.get(setting)
@@ -165,6 +188,7 @@ class Board:
                 f"{last.steps:,}",
                 f"{median(seconds):,.1f}"
                 + (f" ({min(seconds):,.1f} to {max(seconds):,.1f})" * (len(rounds) > 1)),
+                f"{median(measured.rate for measured in rounds):,.1f}",
                 self._ratio(setting, "serial", seconds),
                 self._ratio(setting, "parallel votes", seconds),
                 "" if over is None else f"{median(seconds) / over:.2f}",

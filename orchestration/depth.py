@@ -15,6 +15,8 @@ MEMORY = 2000.0
 """Observations after which an old one has lost most of its weight: a task's later part may be harder to guess."""
 CALLS = 200.0
 """The same for the times of the calls to the model."""
+ENOUGH = 0.99
+"""Where a server has room to spare every further step ahead helps a little; what it risks is not worth the last percent."""
 
 
 def expected_run(acceptance: float, depth: int) -> float:
@@ -91,17 +93,15 @@ class Pace:
         return (self.seconds - slope * self.samples) / self.weight, slope
 
 
-def best_depth(acceptance: Acceptance, pace: Pace, per_step: float, most: int, max_waste: float) -> int:
-    """Return the depth with the most useful steps a second among those that waste no more than the share `max_waste`.
+def best_depth(acceptance: Acceptance, pace: Pace, per_step: int, capacity: int, most: int) -> int:
+    """Return the smallest depth that comes to `ENOUGH` of the most useful steps a second.
 
-    `per_step` is how many samples a step takes, `most` the largest depth.
+    `per_step` is how many samples a step takes at least, `capacity` the most in flight, `most` the largest depth.
     """
     least_s, sample_s = pace.line()
-    best, best_rate = 0, 0.0
-    for depth, run in enumerate(acceptance.runs(most)):
-        if depth and 1 - run / (depth + 1) > max_waste:
-            break
-        rate = run / (least_s + sample_s * per_step * (depth + 1) + 1e-12)
-        if rate > best_rate:
-            best, best_rate = depth, rate
-    return best
+    rates = [
+        run / (least_s + sample_s * min(per_step * (depth + 1), capacity))
+        for depth, run in enumerate(acceptance.runs(most))
+    ]
+    enough = ENOUGH * max(rates)
+    return next(depth for depth, rate in enumerate(rates) if rate >= enough)

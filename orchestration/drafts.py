@@ -7,16 +7,16 @@ samples, and a good one time.
     Rollout(task.short(), model)           the same model's short answers, one step after the other
     Rollout(task, small_model)             a smaller or faster model rolled ahead
     AskAhead(task, model, steps=8)         several steps in one call
-    Recall(task)                           what followed when the run last was in a place like this; no model at all
+    Recall(task)                           what followed when the run last was in a place like this (`recall`)
     Supplied(lambda state: ...)            a function of the user's
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
-from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 from ..agents.model import Ask, Model, Prompt
@@ -29,12 +29,6 @@ S = TypeVar("S", bound=Hashable)
 
 TOKENS_A_STEP = 32
 """What `AskAhead` allows for each step beyond the task's own token limit."""
-REMEMBERED = 1 << 16
-"""Contexts of one length that `Recall` keeps; when full, the half that was written first is dropped."""
-
-# The window hashes of `Recall` are polynomials in _BASE modulo a Mersenne prime: collisions are rare, and cost samples only.
-_PRIME = (1 << 61) - 1
-_BASE = 0x1D8AF1E5C7B34E6D
 
 
 class Draft(ABC, Generic[S]):
@@ -54,32 +48,42 @@ class Draft(ABC, Generic[S]):
     def decided(self, state: S, after: S) -> None:
         """Learn that a step was decided which led from `state` to `after`; called for every one, in order."""
 
-    async def aclose(self) -> None:
-        """Free what the draft holds; a model belongs to whoever opened it."""
-
 
 class Rollout(Draft[S]):
-    """A model answers one step after the other, greedily; a sample with a red flag ends the roll.
+    """A model answers one step after the other, greedily; it ends where no sample is without a red flag.
 
-    `task` runs over the states of the main task: its `short()`, or itself in another style, or the very same.
+    `task` runs over the states of the main task: its `short()`, or itself in another style, or the very same.  With more than
+    one of `votes` as many samples are drawn in one call, each in the next view, and the most frequent answer leads on: a
+    draft that is right more often, in the same time where the model has room.
     """
 
-    def __init__(self, task: Task[S, Any], model: Model) -> None:
+    def __init__(self, task: Task[S, Any], model: Model, votes: int = 1) -> None:
+        if votes < 1:
+            raise BadInput(f"votes must be at least 1, not {votes!r}")
         self.name = f"rollout of {model.name}"
         self._task = task
         self._model = model
+        self._votes = votes
 
     async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Advance by the model's own answers; raises what the model raises."""
         task, state = self._task, path[-1]
-        while not _over(task, state):
-            sample = await _greedy(self._model, task.ask(state), task.sampling.max_tokens)
-            reading: Reading[Any] = Reading(sample, partial(task.read, state=state), state)
-            answer = screen(reading, task.flags)
-            if isinstance(answer, RedFlag):
+        while not over(task, state):
+            answers = Counter([answer async for answer in self._answers(state)])
+            if not answers:
                 return
-            state = task.advance(state, answer)
+            state = task.advance(state, answers.most_common(1)[0][0])
             yield state
+
+    async def _answers(self, state: S) -> AsyncGenerator[Any, None]:
+        task = self._task
+        prompts = [task.ask(state, vote % task.views) for vote in range(self._votes)]
+        async for vote, sample in _greedy(self._model, prompts, task.sampling.max_tokens):
+            read = partial(task.read, state=state, view=vote % task.views)
+            reading: Reading[Any] = Reading(sample, read, state)
+            answer = screen(reading, task.flags)
+            if not isinstance(answer, RedFlag):
+                yield answer
 
 
 class AskAhead(Draft[S]):
@@ -103,12 +107,12 @@ class AskAhead(Draft[S]):
     async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Go from call to call; raises what the model raises."""
         state = path[-1]
-        while not _over(self._task, state):
+        while not over(self._task, state):
             states = await self._call(state)
             if not states:
                 return
             for after in states:
-                if _over(self._task, state):
+                if over(self._task, state):
                     return
                 yield after
                 state = after
@@ -118,64 +122,10 @@ class AskAhead(Draft[S]):
         if prompt is None:
             return ()
         limit = self._task.sampling.max_tokens + TOKENS_A_STEP * self._steps
-        sample = await _greedy(self._model, prompt, limit)
-        outcome = screen(Reading(sample, lambda text: tuple(self._task.read_ahead(text, state))), PAPER)
-        return () if isinstance(outcome, RedFlag) else outcome
-
-
-class Recall(Draft[S]):
-    """Proposes what followed when the run's last answers were the same before; longest context first, no model at all.
-
-    A relative of prompt lookup decoding (Saxena 2023) and of retrieval-based speculative decoding (REST, He et al. 2023,
-    arXiv 2311.08252), with the task's `gist` of an answer for a token.  `contexts` are the numbers of answers compared.
-    A path that does not begin with the state decided last is strange to it.  After a resume, hand it the past by
-    `decided`: as many steps as the longest context bring back the place, all of them the memory.
-    """
-
-    name = "recall"
-
-    def __init__(
-        self,
-        task: Task[S, Any],
-        contexts: Sequence[int] = (1024, 256, 64, 16, 4),
-        remembered: int = REMEMBERED,
-    ) -> None:
-        if not contexts or min(contexts) < 1:
-            raise BadInput(f"contexts are lengths of at least 1, not {contexts!r}")
-        if remembered < 2:
-            raise BadInput(f"remembered must be at least 2, not {remembered!r}")
-        self._task = task
-        self._memories = [_Memory(length, remembered) for length in sorted(set(contexts), reverse=True)]
-        self._trail = _Trail(max(contexts), [0])
-        self._state: S | None = None
-
-    def decided(self, state: S, after: S) -> None:
-        """Remember what followed each context; a step without a gist ends all contexts."""
-        gist = self._task.gist(state, after)
-        if gist is not None:
-            for memory in self._memories:
-                memory.write(self._trail, gist)
-        self._trail.push(gist)
-        self._state = after
-
-    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
-        """Go along `path` and continue from there, taking what it proposes for granted."""
-        if path[0] != self._state:
-            return
-        trail, state = self._trail.copy(), path[-1]
-        for before, after in pairwise(path):
-            trail.push(self._task.gist(before, after))
-        while not _over(self._task, state) and (step := self._expected(trail, state)) is not None:
-            gist, state = step
-            trail.push(gist)
-            yield state
-
-    def _expected(self, trail: "_Trail", state: S) -> tuple[Hashable, S] | None:
-        for memory in self._memories:
-            gist = memory.read(trail)
-            if gist is not None and (after := self._task.unfold(state, gist)) is not None:
-                return gist, after
-        return None
+        async for _, sample in _greedy(self._model, [prompt], limit):
+            outcome = screen(Reading(sample, lambda text: tuple(self._task.read_ahead(text, state))), PAPER)
+            return () if isinstance(outcome, RedFlag) else outcome
+        return ()
 
 
 class Supplied(Draft[S]):
@@ -198,71 +148,15 @@ class Supplied(Draft[S]):
         return await after if isawaitable(after) else after
 
 
-class _Trail:
-    """The hashes of all beginnings of a sequence of gists, as many as the longest context needs.
-
-    With H(i) for the first i gists, the last n of them hash to H(i) - H(i - n) BASE^n, so that a new gist costs the same
-    for any length.
-    """
-
-    __slots__ = ("hashes", "longest")
-
-    def __init__(self, longest: int, hashes: list[int]) -> None:
-        self.longest = longest
-        self.hashes = hashes
-
-    def push(self, gist: Hashable | None) -> None:
-        """Go on by one gist; None ends the sequence and begins another."""
-        if gist is None:
-            self.hashes = [0]
-            return
-        hashes = self.hashes
-        hashes.append((hashes[-1] * _BASE + hash(gist)) % _PRIME)
-        if len(hashes) > 2 * self.longest + 2:
-            del hashes[: -self.longest - 1]
-
-    def copy(self) -> "_Trail":
-        return _Trail(self.longest, self.hashes[-self.longest - 1 :])
-
-
-class _Memory:
-    """What followed each context of one length, in two halves: when one is full, the older one is dropped."""
-
-    __slots__ = ("_half", "_length", "_new", "_old", "_shift")
-
-    def __init__(self, length: int, remembered: int) -> None:
-        self._length = length
-        self._half = remembered // 2
-        self._shift = pow(_BASE, length, _PRIME)
-        self._new: dict[int, Hashable] = {}
-        self._old: dict[int, Hashable] = {}
-
-    def __len__(self) -> int:
-        return len(self._new) + len(self._old)
-
-    def write(self, trail: _Trail, gist: Hashable) -> None:
-        """Remember that `gist` followed; a sequence shorter than the context leaves nothing to remember."""
-        hashes = trail.hashes
-        if len(hashes) > self._length:
-            self._new[(hashes[-1] - hashes[-1 - self._length] * self._shift) % _PRIME] = gist
-            if len(self._new) >= self._half:
-                self._old, self._new = self._new, {}
-
-    def read(self, trail: _Trail) -> Hashable | None:
-        """Return what followed last time, or None if nothing is remembered."""
-        hashes = trail.hashes
-        if len(hashes) <= self._length:
-            return None
-        key = (hashes[-1] - hashes[-1 - self._length] * self._shift) % _PRIME
-        gist = self._new.get(key)
-        return self._old.get(key) if gist is None else gist
-
-
-def _over(task: Task[S, Any], state: S) -> bool:
+def over(task: Task[S, Any], state: S) -> bool:
+    """Whether a roll has to end at this state."""
     return task.finished(state) or task.acts(state)
 
 
-async def _greedy(model: Model, prompt: Prompt, max_tokens: int) -> Sample:
-    async with aclosing(model.sample([Ask(prompt, 0.0, max_tokens, 0)])) as samples:
-        _, sample = await anext(samples)
-        return sample
+async def _greedy(
+    model: Model, prompts: Sequence[Prompt], max_tokens: int
+) -> AsyncGenerator[tuple[int, Sample], None]:
+    asks = [Ask(prompt, 0.0, max_tokens, number) for number, prompt in enumerate(prompts)]
+    async with aclosing(model.sample(asks)) as samples:
+        async for entry in samples:
+            yield entry

@@ -10,7 +10,8 @@ from ..agents.connect import PEBBLES, open_model
 from ..agents.model import Model
 from ..agents.task import Task
 from ..errors import BadInput
-from .drafts import AskAhead, Draft, Recall, Rollout
+from .drafts import AskAhead, Draft, Rollout
+from .recall import Recall
 from .speculate import Speculation
 
 S = TypeVar("S", bound=Hashable)
@@ -37,6 +38,10 @@ async def open_draft(
     elif speculation.draft in WORDS:
         yield replace(speculation, draft=_made(speculation.draft, task, model))
     else:
+        if not speculation.draft.startswith(("http://", "https://", *PEBBLES)):
+            raise BadInput(
+                f"a draft is {', '.join(map(repr, WORDS))} or a model's address, not {speculation.draft!r}"
+            )
         async with open_model(speculation.draft, api_key=api_key) as other:
             draft = Rollout(_readable(task, speculation.draft), other)
             yield replace(speculation, draft=draft)

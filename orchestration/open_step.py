@@ -46,6 +46,11 @@ class Terms(Generic[S, A]):
     """Samples asked for beyond the fewest that could decide."""
     seed: int = 0
 
+    @property
+    def fewest(self) -> int:
+        """Samples that a step asks for at first."""
+        return self.rule.wanted({}) + self.spare
+
 
 class Drawn(NamedTuple):
     """A sample with its number in the election and what became of it."""

@@ -30,7 +30,7 @@ class Progress:
     repairs: int = 0
     flags: Counter[str] = field(default_factory=Counter)
     ahead: Counter[str] = field(default_factory=Counter)
-    """What speculation has done: see `Window.news`."""
+    """What speculation has done: see `Ledger.news`."""
     usage: Usage = NOTHING
     predicted: float | None = None
     """Chance that the whole job is right, as calibrated; None if nothing was."""

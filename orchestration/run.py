@@ -75,6 +75,7 @@ async def run(
     async with (
         open_redis(redis, progress) as store,
         open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
+        open_draft(speculate, task, opened, api_key) as speculation,
     ):
         name = job or jobs.new_id(task.name)
         address = model if isinstance(model, str) else opened.name
@@ -94,7 +95,7 @@ async def run(
                 sampling=(drawn.temperature, drawn.first_temperature, drawn.max_tokens),
             )
             await jobs.create(store, name, task.name, task.spec(), task.start(), settings)
-        return await _carry_on(store, name, task, opened, address, progress, speculate=speculate)
+        return await _carry_on(store, name, task, opened, address, progress, speculation)
 
 
 async def resume(
@@ -121,9 +122,12 @@ async def resume(
         if found.status == "done":
             return await report(store, job, task)
         model = model or found.models[-1]
-        async with open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened:
+        async with (
+            open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
+            open_draft(speculate, task, opened, api_key) as speculation,
+        ):
             address = model if isinstance(model, str) else opened.name
-            return await _carry_on(store, job, task, opened, address, progress, limit, speculate)
+            return await _carry_on(store, job, task, opened, address, progress, speculation, limit)
 
 
 @asynccontextmanager
@@ -160,18 +164,15 @@ async def _carry_on(
     model: Model,
     address: str,
     progress: Progress,
+    speculation: Speculation | None,
     limit: int | None = None,
-    speculate: Speculation | None = None,
 ) -> Report:
     found = await jobs.load(redis, job)
     _check_task(task, found)
     if limit is not None:
         _check_least("limit", limit, found.settings.k)
     try:
-        async with (
-            open_draft(speculate, task, model) as speculation,
-            await Journal.acquire(redis, job) as journal,
-        ):
+        async with await Journal.acquire(redis, job) as journal:
             if address != journal.job.models[-1]:
                 models = to_json([*journal.job.models, address]).decode()
                 await journal.settle("running", models=models)

@@ -14,7 +14,8 @@ from .journal import Journal
 from .open_step import Decision, Drawn, OpenStep, Terms, seed_of
 from .progress import Progress
 from .records import Record
-from .speculate import Speculation, Window
+from .speculate import Speculation
+from .window import Window
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -83,7 +84,7 @@ class Stride(Generic[S, A]):
         return open_step.decision()
 
     def news(self) -> Counter[str]:
-        """Return what speculation has done since the last call (see `Window.news`)."""
+        """Return what speculation has done since the last call (see `Ledger.news`)."""
         return Counter() if self._window is None else self._window.news()
 
     async def aclose(self) -> None:

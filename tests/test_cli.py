@@ -229,7 +229,14 @@ def reaches(store: Redis, job: str, step: int) -> None:
         (("--segment", 0), "segment must be at least 1, not 0"),
         (("--style", "loud"), "'loud'"),
         (("--factors", 12, 34), "'towers' has no option --factors"),
-        (("--model", "gpt"), "'pebble' or the URL of an OpenAI-compatible server, not 'gpt'"),
+        (("--k", 2, "--speculate", "psychic"), "'recall' or a model's address, not 'psychic'"),
+        (("--style", "compact", "--k", 2, "--speculate", "ahead"), "choose another draft"),
+        (
+            ("--k", 2, "--speculate", "leading", "--max-waste", 1),
+            "max_waste is a share from 0 to below 1, not 1.0",
+        ),
+        (("--k", 2, "--speculate", "leading", "--depth", 0), "depth must be at least 1, not 0"),
+        (("--model", "gpt"), "or the URL of an OpenAI-compatible server, not 'gpt'"),
     ],
 )
 def test_bad_input_is_answered_in_one_sentence(
@@ -424,6 +431,39 @@ def test_every_command_speaks_json(sf: Surefoot, store: Redis, exact: str) -> No
     assert planned.json["steps"] == 15
     store.hset(Keys("spoken").meta, "status", "stopped")
     assert sf("cancel", "spoken", "--json").json == {"job": "spoken", "status": "cancelled"}
+
+
+def test_speculation_changes_nothing_but_the_time_and_is_reported(
+    sf: Surefoot, store: Redis, model_server: Callable[..., ModelServer], tmp_path: Path
+) -> None:
+    wrong = model_server("--error", "0.1", "--invalid", "0.05", "--seed", "6")
+    moves = {}
+    for draft in ("off", "leading", "short", "recall", wrong.url):
+        name = f"ahead-{len(moves)}"
+        done = sf(
+            "run", *towers(6, wrong.url, k=5), "--speculate", draft, "--job", name, "--out", tmp_path / name, "--json"
+        )  # fmt: skip
+        assert done.code == 0
+        assert (done.json["speculation"] is None) == (draft == "off")
+        moves[draft] = (tmp_path / name).read_text()
+    assert len(set(moves.values())) == 1
+    assert set(sf("show", "ahead-1", "--json").json["speculation"]) == {
+        *("asked_ahead", "accepted", "acceptance", "depth", "wasted_samples", "wasted_tokens", "waste")
+    }
+    shown = " ".join(sf("show", "ahead-1").out.split())
+    assert "accepted" in shown
+    assert "steps ahead on average" in shown
+
+
+def test_a_resumed_job_may_speculate_whatever_it_began_with(
+    sf: Surefoot, store: Redis, slow: str, exact: str, head_of_7: str
+) -> None:
+    with sf.begun("run", *towers(7, slow), "--job", "sudden") as process:
+        reaches(store, "sudden", 10)
+        process.kill()
+    done = sf("resume", "sudden", "--model", exact, "--speculate", "recall", "--json")
+    assert (done.code, done.json["head"]) == (0, head_of_7)
+    assert done.json["speculation"]["accepted"] > 0
 
 
 def test_without_a_terminal_there_is_a_report_and_no_live_display(

@@ -59,6 +59,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: list[str]) -> None
 def test_the_wheel_holds_the_typing_mark_and_the_weights(wheel: list[str]) -> None:
     assert {
         "surefoot/py.typed",
+        "surefoot/__init__.pyi",
         "surefoot/agents/pebble/pebble.gguf",
         "surefoot/agents/pebble/CARD.md",
     } <= set(wheel)
@@ -67,6 +68,17 @@ def test_the_wheel_holds_the_typing_mark_and_the_weights(wheel: list[str]) -> No
 def test_the_face_exports_what_it_names() -> None:
     assert surefoot.__all__ == sorted(surefoot.__all__)
     assert all(hasattr(surefoot, name) for name in surefoot.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    assert not hasattr(surefoot, "stumble")
+
+
+def test_a_room_of_its_own_does_not_load_the_others() -> None:
+    """Worker processes and the guard of the embedded Redis start in a fraction of what LangGraph takes to load."""
+    code = "import sys, surefoot.agents.pebble.worker, surefoot.orchestration.local_redis; print('langgraph' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "False"
 
 
 def test_nothing_is_importable_as_a_bare_room() -> None:

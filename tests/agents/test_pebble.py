@@ -166,6 +166,7 @@ def test_disk_1_does_not_move_twice_where_nothing_else_can() -> None:
 def test_importing_surefoot_and_the_examples_needs_neither_torch_nor_numpy() -> None:
     code = (
         "import sys, surefoot, surefoot.agents.pebble.data, surefoot.agents.pebble.card; "
+        "[getattr(surefoot, name) for name in surefoot.__all__]; "
         "print({'torch', 'numpy', 'gguf'} & set(sys.modules))"
     )
     done = subprocess.run(

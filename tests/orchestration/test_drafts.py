@@ -8,7 +8,8 @@ from surefoot.agents.doubles import Garbage, towers_double
 from surefoot.agents.doubles_towers import towers_right
 from surefoot.agents.model import Ask, Model, ModelUnavailable, Prompt
 from surefoot.agents.task import Task, Value
-from surefoot.orchestration.drafts import AskAhead, Draft, Recall, Rollout, Supplied
+from surefoot.orchestration.drafts import AskAhead, Draft, Rollout, Supplied
+from surefoot.orchestration.recall import Recall
 from surefoot.tools.towers import is_board, optimal_length, optimal_move, optimal_state
 from surefoot.voting import Sample
 
@@ -289,5 +290,4 @@ async def test_the_users_function_may_be_a_coroutine() -> None:
     draft = Supplied(one_on)
     assert await rolled(draft, 0) == [1, 2, 3]
     draft.decided(0, 1)
-    await draft.aclose()
     assert await rolled(draft, 2) == [3]

@@ -1,0 +1,42 @@
+"""What `surefoot` offers: the one list, for type checkers and for the lazy face in `__init__.py` alike."""
+
+from .agents.columns import Columns
+from .agents.model import Ask, Message, Model, ModelUnavailable, Sampling
+from .agents.openai import OpenAIModel
+from .agents.options import Options
+from .agents.task import Case, Task
+from .agents.towers import Towers
+from .errors import BadInput, SurefootError
+from .orchestration.plan import Plan, Unsupported, plan
+from .orchestration.progress import Progress
+from .orchestration.report import Report
+from .orchestration.run import resume, run
+from .orchestration.speculate import Speculation
+from .voting import NotAnAnswer, Sample, Stalled
+
+__all__ = [
+    "Ask",
+    "BadInput",
+    "Case",
+    "Columns",
+    "Message",
+    "Model",
+    "ModelUnavailable",
+    "NotAnAnswer",
+    "OpenAIModel",
+    "Options",
+    "Plan",
+    "Progress",
+    "Report",
+    "Sample",
+    "Sampling",
+    "Speculation",
+    "Stalled",
+    "SurefootError",
+    "Task",
+    "Towers",
+    "Unsupported",
+    "plan",
+    "resume",
+    "run",
+]

@@ -1,0 +1,224 @@
+"""Whether anything grows: 1,048,575 chained steps with a model that answers at once and is always right, k = 3.
+
+python bench/flat.py [--disks 20] [--speculate off|leading|recall ...] [--results bench/results]
+
+The runner is a process of its own, on a Valkey of the bench's own (append-only).  For each `--speculate`, one runner does the whole
+job undisturbed: its resident memory after 10,000 steps, every 100,000 steps and at the end, its steps a second, and the
+bytes that a step leaves in Valkey's memory and in its files.  With the first of them a second job is killed
+(kill -9) at step 900,000 and run to its end by another runner.
+
+Exits 1 if memory grows by 50 MB or more, if a step is wrong, or if the two jobs do not end with the same hash.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import surefoot
+from long import decided, resident_mb
+from million import LAST_KILL, die_with_parent
+from million_check import memory_bytes, resumed
+from million_diary import Take
+from million_page import machine, table
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+from servers import redis_server
+from surefoot.agents.doubles import towers_double
+from surefoot.tools.towers import optimal_length
+
+K = 3
+WAYS = ("off", "leading", "recall")
+GROWTH_MB = 50.0
+EVERY = 100_000
+"""Steps between two looks at the memory; the first look comes after a tenth of them."""
+LOOK_S = 0.02
+
+
+@dataclass
+class Whole:
+    """One job that nothing disturbed."""
+
+    way: str
+    report: dict[str, Any] = field(default_factory=dict)
+    resident: dict[int, float] = field(default_factory=dict)
+    """Steps to the resident memory of the runner in MB."""
+    memory_bytes: int = 0
+    """What the job's keys take in Valkey's memory."""
+    file_bytes: int = 0
+    """What the append-only files grew by."""
+
+    @property
+    def growth_mb(self) -> float:
+        first, *later = self.resident.values()
+        return max(later, default=first) - first
+
+    @property
+    def right(self) -> bool:
+        return self.report["solved"] and self.report["steps"] == self.report["steps_expected"]
+
+    @property
+    def rate(self) -> float:
+        return float(self.report["steps"] / self.report["wall_s"])
+
+
+@dataclass
+class Killed:
+    """One job whose runner was killed on the way."""
+
+    step: int
+    take: Take
+    first_step_s: float
+    """From the start of the next runner's process to its first durable step."""
+    report: dict[str, Any]
+
+
+@contextmanager
+def runner(job: str, disks: int, way: str, url: str) -> Iterator[subprocess.Popen[str]]:
+    """Start this script as a runner; it goes on where the job stands, and does not outlive the bench."""
+    command = [sys.executable, __file__, "--runner", job, url, "--disks", str(disks), "--speculate", way]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent) as process:
+        yield process
+
+
+def told(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return what a runner printed at its end."""
+    out, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the runner ended with exit code {process.returncode}")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+async def run(job: str, url: str, disks: int, way: str) -> None:
+    """Be the runner."""
+    speculate = None if way == "off" else surefoot.Speculation(way)
+    task = surefoot.Towers(disks, "compact")
+    report = await surefoot.run(task, model=towers_double(), redis=url, k=K, job=job, speculate=speculate)
+    resident = resident_mb(os.getpid())
+    print(json.dumps({"report": report.model_dump(mode="json"), "resident_mb": resident}))
+
+
+def whole(redis: Redis, url: str, disks: int, way: str) -> Whole:
+    found, steps, job = Whole(way), optimal_length(disks), f"flat-{way}"
+    before = file_bytes(redis)
+    every = min(EVERY, steps // 10)
+    mark = every // 10
+    with runner(job, disks, way, url) as process:
+        while process.poll() is None:
+            step = decided(redis, job)
+            if mark <= step < steps:
+                found.resident[step] = resident_mb(process.pid)
+                mark = (step // every + 1) * every
+            time.sleep(LOOK_S)
+        last = told(process)
+    found.report = last["report"]
+    found.resident[steps] = last["resident_mb"]
+    found.memory_bytes = memory_bytes(redis, job)
+    found.file_bytes = file_bytes(redis) - before
+    return found
+
+
+def killed(redis: Redis, url: str, disks: int, way: str) -> Killed:
+    job = f"flat-{way}-killed"
+    target = round(LAST_KILL * optimal_length(disks))
+    with runner(job, disks, way, url) as process:
+        while decided(redis, job) < target and process.poll() is None:
+            time.sleep(LOOK_S)
+        process.kill()
+    step = decided(redis, job)
+    take = asyncio.run(resumed(redis, job, disks, "full"))
+    began = time.perf_counter()
+    with runner(job, disks, way, url) as process:
+        while decided(redis, job) == step and process.poll() is None:
+            time.sleep(LOOK_S)
+        first_step_s = time.perf_counter() - began
+        return Killed(step, take, first_step_s, told(process)["report"])
+
+
+def file_bytes(redis: Redis) -> int:
+    folder = Path(redis.config_get("dir")["dir"]) / "appendonlydir"
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def rows(runs: list[Whole], stopped: Killed) -> Iterator[list[str]]:
+    yield ["speculation", *(run.way for run in runs)]
+    yield ["every step right", *("yes" if run.right else "NO" for run in runs)]
+    yield ["steps/s", *(f"{run.rate:,.0f}" for run in runs)]
+    yield ["seconds", *(f"{run.report['wall_s']:,.1f}" for run in runs)]
+    for number, _ in enumerate(runs[0].resident):
+        seen = [list(run.resident.items())[number : number + 1] for run in runs]
+        yield [
+            f"resident memory, look {number + 1}",
+            *("".join(f"{mb:.1f} MB at step {step:,}" for step, mb in look) for look in seen),
+        ]
+    yield [
+        f"growth after the first look, at most (limit {GROWTH_MB:.0f} MB)",
+        *(f"{run.growth_mb:.1f} MB" for run in runs),
+    ]
+    for what, name in (("Valkey's memory", "memory_bytes"), ("append-only files", "file_bytes")):
+        sizes = [getattr(run, name) for run in runs]
+        each = [f"{size / run.report['steps']:.1f}" for size, run in zip(sizes, runs, strict=True)]
+        yield [f"journal bytes a step, {what}", *each]
+    rest = [""] * (len(runs) - 1)
+    take = stopped.take
+    yield ["kill -9 of a second job at step", f"{stopped.step:,}", *rest]
+    parts = f"lease {take.acquire_s:.3f}, tail of {take.records:,} records {take.tail_s:.3f}, replay {take.replay_s:.3f}"
+    yield ["taken up in", f"{take.seconds:.3f} s ({parts})", *rest]
+    yield ["start of the next process to its first new durable step", f"{stopped.first_step_s:.2f} s", *rest]
+    same = stopped.report["head"] == runs[0].report["head"]
+    yield ["the same final hash as undisturbed", "yes" if same else "NO", *rest]
+
+
+def write(path: Path, title: str, lines: list[list[str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(["python", "bench/flat.py", *sys.argv[1:]]).replace(
+        str(path.parent), "bench/results"
+    )
+    when = time.strftime("%Y-%m-%d", time.gmtime())
+    path.write_text(f"# {title}\n\n{when}, {machine()}.\n\n    {command}\n\n{table(lines[0], lines[1:])}\n")
+
+
+def shown(title: str, lines: list[list[str]]) -> Table:
+    made = Table(*lines[0], title=title)
+    for line in lines[1:]:
+        made.add_row(*line)
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--disks", type=int, default=20)
+    parser.add_argument("--speculate", nargs="+", choices=WAYS, default=["off"])
+    parser.add_argument("--results", type=Path, help="folder for flat.md")
+    parser.add_argument("--runner", nargs=2, metavar=("JOB", "REDIS"), help="be the runner of this job")
+    given = parser.parse_args()
+    if given.runner:
+        asyncio.run(run(*given.runner, given.disks, given.speculate[0]))
+        return
+    with redis_server() as url, Redis.from_url(url) as redis:
+        runs = [whole(redis, url, given.disks, way) for way in given.speculate]
+        stopped = killed(redis, url, given.disks, given.speculate[0])
+    title = f"{optimal_length(given.disks):,} chained steps with a model that answers at once, k = {K}"
+    lines = list(rows(runs, stopped))
+    Console(width=160).print(shown(title, lines))
+    if given.results:
+        write(given.results / "flat.md", title, lines)
+    right = all(run.right and run.growth_mb < GROWTH_MB for run in runs)
+    sys.exit(0 if right and stopped.report["head"] == runs[0].report["head"] else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What is expected beyond the steps that are open: states, and the draft that goes on proposing more."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import aclosing
+from typing import Generic, TypeVar
+
+from .drafts import Draft
+
+S = TypeVar("S", bound=Hashable)
+
+LOOK_AHEAD = 64
+"""States that a draft may be ahead of what has been asked."""
+
+
+class Outlook(Generic[S]):
+    """The expected states of the steps to be opened next, in order.
+
+    `changed` is called when a draft has said something, `failed` with what it raised.
+    """
+
+    def __init__(
+        self, draft: Draft[S] | None, changed: Callable[[], None], failed: Callable[[BaseException], None]
+    ) -> None:
+        self.draft = draft
+        self._changed = changed
+        self._failed = failed
+        self._states: deque[S] = deque()
+        self._roll: asyncio.Task[None] | None = None
+        self._rolled_out = False
+        """Whether the draft knows no further."""
+        self._room = asyncio.Event()
+
+    @property
+    def first(self) -> S | None:
+        """The state of the next step; None if nothing is expected."""
+        return self._states[0] if self._states else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the draft has said where the first state leads, or will not.
+
+        Worth waiting for: some models answer faster when they are told what to expect.
+        """
+        return self.draft is None or self._rolled_out or len(self._states) > 1
+
+    def expect(self, state: S) -> None:
+        """Forget everything else and go on from this state."""
+        if self._roll is not None:
+            self._roll.cancel()
+            self._roll = None
+        self._rolled_out = False
+        self._states = deque([state])
+
+    def take(self) -> tuple[S, S | None]:
+        """Return the first state, which is expected no longer, and the one after it."""
+        state = self._states.popleft()
+        if len(self._states) <= LOOK_AHEAD // 2:
+            self._room.set()
+        return state, self.first
+
+    def roll(self, path: Sequence[S]) -> bool:
+        """Let the draft go on from here; `path` are the states from the one decided last to the open ones.
+
+        Returns whether it begins only now.  `changed` is called once it has had the chance to say something at once.
+        """
+        if self._roll is not None or self.draft is None:
+            return False
+        self._roll = asyncio.create_task(self._follow(self.draft, (*path, *self._states)))
+        self._roll.add_done_callback(self._ended)
+        asyncio.get_running_loop().call_soon(self._changed)
+        return True
+
+    async def aclose(self) -> None:
+        """Let the draft stop."""
+        if self._roll is not None:
+            self._roll.cancel()
+            await asyncio.gather(self._roll, return_exceptions=True)
+
+    async def _follow(self, draft: Draft[S], path: Sequence[S]) -> None:
+        """Write down what the draft proposes, not too far ahead of what is asked."""
+        async with aclosing(draft.roll(path)) as states:
+            async for state in states:
+                self._states.append(state)
+                self._changed()
+                if len(self._states) >= LOOK_AHEAD:
+                    self._room.clear()
+                    await self._room.wait()
+        self._rolled_out = True
+        self._changed()
+
+    def _ended(self, roll: asyncio.Task[None]) -> None:
+        if not roll.cancelled() and (failure := roll.exception()):
+            self._failed(failure)

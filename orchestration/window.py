@@ -1,0 +1,319 @@
+"""Steps are asked about before their turn, on a state that is only expected, and count if it turns out right.
+
+Why this changes no decision: the asks of a step are made from its input state, its number and the job's terms, nothing else
+(`OpenStep`).  A step that was asked early on the state that the step before really led to has therefore sent the very asks
+that it would have sent in its turn.  `Window.decide` compares the states before it hands a decision out; a step on any other state
+is dropped with all that follow it.  Whoever proposes states, the leading ballot of the step before or a `Draft`, casts no ballot.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Coroutine, Hashable, Sequence
+from contextlib import aclosing
+from typing import Any, Generic, TypeVar
+
+from ..agents.model import Ask, Model
+from ..errors import BadInput
+from ..voting.samples import Sample
+from .depth import Acceptance, Pace, best_depth
+from .drafts import Draft
+from .open_step import Decision, OpenStep, Terms
+from .outlook import Outlook
+from .speculate import Ledger, Speculation
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+Asked = tuple[OpenStep[S, A], int, Ask]
+"""A step, the number of one of its samples, and the ask for it."""
+
+ADAPT_EVERY = 64
+"""Steps between two looks at the depth."""
+
+
+class Call(Generic[S, A]):
+    """One call of the model: samples for several steps."""
+
+    __slots__ = ("entries", "in_flight", "left", "since", "task")
+
+    def __init__(self, entries: Sequence[tuple[OpenStep[S, A], int]], in_flight: int) -> None:
+        self.entries = entries
+        self.in_flight = in_flight
+        self.left = len(entries)
+        self.since = time.monotonic()
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether nobody waits for any of its samples."""
+        return all(step.dropped or step.over for step, _ in self.entries)
+
+
+class Window(Generic[S, A]):
+    """The steps that are open, in order, each on the state that the one before is expected to lead to.
+
+    A task of its own, the pump, looks at what has come in and sends what is to be asked next, all in one call of the model.
+    """
+
+    def __init__(self, model: Model, speculation: Speculation) -> None:
+        if isinstance(speculation.draft, str):
+            raise BadInput(f"the draft {speculation.draft!r} has not been opened: see open_draft")
+        self._model = model
+        self._speculation = speculation
+        self._terms: Terms[S, A] | None = None
+        self._open: deque[OpenStep[S, A]] = deque()
+        self._next = 0
+        """The number of the step that would be opened next."""
+        self._taken: OpenStep[S, A] | None = None
+        """The step that was handed out last, until the next one is asked for."""
+        self._wake, self._moved = asyncio.Event(), asyncio.Event()
+        self._outlook: Outlook[S] = Outlook(speculation.draft, self._wake.set, self._failed)
+        self._stale: list[OpenStep[S, A]] = []
+        """Steps that something has happened to since the last look."""
+        self._calls: set[Call[S, A]] = set()
+        self._pump: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+        self._acceptance, self._pace, self._ledger = Acceptance(), Pace(), Ledger()
+        self._depth = 0
+
+    @property
+    def draft(self) -> Draft[S] | None:
+        """Who proposes the states ahead, if it is not the leading ballot."""
+        return self._outlook.draft
+
+    async def decide(self, terms: Terms[S, A], state: S, step: int) -> Decision[A]:
+        """Return the decision of `step` on `state`, its turn having come.
+
+        Raises `Stalled` and whatever else an election on just this state raises, and `ModelUnavailable`.
+        """
+        if self._pump is None:
+            self._pump = self._started(self._work())
+        self._align(terms, state, step)
+        while not (self._open and self._open[0].over):
+            if self._failure is not None:
+                raise self._failure
+            self._moved.clear()
+            self._wake.set()
+            await self._moved.wait()
+        return self._take_head()
+
+    def news(self) -> Counter[str]:
+        """Return what was counted since the last call, see `Ledger.news`."""
+        news, self._ledger.news = self._ledger.news, Counter()
+        return news
+
+    async def aclose(self) -> None:
+        """Drop everything; whatever still runs is cancelled."""
+        tasks = [call.task for call in self._calls if call.task is not None]
+        if self._pump is not None:
+            tasks.append(self._pump)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._outlook.aclose()
+
+    @property
+    def _first(self) -> int:
+        """The number of the first open step."""
+        return self._next - len(self._open)
+
+    def _align(self, terms: Terms[S, A], state: S, step: int) -> None:
+        """Make the first open step the one whose turn it is; whatever does not fit is dropped."""
+        if self.draft is not None and self._taken is not None:
+            self.draft.decided(self._taken.state, state)
+        self._taken = None
+        expected = self._open[0].state if self._open else self._outlook.first
+        if terms is not self._terms:
+            self._terms = terms
+            self._depth = self._best_depth(terms)
+            self._cut(0, state, step)
+        elif self._first != step or expected != state:
+            self._cut(0, state, step)
+
+    def _take_head(self) -> Decision[A]:
+        head = self._open[0]
+        decision = head.decision()
+        self._taken = self._open.popleft()
+        self._ledger.use(head, len(self._open))
+        if head.distance:
+            self._acceptance.learn(head.distance, True)
+        if head.step % ADAPT_EVERY == 0 and self._terms is not None:
+            self._depth = self._best_depth(self._terms)
+        self._wake.set()
+        return decision
+
+    def _best_depth(self, terms: Terms[S, A]) -> int:
+        limits = self._speculation
+        return best_depth(self._acceptance, self._pace, terms.fewest, limits.capacity, limits.depth)
+
+    async def _work(self) -> None:
+        """Be the pump."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            asks = self._look() + self._extend()
+            if asks:
+                self._send(asks)
+
+    def _look(self) -> list[Asked[S, A]]:
+        """See what the samples that came in mean for the steps after theirs, and what has to be asked once more."""
+        stale, self._stale = self._stale, []
+        asks: list[Asked[S, A]] = []
+        for step in stale:
+            if step.dropped:
+                continue
+            self._compare(step)
+            if not step.over and not step.outstanding:
+                asks += self._asks(step)
+            self._tell(step)
+        return asks
+
+    def _compare(self, step: OpenStep[S, A]) -> None:
+        """Drop the steps after this one if its ballots speak for another state than theirs.
+
+        A draft's word weighs as much as a ballot here, but only here: where to ask, not what to decide.
+        """
+        place = step.step - self._first + 1
+        if place < 1:
+            return  # its turn is past
+        follower = self._open[place].state if place < len(self._open) else self._outlook.first
+        if follower is None:
+            return
+        expected = step.expected()
+        own = 0 if step.decided else expected[follower] + (self.draft is not None)
+        for state, votes in expected.most_common(1):
+            if state != follower and votes > own:
+                self._cut(place, state, step.step + 1)
+
+    def _extend(self) -> list[Asked[S, A]]:
+        """Open as many steps as are known and allowed."""
+        asks: list[Asked[S, A]] = []
+        while self._terms is not None:
+            if self._outlook.first is None:
+                self._follow_ballots()
+            if self._outlook.first is None:
+                break
+            if not self._outlook.settled and (self._outlook.roll(self._path()) or not self._turn_has_come):
+                break
+            if not self._may_open(self._terms, self._outlook.first):
+                break
+            asks += self._open_next(self._terms)
+        return asks
+
+    @property
+    def _turn_has_come(self) -> bool:
+        """Whether the step to be opened next is the one that is waited for, on a state that is certain."""
+        return not self._open and self._taken is None
+
+    def _path(self) -> list[S]:
+        """Return the states from the one decided last to the last open one."""
+        taken = [] if self._taken is None else [self._taken.state]
+        return [*taken, *(step.state for step in self._open)]
+
+    def _follow_ballots(self) -> None:
+        """Expect the state that most ballots of the last open step lead to, if there are any."""
+        if self._open:
+            for state, _ in self._open[-1].expected().most_common(1):
+                self._outlook.expect(state)
+
+    def _may_open(self, terms: Terms[S, A], state: S) -> bool:
+        last = self._open[-1] if self._open else self._taken
+        if last is None:
+            return True  # its turn has come
+        certain = self._open[0].asked if self._open and self._taken is None else 0
+        task, steps, ledger, limits = terms.task, terms.task.steps(), self._ledger, self._speculation
+        return (
+            len(self._open) <= self._depth
+            and ledger.in_flight + terms.fewest <= limits.capacity
+            and ledger.allows(terms.fewest, certain, limits.max_waste)
+            and (steps is None or self._next < steps)
+            and not task.acts(last.state)
+            and not task.finished(state)
+        )
+
+    def _open_next(self, terms: Terms[S, A]) -> list[Asked[S, A]]:
+        step = OpenStep(terms, self._next, *self._outlook.take())
+        step.distance = len(self._open) + (self._taken is not None)
+        self._ledger.news["ahead"] += step.distance > 0
+        self._next += 1
+        self._open.append(step)
+        return self._asks(step)
+
+    def _asks(self, step: OpenStep[S, A]) -> list[Asked[S, A]]:
+        """Return what is to be asked for a step; if it cannot be asked that is its failure, raised when its turn comes."""
+        try:
+            asks = [(step, number, ask) for number, ask in step.asks()]
+        except Exception as failure:
+            step.failure = failure
+            self._tell(step)
+            return []
+        self._ledger.ask(len(asks))
+        return asks
+
+    def _tell(self, step: OpenStep[S, A]) -> None:
+        """Let whoever waits for the first open step know that it is over."""
+        if step.over and self._open and step is self._open[0]:
+            self._moved.set()
+
+    def _send(self, asked: Sequence[Asked[S, A]]) -> None:
+        call = Call([(step, number) for step, number, _ in asked], self._ledger.in_flight)
+        self._calls.add(call)
+        call.task = self._started(self._draw(call, [ask for *_, ask in asked]))
+        call.task.add_done_callback(lambda _: self._ended(call))
+
+    async def _draw(self, call: Call[S, A], asks: Sequence[Ask]) -> None:
+        async with aclosing(self._model.sample(asks)) as samples:
+            async for position, sample in samples:
+                call.left -= 1
+                self._ledger.arrive(sample)
+                self._cast(*call.entries[position], sample)
+        self._pace.learn(call.in_flight, time.monotonic() - call.since)
+
+    def _cast(self, step: OpenStep[S, A], number: int, sample: Sample) -> None:
+        if step.dropped or step.over:
+            return
+        try:
+            step.cast(number, sample)
+        except Exception as failure:
+            # What a task does with a state that may never come true is raised only if it does.
+            step.failure = failure
+        if step.over or not step.outstanding or len(step.support) > 1 or self.draft is None:
+            self._stale.append(step)
+        self._wake.set()
+
+    def _ended(self, call: Call[S, A]) -> None:
+        self._ledger.in_flight -= call.left
+        self._calls.discard(call)
+        self._wake.set()
+
+    def _cut(self, place: int, state: S, step: int) -> None:
+        """Drop the open steps from `place` on; `state` is what `step`, the one at that place, is expected to start from."""
+        dropped = [self._open.pop() for _ in range(len(self._open) - place)]
+        for late in dropped:
+            late.dropped = True
+            self._ledger.drop(late)
+        if dropped:
+            self._ledger.news["rejected"] += 1
+            self._acceptance.learn(dropped[-1].distance, False)
+        for call in self._calls:
+            if call.task is not None and call.in_vain:
+                call.task.cancel()
+        self._next = step
+        self._outlook.expect(state)
+        self._wake.set()
+
+    def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task whose failure is the window's."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (failure := task.exception()):
+                self._failed(failure)
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(ended)
+        return task
+
+    def _failed(self, failure: BaseException) -> None:
+        self._failure = failure
+        self._moved.set()
