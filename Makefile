@@ -73,10 +73,10 @@ long: $(VENV)/.dev  ## 14 disks on the embedded model: memory, a kill in the mid
 	$(BIN)/python bench/long.py
 
 million: $(VENV)/.dev  ## 20 disks, 1,048,575 voted steps, three kills; goes on where it stands, writes bench/results
-	$(BIN)/python bench/million.py --results bench/results
+	$(BIN)/python bench/million.py --capacity 128 --results bench/results
 
 million-move: $(VENV)/.dev  ## the same with the move alone for an answer
-	$(BIN)/python bench/million.py --answers move --results bench/results
+	$(BIN)/python bench/million.py --answers move --capacity 128 --results bench/results
 
 latency: $(VENV)/.dev  ## speculation against a slow server, beside the physical bound; about 10 minutes
 	$(BIN)/python bench/latency.py --results bench/results

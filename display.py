@@ -105,6 +105,7 @@ def line(progress: Progress) -> str:
         f"contested {p.contested:,}",
         f"red flags {_flags(p.flags) or 'none'}",
         f"tokens {p.usage.total:,}",
+        *([f"ahead {_ahead(p.ahead, p.votes + p.flags.total())}"] if p.ahead else []),
         f"durable step {p.durable:,} ({p.durable_age_s:.0f} s ago)",
     ]
     return ", ".join(parts) + (f"; waiting: {p.waiting}" if p.waiting else "")
@@ -226,8 +227,8 @@ def _chance(chance: float | None) -> str:
 def _ahead(count: Counter[str], samples: int) -> str:
     accepted, wasted = count["accepted"], count["wasted_samples"]
     return (
-        f"{count['depth'] / max(1, count['decisions']):.1f} steps   "
-        f"{accepted / max(1, accepted + count['rejected']):.2%} accepted   "
+        f"{count['depth'] / max(1, count['decisions']):.1f} steps, "
+        f"{accepted / max(1, accepted + count['rejected']):.2%} accepted, "
         f"{wasted / max(1, wasted + samples):.1%} of samples in vain"
     )
 

@@ -32,10 +32,14 @@ class Outlook(Generic[S]):
         """Whether the draft knows no further."""
         self._room = asyncio.Event()
 
+    def __bool__(self) -> bool:
+        """Whether anything is expected."""
+        return bool(self._states)
+
     @property
-    def first(self) -> S | None:
-        """The state of the next step; None if nothing is expected."""
-        return self._states[0] if self._states else None
+    def first(self) -> S:
+        """The state of the next step, if anything is expected."""
+        return self._states[0]
 
     @property
     def settled(self) -> bool:
@@ -58,7 +62,7 @@ class Outlook(Generic[S]):
         state = self._states.popleft()
         if len(self._states) <= LOOK_AHEAD // 2:
             self._room.set()
-        return state, self.first
+        return state, self._states[0] if self._states else None
 
     def roll(self, path: Sequence[S]) -> bool:
         """Let the draft go on from here; `path` are the states from the one decided last to the open ones.

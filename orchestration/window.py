@@ -123,13 +123,17 @@ class Window(Generic[S, A]):
         if self.draft is not None and self._taken is not None:
             self.draft.decided(self._taken.state, state)
         self._taken = None
-        expected = self._open[0].state if self._open else self._outlook.first
-        if terms is not self._terms:
+        if terms is not self._terms and terms != self._terms:
             self._terms = terms
             self._depth = self._best_depth(terms)
             self._cut(0, state, step)
-        elif self._first != step or expected != state:
+        elif self._first != step or not self._expects(state):
             self._cut(0, state, step)
+
+    def _expects(self, state: S) -> bool:
+        if self._open:
+            return self._open[0].state == state
+        return bool(self._outlook) and self._outlook.first == state
 
     def _take_head(self) -> Decision[A]:
         head = self._open[0]
@@ -166,6 +170,8 @@ class Window(Generic[S, A]):
             self._compare(step)
             if not step.over and not step.outstanding:
                 asks += self._asks(step)
+            elif step.over and step.outstanding:
+                self._cancel_what_is_in_vain()
             self._tell(step)
         return asks
 
@@ -177,8 +183,11 @@ class Window(Generic[S, A]):
         place = step.step - self._first + 1
         if place < 1:
             return  # its turn is past
-        follower = self._open[place].state if place < len(self._open) else self._outlook.first
-        if follower is None:
+        if place < len(self._open):
+            follower = self._open[place].state
+        elif self._outlook:
+            follower = self._outlook.first
+        else:
             return
         expected = step.expected()
         own = 0 if step.decided else expected[follower] + (self.draft is not None)
@@ -190,9 +199,9 @@ class Window(Generic[S, A]):
         """Open as many steps as are known and allowed."""
         asks: list[Asked[S, A]] = []
         while self._terms is not None:
-            if self._outlook.first is None:
+            if not self._outlook:
                 self._follow_ballots()
-            if self._outlook.first is None:
+            if not self._outlook:
                 break
             if not self._outlook.settled and (self._outlook.roll(self._path()) or not self._turn_has_come):
                 break
@@ -296,12 +305,15 @@ class Window(Generic[S, A]):
         if dropped:
             self._ledger.news["rejected"] += 1
             self._acceptance.learn(dropped[-1].distance, False)
-        for call in self._calls:
-            if call.task is not None and call.in_vain:
-                call.task.cancel()
+        self._cancel_what_is_in_vain()
         self._next = step
         self._outlook.expect(state)
         self._wake.set()
+
+    def _cancel_what_is_in_vain(self) -> None:
+        for call in self._calls:
+            if call.task is not None and call.in_vain:
+                call.task.cancel()
 
     def _started(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task whose failure is the window's."""

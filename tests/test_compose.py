@@ -238,7 +238,7 @@ def test_the_image_copies_all_that_the_package_is_made_of() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert rooms <= kept
-    assert {"pyproject.toml", "README.md", "LICENSE", "py.typed", "*.py"} <= kept
+    assert {"pyproject.toml", "README.md", "LICENSE", "py.typed", "*.py", "*.pyi"} <= kept
     entry = re.search(r"^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert entry
     assert shlex.split(entry[1].strip("[]")) == ["surefoot"]

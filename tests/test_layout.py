@@ -77,7 +77,9 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 def test_a_room_of_its_own_does_not_load_the_others() -> None:
     """Worker processes and the guard of the embedded Redis start in a fraction of what LangGraph takes to load."""
     code = "import sys, surefoot.agents.pebble.worker, surefoot.orchestration.local_redis; print('langgraph' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.strip() == "False"
 
 

@@ -322,6 +322,60 @@ async def test_what_acted_last_before_a_crash_is_done_again_and_nothing_else(red
     assert done == [2, 5, 5, 8]
 
 
+class FromNothing(Errand):
+    """Begins with a state that is None, which is a plain value like any other."""
+
+    name = "from-nothing"
+
+    def start(self) -> int:
+        return None  # type: ignore[return-value]
+
+    def ask(self, state: int | None, view: int = 0) -> str:
+        return str(state or 0)
+
+    def acts(self, state: int) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("draft", [None, Supplied(lambda state: (state or 0) + 1)])
+async def test_a_state_may_be_none(draft: Draft | None) -> None:
+    task = FromNothing([])
+    terms = Terms(task, FirstToAheadBy(2), task.sampling)
+    assert len(await decisions(Stride(terms, Counter1(), Speculation(draft)), task, 10)) == 10
+
+
+async def test_what_is_open_outlives_the_end_of_a_segment(redis_url: str) -> None:
+    """The run stops for an audit every ten steps; what was asked beyond is not asked again."""
+    task = Towers(7, "compact")
+    model = Counting(towers_double())
+    report = await surefoot.run(
+        task,
+        model=model,
+        redis=redis_url,
+        k=3,
+        segment=10,
+        speculate=Speculation(perfect(task), max_waste=0.9),
+    )
+    assert report.solved
+    assert report.speculation is not None
+    assert report.speculation.depth > 10
+    assert model.asked == 3 * 127
+
+
+async def test_samples_beyond_the_decision_are_cancelled_on_the_server() -> None:
+    slow = towers_double(latency=Latency(0.02, 5.0), seed=4)
+    task = Towers(6, "compact")
+    async with DoubleServer(slow) as server, OpenAIModel(server.url, options=Options(max_batch=1)) as model:
+        terms = Terms(task, FirstToAheadBy(2), task.sampling, spare=20)
+        stride = Stride(terms, model, Speculation(max_waste=0.0))
+        assert (await stride.decide(task.start(), 0)).verdict.votes == 2
+        async with asyncio.timeout(5):
+            while server.stats.in_flight:
+                await asyncio.sleep(0.01)
+        assert server.stats.aborted > 0
+        await stride.aclose()
+
+
 async def test_a_stall_ahead_is_raised_only_when_its_turn_comes() -> None:
     class Forgetful:
         """Knows nothing of the steps from 40 on."""
