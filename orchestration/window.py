@@ -120,9 +120,9 @@ class Window(Generic[S, A]):
 
     def _align(self, terms: Terms[S, A], state: S, step: int) -> None:
         """Make the first open step the one whose turn it is; whatever does not fit is dropped."""
-        if self.draft is not None and self._taken is not None:
-            self.draft.decided(self._taken.state, state)
-        self._taken = None
+        taken, self._taken = self._taken, None
+        if self.draft is not None and taken is not None and taken.step == step - 1:
+            self.draft.decided(taken.state, state)
         if terms is not self._terms and terms != self._terms:
             self._terms = terms
             self._depth = self._best_depth(terms)
