@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -120,10 +120,10 @@ def figures(diary: Diary, found: Found) -> list[tuple[str, str]]:
         ("calibration", calibration(report)),
         ("k", f"{report['k']}, for a reliability of {report['reliability']}"),
         ("votes", f"{report['votes']:,}: {per_step}"),
-        ("red flags", str(report["red_flags"] or 0)),
+        ("red flags", counted(report["red_flags"]) or "0"),
         ("contested steps", f"{report['contested']:,}"),
         ("repairs", str(report["repairs"])),
-        ("tokens", ", ".join(f"{name} {count:,}" for name, count in tokens.items())),
+        ("tokens", counted(tokens)),
         ("speculation", speculation(report.get("speculation"))),
         ("memory of the runner", f"{first.runner_mb[0]} MB warm, {last.runner_mb[1]} MB at the end"),
         ("memory of the runner at most", f"{max(life.runner_mb[2] for life in diary.lives)} MB"),
@@ -149,8 +149,15 @@ def calibration(report: dict[str, Any]) -> str:
 def speculation(found: dict[str, Any] | None) -> str:
     if found is None:
         return "off"
-    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in found.items()}
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
+    return (
+        f"{found['acceptance']:.3%} of the proposals accepted, {found['depth']:.1f} steps ahead on average; "
+        f"{found['asked_ahead']:,} steps asked ahead, {found['accepted']:,} of them on the right state; "
+        f"{found['wasted_samples']:,} samples in vain, {found['waste']:.1%} of all"
+    )
+
+
+def counted(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in found.items())
 
 
 def runners(diary: Diary, found: Found) -> Iterable[Sequence[str]]:
