@@ -64,17 +64,20 @@ class Outlook(Generic[S]):
             self._room.set()
         return state, self._states[0] if self._states else None
 
-    def roll(self, path: Sequence[S]) -> bool:
+    @property
+    def rolling(self) -> bool:
+        """Whether the draft goes on from here already."""
+        return self._roll is not None
+
+    def roll(self, path: Sequence[S]) -> None:
         """Let the draft go on from here; `path` are the states from the one decided last to the open ones.
 
-        Returns whether it begins only now.  `changed` is called once it has had the chance to say something at once.
+        `changed` is called once it has had the chance to say something at once.
         """
-        if self._roll is not None or self.draft is None:
-            return False
-        self._roll = asyncio.create_task(self._follow(self.draft, (*path, *self._states)))
-        self._roll.add_done_callback(self._ended)
-        asyncio.get_running_loop().call_soon(self._changed)
-        return True
+        if self.draft is not None:
+            self._roll = asyncio.create_task(self._follow(self.draft, (*path, *self._states)))
+            self._roll.add_done_callback(self._ended)
+            asyncio.get_running_loop().call_soon(self._changed)
 
     async def aclose(self) -> None:
         """Let the draft stop."""

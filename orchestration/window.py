@@ -203,8 +203,12 @@ class Window(Generic[S, A]):
                 self._follow_ballots()
             if not self._outlook:
                 break
-            if not self._outlook.settled and (self._outlook.roll(self._path()) or not self._turn_has_come):
-                break
+            if not self._outlook.settled:
+                if not self._outlook.rolling:
+                    self._outlook.roll(self._path())
+                    break
+                if not self._turn_has_come:
+                    break
             if not self._may_open(self._terms, self._outlook.first):
                 break
             asks += self._open_next(self._terms)
