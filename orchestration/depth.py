@@ -84,12 +84,16 @@ class Pace:
         self.products += in_flight * seconds
 
     def line(self) -> tuple[float, float]:
-        """Return (seconds at least, seconds a sample), by least squares, neither below 0; (1, 0) while nothing is known."""
+        """Return (seconds at least, seconds a sample), by least squares; (1, 0) while nothing is known.
+
+        No more than half of a call's time is put down to its samples: calls of nearly one size tell little about others, and a
+        run that stopped asking ahead on their word would never hear of others.
+        """
         spread = self.weight * self.squares - self.samples * self.samples
         if spread <= 0 or self.seconds <= 0:
             return 1.0, 0.0
         slope = (self.weight * self.products - self.samples * self.seconds) / spread
-        slope = min(max(slope, 0.0), self.seconds / self.samples)
+        slope = min(max(slope, 0.0), self.seconds / self.samples / 2)
         return (self.seconds - slope * self.samples) / self.weight, slope
 
 
