@@ -41,7 +41,8 @@ class Draft(ABC, Generic[S]):
     def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Yield the states expected after the last one of `path`, one a step, until it knows no further.
 
-        `path` begins with the state decided last and goes on with those expected already, most often none.
+        `path` begins with the state decided last and goes on with those expected already, most often none; of these
+        some may have been decided when the roll begins.
         A roll ends before a step with side effects and when the task is finished.
         """
 

@@ -23,7 +23,7 @@ class Recall(Draft[S]):
 
     A relative of prompt lookup decoding (Saxena 2023) and of retrieval-based speculative decoding (REST, He et al. 2023,
     arXiv 2311.08252), with the task's `gist` of an answer for a token.  `contexts` are the numbers of answers compared.
-    A path that does not begin with the state decided last is strange to it.  After a resume, hand it the past by
+    A path without the state decided last is strange to it.  After a resume, hand it the past by
     `decided`: as many steps as the longest context bring back the place, all of them the memory.
     """
 
@@ -55,10 +55,11 @@ class Recall(Draft[S]):
 
     async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Go along `path` and continue from there, taking what it proposes for granted."""
-        if path[0] != self._state:
+        if self._state not in path:
             return
         trail, state = self._trail.copy(), path[-1]
-        for before, after in pairwise(path):
+        # A roll begins when it is first asked, and by then the run may have decided some of the path already.
+        for before, after in pairwise(path[path.index(self._state) :]):
             trail.push(self._task.gist(before, after))
         while not over(self._task, state) and (step := self._expected(trail, state)) is not None:
             gist, state = step

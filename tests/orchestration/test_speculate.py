@@ -126,6 +126,20 @@ async def test_the_journal_is_the_same_with_and_without(redis_url: str) -> None:
     assert await run_of(redis_url, "recall", Speculation("recall"), segment=40) == off
 
 
+async def test_recall_is_asked_where_the_votes_of_a_step_come_back_together() -> None:
+    """Each step is decided in one go, so that whatever is expected begins while the step before is being handed out."""
+    task = Towers(8, "compact")
+    async with DoubleServer(towers_double(latency=0.002)) as server, OpenAIModel(server.url) as model:
+        stride = Stride(Terms(task, FirstToAheadBy(3), task.sampling), model, Speculation(Recall(task, (16, 4))))
+        counts: Counter[str] = Counter()
+        state = task.start()
+        for step in range(255):
+            state = task.advance(state, (await stride.decide(state, step)).verdict.winner)
+            counts.update(stride.news())
+        await stride.aclose()
+    assert counts["accepted"] > 120
+
+
 async def test_a_killed_and_resumed_run_speculates_on_and_decides_the_same(redis_url: str) -> None:
     off = await run_of(redis_url, "off", None, segment=40)
     task, double = Towers(8, "compact"), towers_double(error=0.05, invalid=0.03, seed=8)
