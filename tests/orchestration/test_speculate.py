@@ -130,7 +130,9 @@ async def test_recall_is_asked_where_the_votes_of_a_step_come_back_together() ->
     """Each step is decided in one go, so that whatever is expected begins while the step before is being handed out."""
     task = Towers(8, "compact")
     async with DoubleServer(towers_double(latency=0.002)) as server, OpenAIModel(server.url) as model:
-        stride = Stride(Terms(task, FirstToAheadBy(3), task.sampling), model, Speculation(Recall(task, (16, 4))))
+        stride = Stride(
+            Terms(task, FirstToAheadBy(3), task.sampling), model, Speculation(Recall(task, (16, 4)))
+        )
         counts: Counter[str] = Counter()
         state = task.start()
         for step in range(255):
