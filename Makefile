@@ -61,7 +61,7 @@ imports: $(VENV)/.dev  ## imports only ever point down
 examples: $(VENV)/.installed  ## every example, as it stands
 	for example in examples/*.py; do echo "== $$example" && $(BIN)/python $$example || exit 1; done
 
-bench: conformance overhead long  ## every figure that the README quotes, re-measured (the chaos rounds apart)
+bench: conformance overhead long latency flat  ## what the README quotes, re-measured, but for million, chaos and vllm
 
 conformance: $(VENV)/.dev  ## the saver against LangGraph's conformance suite
 	$(BIN)/python bench/conformance.py
