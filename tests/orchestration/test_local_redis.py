@@ -1,4 +1,5 @@
 import asyncio
+import fcntl
 import os
 import signal
 import stat
@@ -38,6 +39,15 @@ def servers(directory: Path) -> list[int]:
 
 def guards(directory: Path) -> list[int]:
     return processes("local_redis", directory)
+
+
+def free(lock: Path) -> bool:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def eventually(true: Callable[[], Any]) -> None:
@@ -116,6 +126,8 @@ async def test_a_killed_guard_is_replaced_by_the_next_who_needs_the_server(home:
     (server,) = servers(home)
     os.kill(guard, signal.SIGKILL)
     eventually(lambda: not guards(home))
+    # A dying process loses its name before its locks.
+    eventually(lambda: free(home / "guard.lock"))
     await start(home)
     eventually(lambda: guards(home))
     assert servers(home) == [server]
