@@ -59,9 +59,10 @@ class Stride(Generic[S, A]):
             step = journal.step
             decision = await self.decide(state, step)
             record = _record(step, decision)
-            news = self.news()
-            journal.also.update(news)
-            progress.ahead.update(news)
+            if self._window is not None:
+                news = self._window.news()
+                journal.also.update(news)
+                progress.ahead.update(news)
             await journal.append(record, self._kept(decision, step, progress))
             if task.acts(state):
                 await journal.commit()
