@@ -1,7 +1,7 @@
 """A step whose election is open: what to ask for it, and what became of the samples."""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -76,8 +76,8 @@ class OpenStep(Generic[S, A]):
     """
 
     __slots__ = (
-        "_outcomes", "_prompts", "_reached", "_terms", "after", "distance", "drawn", "dropped", "election", "failure",
-        "outstanding", "state", "step", "support", "usage",
+        "_outcomes", "_prompts", "_reached", "_terms", "after", "disputed", "distance", "drawn", "dropped", "election", "failure",
+        "outstanding", "state", "step", "usage",
     )  # fmt: skip
 
     def __init__(self, terms: Terms[S, A], step: int, state: S, after: S | None = None) -> None:
@@ -90,8 +90,8 @@ class OpenStep(Generic[S, A]):
         """Samples that were asked for and have not come back."""
         self.drawn: list[Drawn] = []
         self.usage = NOTHING
-        self.support: Counter[A] = Counter()
-        """Ballots that have come back, those not yet counted included."""
+        self.disputed = False
+        """Whether ballots that have come back differ, those not yet counted included."""
         self.failure: Exception | None = None
         """Why it will not be decided; raised only when its turn comes."""
         self.distance = 0
@@ -141,13 +141,21 @@ class OpenStep(Generic[S, A]):
         self.election.cast(number, outcome)
         self.drawn.append(Drawn(number, sample, outcome))
         self.usage = self.usage.plus(sample.usage)
-        if not isinstance(outcome, RedFlag):
-            self.support[outcome] += 1
+        self.disputed = self.disputed or self._differs(outcome)
         return outcome
+
+    def _differs(self, outcome: A | RedFlag) -> bool:
+        first = self.drawn[0].outcome
+        return outcome is not first and bool(outcome != first)
 
     def expected(self) -> Counter[S]:
         """Return the states that the ballots so far lead to, by ballots; the winner's alone once it is decided."""
-        votes = {self.election.verdict().winner: 1} if self.election.decided else self.support
+        votes: Mapping[A, int]
+        if self.election.decided:
+            votes = {self.election.verdict().winner: 1}
+        else:
+            ballots = (entry.outcome for entry in self.drawn)
+            votes = Counter(ballot for ballot in ballots if not isinstance(ballot, RedFlag))
         found: Counter[S] = Counter()
         for answer, count in votes.items():
             state = self._leads_to(answer)

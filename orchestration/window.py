@@ -291,7 +291,7 @@ class Window(Generic[S, A]):
         except Exception as failure:
             # What a task does with a state that may never come true is raised only if it does.
             step.failure = failure
-        if step.over or not step.outstanding or len(step.support) > 1 or self.draft is None:
+        if step.over or not step.outstanding or step.disputed or self.draft is None:
             self._stale.append(step)
         self._wake.set()
 
