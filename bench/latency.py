@@ -33,7 +33,6 @@ from typing import NamedTuple
 
 import surefoot
 from redis.asyncio import Redis
-from rich.console import Console
 from servers import redis_server
 from surefoot.agents.doubles import Latency, towers_double
 from surefoot.agents.towers import State
@@ -243,11 +242,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=3, help="samples in a request, drafts, long tail")
     parser.add_argument("--results", type=Path, help="folder for latency.md")
     given = parser.parse_args()
-    board = asyncio.run(measure(given))
-    Console(width=200).print(board.shown())
-    if given.results:
-        board.write(given.results / "latency.md", "bench/latency.py")
-    sys.exit(0 if board.right else 1)
+    asyncio.run(measure(given)).publish("latency", given.results)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,12 @@ Exits 1 if a step is wrong.
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
 import surefoot
 from redis.asyncio import Redis
-from rich.console import Console
 from servers import redis_server
 from surefoot.agents.connect import open_model
 from surefoot.agents.local_vllm import Serving
@@ -105,11 +103,7 @@ def main() -> None:
     parser.add_argument("--start", type=float, default=400.0, help="longest start of vLLM in s")
     parser.add_argument("--results", type=Path, help="folder for vllm.md")
     given = parser.parse_args()
-    board = asyncio.run(measure(given))
-    Console(width=200).print(board.shown())
-    if given.results:
-        board.write(given.results / "vllm.md", "bench/vllm.py")
-    sys.exit(0 if board.right else 1)
+    asyncio.run(measure(given)).publish("vllm", given.results)
 
 
 if __name__ == "__main__":

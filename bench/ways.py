@@ -9,11 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, harmonic_mean, median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import surefoot
 from million_page import machine, table
 from redis.asyncio import Redis
+from rich.console import Console
 from rich.table import Table
 from surefoot.agents.model import Ask, Model
 from surefoot.agents.towers import State
@@ -212,7 +213,14 @@ class Board:
             made.add_row(*row)
         return made
 
-    def write(self, path: Path, script: str) -> None:
+    def publish(self, bench: str, results: Path | None) -> NoReturn:
+        """Print the table of bench/`bench`.py, write its page into `results`, and exit: 1 if a step is wrong."""
+        Console(width=200).print(self.shown())
+        if results:
+            self._write(results / f"{bench}.md", f"bench/{bench}.py")
+        sys.exit(0 if self.right else 1)
+
+    def _write(self, path: Path, script: str) -> None:
         """Write the page; `script` is the bench that was run, with the options of this process."""
         path.parent.mkdir(parents=True, exist_ok=True)
         command = shlex.join(["python", script, *sys.argv[1:]]).replace(str(path.parent), "bench/results")

@@ -19,13 +19,6 @@ ENOUGH = 0.99
 """Where a server has room to spare every further step ahead helps a little; what it risks is not worth the last percent."""
 
 
-def expected_run(acceptance: float, depth: int) -> float:
-    """Return the steps of use among `depth` asked ahead and the certain one: (1 - a^(d+1)) / (1 - a)."""
-    if acceptance >= 1:
-        return depth + 1.0
-    return float((1 - acceptance ** (depth + 1)) / (1 - acceptance))
-
-
 @dataclass(slots=True)
 class Acceptance:
     """Shares of proposed steps that turned out right, by distance from the last decided step."""
@@ -48,7 +41,7 @@ class Acceptance:
         return (sum(self.right) + PRIOR * PRIOR_ACCEPTANCE) / (sum(self.seen) + PRIOR)
 
     def runs(self, depth: int) -> list[float]:
-        """Return the expected runs for the depths 0 to `depth`: the formula above with an acceptance of each distance's own."""
+        """Return the expected runs for the depths 0 to `depth`: the formula above, with each distance's own acceptance."""
         mean, reached, run = self.mean, 1.0, 1.0
         found = [run]
         for distance in range(1, depth + 1):

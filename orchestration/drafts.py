@@ -35,7 +35,7 @@ class Draft(ABC, Generic[S]):
     """Proposes the states ahead; never casts a ballot."""
 
     name: str
-    """What reports call it."""
+    """What messages call it."""
 
     @abstractmethod
     def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:

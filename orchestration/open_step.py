@@ -91,7 +91,7 @@ class OpenStep(Generic[S, A]):
         self.drawn: list[Drawn] = []
         self.usage = NOTHING
         self.disputed = False
-        """Whether ballots that have come back differ, those not yet counted included."""
+        """Whether samples that have come back differ in what they turned out to be, those not yet counted included."""
         self.failure: Exception | None = None
         """Why it will not be decided; raised only when its turn comes."""
         self.distance = 0
@@ -134,15 +134,14 @@ class OpenStep(Generic[S, A]):
         self.outstanding += len(numbers)
         return [(number, self._ask(number)) for number in numbers]
 
-    def cast(self, number: int, sample: Sample) -> A | RedFlag:
-        """Count what sample `number` turned out to be, and return it."""
+    def cast(self, number: int, sample: Sample) -> None:
+        """Count what sample `number` turned out to be."""
         outcome = self._outcome(sample, number)
         self.outstanding -= 1
         self.election.cast(number, outcome)
         self.drawn.append(Drawn(number, sample, outcome))
         self.usage = self.usage.plus(sample.usage)
         self.disputed = self.disputed or self._differs(outcome)
-        return outcome
 
     def _differs(self, outcome: A | RedFlag) -> bool:
         first = self.drawn[0].outcome

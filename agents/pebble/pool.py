@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
@@ -36,17 +37,14 @@ _ONE_THREAD = {
 """BLAS libraries read it when they are loaded.  Threads of a worker would only fight with the other workers for the cores."""
 
 
-class _Call:
-    """One run of `sample`: what has come back for it and not been handed on."""
-
-    def __init__(self) -> None:
-        self.back: asyncio.Queue[tuple[int, Sample] | ModelUnavailable] = asyncio.Queue()
+_Back = asyncio.Queue[tuple[int, Sample] | ModelUnavailable]
+"""What has come back for one run of `sample` and not been handed on."""
 
 
 class _Item(NamedTuple):
     """An ask on its way."""
 
-    call: _Call
+    back: _Back
     position: int
     ask: Ask
 
@@ -135,30 +133,32 @@ class NumpyPebble:
         self._workers: list[_Worker] = []
         self._readers: list[asyncio.Task[None]] = []
         self._waiting: deque[_Item] = deque()
-        self._calls: set[_Call] = set()
+        self._calls: set[_Back] = set()
         self._over: ModelUnavailable | None = ModelUnavailable(
             f"{NAME} is not open: use it in an `async with`"
         )
         self._spreading = False
 
     async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as unless_it_starts:
+            unless_it_starts.push_async_callback(self.aclose)
+            await self._start()
+            unless_it_starts.pop_all()
+        self._over = None
+        self._readers = [asyncio.create_task(self._read(worker)) for worker in self._workers]
+        return self
+
+    async def _start(self) -> None:
+        for _ in range(self._count):
+            self._workers.append(await _Worker.start())
         try:
-            for _ in range(self._count):
-                self._workers.append(await _Worker.start())
             async with asyncio.timeout(START_S):
                 for worker in self._workers:
                     await worker.line()
         except TimeoutError:
-            await self.aclose()
             raise ModelUnavailable(
                 f"{NAME} took more than {START_S:.0f} s to start: try again on a machine with less to do"
             ) from None
-        except BaseException:
-            await self.aclose()
-            raise
-        self._over = None
-        self._readers = [asyncio.create_task(self._read(worker)) for worker in self._workers]
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -182,20 +182,20 @@ class NumpyPebble:
         checked = [check(ask) for ask in asks]
         if self._over:
             raise self._over
-        call = _Call()
-        self._calls.add(call)
-        self._waiting.extend(_Item(call, position, ask) for position, ask in enumerate(checked))
+        back: _Back = asyncio.Queue()
+        self._calls.add(back)
+        self._waiting.extend(_Item(back, position, ask) for position, ask in enumerate(checked))
         self._spread_soon()
         try:
             for _ in checked:
-                found = await call.back.get()
+                found = await back.get()
                 if isinstance(found, ModelUnavailable):
                     raise found
                 yield found
         finally:
-            self._calls.discard(call)
-            if any(item.call is call for item in self._waiting):
-                self._waiting = deque(item for item in self._waiting if item.call is not call)
+            self._calls.discard(back)
+            if any(item.back is back for item in self._waiting):
+                self._waiting = deque(item for item in self._waiting if item.back is not back)
 
     def _spread_soon(self) -> None:
         """Let all requests of this turn of the event loop come in, then share them out."""
@@ -220,7 +220,7 @@ class NumpyPebble:
             while True:
                 samples = read_samples(await worker.line())
                 for item, sample in zip(worker.chunks.popleft(), samples, strict=True):
-                    item.call.back.put_nowait((item.position, sample))
+                    item.back.put_nowait((item.position, sample))
                 self._spread()
         except ModelUnavailable as error:
             self._fail(error)
@@ -228,5 +228,5 @@ class NumpyPebble:
     def _fail(self, error: ModelUnavailable) -> None:
         """Tell everybody who waits, and whoever comes later."""
         self._over = error
-        for call in self._calls:
-            call.back.put_nowait(error)
+        for back in self._calls:
+            back.put_nowait(error)

@@ -3,7 +3,14 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.orchestration.depth import Acceptance, Pace, best_depth, expected_run
+from surefoot.orchestration.depth import Acceptance, Pace, best_depth
+
+
+def expected_run(acceptance: float, depth: int) -> float:
+    """Return the steps of use among `depth` asked ahead and the certain one: (1 - a^(d+1)) / (1 - a)."""
+    if acceptance >= 1:
+        return depth + 1.0
+    return float((1 - acceptance ** (depth + 1)) / (1 - acceptance))
 
 
 @given(a=st.floats(0, 0.999), depth=st.integers(0, 200))
