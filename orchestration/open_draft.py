@@ -21,7 +21,7 @@ WORDS = ("leading", "short", "ahead", "recall")
 
 @asynccontextmanager
 async def open_draft(
-    speculation: Speculation | None, task: Task[S, Any], model: Model, api_key: str | None = None
+    speculation: Speculation | None, task: Task[S, Any], model: Model
 ) -> AsyncIterator[Speculation | None]:
     """Make the draft that a speculation names; one that is a `Draft` already is taken as it is.
 
@@ -31,6 +31,7 @@ async def open_draft(
         recall                     what followed in the run's own past (`Task.gist`)
         pebble-numpy, http://...   another model, rolled ahead
 
+    Another model is asked without a key; one that wants one is a `Rollout` over an `OpenAIModel` of your own.
     Raises `BadInput` if the task does not offer what the draft needs, `ModelUnavailable` if nobody answers there.
     """
     if speculation is None or not isinstance(speculation.draft, str):
@@ -42,7 +43,8 @@ async def open_draft(
             raise BadInput(
                 f"a draft is {', '.join(map(repr, WORDS))} or a model's address, not {speculation.draft!r}"
             )
-        async with open_model(speculation.draft, api_key=api_key) as other:
+        # Without the key of the main model: it is not this server's to see.
+        async with open_model(speculation.draft) as other:
             draft = Rollout(_readable(task, speculation.draft), other)
             yield replace(speculation, draft=draft)
 

@@ -75,7 +75,7 @@ async def run(
     async with (
         open_redis(redis, progress) as store,
         open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
-        open_draft(speculate, task, opened, api_key) as speculation,
+        open_draft(speculate, task, opened) as speculation,
     ):
         name = job or jobs.new_id(task.name)
         address = model if isinstance(model, str) else opened.name
@@ -124,7 +124,7 @@ async def resume(
         model = model or found.models[-1]
         async with (
             open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
-            open_draft(speculate, task, opened, api_key) as speculation,
+            open_draft(speculate, task, opened) as speculation,
         ):
             address = model if isinstance(model, str) else opened.name
             return await _carry_on(store, job, task, opened, address, progress, speculation, limit)
