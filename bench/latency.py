@@ -8,7 +8,7 @@ with 0.2 % or 4 %.  The ways, all with k = 3 on the same prompts and through the
     serial           the paper's algorithm: one vote after the other
     parallel votes   the votes of a step together, one step after the other
     leading ballot   the next step starts from the first ballot of this one
-    draft            a model with 2 ms a step and 99 % right answers runs ahead
+    draft            a model with 2 ms a step and 99 % right answers runs ahead, in a process of its own
     draft, 3 votes   the same, drawing three answers in one call and going on from the most frequent one
 
 Samples travel gathered in few requests where all answers take the same time.  Under the long tail, where a gathered request
@@ -26,8 +26,9 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, aclosing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +36,10 @@ import surefoot
 from redis.asyncio import Redis
 from servers import redis_server
 from surefoot.agents.doubles import Latency, towers_double
+from surefoot.agents.model import Model
 from surefoot.agents.towers import State
-from surefoot.orchestration.drafts import Rollout
+from surefoot.orchestration.drafts import Draft
+from surefoot.orchestration.rollout_process import RolloutProcess
 from ways import Board, Measured, Stretch, draft_s, engine, serial, together
 
 SLOTS = 256
@@ -114,8 +117,8 @@ class Bench:
     async def draft(self, way: str, alone_s: float) -> None:
         """Run all steps; `alone_s` are the seconds that the draft takes for a step when nothing else is done."""
         given = self._given
-        speculate = self._speculation(rollout(given, DRAFTS[way], DRAFT_ERROR))
-        measured = await self._engine(whole(given), speculate)
+        async with rollout(given, DRAFTS[way], DRAFT_ERROR) as draft:
+            measured = await self._engine(whole(given), self._speculation(draft))
         self._samples = measured.samples
         over = measured.seconds / max(self._samples_s, given.steps * alone_s)
         note = f"the draft really takes {alone_s * 1000:.2f} ms a step: {over:.2f} of the bound with that"
@@ -133,7 +136,7 @@ class Bench:
     def _samples_s(self) -> float:
         return self._samples * self._given.steps * self.setting.mean_s / SLOTS
 
-    def _speculation(self, draft: Rollout[State] | None = None) -> surefoot.Speculation:
+    def _speculation(self, draft: Draft[State] | None = None) -> surefoot.Speculation:
         given = self._given
         return surefoot.Speculation(draft, given.depth, given.max_waste, given.capacity)
 
@@ -167,9 +170,14 @@ class Bench:
             return await engine(task, model, self._redis, job, speculate, self._given.steps)
 
 
-def rollout(given: argparse.Namespace, votes: int, error: float) -> Rollout[State]:
-    model = towers_double(error=error, latency=given.draft, seed=1, name="draft")
-    return Rollout(whole(given).short(), model, votes)
+@asynccontextmanager
+async def drafter(error: float, latency: float) -> AsyncIterator[Model]:
+    """Open the draft model, in the process that rolls it ahead."""
+    yield towers_double(error=error, latency=latency, seed=1, name="draft")
+
+
+def rollout(given: argparse.Namespace, votes: int, error: float) -> RolloutProcess[State]:
+    return RolloutProcess(whole(given).short(), partial(drafter, error, given.draft), votes)
 
 
 def whole(given: argparse.Namespace) -> Stretch:
@@ -211,7 +219,8 @@ async def without_draft(benches: Sequence[Bench], board: Board) -> None:
 
 async def with_draft(given: argparse.Namespace, benches: Sequence[Bench]) -> None:
     for way, votes in DRAFTS.items():
-        alone_s = await draft_s(whole(given), rollout(given, votes, 0.0), given.serial)
+        async with rollout(given, votes, 0.0) as right:
+            alone_s = await draft_s(whole(given), right, given.serial)
         for bench in benches:
             await bench.draft(way, alone_s)
     for bench in benches:
@@ -238,7 +247,12 @@ def main() -> None:
     parser.add_argument("--only", help="only settings with this in their name: `100 ms`, `tail`, `4.0%%`")
     parser.add_argument("--depth", type=int, default=512)
     parser.add_argument("--max-waste", type=float, default=0.5)
-    parser.add_argument("--capacity", type=int, default=SLOTS)
+    parser.add_argument(
+        "--capacity",
+        type=int,
+        default=2 * SLOTS,
+        help="samples in flight, those included that wait for others of their request",
+    )
     parser.add_argument("--batch", type=int, default=3, help="samples in a request, drafts, long tail")
     parser.add_argument("--results", type=Path, help="folder for latency.md")
     given = parser.parse_args()

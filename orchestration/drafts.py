@@ -24,6 +24,7 @@ from ..agents.task import Task
 from ..errors import BadInput
 from ..voting.flags import PAPER, Reading, RedFlag, screen
 from ..voting.samples import Sample
+from .supposing import supposing
 
 S = TypeVar("S", bound=Hashable)
 
@@ -68,23 +69,32 @@ class Rollout(Draft[S]):
 
     async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Advance by the model's own answers; raises what the model raises."""
-        task, state = self._task, path[-1]
-        while not over(task, state):
-            answers = Counter([answer async for answer in self._answers(state)])
-            if not answers:
+        state = path[-1]
+        while not over(self._task, state):
+            samples = [entry async for entry in self._samples(state)]
+            after = supposing(None, self._after, state, samples)
+            if after is None:
                 return
-            state = task.advance(state, answers.most_common(1)[0][0])
-            yield state
+            yield after
+            state = after
 
-    async def _answers(self, state: S) -> AsyncGenerator[Any, None]:
-        task = self._task
-        prompts = [task.ask(state, vote % task.views) for vote in range(self._votes)]
-        async for vote, sample in _greedy(self._model, prompts, task.sampling.max_tokens):
+    def _samples(self, state: S) -> AsyncGenerator[tuple[int, Sample], None]:
+        prompts: Sequence[Prompt] = supposing((), self._prompts, state)
+        return _greedy(self._model, prompts, self._task.sampling.max_tokens)
+
+    def _prompts(self, state: S) -> Sequence[Prompt]:
+        return [self._task.ask(state, vote % self._task.views) for vote in range(self._votes)]
+
+    def _after(self, state: S, samples: Sequence[tuple[int, Sample]]) -> S | None:
+        """Return the state that the most frequent answer leads to, or None if there is no answer."""
+        task, answers = self._task, Counter[Any]()
+        for vote, sample in samples:
             read = partial(task.read, state=state, view=vote % task.views)
             reading: Reading[Any] = Reading(sample, read, state)
-            answer = screen(reading, task.flags)
-            if not isinstance(answer, RedFlag):
-                yield answer
+            outcome = screen(reading, task.flags)
+            if not isinstance(outcome, RedFlag):
+                answers[outcome] += 1
+        return task.advance(state, answers.most_common(1)[0][0]) if answers else None
 
 
 class AskAhead(Draft[S]):
@@ -119,14 +129,16 @@ class AskAhead(Draft[S]):
                 state = after
 
     async def _call(self, state: S) -> Sequence[S]:
-        prompt = self._task.ask_ahead(state, self._steps)
+        prompt = supposing(None, self._task.ask_ahead, state, self._steps)
         if prompt is None:
             return ()
         limit = self._task.sampling.max_tokens + TOKENS_A_STEP * self._steps
-        async for _, sample in _greedy(self._model, [prompt], limit):
-            outcome = screen(Reading(sample, lambda text: tuple(self._task.read_ahead(text, state))), PAPER)
-            return () if isinstance(outcome, RedFlag) else outcome
-        return ()
+        samples = [sample async for _, sample in _greedy(self._model, [prompt], limit)]
+        return supposing((), self._read, state, samples[0])
+
+    def _read(self, state: S, sample: Sample) -> Sequence[S]:
+        outcome = screen(Reading(sample, lambda text: tuple(self._task.read_ahead(text, state))), PAPER)
+        return () if isinstance(outcome, RedFlag) else outcome
 
 
 class Supplied(Draft[S]):
@@ -150,8 +162,8 @@ class Supplied(Draft[S]):
 
 
 def over(task: Task[S, Any], state: S) -> bool:
-    """Whether a roll has to end at this state."""
-    return task.finished(state) or task.acts(state)
+    """Whether a roll has to end at this state: nothing may be asked beyond it, or the task can do nothing with it."""
+    return supposing(True, lambda: task.finished(state) or task.acts(state))
 
 
 async def _greedy(

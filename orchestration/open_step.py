@@ -11,6 +11,7 @@ from ..voting.election import Election, Stalled, Verdict
 from ..voting.flags import Reading, RedFlag, screen
 from ..voting.rules import Rule
 from ..voting.samples import NOTHING, Sample, Usage
+from .supposing import supposing
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -171,15 +172,8 @@ class OpenStep(Generic[S, A]):
     def _leads_to(self, answer: A) -> S | None:
         """Return the next state if this answer wins; None if the task cannot say."""
         if answer not in self._reached:
-            self._reached[answer] = self._advanced(answer)
+            self._reached[answer] = supposing(None, self._terms.task.advance, self.state, answer)
         return self._reached[answer]
-
-    def _advanced(self, answer: A) -> S | None:
-        try:
-            return self._terms.task.advance(self.state, answer)
-        except Exception:
-            # A losing answer may be one that the task can do nothing with.  If it wins it will be raised in its turn.
-            return None
 
     def _ask(self, number: int) -> Ask:
         terms = self._terms

@@ -21,6 +21,7 @@ from .drafts import Draft
 from .open_step import Decision, OpenStep, Terms
 from .outlook import Outlook
 from .speculate import Ledger, Speculation
+from .supposing import supposing
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -241,8 +242,8 @@ class Window(Generic[S, A]):
             and ledger.in_flight + terms.fewest <= limits.capacity
             and ledger.allows(terms.fewest, certain, limits.max_waste)
             and (steps is None or self._next < steps)
-            and not task.acts(last.state)
-            and not task.finished(state)
+            and not supposing(True, task.acts, last.state)
+            and not supposing(True, task.finished, state)
         )
 
     def _open_next(self, terms: Terms[S, A]) -> list[Asked[S, A]]:

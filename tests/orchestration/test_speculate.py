@@ -440,3 +440,71 @@ async def test_a_model_that_is_gone_ends_the_wait() -> None:
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(BadInput):
         Speculation(**wrong)  # type: ignore[arg-type]
+
+
+class Stepped(Task[int, int]):
+    """Counts up to 30 and can do nothing with states beyond 99: whatever it is asked about them raises."""
+
+    name = "stepped"
+
+    def spec(self) -> dict[str, Value]:
+        return {}
+
+    def start(self) -> int:
+        return 0
+
+    def checked(self, state: int) -> int:
+        if state > 99:
+            raise IndexError(state)
+        return state
+
+    def ask(self, state: int, view: int = 0) -> str:
+        return str(self.checked(state))
+
+    def read(self, text: str, state: int, view: int = 0) -> int:
+        return int(text)
+
+    def advance(self, state: int, answer: int) -> int:
+        return self.checked(answer)
+
+    def finished(self, state: int) -> bool:
+        return self.checked(state) == 30
+
+    def acts(self, state: int) -> bool:
+        return self.checked(state) < 0
+
+
+class Onwards:
+    """Counts on by one; `lost` is a state after which it says something that cannot be."""
+
+    name = "onwards"
+
+    def __init__(self, lost: int | None = None) -> None:
+        self.lost = lost
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        for place, ask in enumerate(asks):
+            await asyncio.sleep(0)
+            state = int(str(ask.prompt))
+            yield place, Sample(str(1000 if state == self.lost else state + 1))
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        Supplied(lambda state: 1000 if state == 7 else state + 1),
+        Rollout(Stepped(), Onwards(lost=7)),
+        Rollout(Stepped(), Onwards(lost=7), votes=3),
+    ],
+    ids=["supplied", "rollout", "rollout of three"],
+)
+async def test_a_state_that_only_a_draft_believes_in_does_not_end_the_run(draft: Draft[int]) -> None:
+    report = await surefoot.run(Stepped(), model=Onwards(), k=2, speculate=Speculation(draft))
+    assert report.solved and report.steps == 30
+
+
+async def test_what_a_task_raises_on_a_state_that_came_true_is_raised() -> None:
+    with pytest.raises(IndexError, match="1000"):
+        await surefoot.run(
+            Stepped(), model=Onwards(lost=7), k=2, speculate=Speculation(Supplied(lambda s: s + 1))
+        )

@@ -1,0 +1,112 @@
+import asyncio
+import multiprocessing
+import os
+import signal
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import pytest
+import surefoot
+from surefoot import BadInput, ModelUnavailable, Options, Towers
+from surefoot.agents.connect import open_model
+from surefoot.agents.doubles import Garbage, towers_double
+from surefoot.agents.doubles_server import DoubleServer
+from surefoot.orchestration.drafts import Rollout
+from surefoot.orchestration.rollout_process import ROOM, Open, RolloutProcess
+
+TASK = Towers(6, "compact", "move")
+SLOPPY = towers_double(error=0.02, seed=3)
+
+
+def asking(server: DoubleServer) -> Open:
+    """How the process opens the model: pytest's modules cannot be imported there, the package can."""
+    return partial(open_model, server.url, options=Options(seeded=True))
+
+
+async def states(draft: Rollout[Any] | RolloutProcess[Any], state: Any, most: int = 10_000) -> list[Any]:
+    found = []
+    async with aclosing(draft.roll([state])) as rolled:
+        async for after in rolled:
+            found.append(after)
+            if len(found) == most:
+                break
+    return found
+
+
+def children() -> int:
+    return len(multiprocessing.active_children())
+
+
+async def test_it_proposes_what_a_rollout_in_this_process_does_from_wherever_it_is_told_to_begin() -> None:
+    here: Rollout[Any] = Rollout(TASK, SLOPPY)
+    before = children()
+    async with DoubleServer(SLOPPY) as server, RolloutProcess(TASK, asking(server)) as draft:
+        assert children() == before + 1
+        for first in (TASK.start(), *(await states(here, TASK.start(), 5))):
+            assert await states(draft, first) == await states(here, first)
+    assert children() == before
+
+
+async def test_a_roll_that_is_left_in_its_middle_does_not_get_into_the_next_one() -> None:
+    async with DoubleServer(SLOPPY) as server, RolloutProcess(TASK, asking(server)) as draft:
+        whole = await states(draft, TASK.start())
+        for most in (1, 2, 3, 1):
+            assert await states(draft, TASK.start(), most) == whole[:most]
+        assert await states(draft, TASK.start()) == whole
+
+
+async def test_it_goes_no_further_ahead_of_the_reader_than_there_is_room() -> None:
+    task = Towers(10, "compact", "move")
+    async with DoubleServer(towers_double()) as server, RolloutProcess(task, asking(server)) as draft:
+        asked = server.stats.samples
+        async with aclosing(draft.roll([task.start()])) as rolled:
+            await anext(rolled)
+            while server.stats.samples - asked < ROOM:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)
+            assert server.stats.samples - asked <= ROOM + 1
+            assert len([await anext(rolled) for _ in range(3 * ROOM)]) == 3 * ROOM
+
+
+async def test_a_model_that_knows_nothing_proposes_nothing() -> None:
+    async with DoubleServer(Garbage()) as server, RolloutProcess(TASK, asking(server)) as draft:
+        assert await states(draft, TASK.start()) == []
+
+
+async def test_a_model_that_cannot_be_opened_is_told_of_at_once() -> None:
+    before = children()
+    with pytest.raises(BadInput, match="a model is 'pebble'"):
+        async with RolloutProcess(TASK, partial(open_model, "pebbel")):
+            raise AssertionError("it was opened")
+    assert children() == before
+
+
+async def test_what_the_model_raises_comes_over() -> None:
+    lacking = DoubleServer(towers_double(), without={"completions"})
+    async with lacking as server, RolloutProcess(TASK, asking(server)) as draft:
+        with pytest.raises(ModelUnavailable, match="completions"):
+            await states(draft, TASK.start())
+
+
+async def test_a_process_that_was_killed_is_not_waited_for() -> None:
+    async with DoubleServer(SLOPPY) as server, RolloutProcess(TASK, asking(server)) as draft:
+        async with aclosing(draft.roll([TASK.start()])) as rolled:
+            await anext(rolled)
+            (process,) = multiprocessing.active_children()
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            with pytest.raises(ModelUnavailable, match="has ended"):
+                async for _ in rolled:
+                    pass
+        with pytest.raises(ModelUnavailable, match="has ended"):
+            await states(draft, TASK.start())
+
+
+async def test_a_run_with_it_decides_what_a_run_without_it_does() -> None:
+    task, model = Towers(5, "compact"), towers_double(error=0.05, invalid=0.05, latency=0.02, seed=1)
+    alone = await surefoot.run(task, model=model, k=3)
+    async with DoubleServer(SLOPPY) as server, RolloutProcess(task.short(), asking(server)) as draft:
+        ahead = await surefoot.run(task, model=model, k=3, speculate=surefoot.Speculation(draft))
+    assert (ahead.head, ahead.votes, ahead.red_flags) == (alone.head, alone.votes, alone.red_flags)
+    assert ahead.speculation is not None and ahead.speculation.accepted > 10
