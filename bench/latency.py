@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="where on the optimal path to start")
     parser.add_argument("--draft", type=float, default=0.002, help="seconds of the draft model for a step")
     parser.add_argument("--only", help="only settings with this in their name: `100 ms`, `tail`, `4.0%%`")
-    parser.add_argument("--depth", type=int, default=512)
+    parser.add_argument("--depth", type=int, default=2048)
     parser.add_argument("--max-waste", type=float, default=0.5)
     parser.add_argument(
         "--capacity",
