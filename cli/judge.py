@@ -1,0 +1,150 @@
+"""`surefoot judge`: a model scores logged runs, and is itself compared with labels."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from ..agents.monitor.agreement import Agreement, agreement, read_labels
+from ..agents.monitor.judge import Judge, Judged, open_judge
+from ..agents.monitor.readers import read
+from ..agents.monitor.rubric import PATTERNS
+from ..agents.monitor.trajectory import Trajectory
+from .common import address, go, show
+from .options import ApiKey, ModelName
+
+IN_FLIGHT = 16
+"""Runs that are judged at a time."""
+
+app = typer.Typer(help="Let a model score how far runs think instead of acting.", no_args_is_help=True)
+
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help="Logged runs, in any format that is known.")
+]
+Labels = Annotated[
+    Path,
+    typer.Argument(
+        metavar="LABELS", help='Lines of {"file": path, "score": number}; only their order counts.'
+    ),
+]
+Address = Annotated[
+    str,
+    typer.Option("--model", help="URL of an OpenAI-compatible server; it gets to read the runs' thoughts."),
+]
+Votes = Annotated[int, typer.Option(help="Judgments of each run; their median counts.")]
+Context = Annotated[
+    int | None,
+    typer.Option("--context", help="The judge's context in tokens; the server's own word if absent."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, the evidence included.")]
+
+
+@app.command()
+def score(
+    files: Files,
+    model: Address,
+    model_name: ModelName = None,
+    api_key: ApiKey = None,
+    votes: Votes = 1,
+    context: Context = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score runs from 0 (acts and looks) to 10 (only thinks); exit code 1 if one could not be scored."""
+
+    async def work() -> list[Judged]:
+        runs = [read(file) for file in files]
+        async with open_judge(
+            address(model, model_name), api_key=api_key, votes=votes, context_tokens=context
+        ) as judge:
+            return await _judged(judge, runs)
+
+    found = go(work(), as_json)
+    show(
+        [_row(file, judged) for file, judged in zip(files, found, strict=True)], _table(files, found), as_json
+    )
+    if any(judged.score is None for judged in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    labels: Labels,
+    model: Address,
+    model_name: ModelName = None,
+    api_key: ApiKey = None,
+    votes: Votes = 1,
+    context: Context = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report Spearman's correlation of a judge's scores with labels; exit code 1 if there is none to report."""
+
+    async def work() -> tuple[str, list[tuple[Path, float]], list[Judged]]:
+        labelled = read_labels(labels)
+        runs = [read(file) for file, _ in labelled]
+        async with open_judge(
+            address(model, model_name), api_key=api_key, votes=votes, context_tokens=context
+        ) as judge:
+            return judge.name, labelled, await _judged(judge, runs)
+
+    name, labelled, judged = go(work(), as_json)
+    pairs = [
+        (one.score, label) for one, (_, label) in zip(judged, labelled, strict=True) if one.score is not None
+    ]
+    found = agreement([mine for mine, _ in pairs], [label for _, label in pairs])
+    rows = [
+        {"file": str(file), "label": label, "score": one.score, "unread": list(one.unread)}
+        for (file, label), one in zip(labelled, judged, strict=True)
+    ]
+    unscored = len(labelled) - len(pairs)
+    data = {"judge": name, **found._asdict(), "unscored": unscored, "verdict": found.verdict, "runs": rows}
+    show(data, _page(name, found, unscored), as_json)
+    if found.rho is None:
+        raise typer.Exit(1)
+
+
+async def _judged(judge: Judge, runs: Sequence[Trajectory]) -> list[Judged]:
+    room = asyncio.Semaphore(IN_FLIGHT)
+
+    async def one(run: Trajectory) -> Judged:
+        async with room:
+            return await judge.score(run)
+
+    return await asyncio.gather(*map(one, runs))
+
+
+def _row(file: Path, judged: Judged) -> dict[str, Any]:
+    found: dict[str, Any] = TypeAdapter(Judged).dump_python(judged, mode="json")
+    return {"file": str(file), **found, "usage": judged.usage._asdict()}
+
+
+def _table(files: Sequence[Path], found: Sequence[Judged]) -> Table:
+    table = Table("run", "score", "votes", "paralysis", "rogue", "premature", "turns", box=None)
+    for file, judged in zip(files, found, strict=True):
+        if judged.score is None or judged.spread is None:
+            table.add_row(escape(str(file)), "none", "", "", "", "", escape("; ".join(judged.unread)))
+            continue
+        low, high = judged.spread
+        turns = {turn for one in judged.judgments for name in PATTERNS for turn in getattr(one, name).turns}
+        patterns = [f"{judged.patterns[name]:g}" for name in PATTERNS]
+        votes = f"{low}-{high}" if high > low else f"{low}"
+        table.add_row(
+            escape(str(file)), f"{judged.score:g}", votes, *patterns, ", ".join(map(str, sorted(turns)))
+        )
+    return table
+
+
+def _page(name: str, found: Agreement, unscored: int) -> Group:
+    rho = "none" if found.rho is None else f"{found.rho:.2f}"
+    interval = "" if found.low is None else f" (95 %: {found.low:.2f} to {found.high:.2f})"
+    lines = [f"{escape(name)}: Spearman {rho}{interval} over {found.pairs} runs", found.verdict]
+    if unscored:
+        lines.append(
+            f"{unscored} of {found.pairs + unscored} runs got no score and do not count; --json says why"
+        )
+    return Group(*lines)

@@ -1,0 +1,53 @@
+"""The options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="`towers` or `columns`.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, as `surefoot jobs` lists it.")]
+Disks = Annotated[int | None, typer.Option(help="towers: how many disks (10).")]
+Factors = Annotated[tuple[str, str] | None, typer.Option(help="columns: the two whole numbers to multiply.")]
+Style = Annotated[
+    str | None, typer.Option(help="`verbose` chat prompts or `compact` text; compact for pebble.")
+]
+Form = Annotated[
+    str | None, typer.Option("--answers", help="towers: `full` (move and next board) or `move`.")
+]
+Checked = Annotated[
+    bool, typer.Option(help="towers: let the board red-flag illegal and inconsistent answers.")
+]
+ModelAddress = Annotated[
+    str, typer.Option("--model", help="`pebble` (embedded) or an OpenAI-compatible URL.")
+]
+ModelName = Annotated[
+    str | None, typer.Option(help="Which of the server's models; not needed if it has one.")
+]
+ApiKey = Annotated[
+    str | None, typer.Option(envvar="SUREFOOT_API_KEY", help="Sent to the model server.", show_envvar=True)
+]
+RedisUrl = Annotated[
+    str | None,
+    typer.Option("--redis", envvar="SUREFOOT_REDIS", help="A Redis URL; the embedded one if absent."),
+]
+Reliability = Annotated[float, typer.Option(help="Wanted chance that every step is right.")]
+States = Annotated[int, typer.Option(help="Different states to calibrate on.")]
+Temperature = Annotated[
+    float | None, typer.Option(help="Of every ballot but the first; the task's own if absent.")
+]
+FirstTemperature = Annotated[float | None, typer.Option(help="Of the first ballot of a step.")]
+MaxTokens = Annotated[int | None, typer.Option(help="A sample is cut off here, which is a red flag.")]
+Seed = Annotated[int, typer.Option(help="Seed of the job's random choices.")]
+Speculate = Annotated[
+    str,
+    typer.Option(
+        metavar="off|leading|short|ahead|recall|MODEL",
+        help="Ask ahead: on the leading ballot, a draft, or another model rolled ahead. It changes no decision.",
+    ),
+]
+Depth = Annotated[int, typer.Option(help="Most steps to ask ahead; what is used adapts.")]
+MaxWaste = Annotated[float, typer.Option(help="Largest share of samples that may be drawn in vain.")]
+Capacity = Annotated[int, typer.Option(help="Most samples in flight when asking ahead.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Out = Annotated[Path | None, typer.Option(help="Write the decided answers here, one a line.")]

@@ -1,0 +1,164 @@
+"""`surefoot score`: how far runs preferred their own thoughts to the environment, by signals and without a model."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..agents.monitor.readers import read
+from ..agents.monitor.signals import FLAGGED, MOST, Pattern, Reading, Signal, readings
+from ..agents.monitor.trajectory import Trajectory
+from ..errors import BadInput
+from .common import complain
+
+PICTURES = (".png", ".svg")
+NAMES: dict[Pattern, str] = {
+    "analysis_paralysis": "analysis paralysis",
+    "rogue_actions": "rogue actions",
+    "premature_disengagement": "premature disengagement",
+    "loops": "loops",
+}
+
+
+class Scored(NamedTuple):
+    """One file, read and scored."""
+
+    file: str
+    trajectory: Trajectory
+    readings: tuple[Reading, ...]
+    """One a turn."""
+
+    @property
+    def last(self) -> Reading:
+        """What is known at the end."""
+        return self.readings[-1]
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "file": self.file,
+            "source": self.trajectory.source,
+            "turns": len(self.trajectory.turns),
+            "finish": self.trajectory.finish,
+            "score": round(self.last.score, 1),
+            "signals": {signal.pattern: _record(signal) for signal in self.last.signals},
+            "scores": [round(reading.score, 1) for reading in self.readings],
+        }
+
+
+def _record(signal: Signal) -> dict[str, Any]:
+    return {"peak": round(signal.peak, 1), "flagged": signal.flagged, "turns": signal.turns}
+
+
+def score(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Trajectories, or folders of OpenHands' logged calls."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Write the JSON here as well.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the levels by turn, as .png or .svg.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score the logs of agents: 0 stays with the environment, 10 relies on its own thoughts."""
+    scored, rows, problems = _all(files)
+    if as_json:
+        sys.stdout.write(_json(rows))
+    elif scored:
+        Console().print(table(scored))
+    for write in (partial(_write, out, rows), partial(_picture, plot, scored)):
+        try:
+            write()
+        except BadInput as error:
+            problems.append(error)
+    for problem in problems:
+        complain(str(problem))
+    if problems:
+        raise typer.Exit(BadInput.exit_code)
+
+
+def _all(files: Sequence[Path]) -> tuple[list[Scored], list[dict[str, Any]], list[BadInput]]:
+    """Score every file that can be read: what came of them, a row for each file, and what is wrong with the others."""
+    scored: list[Scored] = []
+    rows: list[dict[str, Any]] = []
+    problems: list[BadInput] = []
+    for file in files:
+        try:
+            trajectory = read(file)
+        except BadInput as error:
+            problems.append(error)
+            rows.append({"file": str(file), "error": str(error)})
+        else:
+            scored.append(Scored(str(file), trajectory, tuple(readings(trajectory.turns))))
+            rows.append(scored[-1].record())
+    return scored, rows, problems
+
+
+def table(scored: Sequence[Scored]) -> Table:
+    """Return what a person sees: a line a file."""
+    made = Table("file", "source", box=None)
+    made.add_column("turns", justify="right")
+    made.add_column("score", justify="right")
+    made.add_column("patterns, and the turns that show them")
+    for each in scored:
+        flagged = "; ".join(_told(signal) for signal in each.last.flagged)
+        turns, score = str(len(each.trajectory.turns)), f"{each.last.score:.1f}"
+        made.add_row(each.file, each.trajectory.source, turns, score, flagged or "-")
+    return made
+
+
+def _told(signal: Signal) -> str:
+    return f"{NAMES[signal.pattern]} ({', '.join(map(str, signal.turns))})"
+
+
+def _json(rows: Sequence[dict[str, Any]]) -> str:
+    """Return a JSON list with a row a line."""
+    return "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n"
+
+
+def _write(path: Path | None, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the JSON; the file appears as a whole or not at all."""
+    if path is None:
+        return
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(_json(rows))
+        part.replace(path)
+    except OSError as error:
+        raise BadInput(f"the scores cannot be written to {str(path)!r}: {error.strerror}") from None
+
+
+def _picture(path: Path | None, scored: Sequence[Scored]) -> None:
+    """Draw the levels by turn: every signal of one run, or the score of each of several."""
+    if path is None or not scored:
+        return
+    if path.suffix not in PICTURES:
+        raise BadInput(f"a plot is written as {' or '.join(PICTURES)}, not as {path.name!r}")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise BadInput("a plot needs matplotlib: pip install 'surefoot[plot]'") from None
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    for label, levels in _lines(scored):
+        axes.plot(range(1, len(levels) + 1), levels, label=label, drawstyle="steps-mid")
+    axes.axhline(FLAGGED, color="grey", linewidth=0.8, linestyle="--")
+    axes.set(xlabel="turn", ylabel="level" if len(scored) == 1 else "score", ylim=(-0.3, MOST + 0.3))
+    axes.legend(fontsize="small")
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise BadInput(f"the plot cannot be written to {str(path)!r}: {error.strerror}") from None
+
+
+def _lines(scored: Sequence[Scored]) -> Iterator[tuple[str, list[float]]]:
+    if len(scored) > 1:
+        yield from ((each.file, [reading.score for reading in each.readings]) for each in scored)
+        return
+    for place, name in enumerate(NAMES.values()):
+        yield name, [reading.signals[place].level for reading in scored[0].readings]

@@ -1,0 +1,42 @@
+"""`surefoot serve`: a local vLLM."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..agents.local_vllm import Serving
+from ..agents.serve import serve_forever
+from .common import go
+
+
+def serve(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="`pebble`, a folder, or a Hugging Face id.")],
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Whichever is there if absent.")] = None,
+    max_model_len: Annotated[int | None, typer.Option(help="Longest prompt and answer, in tokens.")] = None,
+    reasoning_parser: Annotated[
+        str | None, typer.Option(help="vLLM's name for how the model thinks.")
+    ] = None,
+) -> None:
+    """Start a local vLLM with the flags that suit this toolkit, and end it cleanly."""
+    stdout, stderr = Console(), Console(stderr=True)
+
+    def say(sentence: str) -> None:
+        stderr.print(sentence, style="dim", highlight=False, soft_wrap=True)
+
+    def ready(url: str) -> None:
+        stdout.print(url, highlight=False, soft_wrap=True)
+
+    async def work() -> None:
+        settings = Serving(
+            host=host,
+            port=port,
+            device=None if gpu is None else "gpu" if gpu else "cpu",
+            max_model_len=max_model_len,
+            reasoning_parser=reasoning_parser,
+        )
+        await serve_forever(model, settings, ready=ready, say=say)
+
+    go(work(), as_json=False)
