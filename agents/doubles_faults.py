@@ -13,12 +13,13 @@ from .doubles_replies import refusal
 class Fault:
     """What goes wrong with one request for samples."""
 
-    kind: Literal["status", "drop", "cut", "malformed", "page", "hang"]
+    kind: Literal["status", "drop", "cut", "malformed", "page", "hang", "break"]
     """An error status; a connection closed at once, or in the middle of the answer; an answer that is not JSON, or a
-    web page; no answer ever."""
+    web page; no answer ever; a thinking double's stream that breaks off after `tokens`."""
     status: int = 500
     retry_after: str | None = None
     message: str = "injected fault"
+    tokens: int = 3
 
     async def befall(self, request: web.Request) -> web.StreamResponse:
         """Answer the request wrongly, or not at all."""

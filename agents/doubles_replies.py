@@ -27,6 +27,13 @@ class Body(BaseModel):
     max_completion_tokens: int | None = None
     seed: int | None = None
     stream: bool = False
+    stop: str | list[str] = []
+    logprobs: bool | int | None = None
+    top_logprobs: int = 0
+    logit_bias: dict[str, float] = {}
+    thinking_token_budget: int | None = None
+    chat_template_kwargs: dict[str, bool] = {}
+    continue_final_message: bool = False
 
     def prompts(self) -> list[Prompt]:
         """Return what is asked, a conversation being one prompt."""
@@ -53,8 +60,8 @@ async def stream(request: web.Request, body: Body, samples: Sequence[Sample]) ->
     await response.prepare(request)
     for index, sample in enumerate(samples):
         for text, finish in ((sample.text[:2], None), (sample.text[2:], None), ("", sample.finish)):
-            await response.write(_event({"choices": [_choice(body, index, text, finish)]}))
-    await response.write(_event({"choices": [], "usage": _usage(body, samples)}))
+            await response.write(event({"choices": [_choice(body, index, text, finish)]}))
+    await response.write(event({"choices": [], "usage": _usage(body, samples)}))
     await response.write(b"data: [DONE]\n\n")
     await response.write_eof()
     return response
@@ -80,5 +87,6 @@ def _usage(body: Body, samples: Sequence[Sample]) -> dict[str, object]:
     }
 
 
-def _event(chunk: dict[str, object]) -> bytes:
+def event(chunk: dict[str, object]) -> bytes:
+    """Return a server-sent event."""
     return b"data: " + json.dumps(chunk).encode() + b"\n\n"

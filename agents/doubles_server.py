@@ -32,6 +32,8 @@ from ..voting.samples import Sample
 from .doubles import Double, Garbage, Latency, towers_double
 from .doubles_faults import Fault
 from .doubles_replies import Body, refusal, reply, stream
+from .doubles_streams import Style, live
+from .doubles_thinking import ThinkingDouble
 from .model import Ask
 
 HOST = "127.0.0.1"
@@ -80,6 +82,7 @@ class DoubleServer:
     """Serves a double: `/v1/models`, `/v1/completions`, `/v1/chat/completions`, `/health`, `/stats`, `/faults`.
 
     `slots` samples are drawn at a time; the others wait, or are turned away with status 429 if `queue` is false.
+    Thoughts of a `ThinkingDouble` are streamed in chat as `thoughts` says; it also has `/tokenize`.
     A POST of a JSON list of faults to `/faults` does from outside what `fail` does.
     """
 
@@ -92,6 +95,7 @@ class DoubleServer:
         queue: bool = True,
         api_key: str | None = None,
         without: Collection[Feature] = (),
+        thoughts: Style = "content",
     ) -> None:
         self.stats = Stats()
         self.bodies: deque[dict[str, object]] = deque(maxlen=BODIES_KEPT)
@@ -103,6 +107,7 @@ class DoubleServer:
         self._slots = asyncio.Semaphore(slots)
         self._queue = queue
         self._api_key = api_key
+        self._thoughts = thoughts
         self._faults: deque[Fault] = deque()
         self._seed = itertools.count()
         self._runner = web.AppRunner(
@@ -135,6 +140,7 @@ class DoubleServer:
         app.router.add_get("/stats", self._tell_stats)
         app.router.add_post("/faults", self._take_faults)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/tokenize", self._tokenize)
         if "completions" not in self.without:
             app.router.add_post("/v1/completions", self._answer)
         if "chat" not in self.without:
@@ -158,6 +164,11 @@ class DoubleServer:
         card = {"id": self._model.name, "object": "model", "owned_by": "surefoot"}
         return self._unauthorised(request) or web.json_response({"object": "list", "data": [card]})
 
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        if not isinstance(self._model, ThinkingDouble):
+            return refusal(404, "Not Found")
+        return web.json_response({"tokens": await self._model.tokenize((await request.json())["prompt"])})
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         async with self._counted():
             content = await request.read()
@@ -166,12 +177,20 @@ class DoubleServer:
             except ValidationError as error:
                 return refusal(400, str(error))
             self.bodies.append(json.loads(content))
-            if self._faults:
+            fault = self._faults.popleft() if self._faults else None
+            if fault:
                 self.stats.failed += 1
-                return await self._faults.popleft().befall(request)
+            if fault and fault.kind != "break":
+                return await fault.befall(request)
             if no := self._unauthorised(request) or self._refused(body) or self._turned_away():
                 self.stats.failed += 1
                 return no
+            if body.stream and isinstance(self._model, ThinkingDouble):
+                seed = next(self._seed) if body.seed is None else body.seed
+                async with self._slots:
+                    return await live(
+                        request, body, self._model, self._thoughts, seed, fault.tokens if fault else None
+                    )
             samples = await self._draw(list(self._asks(body)))
             return await stream(request, body, samples) if body.stream else reply(body, samples)
 

@@ -3,7 +3,8 @@
 import asyncio
 import email.utils
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import aiohttp
@@ -21,13 +22,15 @@ from tenacity.wait import wait_base
 from .limiter import Limiter, Slot
 from .model import ModelUnavailable
 from .options import Options, Wait
-from .wire import message_of
+from .wire_server import message_of
 
 T = TypeVar("T")
 Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
 """Returns a response whose body has not been read."""
 Read = Callable[[httpx.Response, Callable[[], None]], Awaitable[T]]
 """Makes sense of a response, calling its second argument once the model has begun; raises `ValueError` if it cannot."""
+Follow = Callable[[httpx.Response, Callable[[], None]], AsyncIterator[T]]
+"""Like `Read`, one item after the other."""
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 15.0
@@ -53,6 +56,10 @@ class Transient(Exception):
     def __init__(self, error: str, retry_after_s: float = 0.0) -> None:
         super().__init__(error)
         self.retry_after_s = retry_after_s
+
+
+class Broken(ModelUnavailable):
+    """A stream broke off after the model had begun: what has come is good, the rest can be asked for."""
 
 
 class Call(NamedTuple):
@@ -89,51 +96,96 @@ class Exchange:
         Raises `Refused` when the server says no, and `ModelUnavailable` when `patience_s` seconds after the first
         failure there is still no answer.
         """
+        return await self._patiently(partial(self._try, call, read), call.patience_s)
+
+    async def stream(self, call: Call, follow: Follow[T]) -> AsyncGenerator[T, None]:
+        """Yield what `follow` makes of the response, as it comes; closing the generator closes the connection.
+
+        Raises as `request` does, and `Broken` if the response breaks off after the model has begun.
+        """
+        # Timeouts and the limiter's slot belong to one task, which a generator does not have: hence the queue.
+        arrived: asyncio.Queue[T | None] = asyncio.Queue()
+        has_begun = False
+
+        async def pump(response: httpx.Response, begun: Callable[[], None]) -> None:
+            def first() -> None:
+                nonlocal has_begun
+                has_begun = True
+                begun()
+
+            async for item in follow(response, first):
+                arrived.put_nowait(item)
+
+        async def attempt() -> None:
+            try:
+                await self._try(call, pump, streamed=True)
+            except Transient as failure:
+                if has_begun:
+                    raise Broken(f"{self.server} broke off ({failure})") from failure
+                raise
+
+        task = asyncio.create_task(self._patiently(attempt, call.patience_s))
+        task.add_done_callback(lambda _: arrived.put_nowait(None))
+        try:
+            while (item := await arrived.get()) is not None:
+                yield item
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]], patience_s: float) -> T:
         # The first try goes without tenacity, which costs more than all else here.
         try:
-            result = await self._try(call, read)
+            result = await attempt()
         except Transient as failure:
-            result = await self._try_again(call, read, failure)
+            result = await self._try_again(attempt, patience_s, failure)
         if self._gone:
             self._gone = False
             if self._on_back:
                 self._on_back()
         return result
 
-    async def _try_again(self, call: Call, read: Read[T], first: Transient) -> T:
+    async def _try_again(self, attempt: Callable[[], Awaitable[T]], patience_s: float, first: Transient) -> T:
         known: Transient | None = first
 
-        async def attempt() -> T:
+        async def next_attempt() -> T:
             nonlocal known
             if known is not None:
                 failure, known = known, None
                 raise failure
-            return await self._try(call, read)
+            return await attempt()
 
         def give_up(state: RetryCallState) -> None:
             failure = _failure_in(state)
             raise ModelUnavailable(
-                f"{self.server} has not answered for {call.patience_s:g} s ({failure}): "
+                f"{self.server} has not answered for {patience_s:g} s ({failure}): "
                 f"check its address, start it, and resume"
             ) from failure
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Transient),
             wait=_AsAsked(wait_random_exponential(FIRST_PAUSE_S, LONGEST_PAUSE_S)),
-            stop=stop_before_delay(call.patience_s),
+            stop=stop_before_delay(patience_s),
             before_sleep=self._announce,
             retry_error_callback=give_up,
         )
-        return await retrying(attempt)
+        return await retrying(next_attempt)
 
-    async def _try(self, call: Call, read: Read[T]) -> T:
+    async def _try(self, call: Call, read: Read[T], streamed: bool = False) -> T:
         request = httpx.Request(
             call.method, call.url, headers=self._headers, content=call.body, extensions=self._extensions
         )
         first = asyncio.timeout(self._first_token_s)
         try:
             async with self.limiter.slot() as slot, asyncio.timeout(call.total_s), first:
-                return await self._read(request, read, slot, lambda: first.reschedule(None))
+
+                def begun() -> None:
+                    first.reschedule(None)
+                    if streamed:
+                        slot.began()
+
+                return await self._read(request, read, slot, begun)
         except TimeoutError:
             what, seconds = (
                 ("first token", self._first_token_s) if first.expired() else ("answer", call.total_s)

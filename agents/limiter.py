@@ -144,11 +144,17 @@ class Limiter:
 class Slot:
     """One request's place; it tells the limiter how the request fared."""
 
-    __slots__ = ("_epoch", "_limiter", "_overloaded", "_started")
+    __slots__ = ("_began", "_epoch", "_limiter", "_overloaded", "_started")
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
         self._overloaded = False
+        self._began: float | None = None
+
+    def began(self) -> None:
+        """Report that the answer has begun: how long it then goes on says nothing about load, but about its length."""
+        if self._began is None:
+            self._began = self._limiter._clock()
 
     def overloaded(self) -> None:
         """Report that the server turned the request away because it has too many."""
@@ -165,5 +171,6 @@ class Slot:
         if self._overloaded:
             limiter._halve(self._epoch)
         elif kind is None:
-            limiter._learn(self._epoch, limiter._clock() - self._started)
+            ended = limiter._clock() if self._began is None else self._began
+            limiter._learn(self._epoch, ended - self._started)
         limiter._release()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from functools import partial
 from itertools import pairwise
 from operator import sub
@@ -16,9 +17,11 @@ from ..voting.samples import NOTHING, Sample, Usage
 from .batches import Batch, Capabilities, batches, body
 from .exchange import Call, Exchange, Send
 from .model import Ask
+from .openai_stream import Streams
 from .options import Options
 from .probe import ServerLacks, choose, list_models, probe, under
-from .wire import Reply, read_chat, read_completion, read_stream
+from .thinking.stream import Draw, Piece
+from .wire import Reply, event_lines, read_chat, read_completion, read_stream
 
 KEEPALIVE_S = 4.0
 """Idle connections are dropped before the servers' own 5 s (uvicorn): a request on a closed one would be in vain."""
@@ -63,8 +66,9 @@ class OpenAIModel:
         readers = (_stream_text, _stream_chat) if self._options.stream else (_read_text, _read_chat)
         self._reader = dict(zip((False, True), readers, strict=True))
         self._urls: dict[bool, httpx.URL] = {}
-        self._probing = asyncio.Lock()
+        self._probing, self._probing_budget = asyncio.Lock(), asyncio.Lock()
         self._capabilities: Capabilities | None = None
+        self._streams: Streams | None = None
         self._usage = NOTHING
 
     @property
@@ -94,7 +98,9 @@ class OpenAIModel:
                 self._model = card.id
                 self._urls = {chat: under(root, _path(chat)) for chat in (False, True)}
                 post = partial(self._post, patience_s=patience_s)
-                self._capabilities = await probe(self._exchange, root, models, card, post, self._options)
+                can = await probe(self._exchange, root, models, card, post, self._options)
+                self._streams = Streams(self._exchange, root, card.id, can, self._options)
+                self._capabilities = can
             return self._capabilities
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
@@ -120,6 +126,27 @@ class OpenAIModel:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
+        """Yield one stream as it comes (`Streaming`); closing the generator closes the connection."""
+        async with aclosing((await self._streaming()).stream(draw)) as pieces:
+            async for piece in pieces:
+                self._usage = self._usage.plus(piece.usage)
+                yield piece
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""
+        return await (await self._streaming()).tokenize(text)
+
+    async def native_budget(self) -> bool:
+        """Return whether the server enforces `thinking_token_budget`: tried once, then remembered."""
+        async with self._probing_budget:
+            return await (await self._streaming()).native_budget()
+
+    async def _streaming(self) -> Streams:
+        await self.ready()
+        assert self._streams is not None
+        return self._streams
 
     async def aclose(self) -> None:
         """Close the connections, unless they are the caller's."""
@@ -197,11 +224,11 @@ async def _read_chat(response: httpx.Response, begun: Callable[[], None]) -> Rep
 
 
 async def _stream_text(response: httpx.Response, begun: Callable[[], None]) -> Reply:
-    return await read_stream(response.aiter_lines(), chat=False, first_token=begun)
+    return await read_stream(event_lines(response.aiter_bytes()), chat=False, first_token=begun)
 
 
 async def _stream_chat(response: httpx.Response, begun: Callable[[], None]) -> Reply:
-    return await read_stream(response.aiter_lines(), chat=True, first_token=begun)
+    return await read_stream(event_lines(response.aiter_bytes()), chat=True, first_token=begun)
 
 
 def _roots(base_url: str) -> list[httpx.URL]:

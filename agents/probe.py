@@ -12,7 +12,8 @@ from .batches import Batch, Capabilities, Endpoint
 from .exchange import Call, Exchange, Refused
 from .model import Message, ModelUnavailable, Prompt
 from .options import Options
-from .wire import ModelCard, ModelList, Reply, ServerSlots, ServerVersion
+from .wire import Reply
+from .wire_server import ModelCard, ModelList, ServerSlots, ServerVersion
 
 LISTING_S = 5.0
 """Longest wait for the list of models."""

@@ -3,27 +3,21 @@
 from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ..voting.samples import NOTHING, Usage
-
-MESSAGE_CHARACTERS = 300
-"""How much of a server's own error message is quoted."""
+from .wire_server import Wire, error_in
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-
-class _Cached(_Wire):
+class _Cached(Wire):
     cached_tokens: int | None = None
 
 
-class _Reasoning(_Wire):
+class _Reasoning(Wire):
     reasoning_tokens: int | None = None
 
 
-class WireUsage(_Wire):
+class WireUsage(Wire):
     """Tokens of one request; whatever a server leaves out or sets to null counts as 0."""
 
     prompt_tokens: int | None = None
@@ -40,6 +34,33 @@ class WireUsage(_Wire):
             completion=self.completion_tokens or 0,
             reasoning=reasoning.reasoning_tokens or 0 if reasoning else 0,
         )
+
+
+class _Timings(Wire):
+    """What llama.cpp says with every chunk if asked to."""
+
+    cache_n: int = 0
+    prompt_n: int = 0
+    """Tokens of the prompt that were not in the cache."""
+    predicted_n: int = 0
+
+
+class _TopToken(Wire):
+    token: str
+    logprob: float
+
+
+class _Token(_TopToken):
+    top_logprobs: list[_TopToken] | None = None
+
+
+class WireLogprobs(Wire):
+    """The log-probabilities of a choice in the chat endpoint's form, or in that of the completions endpoint."""
+
+    content: list[_Token] | None = None
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float] | None] | None = None
 
 
 class Choice(NamedTuple):
@@ -59,23 +80,24 @@ class Reply(NamedTuple):
     """Whether the server said anything about output tokens."""
 
 
-class _TextChoice(_Wire):
+class _TextChoice(Wire):
     index: int
     text: str
     finish_reason: str | None = None
+    logprobs: WireLogprobs | None = None
 
     @property
-    def thought(self) -> bool:
-        return False
+    def thought(self) -> str:
+        return ""
 
 
-class _Message(_Wire):
+class _Message(Wire):
     content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
 
 
-class _ChatChoice(_Wire):
+class _ChatChoice(Wire):
     index: int
     message: _Message
     finish_reason: str | None = None
@@ -85,66 +107,39 @@ class _ChatChoice(_Wire):
         return self.message.content or ""
 
 
-class _Delta(_Wire):
+class _Delta(Wire):
     index: int
     delta: _Message
     finish_reason: str | None = None
+    logprobs: WireLogprobs | None = None
 
     @property
     def text(self) -> str:
         return self.delta.content or ""
 
     @property
-    def thought(self) -> bool:
-        return bool(self.delta.reasoning or self.delta.reasoning_content)
+    def thought(self) -> str:
+        return self.delta.reasoning or self.delta.reasoning_content or ""
 
 
-class _Completion(_Wire):
+class _Completion(Wire):
     choices: list[_TextChoice]
     usage: WireUsage | None = None
+    timings: _Timings | None = None
 
 
-class _ChatCompletion(_Wire):
+class _ChatCompletion(Wire):
     choices: list[_ChatChoice]
     usage: WireUsage | None = None
 
 
-class _ChatChunk(_Wire):
+class _ChatChunk(Wire):
     choices: list[_Delta]
     usage: WireUsage | None = None
+    timings: _Timings | None = None
 
 
-class _Meta(_Wire):
-    n_ctx: int | None = None
-    """The context in tokens, from llama.cpp."""
-
-
-class ModelCard(_Wire):
-    """One model that the server offers."""
-
-    id: str
-    owned_by: str | None = None
-    max_model_len: int | None = None
-    """The context in tokens, from vLLM."""
-    meta: _Meta | None = None
-
-
-class ModelList(_Wire):
-    """What `/v1/models` answers."""
-
-    data: list[ModelCard]
-
-
-class ServerVersion(_Wire):
-    """What vLLM's `/version` answers."""
-
-    version: str
-
-
-class ServerSlots(_Wire):
-    """What llama.cpp's `/props` answers."""
-
-    total_slots: int = Field(ge=1)
+Chunk = _ChatChunk | _Completion
 
 
 class Malformed(ValueError):
@@ -172,76 +167,58 @@ async def read_stream(lines: AsyncIterator[str], chat: bool, first_token: Callab
 
     Raises `ValueError` if the stream ends before the server says that it is complete.
     """
-    chunk_type: type[_ChatChunk] | type[_Completion] = _ChatChunk if chat else _Completion
     texts: dict[int, list[str]] = {}
     finish: dict[int, str | None] = {}
     usage: WireUsage | None = None
+    async for chunk in chunks(lines, chat, first_token):
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            texts.setdefault(choice.index, []).append(choice.text)
+            finish[choice.index] = choice.finish_reason or finish.get(choice.index)
+    return _reply({i: Choice("".join(texts[i]), finish[i]) for i in texts}, usage)
+
+
+async def event_lines(body: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """Yield the lines of a body as server-sent events have them: unlike `str.splitlines`, only at line feeds.
+
+    JSON may hold the other line separators of Unicode as they are.  Raises `UnicodeDecodeError`, a `ValueError`.
+    """
+    rest = b""
+    async for block in body:
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line.decode()
+    yield rest.decode()
+
+
+async def chunks(
+    lines: AsyncIterator[str], chat: bool, first_token: Callable[[], None]
+) -> AsyncIterator[Chunk]:
+    """Yield the chunks of one stream of server-sent events; calls `first_token` whenever the model has written.
+
+    Raises `ValueError` if the stream ends before the server says that it is complete.
+    """
+    chunk_type: type[Chunk] = _ChatChunk if chat else _Completion
     async for line in lines:
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
         if data == "[DONE]":
-            return _reply({i: Choice("".join(texts[i]), finish[i]) for i in texts}, usage)
+            return
         chunk = _chunk(chunk_type, data)
-        usage = chunk.usage or usage
-        for choice in chunk.choices:
-            texts.setdefault(choice.index, []).append(choice.text)
-            finish[choice.index] = choice.finish_reason or finish.get(choice.index)
-            if choice.text or choice.thought or choice.finish_reason:
-                first_token()
+        if any(choice.text or choice.thought or choice.finish_reason for choice in chunk.choices):
+            first_token()
+        yield chunk
     raise Malformed("the stream broke off")
 
 
-def message_of(body: bytes) -> str:
-    """Return the server's own words from the body of an error, in whichever of the usual shapes it comes."""
-    for shape in (_Wrapped, _Bare, _Detail):
-        try:
-            text = shape.model_validate_json(body).text
-        except ValidationError:
-            continue
-        return " ".join(text.split())[:MESSAGE_CHARACTERS]
-    text = body.decode(errors="replace").strip()
-    return "" if text.startswith("<") else " ".join(text.split())[:MESSAGE_CHARACTERS]
-
-
-class _Bare(_Wire):
-    message: str
-
-    @property
-    def text(self) -> str:
-        return self.message
-
-
-class _Wrapped(_Wire):
-    error: _Bare | str
-
-    @property
-    def text(self) -> str:
-        return self.error if isinstance(self.error, str) else self.error.message
-
-
-class _Detail(_Wire):
-    detail: str
-
-    @property
-    def text(self) -> str:
-        return self.detail
-
-
-def _chunk(chunk_type: type[_ChatChunk] | type[_Completion], data: str) -> _ChatChunk | _Completion:
+def _chunk(chunk_type: type[Chunk], data: str) -> Chunk:
     try:
         return chunk_type.model_validate_json(data)
     except ValidationError:
-        if message := _error_in(data):
+        if message := error_in(data):
             raise Interrupted(message) from None
         raise
-
-
-def _error_in(data: str) -> str | None:
-    try:
-        return _Wrapped.model_validate_json(data).text
-    except ValidationError:
-        return None
 
 
 def _reply(choices: dict[int, Choice], usage: WireUsage | None) -> Reply:

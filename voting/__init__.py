@@ -3,6 +3,7 @@
 from .bounds import binomial_lower, binomial_upper, count_needed, mean_upper
 from .calibration import Calibration, StateOutcome, Uncalibrated
 from .choice import Choice, choose_k
+from .conformal import ConformalExit, CueEvent, unsafe_needed
 from .election import Election, Stalled, Verdict
 from .flags import (
     PAPER,
@@ -36,6 +37,7 @@ from .reliability import (
 )
 from .rules import FirstToAheadBy, Rule
 from .samples import NOTHING, Sample, Usage
+from .weighted import WeightedVote, weighted
 
 __all__ = [
     "NOTHING",
@@ -44,6 +46,8 @@ __all__ = [
     "Broken",
     "Calibration",
     "Choice",
+    "ConformalExit",
+    "CueEvent",
     "Election",
     "FirstToAheadBy",
     "Flag",
@@ -64,6 +68,7 @@ __all__ = [
     "Unreachable",
     "Usage",
     "Verdict",
+    "WeightedVote",
     "binomial_lower",
     "binomial_upper",
     "choose_k",
@@ -80,5 +85,7 @@ __all__ = [
     "p_vote",
     "risk",
     "screen",
+    "unsafe_needed",
     "vote_risk",
+    "weighted",
 ]

@@ -47,6 +47,21 @@ async def test_it_doubles_each_round_until_the_first_overload_and_then_grows_by_
     assert halved + 2 <= limiter.limit <= halved + 5
 
 
+async def test_how_long_a_stream_goes_on_is_not_taken_for_load() -> None:
+    clock = Clock()
+    limits = []
+    for told in (True, False):
+        limiter = Limiter(64, start=64, clock=clock)
+        for number in range(200):
+            async with limiter.slot() as slot:
+                clock.now += 0.1
+                if told:
+                    slot.began()
+                clock.now += 0.0 if number < 100 else 10 * TOLERANCE
+        limits.append(limiter.limit)
+    assert limits[0] == 64 > limits[1]
+
+
 async def test_it_does_not_grow_while_it_is_not_in_use() -> None:
     limiter = Limiter(start=4)
     for _ in range(100):

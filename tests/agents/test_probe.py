@@ -13,7 +13,7 @@ from surefoot.agents.model import Ask, Message, ModelUnavailable
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.options import Options
 from surefoot.agents.probe import ServerLacks, choose
-from surefoot.agents.wire import ModelCard, ModelList
+from surefoot.agents.wire_server import ModelCard, ModelList
 from surefoot.voting.samples import Sample, Usage
 
 PROMPTS = ("---;AabcBC>", "aAB;AbcBaC>")

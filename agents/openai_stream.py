@@ -1,0 +1,235 @@
+"""One stream of an OpenAI-compatible server: prefilled, read token by token, taken up again where it breaks off."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import aclosing
+from operator import sub
+
+import httpx
+from pydantic_core import to_json
+
+from ..voting.samples import NOTHING, Usage
+from .batches import Capabilities
+from .exchange import Broken, Call, Exchange, Refused
+from .model import Message
+from .openai_prefill import Prefill, Raw, template
+from .options import Options
+from .probe import ServerLacks, under
+from .thinking.stream import Draw, Piece, Token, collect, parser
+from .wire import Chunk, WireLogprobs, chunks, event_lines
+
+MISSING_LOGPROB = -9999.0
+"""What vLLM sends for minus infinity, and in place of alternatives that it does not know."""
+
+_SUM = "27+18="
+_PROBE_TOKENS = 24
+
+
+class Streams:
+    """Draws streams from one server, whose capabilities are known."""
+
+    def __init__(
+        self, exchange: Exchange, root: httpx.URL, model: str, can: Capabilities, options: Options
+    ) -> None:
+        self.name = model
+        self._exchange = exchange
+        self._root = root
+        self._can = can
+        self._options = options
+        self._prefill = Prefill(exchange, root, model, can, options)
+        self._enforces_budget: bool | None = None
+
+    async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
+        """Yield pieces as they come; closing the generator closes the connection.
+
+        A stream that breaks off after the model has begun goes on in another request from what has come, with the tokens
+        that are left.  The result is a sample of the same model, but not the one that an unbroken stream would have been.
+        """
+        reader = _Reader(draw)
+        while True:
+            left = draw.max_tokens - reader.tokens
+            if reader.finish or left < 1:
+                yield Piece(finish=reader.finish or "length")
+                return
+            rest = draw._replace(begun=draw.begun + reader.raw, max_tokens=left)
+            try:
+                async with aclosing(self._chunks(rest)) as received:
+                    async for chunk in received:
+                        for piece in reader.read(chunk):
+                            yield piece
+                return
+            except Broken:
+                reader.next_request()
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""
+        return await self._prefill.tokenize(text)
+
+    async def native_budget(self) -> bool:
+        """Return whether `thinking_token_budget` ends the thinking; many servers ignore it and say nothing."""
+        if self._enforces_budget is None:
+            self._enforces_budget = await self._try_budget()
+        return self._enforces_budget
+
+    async def _try_budget(self) -> bool:
+        free = Draw((Message("user", _SUM),), 0.0, _PROBE_TOKENS, 1)
+        if not self._can.chat.works:
+            free = free._replace(prompt=_SUM, begun=free.tags.open)
+        if not (await collect(self, free)).thought.strip():
+            return False
+        try:
+            held = await collect(self, free._replace(thinking_budget=0))
+        except Refused:
+            return False
+        return not held.thought.strip()
+
+    async def _chunks(self, draw: Draw) -> AsyncGenerator[Chunk, None]:
+        prompt = await self._prefill.prompt(draw)
+        chat = isinstance(prompt, tuple)
+        endpoint, path = (self._can.chat, "/chat/completions") if chat else (self._can.text, "/completions")
+        if not endpoint.works:
+            raise ServerLacks(f"{self._exchange.server} has no {path}: {endpoint.why}")
+
+        def follow(response: httpx.Response, begun: Callable[[], None]) -> AsyncIterator[Chunk]:
+            return chunks(event_lines(response.aiter_bytes()), chat, begun)
+
+        options = self._options
+        content = to_json(self._body(draw, prompt))
+        call = Call("POST", under(self._root, path), content, options.patience_s, options.total_s)
+        async with aclosing(self._exchange.stream(call, follow)) as received:
+            async for chunk in received:
+                yield chunk
+
+    def _body(self, draw: Draw, prompt: Raw | tuple[Message, ...]) -> dict[str, object]:
+        options = self._options
+        said: dict[str, object] = {
+            "model": self.name,
+            "temperature": draw.temperature,
+            "seed": draw.seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if isinstance(prompt, tuple):
+            said.update(_chat(draw, prompt, options))
+        else:
+            said |= {"prompt": prompt, "max_tokens": draw.max_tokens}
+            if draw.top_logprobs:
+                said["logprobs"] = draw.top_logprobs
+        if stop := options.stop + draw.stop:
+            said["stop"] = stop
+        if draw.logit_bias:
+            said["logit_bias"] = {str(token): bias for token, bias in draw.logit_bias}
+        if draw.thinking_budget is not None:
+            said["thinking_token_budget"] = draw.thinking_budget
+        # What an aborted stream has cost is known only if every chunk says so.
+        if self._can.server.startswith("vLLM"):
+            said["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
+        if self._can.server == "llama.cpp":
+            said["timings_per_token"] = True
+        said.update(options.extra)
+        return said
+
+
+def _chat(draw: Draw, messages: tuple[Message, ...], options: Options) -> Iterator[tuple[str, object]]:
+    yield "messages", [message._asdict() for message in messages]
+    yield options.chat_limit, draw.max_tokens
+    yield from template(draw.think, options).items()
+    if draw.top_logprobs:
+        yield "logprobs", True
+        yield "top_logprobs", draw.top_logprobs
+    if draw.begun:
+        yield "add_generation_prompt", False
+        yield "continue_final_message", True
+
+
+class _Reader:
+    """Makes pieces of the chunks of one stream, over all requests that it takes."""
+
+    def __init__(self, draw: Draw) -> None:
+        self.raw = ""
+        """What the model has written, tags included."""
+        self.tokens = 0
+        self.finish: str | None = None
+        self._tags = draw.tags
+        self._parser = parser(draw)
+        self._reasoning = False
+        self._billed = NOTHING
+
+    def next_request(self) -> None:
+        """Begin to count anew."""
+        self._billed = NOTHING
+
+    def read(self, chunk: Chunk) -> Iterator[Piece]:
+        """Yield the pieces of a chunk; tokens, finish and usage come with the last."""
+        text, thought, finish = "", "", None
+        tokens: tuple[Token, ...] = ()
+        if chunk.choices:
+            choice = chunk.choices[0]
+            text, thought, finish = choice.text, choice.thought, choice.finish_reason
+            tokens = _tokens(choice.logprobs)
+        self._note(text, thought)
+        told = self._parser.feed("", thought) if thought else []
+        told += self._parser.feed(text)
+        if finish:
+            self.finish = finish
+            told += self._parser.end()
+        usage = self._more(chunk, len(tokens) or (1 if text or thought else 0))
+        pieces = [Piece(*split[:2], unopened=split.unopened) for split in told] or [Piece()]
+        yield from pieces[:-1]
+        last = pieces[-1]._replace(tokens=tokens, finish=finish, usage=usage)
+        if last != Piece():
+            yield last
+
+    def _note(self, text: str, thought: str) -> None:
+        """Put the raw text together, with the tags that a server has left out."""
+        if thought:
+            if not (self._reasoning or self._parser.thinking):
+                self.raw += self._tags.open
+            self._reasoning = True
+            self.raw += thought
+        if text:
+            if self._reasoning:
+                self.raw += self._tags.close
+                self._reasoning = False
+            self.raw += text
+
+    def _more(self, chunk: Chunk, tokens: int) -> Usage:
+        """Return what a chunk adds to the bill: by the server's own count, or estimated until that comes."""
+        before, timings = self._billed, chunk.timings
+        if chunk.usage and chunk.usage.completion_tokens is not None:
+            self._billed = chunk.usage.usage()
+        elif timings:
+            self._billed = Usage(timings.cache_n + timings.prompt_n, timings.cache_n, timings.predicted_n)
+        else:
+            self._billed = before._replace(completion=before.completion + tokens)
+        more = Usage(*map(sub, self._billed, before))
+        self.tokens += more.completion
+        return more
+
+
+def _tokens(logprobs: WireLogprobs | None) -> tuple[Token, ...]:
+    if logprobs is None:
+        return ()
+    if logprobs.content is not None:
+        return tuple(
+            Token(
+                token.token,
+                _known(token.logprob),
+                _top((t.token, t.logprob) for t in token.top_logprobs or ()),
+            )
+            for token in logprobs.content
+        )
+    texts, known = logprobs.tokens or [], logprobs.token_logprobs or []
+    tops = logprobs.top_logprobs or [None] * len(texts)
+    return tuple(
+        Token(text, _known(logprob), _top((top or {}).items()))
+        for text, logprob, top in zip(texts, known, tops, strict=False)
+    )
+
+
+def _known(logprob: float | None) -> float | None:
+    return None if logprob is None or logprob <= MISSING_LOGPROB else logprob
+
+
+def _top(pairs: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    known = [(text, logprob) for text, logprob in pairs if logprob > MISSING_LOGPROB]
+    return tuple(sorted(known, key=lambda pair: -pair[1]))

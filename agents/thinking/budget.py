@@ -1,0 +1,38 @@
+"""Separate budgets for thinking and answer, so that a long thought never eats the answer's share.
+
+Elastic Reasoning (Xu et al. 2025, arXiv 2505.05315), without its training.
+"""
+
+from ...errors import BadInput
+from .control import Control
+from .stream import Draw, Streaming
+
+
+class Elastic(Control):
+    """Lets the model think for `thinking` tokens and answer in `solution` tokens of its own.
+
+    Where the server enforces `thinking_token_budget` a sample is one request: `native` says so, None has it tried out once.
+    Otherwise thinking that reaches its limit is closed by hand, and the answer is a second request.
+    """
+
+    def __init__(self, thinking: int, solution: int, native: bool | None = None) -> None:
+        if thinking < 0 or solution < 1:
+            raise BadInput(
+                f"a budget is at least 0 tokens to think and 1 to answer, not {thinking!r} and {solution!r}"
+            )
+        self._thinking, self._solution = thinking, solution
+        self._native = native
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return f"elastic({self._thinking},{self._solution})"
+
+    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
+        """Set both shares, and the server's own budget where it works."""
+        native = await model.native_budget() if self._native is None else self._native
+        return draw._replace(
+            max_tokens=self._thinking,
+            answer_tokens=min(self._solution, draw.answer_tokens or self._solution),
+            thinking_budget=self._thinking if native else None,
+        )

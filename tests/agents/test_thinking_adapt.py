@@ -1,0 +1,131 @@
+"""Budgets from uncertainty: the measures, the map to tokens, and the control that books its short answer."""
+
+import asyncio
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from surefoot.agents.doubles_thinking import ThinkingDouble
+from surefoot.agents.doubles_thoughts import Segment, Step, Writer, scripted
+from surefoot.agents.thinking.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
+from surefoot.agents.thinking.budget import Elastic
+from surefoot.agents.thinking.reasoner import Reasoner
+from surefoot.agents.thinking.stream import Draw, Token
+from surefoot.errors import BadInput
+
+STEPS = [Step("First, it is 5.", "5"), Step("Wait, it is 4.", "4"), Step("Hmm, 4.", "4")]
+DRAW = Draw("2 + 2?", 0.6, 200, 1, answer_tokens=64)
+
+
+def token(*probabilities: float) -> Token:
+    top = tuple((str(number), math.log(p)) for number, p in enumerate(probabilities))
+    return Token("0", top[0][1], top)
+
+
+tokens = st.lists(
+    st.lists(st.floats(0.001, 1), min_size=1, max_size=5).map(lambda ps: token(*(p / sum(ps) for p in ps))),
+    min_size=1,
+    max_size=20,
+)
+
+
+def test_the_margin_is_between_the_two_likeliest() -> None:
+    assert margin_uncertainty([token(1.0)]) == 0
+    assert margin_uncertainty([token(0.5, 0.5)]) == 1
+    assert margin_uncertainty([token(0.2, 0.7, 0.1)]) == pytest.approx(0.5)
+    assert margin_uncertainty([token(1.0), token(0.5, 0.5)]) == 0.5
+
+
+def test_entropy_looks_at_the_most_uncertain_fifth() -> None:
+    sure, even = token(1.0), token(0.5, 0.5)
+    assert entropy_uncertainty([sure] * 8 + [even] * 2) == pytest.approx(math.log(2))
+    assert entropy_uncertainty([sure] * 9 + [even]) == pytest.approx(math.log(2) / 2)
+    assert entropy_uncertainty([token(0.5)]) == pytest.approx(math.log(2))
+
+
+@given(tokens)
+def test_measures_keep_their_range(drawn: list[Token]) -> None:
+    assert -1e-9 <= margin_uncertainty(drawn) <= 1 + 1e-9
+    assert -1e-9 <= entropy_uncertainty(drawn) <= math.log(6) + 1e-9
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=50, unique=True), st.floats(-1, 2), st.floats(-1, 2))
+def test_a_ramp_rises_from_0_to_1_and_reaches_them_at_the_deciles(
+    seen: list[float], one: float, other: float
+) -> None:
+    ramp = Ramp.of(seen)
+    low, high = sorted((one, other))
+    assert 0 <= ramp.share(low) <= ramp.share(high) <= 1
+    assert ramp.share(ramp.sure) == 0 and ramp.share(ramp.unsure) == 1
+    assert min(seen) <= ramp.sure < ramp.unsure <= max(seen)
+
+
+@pytest.mark.parametrize("seen", [[], [0.5], [0.5, 0.5, 0.5]])
+def test_a_ramp_needs_values_that_differ(seen: list[float]) -> None:
+    with pytest.raises(BadInput, match="ramp needs"):
+        Ramp.of(seen)
+
+
+def knowing(probability: float) -> Writer:
+    """A script whose answer without any thought is `probability` likely, token by token."""
+    write = scripted(STEPS, direct="4")
+
+    def told(prompt: object, raw: str, dice: object) -> Segment | None:
+        segment = write(prompt, raw, dice)  # type: ignore[arg-type]
+        thought = any(step.thought in raw for step in STEPS)
+        return segment._replace(probability=probability) if segment and not thought else segment
+
+    return told
+
+
+async def test_easy_and_sure_is_short_and_the_short_answer_is_booked() -> None:
+    budgets = {}
+    for probability in (0.99, 0.8, 0.5):
+        double = ThinkingDouble(knowing(probability))
+        mind = await Reasoner(double, Adapt(least=10, most=110)).think(DRAW)
+        short, stream, *_ = double.draws
+        assert (short.temperature, short.max_tokens) == (0.0, 20)
+        assert short.begun == "<think></think>\n\n**Final answer:** "
+        assert mind.usage.completion == double.streamed.tokens
+        budgets[probability] = stream.max_tokens
+    assert 10 <= budgets[0.99] < budgets[0.8] < budgets[0.5] <= 110
+
+
+async def test_a_budget_that_the_server_enforces_is_lowered_too() -> None:
+    double = ThinkingDouble(knowing(0.8), enforces_budget=True)
+    mind = await Reasoner(double, Elastic(80, 32), Adapt(ramp=Ramp(0.0, 4.0))).think(DRAW)
+    budget = double.draws[-1].thinking_budget
+    assert budget is not None and 0 < budget < 10
+    assert mind.tokens <= budget + 2 and mind.text.strip() != ""
+
+
+async def test_without_a_most_the_budget_of_the_draw_is_the_limit() -> None:
+    double = ThinkingDouble(knowing(0.5))
+    await Reasoner(double, Adapt(ramp=Ramp(0.0, 0.1))).think(DRAW)
+    assert double.draws[1].max_tokens == DRAW.max_tokens
+
+
+async def test_who_is_sure_enough_answers_without_thinking() -> None:
+    mind = await Reasoner(ThinkingDouble(knowing(0.99)), Adapt(ramp=Ramp(0.5, 0.9))).think(DRAW)
+    assert (mind.thought.strip(), mind.text.strip()) == ("", "4")
+
+
+async def test_who_has_no_short_answer_thinks_as_long_as_allowed() -> None:
+    double = ThinkingDouble(lambda prompt, raw, dice: None)
+    uncertainty, _ = await Adapt().uncertainty(double, DRAW)
+    assert uncertainty == 1.0
+
+
+async def test_two_samples_with_the_same_seed_at_the_same_time_are_both_booked() -> None:
+    double = ThinkingDouble(knowing(0.8))
+    reasoner = Reasoner(double, Adapt(most=50))
+    one, other = await asyncio.gather(reasoner.think(DRAW), reasoner.think(DRAW))
+    assert one.usage == other.usage
+    assert one.usage.completion + other.usage.completion == double.streamed.tokens
+
+
+@pytest.mark.parametrize(("least", "most"), [(-1, None), (10, 9)])
+def test_a_budget_that_is_none_is_refused(least: int, most: int | None) -> None:
+    with pytest.raises(BadInput, match="least <= most"):
+        Adapt(least, most)

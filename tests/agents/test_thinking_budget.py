@@ -1,0 +1,77 @@
+"""Separate budgets: natively where the server enforces them, by hand elsewhere."""
+
+import pytest
+from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.doubles_thinking import ThinkingDouble
+from surefoot.agents.doubles_thoughts import Step, scripted
+from surefoot.agents.model import Ask, Message, Prompt
+from surefoot.agents.openai import OpenAIModel
+from surefoot.agents.thinking.budget import Elastic
+from surefoot.agents.thinking.control import Mind
+from surefoot.agents.thinking.reasoner import Reasoner
+from surefoot.agents.thinking.stream import Streaming
+from surefoot.errors import BadInput
+
+ANSWER = "the answer has six tokens"
+WRITER = scripted([Step("First thought.", ANSWER), Step("Wait, second thought.", ANSWER)], direct=ANSWER)
+CHAT: Prompt = (Message("user", "?"),)
+
+
+def double(enforces_budget: bool = False) -> ThinkingDouble:
+    return ThinkingDouble(WRITER, enforces_budget=enforces_budget)
+
+
+async def minded(model: Streaming, elastic: Elastic, prompt: Prompt = CHAT, max_tokens: int = 100) -> Mind:
+    reasoner = Reasoner(model, elastic)
+    return await reasoner.think(reasoner.draw(Ask(prompt, 0.5, max_tokens, 0)))
+
+
+@pytest.mark.parametrize("enforces", [True, False])
+@pytest.mark.parametrize("thinking", [0, 1, 4, 8])
+async def test_a_native_budget_is_one_request_and_one_by_hand_two_with_the_same_end(
+    thinking: int, enforces: bool
+) -> None:
+    asked = double(enforces)
+    mind = await minded(asked, Elastic(thinking, 10))
+    assert (mind.text.strip(), mind.finish, mind.ended_by) == (ANSWER, "stop", "budget")
+    assert mind.tokens in range(thinking, thinking + 3)  # the tags are counted if the model writes them
+    assert asked.streamed.begun == (1 if enforces or thinking == 0 else 2)
+    assert mind.usage.completion == asked.streamed.tokens
+    budgets = [draw.thinking_budget for draw in asked.draws]
+    assert budgets == ([thinking] if enforces else [None] * len(budgets))
+
+
+async def test_thinking_within_its_budget_is_left_alone() -> None:
+    for enforces in (True, False):
+        asked = double(enforces)
+        mind = await minded(asked, Elastic(50, 10))
+        assert (mind.text.strip(), mind.ended_by, asked.streamed.begun) == (ANSWER, None, 1)
+
+
+async def test_the_answers_share_is_the_smaller_of_the_controls_and_the_asks() -> None:
+    for solution, max_tokens in ((3, 100), (100, 3)):
+        mind = await minded(double(), Elastic(4, solution), max_tokens=max_tokens)
+        assert (mind.answer_tokens, mind.finish) == (3, "length")
+
+
+async def test_the_server_is_not_asked_what_the_caller_knows() -> None:
+    asked = double(enforces_budget=True)
+    await minded(asked, Elastic(4, 10, native=False))
+    assert [draw.thinking_budget for draw in asked.draws] == [None, None]
+
+
+@pytest.mark.parametrize("enforces", [True, False])
+@pytest.mark.parametrize("prompt", ["?", CHAT])
+async def test_over_http_the_probe_decides(prompt: Prompt, enforces: bool) -> None:
+    async with DoubleServer(double(enforces)) as server, OpenAIModel(server.url) as model:
+        elastic = Elastic(4, 10)
+        assert (await minded(model, elastic, prompt)).text.strip() == ANSWER
+        server.bodies.clear()
+        assert (await minded(model, elastic, prompt)).ended_by == "budget"
+        assert len(server.bodies) == (1 if enforces else 2)
+
+
+@pytest.mark.parametrize(("thinking", "solution"), [(-1, 5), (5, 0)])
+def test_impossible_budgets_are_refused(thinking: int, solution: int) -> None:
+    with pytest.raises(BadInput, match=f"{thinking!r} and {solution!r}"):
+        Elastic(thinking, solution)

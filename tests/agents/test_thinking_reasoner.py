@@ -1,0 +1,318 @@
+"""The driver: every sample gets its answer, everything spent is on the bill, and no thought leaves."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+
+import pytest
+from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.doubles_thinking import ThinkingDouble
+from surefoot.agents.doubles_thoughts import Segment, Step, Writer, overthinker, scripted
+from surefoot.agents.model import Ask, Message, Prompt
+from surefoot.agents.openai import OpenAIModel
+from surefoot.agents.thinking.control import RESTARTS
+from surefoot.agents.thinking.reasoner import Action, Close, Control, Drop, Mind, Reasoner, Restart, Watch
+from surefoot.agents.thinking.stream import Draw, Piece, Streaming, collect
+from surefoot.agents.thinking.tags import Tags
+from surefoot.agents.thinking.thoughts import Thought
+from surefoot.errors import BadInput
+from surefoot.voting.samples import Sample
+
+STEPS = [
+    Step("2 + 2 is 5.", "five"),
+    Step("Wait, 2 + 2 is 4.", "four"),
+    Step("Hmm, is it? It is 6.", "six"),
+]
+SECRETS = ("is 5", "is 4", "is 6", "think>", "Wait", "Hmm")
+CHAT: Prompt = (Message("user", "2 + 2?"),)
+
+
+def thinker(
+    writer: Writer | None = None, token_s: float = 0.0, enforces_budget: bool = False
+) -> ThinkingDouble:
+    return ThinkingDouble(
+        writer or scripted(STEPS, direct="many"), token_s=token_s, enforces_budget=enforces_budget
+    )
+
+
+def ask(seed: int = 0, prompt: Prompt = "2 + 2?", max_tokens: int = 100) -> Ask:
+    return Ask(prompt, 0.5, max_tokens, seed)
+
+
+async def drawn(reasoner: Reasoner, *asks: Ask) -> list[Sample]:
+    async with aclosing(reasoner.sample(asks)) as samples:
+        found = {position: sample async for position, sample in samples}
+    return [found[position] for position in range(len(asks))]
+
+
+class Acts(Control):
+    """Does something about the stream as soon as it has come to a number of thoughts."""
+
+    def __init__(self, action: Action, after: int = 1, name: str = "acts") -> None:
+        self.action, self.after = action, after
+        self._name = name
+        self.closed = 0
+        self.seen: list[tuple[str, str]] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def watch(self, draw: Draw, model: Streaming) -> Watch:
+        return _Acting(self)
+
+
+class _Acting(Watch):
+    def __init__(self, control: Acts) -> None:
+        self.control = control
+
+    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+        self.control.seen.append((piece.thought, piece.text))
+        return self.control.action if len(mind.thoughts) >= self.control.after else None
+
+    async def aclose(self) -> None:
+        self.control.closed += 1
+
+
+# --- samples ---
+
+
+@pytest.mark.parametrize("prompt", ["2 + 2?", CHAT])
+async def test_a_sample_is_the_answer_and_its_usage_is_everything(prompt: Prompt) -> None:
+    double = thinker()
+    (sample,) = await drawn(Reasoner(double), ask(prompt=prompt))
+    assert (sample.text, sample.finish) == ("six", "stop")
+    assert sample.usage.completion == double.streamed.tokens
+    assert sample.tokens == 2
+    assert sample.usage.reasoning == sample.usage.completion - 2
+
+
+async def test_the_answer_gets_its_share_wherever_the_thinking_is_cut() -> None:
+    double = thinker()
+    whole = len(double.written(Reasoner(double).draw(ask()))[0])
+    for limit in range(1, whole + 5):
+        before = double.streamed.tokens
+        mind = await Reasoner(double, think_tokens=limit).think(
+            Reasoner(double, think_tokens=limit).draw(ask())
+        )
+        assert mind.text.strip() in ("many", "five", "four", "six")
+        assert mind.finish == "stop"
+        assert mind.tokens <= limit
+        assert mind.ended_by == ("budget" if limit <= whole - 2 else None)
+        assert mind.usage.completion == double.streamed.tokens - before
+    assert mind.text.strip() == "six"
+
+
+async def test_a_long_answer_is_cut_at_its_share_and_not_at_the_rest_of_the_thinkings() -> None:
+    long = scripted([Step("So.", " ".join(["word"] * 30))])
+    for think_tokens in (5, 9, 2000):
+        (sample,) = await drawn(Reasoner(thinker(long), think_tokens=think_tokens), ask(max_tokens=100))
+        assert (sample.text.count("word"), sample.finish) == (30, "stop")
+        (sample,) = await drawn(Reasoner(thinker(long), think_tokens=think_tokens), ask(max_tokens=10))
+        assert sample.finish == "length"
+        assert sample.text.count("word") in range(8, 12)
+
+
+async def test_no_thought_reaches_a_sample_or_a_repr() -> None:
+    double = thinker()
+    for limit in range(1, 30):
+        reasoner = Reasoner(double, think_tokens=limit)
+        mind = await reasoner.think(reasoner.draw(ask()))
+        shown = repr(await drawn(reasoner, ask())) + repr(mind)
+        assert not any(secret in shown for secret in SECRETS)
+
+
+async def test_thinking_that_nothing_opened_does_not_leak() -> None:
+    """As from a server whose template opens the tag, asked by somebody who does not know that."""
+
+    def write(prompt: Prompt, raw: str, dice: object) -> Segment | None:
+        return None if raw else Segment("secretly 5.\n\nWait.</think>4")
+
+    double = thinker(write)
+    mind = await Reasoner(double).think(Reasoner(double).draw(ask()))
+    assert (mind.thought, mind.text) == ("secretly 5.\n\nWait.", "4")
+    assert mind.tokens + mind.answer_tokens == double.streamed.tokens
+    assert [sample.text for sample in await drawn(Reasoner(double), ask())] == ["4"]
+
+
+async def test_a_template_that_opens_the_tag_can_be_known() -> None:
+    opened = Tags(opened=True)
+    double = ThinkingDouble(scripted(STEPS), tags=opened)
+    reasoner = Reasoner(double, tags=opened, think_tokens=6)
+    mind = await reasoner.think(reasoner.draw(ask()))
+    assert (mind.ended_by, mind.tokens, mind.text) == ("budget", 6, "five")
+    assert double.draws[1].begun == "2 + 2 is 5.</think>"
+
+
+async def test_a_model_that_does_not_think_is_left_to_answer() -> None:
+    double = thinker(lambda prompt, raw, dice: None if raw else Segment("4"))
+    mind = await Reasoner(double).think(Reasoner(double).draw(ask()))
+    assert (mind.text, mind.thought, mind.finish, double.streamed.begun) == ("4", "", "stop", 1)
+
+
+@pytest.mark.parametrize("prompt", ["2 + 2?", CHAT])
+async def test_thinking_can_be_left_out(prompt: Prompt) -> None:
+    double = thinker()
+    reasoner = Reasoner(double)
+    mind = await reasoner.think(reasoner.draw(ask(prompt=prompt))._replace(think=False))
+    assert (mind.text.strip(), mind.thought, mind.tokens) == ("many", "", 0)
+
+
+async def test_the_same_ask_gets_the_same_sample() -> None:
+    double = thinker(overthinker(lambda _: "4", lambda _, which: str(which % 4)))
+    asks = [ask(seed) for seed in range(20)]
+    first = await drawn(Reasoner(double, think_tokens=20), *asks)
+    again = await drawn(Reasoner(double, think_tokens=20), *reversed(asks))
+    assert first == again[::-1]
+    assert len({sample.text for sample in first}) > 1
+
+
+async def test_asks_run_at_the_same_time_and_closing_aborts_them_all() -> None:
+    double = thinker(token_s=0.005)
+    async with aclosing(Reasoner(double).sample([ask(seed) for seed in range(8)])) as samples:
+        async for _ in samples:
+            break
+    assert double.streamed.begun == 8
+    assert double.streamed.finished + double.streamed.aborted == 8
+
+
+def test_shares_of_no_token_are_refused() -> None:
+    with pytest.raises(BadInput, match="not 2048 and 0"):
+        Reasoner(thinker(), answer_tokens=0)
+
+
+# --- controls ---
+
+
+async def test_a_control_closes_the_thinking_and_the_model_answers_what_it_has() -> None:
+    double = thinker()
+    control = Acts(Close("That will do.\n"))
+    reasoner = Reasoner(double, control)
+    mind = await reasoner.think(reasoner.draw(ask()))
+    assert (mind.text, mind.ended_by, mind.finish) == ("five", "acts", "stop")
+    assert double.draws[1].begun == "<think>\n2 + 2 is 5.\n\nThat will do.\n</think>"
+    assert double.streamed.aborted == 1
+    assert mind.usage.completion == double.streamed.tokens
+    assert control.closed == 1
+    assert control.seen[-2:] == [("", "five"), ("", "")] or control.seen[-1][1] == "five"
+
+
+async def test_a_control_restarts_the_thinking_with_another_seed_but_not_for_ever() -> None:
+    double = thinker()
+    mind_of = Reasoner(double, Acts(Restart("Think of apples. ")))
+    mind = await mind_of.think(mind_of.draw(ask()))
+    begun = [draw.begun for draw in double.draws]
+    assert begun[:4] == ["", *["<think>Think of apples. "] * 3]
+    assert begun[4].endswith("</think>")
+    assert len({draw.seed for draw in double.draws}) == RESTARTS + 2
+    assert mind.restarts == RESTARTS
+    assert mind.usage.completion == double.streamed.tokens
+    assert len(mind.thoughts) == 1
+
+
+async def test_a_restart_without_guidance_begins_as_at_first() -> None:
+    double = thinker()
+    reasoner = Reasoner(double, Acts(Restart()))
+    await reasoner.think(reasoner.draw(ask()))
+    assert [draw.begun for draw in double.draws][:4] == [""] * 4
+
+
+@pytest.mark.parametrize("after", [1, 3])
+async def test_a_control_drops_a_sample_even_while_it_is_answered(after: int) -> None:
+    double = thinker()
+    reasoner = Reasoner(double, Acts(Drop("unsure"), after))
+    mind = await reasoner.think(reasoner.draw(ask()))
+    assert (mind.finish, mind.reason, mind.ended_by) == ("dropped", "unsure", "acts")
+    (sample,) = await drawn(reasoner, ask())
+    assert (sample.text, sample.finish) == ("", "dropped")
+    assert sample.usage.completion > 0
+
+
+async def test_the_first_control_that_wants_something_gets_its_way() -> None:
+    double = thinker()
+    idle, closing, dropping = (
+        Acts(Drop("never"), after=99),
+        Acts(Close(), name="closing"),
+        Acts(Drop("late"), name="dropping"),
+    )
+    reasoner = Reasoner(double, idle, closing, dropping)
+    mind = await reasoner.think(reasoner.draw(ask()))
+    assert reasoner.name == "thinking-double+acts+closing+dropping"
+    assert mind.ended_by == "dropping"
+    assert double.draws[1].begun.endswith("</think>")
+    assert [control.closed for control in (idle, closing, dropping)] == [1, 1, 1]
+
+
+async def test_an_answer_that_has_begun_is_not_closed_again() -> None:
+    double = thinker()
+    reasoner = Reasoner(double, Acts(Close(), after=3))
+    mind = await reasoner.think(reasoner.draw(ask()))
+    assert (mind.text.strip(), double.streamed.begun) == ("six", 2)
+
+
+async def test_watchers_are_closed_when_the_stream_fails_too() -> None:
+    class Broken(Acts):
+        async def prepare(self, draw: Draw, model: Streaming) -> Draw:
+            return draw._replace(prompt="")
+
+    def fails(prompt: Prompt, raw: str, dice: object) -> Segment | None:
+        raise BadInput("an empty prompt")
+
+    control = Broken(Close())
+    with pytest.raises(BadInput):
+        await drawn(Reasoner(thinker(fails), control), ask())
+    assert control.closed == 1
+
+
+async def test_probes_on_the_side_are_on_the_bill() -> None:
+    class Probes(Acts):
+        def watch(self, draw: Draw, model: Streaming) -> Watch:
+            return _Probing(draw, model)
+
+    class _Probing(Watch):
+        def __init__(self, draw: Draw, model: Streaming) -> None:
+            self.draw, self.model = draw, model
+
+        async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+            if thoughts:
+                begun = mind.open + "\n**Final Answer**\n\\boxed{"
+                probe = await collect(self.model, self.draw._replace(begun=begun, max_tokens=20))
+                mind.spend(probe.usage)
+                answers.append(probe.thought)
+            return None
+
+    answers: list[str] = []
+    double = thinker()
+    (sample,) = await drawn(Reasoner(double, Probes(Close())), ask())
+    assert answers == ["five", "four", "six", "six"][: len(answers)]
+    assert sample.usage.completion == double.streamed.tokens
+
+
+# --- over HTTP ---
+
+
+@pytest.mark.parametrize("prompt", ["2 + 2?", CHAT])
+@pytest.mark.parametrize("style", ["content", "reasoning"])
+async def test_over_http_it_is_the_same(prompt: Prompt, style: str) -> None:
+    double = thinker()
+    for control in (Acts(Close()), Acts(Restart("Apples. "), 2), Acts(Drop("x"), 2), Acts(Close(), 99)):
+        direct = await drawn(Reasoner(double, control), ask(prompt=prompt))
+        async with DoubleServer(double, thoughts=style) as server, OpenAIModel(server.url) as model:  # type: ignore[arg-type]
+            served = await drawn(Reasoner(model, control), ask(prompt=prompt))
+        assert [(s.text, s.finish) for s in served] == [(s.text, s.finish) for s in direct]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never happened")
+
+
+async def test_what_a_control_ends_is_aborted_on_the_server() -> None:
+    double = thinker(token_s=0.01)
+    async with DoubleServer(double) as server, OpenAIModel(server.url) as model:
+        await model.ready()
+        await drawn(Reasoner(model, Acts(Drop("x"))), ask())
+        await until(lambda: server.stats.aborted == 1 and server.stats.in_flight == 0)

@@ -1,0 +1,342 @@
+"""Conclusions that repeat end the thinking, and so do circles and aimlessness; the stream never waits for a verdict."""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from surefoot.agents.doubles import Double
+from surefoot.agents.doubles_thinking import ThinkingDouble
+from surefoot.agents.doubles_thoughts import Step, scripted
+from surefoot.agents.model import Ask, ModelUnavailable, Prompt
+from surefoot.agents.thinking.control import Action, Close, Mind, Watch
+from surefoot.agents.thinking.loops import LoopDetector, Loops
+from surefoot.agents.thinking.reasoner import Reasoner
+from surefoot.agents.thinking.stream import Draw, Piece
+from surefoot.agents.thinking.thoughts import Thought
+from surefoot.agents.thinking.trim import FORCEFUL, GUIDANCE, Trim, Underthinking
+from surefoot.agents.thinking.verifier import Opinion, RuleVerifier, Verifier, Verifying
+from surefoot.errors import BadInput
+from surefoot.voting.samples import NOTHING, Sample
+
+ANSWER = re.compile(r"so it is (\d+)")
+BUDGET = 1000
+
+
+def stated(text: str) -> str | None:
+    found = ANSWER.search(text)
+    return found[1] if found else None
+
+
+def judged(prompt: Prompt) -> str:
+    """Answer as a perfect verifier would."""
+    answers = ANSWER.findall(str(prompt))
+    right = answers[0] == answers[1] if "<second>" in str(prompt) else bool(answers)
+    return "Yes" if right else "No"
+
+
+class Server:
+    """A model behind a gate: counts its calls, and answers only while the gate is open."""
+
+    name = "gated"
+
+    def __init__(self) -> None:
+        self.double = Double(judged, lambda prompt, which: "Perhaps", error=0.0)
+        self.calls: list[int] = []
+        self.open = asyncio.Event()
+        self.at_work = 0
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        self.calls.append(len(asks))
+        self.at_work += 1
+        try:
+            await self.open.wait()
+            async for pair in self.double.sample(asks):
+                yield pair
+        finally:
+            self.at_work -= 1
+
+
+class Stream:
+    """Feeds thoughts to a watcher as the driver does."""
+
+    def __init__(self, trim: Trim) -> None:
+        draw = Draw("p", 0.7, BUDGET, 0)
+        watch = trim.watch(draw, None)  # type: ignore[arg-type]
+        assert isinstance(watch, Watch)
+        self.watch = watch
+        self.mind = Mind(draw)
+
+    async def think(self, text: str, tokens: int = 10) -> Action | None:
+        thought = Thought(text, "execution", tokens)
+        self.mind.thoughts.append(thought)
+        self.mind.thought += text
+        self.mind.tokens += tokens
+        return await self.watch.see(self.mind, Piece(thought=text), [thought])
+
+    async def more(self) -> Action | None:
+        """Show a piece that completes no thought."""
+        self.mind.thought += " and"
+        return await self.watch.see(self.mind, Piece(thought=" and"), [])
+
+    async def until_acted(self) -> Action:
+        for _ in range(1000):
+            action = await self.more()
+            if action:
+                return action
+            await asyncio.sleep(0)
+        raise AssertionError("the stream was never acted upon")
+
+
+def trim(same: int = 2, window: int = 3, verifier: Verifying | None = None) -> Trim:
+    return Trim(verifier or RuleVerifier(stated), same, window, underthinking=None, loops=None)
+
+
+async def actions(control: Trim, thoughts: Sequence[str]) -> list[bool]:
+    """Say after each thought whether the thinking was closed."""
+    stream = Stream(control)
+    found = [await stream.think(text) is not None for text in thoughts]
+    await stream.watch.aclose()
+    return found
+
+
+def lines(answers: str) -> list[str]:
+    return [f"so it is {answer}. " if answer != "." else "let me see. " for answer in answers]
+
+
+@pytest.mark.parametrize(
+    ("same", "window", "answers", "closes_at"),
+    [
+        (2, 2, "..5.5", 4),
+        (2, 2, "565", None),
+        (2, 3, "565", 2),
+        (2, 3, "5675", None),
+        (2, 4, "5675", 3),
+        (3, 3, "55655", None),
+        (3, 4, "5565", 3),
+        (1, 1, "..7", 2),
+    ],
+)
+async def test_the_thinking_closes_when_so_many_of_the_last_conclusions_agree(
+    same: int, window: int, answers: str, closes_at: int | None
+) -> None:
+    found = await actions(trim(same, window), lines(answers))
+    assert found == [closes_at is not None and place >= closes_at for place in range(len(answers))]
+
+
+@given(st.text("12.", max_size=30), st.integers(1, 4), st.integers(0, 3))
+def test_the_window_says_what_a_count_over_the_last_conclusions_says(text: str, same: int, more: int) -> None:
+    concluded = [(place, answer) for place, answer in enumerate(text) if answer != "."]
+    closes = [
+        place
+        for number, (place, answer) in enumerate(concluded)
+        if [other for _, other in concluded[: number + 1][-same - more :]].count(answer) >= same
+    ]
+    found = asyncio.run(actions(trim(same, same + more), lines(text)))
+    assert found.index(True) == closes[0] if closes else not any(found)
+
+
+async def test_a_small_model_trims_as_the_rule_does() -> None:
+    server = Server()
+    server.open.set()
+    stream = Stream(trim(2, 3, Verifier(server)))
+    for text in lines("5.65"):
+        assert await stream.think(text) is None
+    whole = len("".join(lines("5.65")))
+    assert await stream.until_acted() == Close(GUIDANCE, keep=whole), (
+        "what was begun meanwhile is answered too"
+    )
+    assert stream.mind.usage.completion >= 4, "what the verifier has cost is not on the bill"
+    await stream.watch.aclose()
+
+
+async def test_the_stream_goes_on_while_the_verifier_thinks_and_nothing_is_left_when_it_ends() -> None:
+    before = asyncio.all_tasks()
+    server = Server()
+    stream = Stream(trim(2, 3, Verifier(server)))
+    async with asyncio.timeout(5):
+        for text in lines("5555"):
+            assert await stream.think(text) is None
+        while not server.at_work:
+            await asyncio.sleep(0)
+        await stream.watch.aclose()
+        while server.at_work:
+            await asyncio.sleep(0)
+    assert server.calls == [1]
+    assert asyncio.all_tasks() == before
+
+
+async def test_thinking_that_began_anew_owes_nothing_to_what_was_thrown_away() -> None:
+    stream = Stream(trim(2, 3))
+    assert await stream.think("so it is 5. ") is None
+    stream.mind.restarts += 1
+    assert await stream.think("so it is 5. ") is None
+    assert await stream.think("so it is 5. ") == Close(GUIDANCE, keep=len(stream.mind.thought))
+
+
+async def test_what_the_verifier_was_asked_about_thoughts_thrown_away_is_asked_no_more() -> None:
+    server = Server()
+    stream = Stream(trim(1, 1, Verifier(server)))
+    async with asyncio.timeout(5):
+        await stream.think("so it is 5. ")
+        while not server.at_work:
+            await asyncio.sleep(0)
+        stream.mind.restarts += 1
+        await stream.think("let me see. ")
+        while server.calls != [1, 1]:
+            await asyncio.sleep(0)
+        assert server.at_work == 1
+        await stream.watch.aclose()
+
+
+async def test_a_verifier_that_cannot_be_reached_fails_the_stream() -> None:
+    class Gone:
+        name = "gone"
+
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            raise ModelUnavailable("nobody there")
+            yield
+
+    stream = Stream(trim(verifier=Verifier(Gone())))
+    await stream.think("so it is 5. ")
+    with pytest.raises(ModelUnavailable, match="nobody there"):
+        await stream.until_acted()
+
+
+async def test_aimless_thinking_is_closed_only_when_both_limits_are_exceeded() -> None:
+    control = Trim(RuleVerifier(stated), underthinking=Underthinking(0.5, 20), loops=None)
+    many, long, both = Stream(control), Stream(control), Stream(control)
+    assert not any([await many.think(f"idea {number}. ", 1) for number in range(40)])
+    assert not any([await long.think(f"idea {number}. ", 50) for number in range(19)])
+    found = [await both.think(f"idea {number}. ", 25) for number in range(21)]
+    assert found == [None] * 19 + [
+        Close(FORCEFUL, keep=len("idea 0. ") * 10 + len("idea 10. ") * more) for more in (10, 11)
+    ]
+
+
+async def test_a_loop_in_the_thinking_is_closed() -> None:
+    stream = Stream(Trim(RuleVerifier(stated), loops=Loops(span=10, repeats=3)))
+    found = [await stream.think("round and round ") for _ in range(8)]
+    assert found[0] is None
+    assert found[-1] == Close(FORCEFUL)
+
+
+async def test_nothing_is_done_about_an_answer() -> None:
+    stream = Stream(Trim(RuleVerifier(stated), 1, 1))
+    stream.mind.closed = True
+    assert await stream.think("so it is 5. ") is None
+
+
+async def test_questions_of_many_streams_travel_together() -> None:
+    server = Server()
+    server.open.set()
+    verifier = Verifier(server)
+    opinions = await asyncio.gather(*(verifier.concludes([text, "hm"]) for text in lines("5.6.")))
+    assert [[opinion.yes for opinion in pair] for pair in opinions] == [
+        [True, False],
+        [False, False],
+        [True, False],
+        [False, False],
+    ]
+    assert server.calls == [8]
+    assert (verifier.asked, verifier.unclear) == (8, 0)
+
+
+async def test_questions_that_come_while_requests_are_under_way_wait_and_travel_together() -> None:
+    server = Server()
+    verifier = Verifier(server, in_flight=2)
+    tasks = []
+    async with asyncio.timeout(5):
+        for number in range(6):
+            tasks.append(asyncio.create_task(verifier.same([("so it is 1", f"so it is {number % 2}")])))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert server.calls == [1, 1]
+        server.open.set()
+        assert [pair[0].yes for pair in await asyncio.gather(*tasks)] == [False, True] * 3
+    assert server.calls == [1, 1, 4]
+
+
+async def test_one_stream_that_ends_does_not_take_the_questions_of_others_with_it() -> None:
+    server = Server()
+    verifier = Verifier(server)
+    ended, stays = (asyncio.create_task(verifier.concludes(["so it is 5"])) for _ in range(2))
+    async with asyncio.timeout(5):
+        while not server.calls:
+            await asyncio.sleep(0)
+        ended.cancel()
+        server.open.set()
+        assert [opinion.yes for opinion in await stays] == [True]
+    assert server.calls == [2]
+
+
+async def test_an_answer_that_is_neither_yes_nor_no_counts_as_no_and_is_counted() -> None:
+    verifier = Verifier(Double(lambda prompt: "Perhaps", lambda prompt, which: ""))
+    (opinion,) = await verifier.concludes(["so it is 5"])
+    assert not opinion.yes
+    assert opinion.usage.completion == 1
+    assert (verifier.asked, verifier.unclear) == (1, 1)
+
+
+async def test_the_end_of_a_long_thought_is_what_the_verifier_sees() -> None:
+    verifier = Verifier(Double(judged, lambda prompt, which: ""))
+    long = "so it is 4. " + "hm " * 5000
+    first, last = await verifier.concludes([long, long + "so it is 5"])
+    assert (first.yes, last.yes) == (False, True)
+
+
+async def test_a_rule_costs_nothing() -> None:
+    assert await RuleVerifier(stated).same([("so it is 5", "and so it is 5")]) == [Opinion(True, NOTHING)]
+
+
+@given(st.text("ab", max_size=60), st.integers(1, 5), st.integers(2, 4), st.lists(st.integers(1, 7)))
+def test_a_loop_is_found_where_a_plain_search_finds_it_however_the_text_is_cut(
+    text: str, span: int, repeats: int, cuts: list[int]
+) -> None:
+    detector = LoopDetector(Loops(span, repeats))
+    found, at = False, 0
+    for size in [*cuts, *[1] * len(text)]:
+        piece, at = text[at : at + size], at + size
+        found = found or detector.feed(piece)
+    # str.count counts from the left and without overlaps, as the detector does.
+    plain = any(text.count(text[place : place + span]) >= repeats for place in range(len(text) - span + 1))
+    assert found == plain
+
+
+def test_what_did_not_come_again_is_forgotten() -> None:
+    source = random.Random(1)
+    detector = LoopDetector(Loops(span=20, repeats=2, memory=500))
+    letters = [source.choice("abcdefgh") for _ in range(20_000)]
+    assert not detector.feed("".join(letters))
+    assert len(detector._seen) <= len(detector._recent) == 500
+    assert LoopDetector(Loops(span=2, repeats=3, memory=6)).feed("ab..ab::ab"), "each has come again in time"
+    period = "".join(letters[:500])
+    assert detector.feed(period * 2), "a period as long as the memory is found"
+    beyond = LoopDetector(Loops(span=20, repeats=2, memory=499))
+    assert not beyond.feed(period * 3)
+
+
+@pytest.mark.parametrize(("same", "window"), [(0, 3), (4, 3)])
+def test_a_window_too_small_is_refused(same: int, window: int) -> None:
+    with pytest.raises(BadInput, match=f"not {same} of {window}"):
+        trim(same, window)
+
+
+async def test_a_reasoner_is_trimmed_to_what_it_needs_to_agree_with_itself() -> None:
+    steps = [
+        Step(f"Wait, check {number}, so it is {answer}.", answer) for number, answer in enumerate("767777777")
+    ]
+    double = ThinkingDouble(scripted(steps))
+    ask = Ask("question", 0.7, 50, 0)
+    plain, trimmed = Reasoner(double), Reasoner(double, trim(2, 3))
+    minds = [await reasoner.think(reasoner.draw(ask)) for reasoner in (plain, trimmed)]
+    assert [mind.text.strip() for mind in minds] == ["7", "7"]
+    assert minds[1].tokens < 0.6 * minds[0].tokens
+    assert minds[1].ended_by == "trim(2 of 3)"
+    answered = double.draws[-1].begun
+    thoughts = "\n\n".join(step.thought for step in steps[:3])
+    assert answered == f"<think>\n{thoughts}\n\n{GUIDANCE}</think>"
+    assert double.streamed.aborted == 1
