@@ -1,0 +1,1 @@
+"""Whether an agent thinks instead of acting: trajectories read, scored, and acted on."""

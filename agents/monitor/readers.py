@@ -1,0 +1,72 @@
+"""Reading the logs that people have: the format is recognised by its shape, and what is not recognised is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ...errors import BadInput
+from .reader_messages import langgraph, openai
+from .reader_mini import FORMAT, mini
+from .reader_openhands import completions, observations
+from .reader_swe_agent import swe_agent
+from .trajectory import Trajectory
+
+KNOWN = (
+    "a list of OpenAI messages, a LangGraph state, a mini-swe-agent .traj.json, a SWE-agent .traj, "
+    "an OpenHands responses_observations.json or a folder of llm_completions"
+)
+
+
+def read(path: str | Path) -> Trajectory:
+    """Read a trajectory from a file, or from the folder with OpenHands' logged calls.
+
+    Raises `BadInput`, which names the path, what was expected and what was found.
+    """
+    path = Path(path)
+    try:
+        found = completions(path) if path.is_dir() else parse(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadInput(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except BadInput as error:
+        raise BadInput(f"{str(path)!r} is no trajectory: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{str(path)!r} is no trajectory: expected JSON, but {error}") from None
+    if not found.turns:
+        raise BadInput(f"{str(path)!r} is no trajectory: the model says nothing in it")
+    return found
+
+
+def parse(data: Any) -> Trajectory:
+    """Make a trajectory of decoded JSON, or of LangChain's message objects; raises `BadInput` for unknown shapes."""
+    if isinstance(data, list | tuple):
+        return langgraph(data) if _of_langchain(data) else openai(list(data))
+    if not isinstance(data, dict):
+        raise BadInput(f"expected {KNOWN}, but found {_kind(data)}")
+    if "trajectory_format" in data:
+        if data["trajectory_format"] != FORMAT:
+            raise BadInput(f"expected the format {FORMAT!r}, but found {data['trajectory_format']!r}")
+        return mini(data)
+    if "trajectory" in data:
+        return swe_agent(data)
+    if "interactions" in data:
+        return observations(data)
+    if "messages" in data and "response" in data:
+        raise BadInput("it is one logged call of OpenHands; give the folder that it lies in")
+    if isinstance(data.get("messages"), list | tuple):
+        return parse(data["messages"])
+    if isinstance(data.get("values"), dict):
+        return parse(data["values"])
+    raise BadInput(f"expected {KNOWN}, but found {_kind(data)}")
+
+
+def _of_langchain(messages: list[Any] | tuple[Any, ...]) -> bool:
+    first = messages[0] if messages else None
+    return hasattr(first, "model_dump") or (
+        isinstance(first, dict) and "type" in first and "role" not in first
+    )
+
+
+def _kind(data: Any) -> str:
+    if isinstance(data, dict):
+        return f"an object with {sorted(map(str, data))[:8]}" if data else "an empty object"
+    return f"a {type(data).__name__}"

@@ -1,0 +1,72 @@
+"""What an agent thought, did and saw, turn by turn. Whether it reached its aim is withheld from whoever scores it."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .kinds import Kind, kind_of, looks_failed
+
+THINKS = frozenset(("think", "sequentialthinking", "sequential_thinking"))
+"""Tools that do nothing: what they are called with is thought."""
+CHARACTERS_A_TOKEN = 4
+"""For thoughts whose tokens nobody counted."""
+
+
+class Action(NamedTuple):
+    """One call of a tool, or one command."""
+
+    name: str
+    arguments: str
+    """As the model wrote them: JSON, or the command itself."""
+    kind: Kind
+
+
+class Turn(NamedTuple):
+    """One answer of the model, and what the environment said to it."""
+
+    thought: str
+    """Reasoning and visible text together."""
+    actions: tuple[Action, ...] = ()
+    observation: str | None = None
+    """None if nothing came back."""
+    failed: bool | None = None
+    """Whether the observation tells of a failure; None if there is none."""
+    reasoning_tokens: int = 0
+    """Of the thought: as the server counted them, hidden ones included, but no fewer than its text is estimated to have."""
+
+
+class Trajectory(NamedTuple):
+    """A run from the first turn to the last; turns are numbered from 1 wherever they are named."""
+
+    issue: str
+    turns: tuple[Turn, ...]
+    finish: str | None = None
+    """The word of the log for why it ended (`stop`, `length`, `Submitted`), which says nothing about success."""
+    source: str = ""
+    """The format that it was read from."""
+
+
+def action(name: str, arguments: str = "") -> Action:
+    """Make an action of a call, its kind recognised."""
+    return Action(name, arguments, kind_of(name, arguments))
+
+
+def turn(
+    thought: str,
+    actions: Iterable[Action] = (),
+    observation: str | None = None,
+    failed: bool | None = None,
+    reasoning_tokens: int = 0,
+) -> Turn:
+    """Make a turn: what nobody said is recognised or estimated, and calls of a tool that only thinks become thought."""
+    called = tuple(actions)
+    mused = [call.arguments for call in called if call.name.lower() in THINKS]
+    acted = tuple(call for call in called if call.name.lower() not in THINKS)
+    thought = "\n\n".join(filter(None, [thought, *mused]))
+    if failed is None and observation is not None:
+        failed = looks_failed(observation, {call.kind for call in acted})
+    return Turn(thought, acted, observation, failed, max(reasoning_tokens, estimated(thought)))
+
+
+def estimated(text: str) -> int:
+    """Return about how many tokens a text has."""
+    return -(-len(text) // CHARACTERS_A_TOKEN)

@@ -1,0 +1,163 @@
+"""What watching a run costs, and how well the watchers find what is wrong.
+
+python bench/monitor.py [--judge URL[#MODEL]] [--results bench/results]
+
+Three things: microseconds that `Signals.see` takes for a turn of usual size, seconds for 10,000 trajectories of 30 turns, and
+precision and recall on the labelled trajectories of `surefoot.agents.monitor.labelled`.  With --judge an LLM judges the
+same trajectories, of the first seed only.
+"""
+
+import argparse
+import asyncio
+import random
+import shlex
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from statistics import median
+
+from million_page import machine, table
+from surefoot.agents.monitor.judge import open_judge
+from surefoot.agents.monitor.labelled import Grade, Labelled, grade, labelled
+from surefoot.agents.monitor.labelled_teller import Teller
+from surefoot.agents.monitor.signals import FLAGGED, readings
+from surefoot.agents.monitor.trajectory import Turn, turn
+
+THOUGHT_TOKENS, OBSERVED = 250, 2000
+"""Of a turn of usual size: 1 kB and 2 kB."""
+TRAJECTORIES, TURNS = 10_000, 30
+DIFFERENT = 100
+"""So many different ones are scored again and again, each from scratch: 10,000 would not fit into memory."""
+SEEDS = 20
+AIM_US, AIM_S = 50.0, 20.0
+JUDGED_AT_ONCE = 8
+GRADES = ("pattern", "trajectories", "found", "false alarms", "precision", "recall")
+
+
+def usual(teller: Teller) -> Turn:
+    """Return a turn with a thought of 1 kB, one action, and an observation of 2 kB."""
+    seen = ""
+    while len(seen) < OBSERVED:
+        seen += teller.thought(40) + f"\n{teller.rng.random()} s\n"
+    return turn(teller.thought(THOUGHT_TOKENS), (teller.tools.check(teller.name()),), seen[:OBSERVED])
+
+
+def scored(runs: Iterable[Sequence[Turn]]) -> None:
+    """Score runs, keeping nothing."""
+    for turns in runs:
+        deque(readings(turns), maxlen=0)
+
+
+def seconds(runs: Sequence[Sequence[Turn]], times: int = 1) -> float:
+    """Return the processor time that scoring takes, the runs taken `times` times; other work does not count."""
+    began = time.process_time()
+    for _ in range(times):
+        scored(runs)
+    return time.process_time() - began
+
+
+def found_by_signals(told: Iterable[Labelled]) -> list[frozenset[str]]:
+    """Return which patterns the signals flag in each."""
+    return [
+        frozenset(signal.pattern for signal in deque(readings(each.trajectory.turns), maxlen=1)[0].flagged)
+        for each in told
+    ]
+
+
+async def found_by_judge(address: str, told: Sequence[Labelled]) -> tuple[list[frozenset[str]], int]:
+    """Return which patterns a judge puts at the same level, and how many of its answers could not be read."""
+    room = asyncio.Semaphore(JUDGED_AT_ONCE)
+    async with open_judge(address) as judge:
+
+        async def one(each: Labelled) -> frozenset[str] | None:
+            async with room:
+                judged = await judge.score(each.trajectory)
+            if judged.score is None:
+                return None
+            return frozenset(pattern for pattern, level in judged.patterns.items() if level >= FLAGGED)
+
+        found = await asyncio.gather(*map(one, told))
+    return [each or frozenset() for each in found], found.count(None)
+
+
+def grades(told: Sequence[Labelled], found: Sequence[Collection[str]]) -> str:
+    """Return precision and recall as a table; of the patterns that were found at all or are in the rubric."""
+    graded = grade([each.patterns for each in told], found)
+    return table(GRADES, [_row(each) for each in graded if each.hits or each.pattern != "loops"])
+
+
+def _row(g: Grade) -> list[str]:
+    shares = ["-" if share is None else f"{share:.3f}" for share in (g.precision, g.recall)]
+    return [g.pattern, str(g.there), str(g.hits), str(g.false_alarms), *shares]
+
+
+def missed(told: Sequence[Labelled], found: Sequence[Collection[str]]) -> str:
+    """Return the stories that are not always read as they are told."""
+    total: Counter[str] = Counter(each.story for each in told)
+    lost: Counter[str] = Counter()
+    alarms: Counter[str] = Counter()
+    for each, seen in zip(told, found, strict=True):
+        lost[each.story] += not each.patterns <= set(seen)
+        alarms[each.story] += not set(seen) <= each.patterns
+    rows = [
+        (story, str(total[story]), str(lost[story]), str(alarms[story]))
+        for story in total
+        if lost[story] or alarms[story]
+    ]
+    return table(("story", "told", "not found", "false alarm"), rows)
+
+
+def measured(rounds: int) -> tuple[list[str], bool]:
+    """Measure (a) and (b); returns what is to be said of them, and whether both aims are met."""
+    teller = Teller(random.Random(0))
+    runs = [[usual(teller) for _ in range(TURNS)] for _ in range(DIFFERENT)]
+    scored(runs)
+    times = [seconds([run]) / TURNS * 1e6 for run in runs * rounds]
+    whole = seconds(runs, TRAJECTORIES // DIFFERENT)
+    low, middle, high = (sorted(times)[round(share * (len(times) - 1))] for share in (0.05, 0.5, 0.95))
+    size = median(len(each.thought) + len(each.observation or "") for run in runs for each in run)
+    return [
+        f"A turn of {size / 1000:.1f} kB: {middle:.1f} µs of one core, 5 % to 95 % of runs: {low:.1f} to {high:.1f} µs (aim: {AIM_US:.0f}).",
+        f"{TRAJECTORIES:,} trajectories of {TURNS} turns: {whole:.1f} s of one core (aim: {AIM_S:.0f}).",
+    ], middle < AIM_US and whole < AIM_S
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--rounds", type=int, default=20)
+    options.add_argument("--judge", metavar="URL[#MODEL]")
+    options.add_argument("--results", type=Path)
+    given = options.parse_args()
+    costs, met = measured(given.rounds)
+    first = list(labelled())
+    every = [each for seed in range(SEEDS) for each in labelled(seed)]
+    found = found_by_signals(every)
+    parts = [
+        "# The monitor: what it costs, what it finds",
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}.",
+        f"    {shlex.join(['python', 'bench/monitor.py', *sys.argv[1:]])}",
+        "\n".join(f"- {cost}" for cost in costs),
+        f"## Signals, seed 0: {len(first)} trajectories",
+        grades(first, found[: len(first)]),
+        f"## Signals, seeds 0 to {SEEDS - 1}: {len(every):,} trajectories",
+        grades(every, found),
+        "Stories that are not always read as they are told, each told on purpose:",
+        missed(every, found),
+    ]
+    if given.judge:
+        judged, unread = asyncio.run(found_by_judge(given.judge, first))
+        parts += [f"## Judge, seed 0, {unread} answers unreadable", grades(first, judged)]
+    page = "\n\n".join(parts) + "\n"
+    print(page)
+    if given.results:
+        given.results.mkdir(parents=True, exist_ok=True)
+        (given.results / "monitor.md").write_text(page)
+    sys.exit(0 if met else 1)
+
+
+if __name__ == "__main__":
+    main()

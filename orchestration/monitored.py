@@ -1,0 +1,141 @@
+"""The monitor as a node of anybody's LangGraph agent.
+
+    graph.add_node("monitor", monitor_node())
+    graph.add_conditional_edges("agent", tools_condition, {"tools": "tools", END: "monitor"})
+    graph.add_edge("tools", "monitor")          # and no edge out of the monitor: it says itself where to go
+
+It sees every turn as a whole, after its tools have answered.  The agent finds in `state["monitor"]` what is asked of it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
+from langgraph.graph import END
+from langgraph.types import Command
+
+from ..agents.monitor.policies import (
+    AT_EASE,
+    CutBudget,
+    Decision,
+    ForceToolCall,
+    Policy,
+    RestartTurn,
+    Stance,
+    Stop,
+)
+from ..agents.monitor.reader_messages import langgraph
+from ..agents.monitor.signals import Reading, readings
+from ..agents.monitor.trajectory import Turn
+
+OURS = "surefoot-monitor"
+"""Ids of the monitor's own messages begin so; they are no part of what is scored, and ids are sent to no model."""
+
+MEMORY = 50
+"""Turns that are read again each time; the signals of a turn depend on fewer, and so a long run costs no more a turn."""
+
+
+class Monitor(TypedDict):
+    """What the monitor asks of the agent's next turn, and what it remembers; a checkpoint holds it."""
+
+    thinking_share: float
+    """Of the usual thinking budget."""
+    tool_choice: Literal["auto", "required"]
+    """As the API has it."""
+    stopped: str | None
+    """Why the run was stopped, if the monitor did it."""
+    stance: Sequence[float]
+    acts: int
+    """How often it stepped in."""
+
+
+FREE = Monitor(thinking_share=1.0, tool_choice="auto", stopped=None, stance=tuple(AT_EASE), acts=0)
+"""Before the first turn."""
+
+
+class MonitorState(TypedDict):
+    """What the node reads and writes; a graph whose agent honours `monitor` has that field in its own state."""
+
+    messages: list[AnyMessage]
+    """Kept by `add_messages`, as in `MessagesState`."""
+    monitor: NotRequired[Monitor]
+
+
+class MonitorNode(Protocol):
+    """A node for `add_node`."""
+
+    def __call__(self, state: MonitorState) -> Command[str]:
+        """Look at the latest turn, and say where to go."""
+        ...
+
+
+def answered(messages: Sequence[AnyMessage]) -> bool:
+    """Say whether the agent is done, as most graphs have it: its last message calls no tool."""
+    return isinstance(messages[-1], AIMessage) and not messages[-1].tool_calls
+
+
+def monitor_node(
+    signals: Callable[[Iterable[Turn]], Iterable[Reading]] = readings,
+    policy: Policy | None = None,
+    *,
+    agent: str = "agent",
+    done: Callable[[Sequence[AnyMessage]], bool] = answered,
+) -> MonitorNode:
+    """Make a node that sends the run on to `agent`, or to the end if it is `done` or the policy says stop.
+
+    The node itself remembers nothing.  Readings are taken anew from the messages and the policy's stance lies in
+    the graph's state, so one compiled graph serves many threads, and a run goes on after a crash as if there had been none.
+    """
+    rules = policy or Policy()
+
+    def monitor(state: MonitorState) -> Command[str]:
+        messages = [message for message in state["messages"] if not (message.id or "").startswith(OURS)]
+        turns = langgraph(_recent(messages)).turns
+        if not turns:
+            return Command(goto=agent)
+        before = state.get("monitor") or FREE
+        over = done(messages)
+        if not over and answered(messages):
+            # The reader takes a last word without a tool call for the end; here it is a turn without action.
+            turns = (*turns[:-1], turns[-1]._replace(actions=()))
+        (reading,) = deque(signals(turns), maxlen=1)
+        decision = rules.decide(reading, _stance(before))
+        after = _asked(decision, before)
+        if decision.act is None or isinstance(decision.act, Stop):
+            return Command(update={"monitor": after}, goto=END if over or decision.act else agent)
+        said: list[Any] = [HumanMessage(decision.said, id=f"{OURS}-{after['acts']}")]
+        if isinstance(decision.act, RestartTurn) and (back := _without_actions(messages)):
+            said.insert(0, back)
+        return Command(update={"monitor": after, "messages": said}, goto=agent)
+
+    return monitor
+
+
+def _recent(messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
+    spoken = [place for place, message in enumerate(messages) if isinstance(message, AIMessage)]
+    return messages[spoken[-MEMORY] :] if len(spoken) > MEMORY else messages
+
+
+def _stance(before: Monitor) -> Stance:
+    """Make it a stance again: a checkpoint may have kept its numbers alone."""
+    rung, wait, calm, level = before["stance"]
+    return Stance(int(rung), int(wait), int(calm), level)
+
+
+def _asked(decision: Decision, before: Monitor) -> Monitor:
+    share = before["thinking_share"] if decision.stance.rung else 1.0
+    if isinstance(decision.act, CutBudget):
+        share *= decision.act.share
+    return Monitor(
+        thinking_share=share,
+        tool_choice="required" if isinstance(decision.act, ForceToolCall) else "auto",
+        stopped=decision.said if isinstance(decision.act, Stop) else None,
+        stance=tuple(decision.stance),
+        acts=before["acts"] + (decision.act is not None),
+    )
+
+
+def _without_actions(messages: Sequence[AnyMessage]) -> RemoveMessage | None:
+    last = messages[-1]
+    return RemoveMessage(last.id) if answered(messages) and last.id else None

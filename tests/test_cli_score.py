@@ -1,0 +1,117 @@
+"""`surefoot score` as a user meets it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from surefoot.cli.score import score
+from typer.testing import CliRunner, Result
+
+GOOD = [
+    {"role": "user", "content": "Repair it."},
+    {
+        "role": "assistant",
+        "content": "<function=bash>\n<parameter=command>sed -i s/a/b/ x</parameter>\n</function>",
+    },
+    {"role": "user", "content": "ok"},
+    {"role": "assistant", "content": "<function=bash>\n<parameter=command>pytest</parameter>\n</function>"},
+    {"role": "user", "content": "3 passed"},
+    {"role": "assistant", "content": "Done."},
+]
+HASTY = [*GOOD[:3], GOOD[5]]
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(score)
+    return app
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, data in {"good.json": GOOD, "hasty.json": HASTY, "strange.json": {"log": []}}.items():
+        (tmp_path / name).write_text(json.dumps(data))
+    return tmp_path
+
+
+def scored(app: typer.Typer, *arguments: str | Path) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, list(map(str, arguments)))
+
+
+def test_a_table_says_what_is_wrong_and_where(app: typer.Typer, folder: Path) -> None:
+    done = scored(app, folder / "good.json", folder / "hasty.json")
+    assert done.exit_code == 0, done.output
+    _, good, hasty = done.stdout.splitlines()
+    assert good.split()[1:] == ["OpenAI", "messages", "3", "0.0", "-"]
+    assert hasty.split()[3:] == ["2", "10.0", "premature", "disengagement", "(1,", "2)"]
+
+
+def test_json_has_a_row_for_every_file(app: typer.Typer, folder: Path) -> None:
+    done = scored(
+        app, folder / "hasty.json", folder / "strange.json", "--json", "--out", folder / "scores.json"
+    )
+    assert done.exit_code == 2
+    hasty, strange = json.loads(done.stdout)
+    assert (hasty["score"], hasty["scores"], hasty["turns"]) == (10.0, [0.0, 10.0], 2)
+    assert hasty["signals"]["premature_disengagement"] == {"peak": 10.0, "flagged": True, "turns": [1, 2]}
+    assert list(strange) == ["file", "error"]
+    assert json.loads((folder / "scores.json").read_text()) == [hasty, strange]
+
+
+def test_a_bad_file_costs_none_of_the_others(app: typer.Typer, folder: Path) -> None:
+    done = scored(app, folder / "strange.json", folder / "good.json", folder / "gone.json")
+    assert done.exit_code == 2
+    assert "good.json" in done.stdout
+    strange, gone = done.stderr.splitlines()
+    assert strange.startswith("surefoot: ") and "strange.json' is no trajectory: expected" in strange
+    assert gone.startswith("surefoot: ") and "gone.json' cannot be read" in gone
+
+
+@pytest.mark.parametrize(("name", "magic"), [("plot.png", b"\x89PNG"), ("plot.svg", b"<?xml")])
+@pytest.mark.parametrize("files", [["hasty.json"], ["good.json", "hasty.json"]])
+def test_a_plot_is_drawn(app: typer.Typer, folder: Path, name: str, magic: bytes, files: list[str]) -> None:
+    done = scored(app, *[folder / file for file in files], "--plot", folder / name)
+    assert done.exit_code == 0, done.output
+    drawn = (folder / name).read_bytes()
+    assert drawn.startswith(magic) and len(drawn) > 5000
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--plot", "plot.gif"], "a plot is written as .png or .svg, not as 'plot.gif'"),
+        (
+            ["--plot", "gone/plot.png"],
+            "the plot cannot be written to 'gone/plot.png': No such file or directory",
+        ),
+        (
+            ["--out", "gone/scores.json"],
+            "the scores cannot be written to 'gone/scores.json': No such file or directory",
+        ),
+    ],
+)
+def test_what_cannot_be_written_is_said_after_the_scores(
+    app: typer.Typer, folder: Path, options: list[str], sentence: str
+) -> None:
+    done = scored(app, folder / "good.json", *options)
+    assert done.exit_code == 2
+    assert "good.json" in done.stdout
+    assert done.stderr.splitlines() == [f"surefoot: {sentence}"]
+
+
+def test_without_matplotlib_only_the_plot_is_missing(folder: Path) -> None:
+    (folder / "matplotlib.py").write_text("raise ImportError('not installed')")
+    code = (
+        "import typer; from surefoot.cli.score import score; app = typer.Typer(); app.command()(score); app()"
+    )
+    command = [sys.executable, "-c", code, "good.json", "--json", "--plot", "plot.png"]
+    environment: dict[str, Any] = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, len(json.loads(done.stdout))) == (2, 1)
+    assert done.stderr.splitlines() == ["surefoot: a plot needs matplotlib: pip install 'surefoot[plot]'"]
