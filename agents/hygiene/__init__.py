@@ -1,0 +1,21 @@
+"""Reasoning hygiene: untrusted text is cleaned, fenced and judged before a model reads it."""
+
+from .fence import NOTICE, Fenced, fence
+from .guard import POLICY, THINKING_OFF, Decision, Guard
+from .lookalikes import MARK
+from .sanitise import GROWTH, Cleaned, Removed, clean
+
+__all__ = [
+    "GROWTH",
+    "MARK",
+    "NOTICE",
+    "POLICY",
+    "THINKING_OFF",
+    "Cleaned",
+    "Decision",
+    "Fenced",
+    "Guard",
+    "Removed",
+    "clean",
+    "fence",
+]
