@@ -23,6 +23,7 @@ async def open_model(
 
         pebble                        the embedded micro model, served in this process
         pebble-numpy                  the same model in processes of its own, fast where answers are expected
+        ponder                        the embedded micro reasoning model, likewise
         http://gpu:8000/v1            the only model of an OpenAI-compatible server
         http://gpu:8000/v1#qwen3      the model of that name
         a `Model`                     taken as it is, and left to its owner
@@ -31,9 +32,9 @@ async def open_model(
     """
     if not isinstance(address, str):
         yield address
-    elif address == embedded.NAME:
-        with embedded.EmbeddedServer() as server:
-            async with OpenAIModel(server.url, embedded.NAME, options=_embedded(options)) as model:
+    elif address in embedded.MODELS:
+        with embedded.EmbeddedServer(name=address) as server:
+            async with OpenAIModel(server.url, address, options=_embedded(address, options)) as model:
                 await model.ready()
                 yield model
     elif address == pool.NAME:
@@ -46,13 +47,14 @@ async def open_model(
             yield model
     else:
         raise BadInput(
-            f"a model is {embedded.NAME!r}, {pool.NAME!r} or the URL of an OpenAI-compatible server, not {address!r}"
+            f"a model is one of {', '.join((*embedded.MODELS, pool.NAME))} or the URL of an OpenAI-compatible server, "
+            f"not {address!r}"
         )
 
 
-def _embedded(options: Options | None) -> Options:
+def _embedded(name: str, options: Options | None) -> Options:
     """Keep the caller's callbacks and patience, but ask the embedded server in the way that it needs."""
-    own = embedded.options()
+    own = embedded.options(name)
     if options is None:
         return own
     return replace(options, extra={**own.extra, **options.extra}, max_n=own.max_n, max_batch=own.max_batch)

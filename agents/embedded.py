@@ -1,4 +1,4 @@
-"""The embedded model: pebble, served by llama.cpp over HTTP on loopback, in this process or in one of its own.
+"""The embedded models, pebble and ponder, served by llama.cpp over HTTP on loopback, in this process or in one of its own.
 
 The server is `xllamacpp`'s, OpenAI-compatible; it runs on threads of its own that hold no Python lock, and is asked through
 the same client as any other server.  `python -m surefoot.agents.embedded --port N` serves until it is told to end.
@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import httpx
 
@@ -31,13 +31,25 @@ except ImportError as error:
 else:
     MISSING = None
 
-NAME = "pebble"
-SLOTS = 12
-"""Sequences decoded at once: enough for the ballots of a few steps; more slots make small requests slower."""
+
+class Embedded(NamedTuple):
+    """A model of this package, and how it is best served."""
+
+    name: str
+    slots: int
+    """Sequences decoded at once; more slots make small requests slower."""
+    context: int
+    """Tokens per sequence, prompt and answer together."""
+
+
+PEBBLE = Embedded("pebble", slots=12, context=128)
+"""Slots for the ballots of a few steps; a 20-disk step takes 56 tokens."""
+PONDER = Embedded("ponder", slots=48, context=512)
+"""Slots for many streams at once, which is how thinking is measured."""
+MODELS = {model.name: model for model in (PEBBLE, PONDER)}
+NAME = PEBBLE.name
 THREADS = min(2, os.cpu_count() or 1)
-"""More do not help a model as small as this."""
-CONTEXT = 128
-"""Tokens per sequence; a 20-disk step takes 56."""
+"""More do not help models as small as these."""
 
 CLOSE_S = 5.0
 """Longest wait for a last answer before the server is stopped."""
@@ -50,18 +62,22 @@ class NoEmbeddedModel(SurefootError):
     """The embedded model's server could not be started."""
 
 
-def weights() -> Path:
-    """Return the GGUF file of pebble."""
-    return Path(str(files("surefoot.agents.pebble") / "pebble.gguf"))
+def weights(name: str = NAME) -> Path:
+    """Return the GGUF file of an embedded model."""
+    return Path(str(files(f"surefoot.agents.{name}") / f"{name}.gguf"))
 
 
-def options() -> Options:
-    """How the client has to ask this server."""
-    return Options(extra=FULL_DISTRIBUTION, max_n=SLOTS, max_batch=4 * SLOTS)
+def options(name: str = NAME) -> Options:
+    """How the client has to ask the server of an embedded model."""
+    slots = MODELS[name].slots
+    return Options(extra=FULL_DISTRIBUTION, max_n=slots, max_batch=4 * slots)
 
 
 class EmbeddedServer:
-    """A llama.cpp server on loopback; `url` is where it listens.  It ends with the `with` block, or with the process."""
+    """A llama.cpp server on loopback; `url` is where it listens.  It ends with the `with` block, or with the process.
+
+    `name` is one of MODELS, which says how many `slots` there are unless that is given; `model` serves another file instead of its weights.
+    """
 
     def __init__(
         self,
@@ -69,9 +85,11 @@ class EmbeddedServer:
         *,
         name: str = NAME,
         port: int = 0,
-        slots: int = SLOTS,
+        slots: int | None = None,
         threads: int = THREADS,
     ) -> None:
+        if name not in MODELS:
+            raise BadInput(f"the embedded models are {', '.join(MODELS)}, not {name!r}")
         if not 0 <= port < 65536:
             raise BadInput(f"a port is a number from 0 to 65535, not {port!r}")
         if MISSING is not None:
@@ -79,12 +97,12 @@ class EmbeddedServer:
                 f"llama.cpp cannot be loaded ({MISSING}): install what is missing (on a slim Debian image "
                 "`apt-get install libgomp1`), or give --model with a server of your own"
             )
-        path = model or weights()
+        path = model or weights(name)
         if not path.exists():
             raise NoEmbeddedModel(f"the weights of the embedded model are missing: {str(path)!r}")
         try:
             self._server: xllamacpp.Server | None = xllamacpp.Server(
-                _parameters(path, name, port, slots, threads)
+                _parameters(path, MODELS[name], port, slots, threads)
             )
         except RuntimeError as error:
             raise NoEmbeddedModel(f"llama.cpp cannot serve {str(path)!r} on port {port}: {error}") from None
@@ -110,14 +128,17 @@ class EmbeddedServer:
         self._server = None
 
 
-def _parameters(path: Path, name: str, port: int, slots: int, threads: int) -> "xllamacpp.CommonParams":
+def _parameters(
+    path: Path, served: Embedded, port: int, slots: int | None, threads: int
+) -> "xllamacpp.CommonParams":
+    slots = slots or served.slots
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
-    parameters.model_alias = {name}
+    parameters.model_alias = {served.name}
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = port
     parameters.n_parallel = slots
-    parameters.n_ctx = CONTEXT * slots
+    parameters.n_ctx = served.context * slots
     parameters.n_batch = parameters.n_ubatch = 512
     parameters.kv_unified = False
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
@@ -133,15 +154,16 @@ def _parameters(path: Path, name: str, port: int, slots: int, threads: int) -> "
 
 
 def main() -> None:
-    """Serve pebble until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(description="Serve the embedded model over HTTP on loopback.")
+    """Serve an embedded model until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(description="Serve an embedded model over HTTP on loopback.")
+    parser.add_argument("--model", choices=MODELS, default=NAME)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--slots", type=int, default=SLOTS)
+    parser.add_argument("--slots", type=int)
     arguments = parser.parse_args()
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
-    with EmbeddedServer(port=arguments.port, slots=arguments.slots) as server:
+    with EmbeddedServer(name=arguments.model, port=arguments.port, slots=arguments.slots) as server:
         print(server.url, flush=True)  # noqa: T201 - its standard output is how a parent learns the address
         over.wait()
 

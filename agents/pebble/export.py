@@ -3,13 +3,14 @@
 * safetensors, config and tokenizer, float32: what transformers and vLLM load (`LlamaForCausalLM`);
 * GGUF, q8_0 (norms float32): what llama.cpp loads, and what this package serves.
 
-The tokenizer knows the 256 bytes (id = byte) and `<eos>`; a chat is the plain concatenation of its messages.
+The tokenizer knows the 256 bytes (id = byte), `<eos>`, and the tags of a model that has some; a chat is the plain concatenation of
+its messages.
 """
 
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gguf
 import numpy as np
@@ -18,13 +19,30 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .data import EOS, VOCABULARY
+from .data import EOS
 from .model import Pebble, Shape
 
 HERE = Path(__file__).parent
-GGUF_NAME = "pebble.gguf"
 CHAT_TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 EOS_TEXT = "<eos>"
+
+
+class Identity(NamedTuple):
+    """What the files of one model say besides its weights."""
+
+    name: str
+    shape: Shape
+    tags: tuple[str, ...] = ()
+    """Tokens after `<eos>`; they are not special: whoever reads the text sees them."""
+
+    @property
+    def gguf(self) -> str:
+        """The name of the GGUF file."""
+        return f"{self.name}.gguf"
+
+
+PEBBLE = Identity("pebble", Shape())
+GGUF_NAME = PEBBLE.gguf
 
 LAYER_NAMES = {
     "input_layernorm": "attn_norm",
@@ -77,10 +95,11 @@ def is_rotated(name: str) -> bool:
     return any(part in name for part in ("q_proj", "k_proj", "attn_q.", "attn_k."))
 
 
-def write_gguf(state: dict[str, Tensor], shape: Shape, path: Path) -> None:
+def write_gguf(state: dict[str, Tensor], identity: Identity, path: Path) -> None:
     """Quantise and write one GGUF file."""
+    shape = identity.shape
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("pebble")
+    writer.add_name(identity.name)
     writer.add_license("apache-2.0")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_context_length(shape.positions)
@@ -93,7 +112,7 @@ def write_gguf(state: dict[str, Tensor], shape: Shape, path: Path) -> None:
     writer.add_rope_dimension_count(shape.head_width)
     writer.add_rope_freq_base(shape.rope_theta)
     writer.add_vocab_size(shape.vocabulary)
-    add_gguf_tokenizer(writer)
+    add_gguf_tokenizer(writer, identity.tags)
     for name, weight in state.items():
         array = (interleaved(weight, shape.heads) if is_rotated(name) else weight).contiguous().numpy()
         if array.ndim == 2:
@@ -107,13 +126,14 @@ def write_gguf(state: dict[str, Tensor], shape: Shape, path: Path) -> None:
     writer.close()
 
 
-def add_gguf_tokenizer(writer: gguf.GGUFWriter) -> None:
+def add_gguf_tokenizer(writer: gguf.GGUFWriter, tags: tuple[str, ...]) -> None:
     """Describe the tokenizer to llama.cpp."""
     characters = byte_characters()
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([*characters, EOS_TEXT])
-    writer.add_token_types([gguf.TokenType.NORMAL] * EOS + [gguf.TokenType.CONTROL])
+    writer.add_token_list([*characters, EOS_TEXT, *tags])
+    kinds = [gguf.TokenType.NORMAL] * EOS + [gguf.TokenType.CONTROL]
+    writer.add_token_types(kinds + [gguf.TokenType.USER_DEFINED] * len(tags))
     # A list of merges must not be empty; this one joins two zero bytes into a token that does not exist.
     writer.add_token_merges([f"{characters[0]} {characters[0]}"])
     writer.add_bos_token_id(EOS)
@@ -123,9 +143,9 @@ def add_gguf_tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_chat_template(CHAT_TEMPLATE)
 
 
-def read_gguf(path: Path) -> Pebble:
+def read_gguf(path: Path, shape: Shape | None = None) -> Pebble:
     """Return the network with the weights of a GGUF file, dequantised: what llama.cpp computes with."""
-    model = Pebble()
+    model = Pebble(shape)
     stored = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
     state = {}
     for name in model.state_dict():
@@ -164,20 +184,25 @@ def config(shape: Shape) -> dict[str, Any]:
     }
 
 
-def tokenizer() -> dict[str, Any]:
-    """Return tokenizer.json: one token per byte, no merges."""
+def tokenizer(tags: tuple[str, ...]) -> dict[str, Any]:
+    """Return tokenizer.json: one token per byte, `<eos>` and the tags, no merges."""
     by_byte: dict[str, Any] = {
         "type": "ByteLevel",
         "add_prefix_space": False,
         "trim_offsets": True,
         "use_regex": False,
     }
-    special = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    added = [
+        {"id": EOS + place, "content": text, **plain, "special": text == EOS_TEXT}
+        for place, text in enumerate((EOS_TEXT, *tags))
+    ]
+    characters = enumerate(byte_characters())
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [{"id": EOS, "content": EOS_TEXT, **special, "special": True}],
+        "added_tokens": added,
         "normalizer": None,
         "pre_tokenizer": by_byte,
         "post_processor": None,
@@ -190,7 +215,8 @@ def tokenizer() -> dict[str, Any]:
             "end_of_word_suffix": None,
             "fuse_unk": False,
             "byte_fallback": False,
-            "vocab": {character: byte for byte, character in enumerate(byte_characters())} | {EOS_TEXT: EOS},
+            "vocab": {character: byte for byte, character in characters}
+            | {token["content"]: token["id"] for token in added},
             "merges": [],
         },
     }
@@ -210,31 +236,36 @@ def tokenizer_config(shape: Shape) -> dict[str, Any]:
     }
 
 
-def export(checkpoint: Path, out: Path) -> None:
+def export(checkpoint: Path, out: Path, identity: Identity) -> None:
     """Write every file that a server needs into `out`."""
-    state, shape = load_file(checkpoint), Shape()
-    assert shape.vocabulary == VOCABULARY
+    state, shape = load_file(checkpoint), identity.shape
+    assert shape.vocabulary == EOS + 1 + len(identity.tags)
     save_file(state, out / "model.safetensors", metadata={"format": "pt"})
     for name, content in {
         "config.json": config(shape),
         "generation_config.json": {"eos_token_id": EOS, "pad_token_id": EOS},
-        "tokenizer.json": tokenizer(),
+        "tokenizer.json": tokenizer(identity.tags),
         "tokenizer_config.json": tokenizer_config(shape),
     }.items():
         (out / name).write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n")
-    partial = out / f"{GGUF_NAME}.partial"
-    write_gguf(state, shape, partial)
-    partial.replace(out / GGUF_NAME)
+    partial = out / f"{identity.gguf}.partial"
+    write_gguf(state, identity, partial)
+    partial.replace(out / identity.gguf)
+
+
+def run(identity: Identity, here: Path) -> None:
+    """Read the command line and export to the folder that it names, or to `here`."""
+    parser = argparse.ArgumentParser(description=f"Write {identity.name}'s weights for servers.")
+    parser.add_argument("checkpoint", type=Path, help="the model.safetensors that training wrote")
+    parser.add_argument("--out", type=Path, default=here, help="folder to write to (default: this package)")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    export(options.checkpoint, options.out, identity)
 
 
 def main() -> None:
-    """Read the command line and export."""
-    parser = argparse.ArgumentParser(prog="python -m surefoot.agents.pebble.export", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="the model.safetensors that training wrote")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder to write to (default: this package)")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    export(options.checkpoint, options.out)
+    """Export pebble."""
+    run(PEBBLE, HERE)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The micro reasoning model: problems, recipe, weights, card."""
