@@ -76,7 +76,7 @@ async def test_a_model_that_knows_nothing_proposes_nothing() -> None:
 
 async def test_a_model_that_cannot_be_opened_is_told_of_at_once() -> None:
     before = children()
-    with pytest.raises(BadInput, match="a model is 'pebble'"):
+    with pytest.raises(BadInput, match="not 'pebbel'"):
         async with RolloutProcess(TASK, partial(open_model, "pebbel")):
             raise AssertionError("it was opened")
     assert children() == before
