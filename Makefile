@@ -28,7 +28,7 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 towers: $(VENV)/.installed  ## set up, then the main job: 10-disk Towers of Hanoi, embedded model, embedded Redis
-	$(BIN)/surefoot run towers --disks 10
+	$(BIN)/surefoot run towers --disks 10 --speculate recall
 
 test: $(VENV)/.dev  ## set up, then the whole test suite
 	$(BIN)/pytest

@@ -1,6 +1,6 @@
 """A long job on the embedded model: memory, a kill in the middle, the same final hash.
 
-python bench/long.py [--disks 14] [--answers full|move]
+python bench/long.py [--disks 14] [--answers full|move] [--speculate recall|off]
 
 Runs the job once undisturbed, watching the resident memory of its process, and once more with a kill -9 half way and a
 `surefoot resume`.  Both are the command line as a user runs it.  Every move is compared with the optimal sequence.
@@ -43,6 +43,11 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "surefoot.cli", *map(str, arguments), "--json"]
 
 
+def run(job: str, disks: int, form: str, speculate: str, *more: object) -> list[str]:
+    task = ("towers", "--disks", disks, "--answers", form)
+    return command("run", *task, "--job", job, "--speculate", speculate, *more)
+
+
 def resident_mb(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     return next(
@@ -64,10 +69,11 @@ def wrong_moves(path: Path, disks: int) -> int:
     return max(steps, len(moves)) - right
 
 
-def whole(redis: Redis, disks: int, form: str, out: Path) -> Run:
+def whole(redis: Redis, disks: int, form: str, speculate: str, out: Path) -> Run:
     began = time.perf_counter()
-    arguments = ("run", "towers", "--disks", disks, "--answers", form, "--job", "whole", "--out", out)
-    process = subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        run("whole", disks, form, speculate, "--out", out), stdout=subprocess.PIPE, text=True
+    )
     warm = most = 0.0
     while process.poll() is None:
         if decided(redis, "whole") >= WARM:
@@ -79,22 +85,22 @@ def whole(redis: Redis, disks: int, form: str, out: Path) -> Run:
     return Run(report, wrong_moves(out, disks), time.perf_counter() - began, (warm, most))
 
 
-def killed(redis: Redis, disks: int, form: str, out: Path) -> tuple[Run, int]:
+def killed(redis: Redis, disks: int, form: str, speculate: str, out: Path) -> tuple[Run, int]:
     began = time.perf_counter()
-    arguments = ("run", "towers", "--disks", disks, "--answers", form, "--job", "killed")
-    process = subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(run("killed", disks, form, speculate), stdout=subprocess.DEVNULL)
     while decided(redis, "killed") < optimal_length(disks) // 2 and process.poll() is None:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     step = decided(redis, "killed")
-    done = subprocess.run(command("resume", "killed", "--out", out), stdout=subprocess.PIPE, text=True)
-    run = Run(json.loads(done.stdout), wrong_moves(out, disks), time.perf_counter() - began, (0.0, 0.0))
-    return run, step
+    resume = command("resume", "killed", "--speculate", speculate, "--out", out)
+    done = subprocess.run(resume, stdout=subprocess.PIPE, text=True)
+    seconds = time.perf_counter() - began
+    return Run(json.loads(done.stdout), wrong_moves(out, disks), seconds, (0.0, 0.0)), step
 
 
-def shown(disks: int, form: str, first: Run, second: Run, step: int) -> Table:
-    table = Table(title=f"{disks} disks, {form} answers, embedded model")
+def shown(disks: int, form: str, speculate: str, first: Run, second: Run, step: int) -> Table:
+    table = Table(title=f"{disks} disks, {form} answers, embedded model, speculation: {speculate}")
     for column in ("", "undisturbed", f"kill -9 at step {step:,}, resumed"):
         table.add_column(column)
     for name in ("solved", "steps", "votes", "red_flags", "contested", "repairs", "k", "wall_s", "head"):
@@ -113,13 +119,15 @@ def main() -> None:
     )
     parser.add_argument("--disks", type=int, default=14)
     parser.add_argument("--answers", choices=("full", "move"), default="full")
+    parser.add_argument("--speculate", default="recall", help="as for `surefoot run`")
     arguments = parser.parse_args()
+    how = (arguments.disks, arguments.answers, arguments.speculate)
     with tempfile.TemporaryDirectory(prefix="sf-long-") as folder, redis_server() as url:
         os.environ["SUREFOOT_REDIS"] = url
         with Redis.from_url(url) as redis:
-            first = whole(redis, arguments.disks, arguments.answers, Path(folder) / "whole.txt")
-            second, step = killed(redis, arguments.disks, arguments.answers, Path(folder) / "killed.txt")
-    Console().print(shown(arguments.disks, arguments.answers, first, second, step))
+            first = whole(redis, *how, Path(folder) / "whole.txt")
+            second, step = killed(redis, *how, Path(folder) / "killed.txt")
+    Console().print(shown(*how, first, second, step))
     same = first.report["head"] == second.report["head"]
     sys.exit(0 if same and first.wrong == second.wrong == 0 else 1)
 
