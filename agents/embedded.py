@@ -40,16 +40,18 @@ class Embedded(NamedTuple):
     """Sequences decoded at once; more slots make small requests slower."""
     context: int
     """Tokens per sequence, prompt and answer together."""
+    threads: int
+    """Most threads that compute.  Streams leave the other cores to whoever reads them."""
 
 
-PEBBLE = Embedded("pebble", slots=12, context=128)
+PEBBLE = Embedded("pebble", slots=12, context=128, threads=2)
 """Slots for the ballots of a few steps; a 20-disk step takes 56 tokens."""
-PONDER = Embedded("ponder", slots=48, context=512)
+PONDER = Embedded("ponder", slots=48, context=512, threads=1)
 """Slots for many streams at once, which is how thinking is measured."""
 MODELS = {model.name: model for model in (PEBBLE, PONDER)}
 NAME = PEBBLE.name
-THREADS = min(2, os.cpu_count() or 1)
-"""More do not help models as small as these."""
+CONNECTIONS = 256
+"""Each holds a thread of the server for as long as it is kept open; a client with one more waits for seconds until another closes."""
 
 CLOSE_S = 5.0
 """Longest wait for a last answer before the server is stopped."""
@@ -76,7 +78,8 @@ def options(name: str = NAME) -> Options:
 class EmbeddedServer:
     """A llama.cpp server on loopback; `url` is where it listens.  It ends with the `with` block, or with the process.
 
-    `name` is one of MODELS, which says how many `slots` there are unless that is given; `model` serves another file instead of its weights.
+    `name` is one of MODELS, which says how many `slots` and `threads` there are unless that is given; `model` serves another file instead
+    of its weights.
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class EmbeddedServer:
         name: str = NAME,
         port: int = 0,
         slots: int | None = None,
-        threads: int = THREADS,
+        threads: int | None = None,
     ) -> None:
         if name not in MODELS:
             raise BadInput(f"the embedded models are {', '.join(MODELS)}, not {name!r}")
@@ -129,9 +132,10 @@ class EmbeddedServer:
 
 
 def _parameters(
-    path: Path, served: Embedded, port: int, slots: int | None, threads: int
+    path: Path, served: Embedded, port: int, slots: int | None, threads: int | None
 ) -> "xllamacpp.CommonParams":
     slots = slots or served.slots
+    threads = threads or min(served.threads, os.cpu_count() or 1)
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.model_alias = {served.name}
@@ -148,6 +152,7 @@ def _parameters(
     parameters.cache_idle_slots = False
     parameters.fit_params = False
     parameters.warmup = False
+    parameters.n_threads_http = CONNECTIONS
     parameters.ui = False
     parameters.verbosity = -1
     return parameters
