@@ -188,4 +188,9 @@ async def _follow(pipe: Connection, draft: Rollout[Any], order: _Roll, room: asy
                 await room.acquire()
     except SurefootError as error:
         failure = error
+    except Exception as error:
+        # Whatever it is has to be known where the run is; there it may not even be a class that can be made again.
+        failure = ModelUnavailable(
+            f"the draft's model failed in its process ({error!r}): choose another draft"
+        )
     pipe.send(_Said(order.number, over=True, failure=failure))

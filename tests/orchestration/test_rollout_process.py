@@ -2,7 +2,8 @@ import asyncio
 import multiprocessing
 import os
 import signal
-from contextlib import aclosing
+from argparse import Namespace
+from contextlib import aclosing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -86,6 +87,12 @@ async def test_what_the_model_raises_comes_over() -> None:
     lacking = DoubleServer(towers_double(), without={"completions"})
     async with lacking as server, RolloutProcess(TASK, asking(server)) as draft:
         with pytest.raises(ModelUnavailable, match="completions"):
+            await states(draft, TASK.start())
+
+
+async def test_what_it_raises_against_all_rules_is_known_here_too() -> None:
+    async with RolloutProcess(TASK, partial(nullcontext, Namespace(name="broken"))) as draft:
+        with pytest.raises(ModelUnavailable, match=r"failed in its process \(AttributeError.*sample"):
             await states(draft, TASK.start())
 
 
