@@ -16,6 +16,7 @@ from ..errors import BadInput
 from ..voting.samples import NOTHING, Sample, Usage
 from .batches import Batch, Capabilities, batches, body
 from .exchange import Call, Exchange, Send
+from .gather import as_they_end
 from .model import Ask
 from .openai_stream import Streams
 from .options import Options
@@ -114,18 +115,10 @@ class OpenAIModel:
             for pair in await self._ask(requests[0], can):
                 yield pair
             return
-        done: asyncio.Queue[asyncio.Task[list[tuple[int, Sample]]]] = asyncio.Queue()
-        tasks = [asyncio.create_task(self._ask(batch, can)) for batch in requests]
-        try:
-            for task in tasks:
-                task.add_done_callback(done.put_nowait)
-            for _ in tasks:
-                for pair in (await done.get()).result():
+        async with aclosing(as_they_end(self._ask(batch, can) for batch in requests)) as answered:
+            async for pairs in answered:
+                for pair in pairs:
                     yield pair
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
         """Yield one stream as it comes (`Streaming`); closing the generator closes the connection."""

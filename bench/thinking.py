@@ -16,7 +16,6 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from surefoot.agents import ponder
 from surefoot.agents.connect import open_model
+from surefoot.agents.gather import in_order
 from surefoot.agents.model import Ask, Model
 from surefoot.agents.ponder.problems import DIFFICULTIES, Problem, answer_of, draw
 from surefoot.agents.thinking.exit_calibration import Unsupported
@@ -131,8 +131,8 @@ class Bench:
         slots = asyncio.Semaphore(self._given.slots)
 
         async def one(number: int, problem: Problem) -> Sample:
-            async with slots, aclosing(model.sample([self._ask(number, problem)])) as samples:
-                _, sample = await anext(samples)
+            async with slots:
+                (sample,) = await in_order(model, [self._ask(number, problem)])
                 return sample
 
         async with asyncio.TaskGroup() as group:

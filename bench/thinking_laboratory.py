@@ -3,10 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from surefoot.agents.gather import in_order
 from surefoot.agents.model import Ask, Model
 from surefoot.agents.ponder.problems import Problem, answer_of
 from surefoot.agents.thinking import exit_labels
@@ -125,13 +125,9 @@ class Vote:
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         for position, ask in enumerate(asks):
-            found: dict[int, Sample] = {}
             many = [ask._replace(seed=ask.seed + number) for number in range(self._samples)]
-            async with aclosing(self._model.sample(many)) as samples:
-                async for number, sample in samples:
-                    found[number] = sample
             spent, votes = NOTHING, Counter[str | None]()
-            for _, sample in sorted(found.items()):
+            for sample in await in_order(self._model, many):
                 spent = spent.plus(sample.usage)
                 votes[answer_of(sample.text)] += 1
             del votes[None]

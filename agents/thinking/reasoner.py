@@ -1,12 +1,13 @@
 """The driver: one reasoning stream per ask, prepared and watched by controls, answered whatever the thinking came to."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from hashlib import blake2b
+from itertools import starmap
 
 from ...errors import BadInput
 from ...voting.samples import Sample
+from ..gather import as_they_end
 from ..model import Ask
 from .control import RESTARTS, Action, Close, Control, Drop, Mind, Restart, Watch
 from .stream import Draw, Streaming, parser
@@ -68,17 +69,9 @@ class Reasoner:
 
         Closing the generator aborts every stream that still runs.
         """
-        done: asyncio.Queue[asyncio.Task[tuple[int, Sample]]] = asyncio.Queue()
-        tasks = [asyncio.create_task(self._sample(position, ask)) for position, ask in enumerate(asks)]
-        try:
-            for task in tasks:
-                task.add_done_callback(done.put_nowait)
-            for _ in tasks:
-                yield (await done.get()).result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with aclosing(as_they_end(starmap(self._sample, enumerate(asks)))) as samples:
+            async for pair in samples:
+                yield pair
 
     async def think(self, draw: Draw) -> Mind:
         """Return the whole mind of one sample, thoughts included; `draw` is what `draw(ask)` returns, or alike."""

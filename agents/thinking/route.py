@@ -1,13 +1,14 @@
 """Route: answer at once where short answers agree, think only where they do not."""
 
-import asyncio
 import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import aclosing
+from itertools import starmap
 
 from ...errors import BadInput
 from ...voting.samples import NOTHING, Sample, Usage
+from ..gather import as_they_end, in_order
 from ..model import Ask, Model
 from .control import Control
 from .reasoner import derived
@@ -93,19 +94,14 @@ class Route:
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask and yield (position of the ask, sample) in the order of completion."""
-        tasks = [asyncio.create_task(self._one(position, ask)) for position, ask in enumerate(asks)]
-        try:
-            for done in asyncio.as_completed(tasks):
-                yield await done
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with aclosing(as_they_end(starmap(self._one, enumerate(asks)))) as samples:
+            async for pair in samples:
+                yield pair
 
     async def _one(self, position: int, ask: Ask) -> tuple[int, Sample]:
         sure, spent = await self._at_once(ask)
         if sure is None:
-            (thought,) = await _drawn(self._thinking, [ask])
+            (thought,) = await in_order(self._thinking, [ask])
             self.thought += 1
             sure, spent = thought, spent.plus(thought.usage)
         self.asked += 1
@@ -115,7 +111,7 @@ class Route:
         """Return a short answer that is sure enough, None if there is none, and what that has cost."""
         shared = ask._replace(temperature=self._temperature)
         seeds = [derived(ask.seed, number) for number in range(self._samples)]
-        drawn = await _drawn(self._short, [shared._replace(seed=seed) for seed in seeds])
+        drawn = await in_order(self._short, [shared._replace(seed=seed) for seed in seeds])
         spent = NOTHING
         answers: dict[Hashable, Sample] = {}
         votes: Counter[Hashable] = Counter()
@@ -129,12 +125,3 @@ class Route:
         if majority_chance(most, second) >= self._agree and most > second:
             return answers[first], spent
         return None, spent
-
-
-async def _drawn(model: Model, asks: Sequence[Ask]) -> list[Sample]:
-    """Return the samples in the order of the asks."""
-    found: dict[int, Sample] = {}
-    async with aclosing(model.sample(asks)) as samples:
-        async for position, sample in samples:
-            found[position] = sample
-    return [found[position] for position in range(len(asks))]

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import aclosing
 from typing import NamedTuple, Protocol
 
 from ...errors import BadInput
 from ...voting.samples import NOTHING, Usage
+from ..gather import in_order
 from ..model import Ask, Message, Model, Prompt
 
 TAIL = 4000
@@ -103,14 +103,14 @@ class Verifier:
     async def _run(self, batch: "_Batch") -> list[Opinion]:
         async with self._slots:
             self._open = None
-            found: dict[int, Opinion] = {}
-            async with aclosing(self._model.sample(batch.asks)) as samples:
-                async for position, sample in samples:
-                    said = sample.text.strip().lower()
-                    found[position] = Opinion(said.startswith("y"), sample.usage)
-                    self.asked += 1
-                    self.unclear += not said.startswith(("y", "n"))
-        return [found[position] for position in range(len(batch.asks))]
+            samples = await in_order(self._model, batch.asks)
+        said = [sample.text.strip().lower() for sample in samples]
+        self.asked += len(said)
+        self.unclear += sum(not answer.startswith(("y", "n")) for answer in said)
+        return [
+            Opinion(answer.startswith("y"), sample.usage)
+            for answer, sample in zip(said, samples, strict=True)
+        ]
 
     def _forget(self, batch: "_Batch") -> None:
         """Stop a request that nobody waits for any more; does nothing to one that is done."""
