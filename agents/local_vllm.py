@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from ..errors import BadInput, SurefootError
-from . import embedded
 
 Device = Literal["gpu", "cpu"]
 DType = Literal["auto", "float32", "bfloat16"]
 
 PYTHON_VARIABLE = "SUREFOOT_VLLM_PYTHON"
-PEBBLE_CONTEXT = 256
 LOOK_S = 60.0
 """Longest wait for an interpreter to say whether it has vLLM."""
 
@@ -74,11 +72,11 @@ class Serving:
     gpu_memory: float = 0.9
     """Share of the GPU's memory that vLLM takes for weights and cache."""
     cpu_cache_gib: int | None = None
-    """Memory for the cache of a model on the CPU; None takes 1 for pebble and 4 for others."""
+    """Memory for the cache of a model on the CPU; None takes 1 for the micro models and 4 for others."""
     dtype: DType = "auto"
     """Number format of the weights; `auto` takes the model's own."""
     reasoning_parser: str | None = None
-    """How thoughts are told from answers, by vLLM's name for the model family: `qwen3`, `deepseek_r1`, ..."""
+    """How thoughts are told from answers, by vLLM's name for the model family: `qwen3`, `deepseek_r1`, ...  ponder has its own."""
     more: tuple[str, ...] = ()
     """Further options of vLLM, as they stand on its command line."""
     python: Path | None = None
@@ -112,6 +110,17 @@ class Build(NamedTuple):
     device: Device
 
 
+class Micro(NamedTuple):
+    """What suits a model of this package: float32 as it was trained, a cache of 1 GiB on the CPU, and this."""
+
+    context: int
+    reasoning_parser: str | None = None
+
+
+MICRO = {"pebble": Micro(256), "ponder": Micro(512, "deepseek_r1")}
+"""The models of this package."""
+
+
 class Source(NamedTuple):
     """What is served, and under which name."""
 
@@ -119,6 +128,8 @@ class Source(NamedTuple):
     """A folder, or an id on the Hugging Face hub."""
     name: str
     local: bool
+    micro: Micro | None = None
+    """None for a model of the user's."""
 
 
 async def find(serving: Serving) -> Build:
@@ -142,15 +153,15 @@ async def find(serving: Serving) -> Build:
 
 
 def source(model: str) -> Source:
-    """Return what `pebble`, a folder or a hub id stands for."""
-    if model == embedded.NAME:
-        return Source(str(files("surefoot.agents.pebble")), embedded.NAME, local=True)
+    """Return what `pebble`, `ponder`, a folder or a hub id stands for."""
+    if model in MICRO:
+        return Source(str(files(f"surefoot.agents.{model}")), model, local=True, micro=MICRO[model])
     folder = Path(model).expanduser()
     if model and folder.is_dir():
         return Source(str(folder.absolute()), folder.absolute().name, local=True)
     if not _MODEL_ID.fullmatch(model):
         raise BadInput(
-            f"a model is {embedded.NAME!r}, a folder, or an id like 'Qwen/Qwen3-8B', not {model!r}: there is no such folder"
+            f"a model is {' or '.join(map(repr, MICRO))}, a folder, or an id like 'Qwen/Qwen3-8B', not {model!r}: there is no such folder"
         )
     return Source(model, model, local=False)
 
@@ -164,12 +175,13 @@ def command(build: Build, source: Source, serving: Serving, port: int) -> list[s
         "--port": str(port),
         "--max-num-seqs": str(serving.max_num_seqs),
         "--max-model-len": _context(source, serving),
-        "--dtype": "float32" if source.name == embedded.NAME and serving.dtype == "auto" else serving.dtype,
+        "--dtype": "float32" if source.micro and serving.dtype == "auto" else serving.dtype,
     }
     if build.device == "gpu":
         options["--gpu-memory-utilization"] = str(serving.gpu_memory)
-    if serving.reasoning_parser:
-        options["--reasoning-parser"] = serving.reasoning_parser
+    parser = serving.reasoning_parser or (source.micro.reasoning_parser if source.micro else None)
+    if parser:
+        options["--reasoning-parser"] = parser
     flags = ["--enable-prefix-caching", "--disable-uvicorn-access-log"]
     if build.device == "cpu":
         # Compiling takes a C++ compiler and a minute at every first start, for a tenth of the speed.
@@ -186,7 +198,7 @@ def environment(build: Build, source: Source, serving: Serving) -> Mapping[str, 
     if source.local:
         ours["HF_HUB_OFFLINE"] = "1"
     if build.device == "cpu":
-        usual = 1 if source.name == embedded.NAME else 4
+        usual = 1 if source.micro else 4
         ours["VLLM_CPU_KVCACHE_SPACE"] = str(serving.cpu_cache_gib or usual)
     return {**os.environ, **ours}
 
@@ -238,5 +250,4 @@ async def _look(python: Path) -> tuple[bool, str | None, str | None]:
 
 
 def _context(source: Source, serving: Serving) -> str:
-    usual = str(PEBBLE_CONTEXT) if source.name == embedded.NAME else "auto"
-    return str(serving.max_model_len or usual)
+    return str(serving.max_model_len or (source.micro.context if source.micro else "auto"))

@@ -50,7 +50,7 @@ class _Running(NamedTuple):
 async def serving(
     model: str, settings: Serving | None = None, *, say: Say = lambda _: None
 ) -> AsyncIterator[str]:
-    """Serve `model` (`pebble`, a folder or a Hugging Face id) with vLLM; yields the URL, which ends in /v1.
+    """Serve `model` (`pebble`, `ponder`, a folder or a Hugging Face id) with vLLM; yields the URL, which ends in /v1.
 
     Raises `NoVLLM` where none is installed and `ServerFailed` if it does not come up.  However the block is left, the server
     and all its processes have ended before; they also end when this process is killed.

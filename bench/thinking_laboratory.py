@@ -17,7 +17,6 @@ from surefoot.agents.thinking.steer import Steer
 from surefoot.agents.thinking.stream import Draw, Piece, Streaming
 from surefoot.agents.thinking.thoughts import Cues, Thought
 from surefoot.agents.thinking.verifier import Opinion, RuleVerifier
-from surefoot.errors import BadInput
 from surefoot.voting.samples import NOTHING, Sample
 
 ANSWER_TOKENS = 8
@@ -165,20 +164,16 @@ class Confiding:
     def __init__(self, laboratory: Laboratory, most: int, eta: int, sure: float) -> None:
         self._laboratory = laboratory
         self._most, self._eta, self._sure = most, eta, sure
-        self.samples = self.dropped = self.votes = self.failed = 0
+        self.asked = self.samples = self.dropped = self.undecided = 0
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         for position, ask in enumerate(asks):
-            try:
-                found = await self._vote(ask)
-            except BadInput:
-                self.failed += 1
-                yield position, Sample("")
-                continue
-            self.votes += 1
+            found = await self._vote(ask)
+            self.asked += 1
             self.samples += found.samples
             self.dropped += found.dropped
-            yield position, Sample(found.vote.answer, usage=found.usage)
+            self.undecided += found.vote is None
+            yield position, Sample(found.vote.answer if found.vote else "", usage=found.usage)
 
     async def _vote(self, ask: Ask) -> Confident[str]:
         return await confident_vote(
@@ -192,6 +187,6 @@ class Confiding:
         )
 
     def note(self) -> str:
-        votes = max(self.votes, 1)
-        said = f"{self.samples / votes:.1f} samples, {self.dropped / votes:.1f} of them dropped"
-        return said + f", {self.failed} without a vote, their tokens not counted" * bool(self.failed)
+        asked = max(self.asked, 1)
+        said = f"{self.samples / asked:.1f} samples, {self.dropped / asked:.1f} of them dropped"
+        return said + f", {self.undecided} problems without a vote" * bool(self.undecided)

@@ -11,7 +11,9 @@ from .common import go
 
 
 def serve(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="`pebble`, a folder, or a Hugging Face id.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="`pebble`, `ponder`, a folder, or a Hugging Face id.")
+    ],
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     gpu: Annotated[bool | None, typer.Option("--gpu/--cpu", help="Whichever is there if absent.")] = None,

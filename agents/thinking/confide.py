@@ -157,7 +157,8 @@ class _Confiding(Watch):
 class Confident(Generic[B]):
     """What a confidence-weighted vote on one question came to: an opinion, not a decision that bounds a risk."""
 
-    vote: WeightedVote[B]
+    vote: WeightedVote[B] | None
+    """None if no sample had an answer to vote with."""
     samples: int
     """Samples begun."""
     dropped: int
@@ -179,7 +180,7 @@ async def confident_vote(
 
     After the warm-up `at_once` samples are drawn at a time, until V(top) / V >= `sure` or `most` are drawn.  Sample i has
     seed ask.seed + i, so the result is repeatable where the model is.  `canonical` makes answers comparable; None is no
-    answer.  Raises `BadInput` if `confide` has been used, or if there is no answer at all.
+    answer.  Raises `BadInput` if `confide` has been used.
 
         await confident_vote(lambda control: Reasoner(model, control), ask, Confide(), canonical=read_number)
     """
@@ -197,8 +198,9 @@ async def confident_vote(
                 answers[asks[position].seed] = canonical(sample.text)
                 usage = usage.plus(sample.usage)
         valid = _valid(confide, answers)
-        if drawn >= most or (valid and weighted(valid).share >= sure):
-            return Confident(weighted(valid), drawn, drawn - len(valid), usage)
+        vote = weighted(valid) if valid else None
+        if drawn >= most or (vote and vote.share >= sure):
+            return Confident(vote, drawn, drawn - len(valid), usage)
 
 
 def _valid(confide: Confide, answers: Mapping[int, B | None]) -> list[tuple[B, float]]:

@@ -120,7 +120,7 @@ async def test_a_vote_stops_once_it_is_sure_and_says_what_it_has_cost() -> None:
     found = await vote(Confide(warm_up=6, eta=50, window=10, k=5), most=60, at_once=3)
     again = await vote(Confide(warm_up=6, eta=50, window=10, k=5), most=60, at_once=3)
     assert found == again
-    assert found.vote.answer == "42"
+    assert found.vote is not None and found.vote.answer == "42"
     assert found.vote.share >= 0.95 or found.samples == 60
     assert found.samples >= 6 and 0 < found.dropped < found.samples
     assert found.usage.completion > 0
@@ -129,6 +129,20 @@ async def test_a_vote_stops_once_it_is_sure_and_says_what_it_has_cost() -> None:
 async def test_a_vote_never_draws_more_than_the_most() -> None:
     found = await vote(Confide(warm_up=8, window=10, k=5), most=5)
     assert (found.samples, found.dropped) == (5, 0)
+
+
+async def test_samples_without_an_answer_make_no_vote_but_are_paid_for() -> None:
+    double = sometimes_lost()
+    found: Confident[str] = await confident_vote(
+        lambda control: Reasoner(double, control),
+        ASK,
+        Confide(2, 90, 10, 5),
+        canonical=lambda _: None,
+        most=4,
+    )
+    assert found.vote is None
+    assert (found.samples, found.dropped) == (4, 4)
+    assert found.usage.completion > 0
 
 
 async def test_a_confide_serves_one_vote() -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from surefoot.agents.connect import open_model
 from surefoot.agents.exchange import Refused
-from surefoot.agents.local_vllm import PEBBLE_CONTEXT
+from surefoot.agents.local_vllm import MICRO
 from surefoot.agents.model import Ask, Message, Model, Prompt
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.options import Options
@@ -71,7 +71,7 @@ async def test_the_server_is_recognised_with_all_that_it_can_do(model: OpenAIMod
     assert can.text.counts_all
     assert can.chat.works
     assert can.chat.n
-    assert can.context == PEBBLE_CONTEXT
+    assert can.context == MICRO["pebble"].context
     assert model.name == "pebble"
 
 

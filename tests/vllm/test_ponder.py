@@ -4,7 +4,6 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator
-from importlib.resources import files
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 from surefoot.agents.local_vllm import Serving
 from surefoot.agents.model import Ask, Message
 from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.ponder.data import CONTEXT, GUIDANCE, tokens
+from surefoot.agents.ponder.data import GUIDANCE, tokens
 from surefoot.agents.ponder.problems import DIFFICULTIES, answer_of, draw
 from surefoot.agents.serve import serving
 from surefoot.agents.thinking.budget import Elastic
@@ -29,10 +28,7 @@ FIRST_PASS = "<think>A8+7=15 B4+6+1=11\nso 115\n"
 async def ponder(figures: list[str]) -> AsyncIterator[str]:
     """The address of a vLLM that serves ponder."""
     begun = time.monotonic()
-    settings = Serving(
-        reasoning_parser="deepseek_r1", max_model_len=CONTEXT, cpu_cache_gib=1, start_s=START_S
-    )
-    async with serving(str(files("surefoot.agents.ponder")), settings) as url:
+    async with serving("ponder", Serving(start_s=START_S)) as url:
         figures.append(f"vLLM with ponder ready after {time.monotonic() - begun:.1f} s")
         yield url
 

@@ -29,6 +29,7 @@ from surefoot.agents.local_vllm import (
     source,
 )
 from surefoot.agents.openai import OpenAIModel
+from surefoot.agents.ponder.data import CONTEXT
 from surefoot.agents.serve import ServerFailed, serve_forever, serving
 from surefoot.errors import BadInput
 
@@ -366,7 +367,7 @@ def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: Any) -> 
 
 @pytest.mark.parametrize("model", ["--help", "no such folder/", "/nowhere/at/all", "a/b/c", ""])
 def test_what_cannot_be_a_model_is_refused(model: str) -> None:
-    with pytest.raises(BadInput, match="a model is 'pebble', a folder, or an id like"):
+    with pytest.raises(BadInput, match="a model is 'pebble' or 'ponder', a folder, or an id like"):
         source(model)
 
 
@@ -390,6 +391,24 @@ def test_pebble_is_served_in_full_precision_with_its_own_context() -> None:
     assert "--gpu-memory-utilization" not in words
     variables = environment(build, source("pebble"), Serving())
     assert variables["HF_HUB_OFFLINE"] == variables["VLLM_CPU_KVCACHE_SPACE"] == "1"
+
+
+def test_ponder_is_served_whole_and_with_its_thoughts_apart() -> None:
+    build = Build(Path("/usr/bin/python3"), "0.32.0", "cpu")
+    words = command(build, source("ponder"), Serving(), 8000)
+    assert option(words, "--max-model-len") == str(CONTEXT)
+    assert option(words, "--reasoning-parser") == "deepseek_r1"
+    assert option(words, "--dtype") == "float32"
+    other = command(build, source("ponder"), Serving(reasoning_parser="qwen3"), 8000)
+    assert option(other, "--reasoning-parser") == "qwen3"
+    assert "--reasoning-parser" not in command(build, source("pebble"), Serving(), 8000)
+
+
+def test_a_users_folder_called_pebble_is_not_taken_for_the_micro_model(tmp_path: Path) -> None:
+    folder = tmp_path / "pebble"
+    folder.mkdir()
+    build = Build(Path("/usr/bin/python3"), "0.32.0", "cpu")
+    assert option(command(build, source(str(folder)), Serving(), 8000), "--max-model-len") == "auto"
 
 
 def test_a_gpu_gets_its_memory_limit_and_compiled_code() -> None:
