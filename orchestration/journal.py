@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,6 +28,8 @@ from .jobs import Job, Keys, NoSuchJob, Snapshot, frames, load, snapshot, text
 from .records import CorruptJournal, Record, chain, encode, verified
 
 LEASE_S = 10.0
+GIVE_BACK_S = 2.0
+"""Longest wait of a runner that was interrupted for Redis to take its lease, which runs out by itself."""
 COMMIT_STEPS = 500
 COMMIT_S = 0.05
 CONTESTED_LISTED = 1000
@@ -95,8 +98,13 @@ class Journal:
         The lease of a runner that died on this machine is taken at once, any other one when it has run out.
         """
         holder = me()
-        fence = await _take(redis, job, holder, lease_s)
-        return cls(redis, await load(redis, job), holder, fence, lease_s)
+        try:
+            fence = await _take(redis, job, holder, lease_s)
+            return cls(redis, await load(redis, job), holder, fence, lease_s)
+        except (asyncio.CancelledError, SurefootError):
+            # Whatever was answered, or was not waited for: the lease may be ours, and there is no journal to give it back.
+            await _give_back(redis, job, holder)
+            raise
 
     async def __aenter__(self) -> Self:
         self._owner = asyncio.current_task()
@@ -111,17 +119,21 @@ class Journal:
         if self._interrupted and owner is not None:
             owner.uncancel()  # it was ours, and what is raised below says why
         try:
-            if not isinstance(error, Refused | RedisError):
-                # Whatever else ended the run, the steps decided so far are worth keeping.  The pulse beats on until then: cut
-                # off in the middle of a commit, it would take its steps along.
-                await self.commit()
-        except Refused as reason:
-            refused = reason
-        finally:
-            await self._stop_pulse()
-        # Who has waited for Redis in vain does not wait twice.
-        if not isinstance(error, ConnectionError | TimeoutError):
-            await self.redis.register_script(scripts.RELEASE)(keys=[self._keys.lease], args=[self._holder])
+            try:
+                if not isinstance(error, Refused | RedisError):
+                    # Whatever else ended the run, the steps decided so far are worth keeping.  The pulse beats on until then: cut
+                    # off in the middle of a commit, it would take its steps along.
+                    await self.commit()
+            except Refused as reason:
+                refused = reason
+            finally:
+                await self._stop_pulse()
+            # Who has waited for Redis in vain does not wait twice.
+            if not isinstance(error, ConnectionError | TimeoutError):
+                await _release(self.redis, self.job.id, self._holder)
+        except asyncio.CancelledError:
+            await _give_back(self.redis, self.job.id, self._holder)
+            raise
         if refused is not None:
             raise refused
 
@@ -314,6 +326,18 @@ async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> str:
     if answer[0] == b"done":
         raise JobDone(f"job {job!r} is done")
     return text(answer[1])
+
+
+async def _release(redis: Redis, job: str, holder: str) -> None:
+    """Give the lease back if it is this holder's."""
+    await redis.register_script(scripts.RELEASE)(keys=[Keys(job).lease], args=[holder])
+
+
+async def _give_back(redis: Redis, job: str, holder: str) -> None:
+    """Release in passing, on the way out with something more important to say."""
+    with suppress(RedisError, asyncio.TimeoutError):
+        async with asyncio.timeout(GIVE_BACK_S):
+            await _release(redis, job, holder)
 
 
 def _count(fence: str) -> int:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,12 @@ async def test_a_commit_whose_reply_was_lost_is_not_applied_twice(redis: Redis, 
     assert len(await redis.lrange(Keys(JOB).log(0), 0, -1)) == 1
 
 
-async def test_an_interruption_in_the_middle_of_a_commit_loses_nothing(redis: Redis, tmp_path: Path) -> None:
-    """A proxy holds the answer to the first commit back until the runner has been interrupted."""
-    begun, answer_now = asyncio.Event(), asyncio.Event()
+@asynccontextmanager
+async def held_back(
+    redis: Redis, path: Path, words: bytes
+) -> AsyncIterator[tuple[Redis, asyncio.Event, asyncio.Event]]:
+    """A client whose first command with these words is carried out, but not answered until the second event is set."""
+    done, answer_now = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         up_reader, up_writer = await asyncio.open_unix_connection(
@@ -116,16 +120,21 @@ async def test_an_interruption_in_the_middle_of_a_commit_loses_nothing(redis: Re
             while data := await reader.read(65536):
                 up_writer.write(data)
                 answer = await up_reader.read(65536)
-                if b"EVALSHA" in data and b"n:votes" in data and not begun.is_set():
-                    begun.set()
+                if words in data and not answer.startswith(b"-NOSCRIPT") and not done.is_set():
+                    done.set()
                     await answer_now.wait()
                 writer.write(answer)
         finally:
             writer.close()
             up_writer.close()
 
-    path = str(tmp_path / "p")
-    async with await asyncio.start_unix_server(serve, path), Redis(unix_socket_path=path) as proxied:
+    async with await asyncio.start_unix_server(serve, path), Redis(unix_socket_path=str(path)) as proxied:
+        yield proxied, done, answer_now
+        answer_now.set()
+
+
+async def test_an_interruption_in_the_middle_of_a_commit_loses_nothing(redis: Redis, tmp_path: Path) -> None:
+    async with held_back(redis, tmp_path / "p", b"n:votes") as (proxied, begun, answer_now):
         with pytest.raises(asyncio.CancelledError):
             async with await Journal.acquire(proxied, JOB) as journal:
                 await journal.append(record(0))
@@ -137,12 +146,49 @@ async def test_an_interruption_in_the_middle_of_a_commit_loses_nothing(redis: Re
     assert await redis.get(Keys(JOB).lease) is None
 
 
+@pytest.mark.parametrize("words", [b"EVALSHA", b"HGETALL"], ids=["in the taking", "in the reading after it"])
+async def test_an_interruption_while_a_job_is_taken_leaves_no_lease(
+    redis: Redis, tmp_path: Path, words: bytes
+) -> None:
+    async with held_back(redis, tmp_path / "p", words) as (proxied, taken, _):
+        taking = asyncio.create_task(Journal.acquire(proxied, JOB))
+        await taken.wait()
+        assert await redis.get(Keys(JOB).lease) is not None
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        assert await redis.get(Keys(JOB).lease) is None
+
+
+async def test_an_interruption_while_a_job_is_left_leaves_no_lease(redis: Redis, tmp_path: Path) -> None:
+    async with held_back(redis, tmp_path / "p", b"n:votes") as (proxied, committed, _):
+
+        async def work() -> None:
+            async with await Journal.acquire(proxied, JOB) as journal:
+                await journal.append(record(0))
+
+        working = asyncio.create_task(work())
+        await committed.wait()
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        assert await redis.get(Keys(JOB).lease) is None
+    assert (await jobs.load(redis, JOB)).step == 1
+
+
 async def test_a_second_runner_is_refused_and_told_who_holds_the_job(redis: Redis) -> None:
     async with await Journal.acquire(redis, JOB):
         with pytest.raises(JobHeld, match=r"process \d+ on .+ since"):
             await Journal.acquire(redis, JOB)
     async with await Journal.acquire(redis, JOB):
         pass  # given back at the end of the block above
+
+
+async def test_a_job_that_cannot_be_read_is_not_held(redis: Redis) -> None:
+    await redis.hset(Keys(JOB).meta, "settings", "nonsense")
+    with pytest.raises(CorruptJournal, match="cannot be read"):
+        await Journal.acquire(redis, JOB)
+    assert await redis.get(Keys(JOB).lease) is None
 
 
 async def test_a_lease_is_kept_while_nothing_is_decided(redis: Redis) -> None:
