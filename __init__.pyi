@@ -3,7 +3,7 @@
 from .agents.columns import Columns
 from .agents.model import Ask, Message, Model, ModelUnavailable, Sampling
 from .agents.openai import OpenAIModel
-from .agents.options import Options
+from .agents.openai.options import Options
 from .agents.task import Case, Task
 from .agents.towers import Towers
 from .errors import BadInput, SurefootError

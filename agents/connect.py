@@ -8,7 +8,7 @@ from ..errors import BadInput
 from . import embedded
 from .model import Model
 from .openai import OpenAIModel
-from .options import Options
+from .openai.options import Options
 from .pebble import pool
 
 PEBBLES = (embedded.NAME, pool.NAME)

@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 import httpx
 
 from ..errors import BadInput, SurefootError
-from .options import Options
+from .openai.options import Options
 
 # llama.cpp's threads wait for each other after every small matrix, and OpenMP lets them do so in a busy loop: on a machine
 # with other work to do that can take ten times as long as the work itself.  Its runtime reads this when it is loaded.

@@ -20,7 +20,7 @@ import httpx
 
 from ..errors import BadInput, SurefootError
 from .local_vllm import Serving, Source, command, environment, find, free_port, source
-from .wire_server import message_of
+from .openai.wire_server import message_of
 
 Say = Callable[[str], None]
 """Told in one sentence what is going on."""

@@ -80,7 +80,7 @@ def servers(settings: Sequence[Setting]) -> Iterator[list[str]]:
             if setting.p99_s is not None:
                 given["latency-p99"] = setting.p99_s
             options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
-            command = [sys.executable, "-m", "surefoot.agents.doubles_server", *options]
+            command = [sys.executable, "-m", "surefoot.agents.doubles.server", *options]
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             stack.callback(process.terminate)
             assert process.stdout is not None

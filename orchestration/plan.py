@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..agents.connect import open_model
 from ..agents.model import Model, Sampling
-from ..agents.options import Options, Wait
+from ..agents.openai.options import Options, Wait
 from ..agents.task import Task
 from ..errors import BadInput, SurefootError
 from ..voting.calibration import Calibration

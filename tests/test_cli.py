@@ -86,7 +86,7 @@ class ModelServer:
     """A double's server, a process of its own."""
 
     def __init__(self, *options: str, port: str = "0") -> None:
-        command = [sys.executable, "-m", "surefoot.agents.doubles_server", "--port", port, *options]
+        command = [sys.executable, "-m", "surefoot.agents.doubles.server", "--port", port, *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url: str = json.loads(self._process.stdout.readline())["url"]

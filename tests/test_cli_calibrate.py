@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from surefoot.agents.doubles_server import DoubleServer
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import overthinker
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import overthinker
 from surefoot.agents.thinking.exit_calibration import ExitCalibration
 from surefoot.agents.thinking.exit_labels import read_forced
 from surefoot.cli.calibrate import app

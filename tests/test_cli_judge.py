@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from surefoot.agents.doubles import Double
-from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.model import Prompt
 
 PATIENCE_S = 60.0

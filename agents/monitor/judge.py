@@ -19,11 +19,11 @@ from pydantic import ValidationError
 
 from ...errors import BadInput
 from ...voting.samples import NOTHING, Sample, Usage
-from ..exchange import Refused
 from ..model import Ask, Message, Model, Prompt
 from ..openai import OpenAIModel
-from ..options import Options
-from ..probe import ServerLacks
+from ..openai.exchange import Refused
+from ..openai.options import Options
+from ..openai.probe import ServerLacks
 from .excerpt import LEAST, excerpt
 from .rubric import FORM, INSTRUCTIONS, PATTERNS, WITHHELD, Judgment, response_format
 from .trajectory import Trajectory

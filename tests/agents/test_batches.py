@@ -2,9 +2,9 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surefoot.agents.batches import Capabilities, Endpoint, batches
 from surefoot.agents.model import Ask, Message
-from surefoot.agents.options import Options
+from surefoot.agents.openai.batches import Capabilities, Endpoint, batches
+from surefoot.agents.openai.options import Options
 
 PROMPTS = st.sampled_from(["a", "b", "c", (Message("user", "a"),), (Message("user", "b"),)])
 ASKS = st.lists(

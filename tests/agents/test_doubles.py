@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from surefoot.agents import compact
 from surefoot.agents.doubles import Double, Garbage, Latency, towers_double
-from surefoot.agents.doubles_server import DoubleServer
-from surefoot.agents.doubles_towers import CANNOT_READ, towers_right, towers_wrong
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.doubles.towers import CANNOT_READ, towers_right, towers_wrong
 from surefoot.agents.model import Ask, Message, Model, Prompt
 from surefoot.errors import BadInput
 from surefoot.tools import towers
@@ -269,7 +269,7 @@ def test_the_server_runs_as_a_process_of_its_own_and_ends_when_told() -> None:
     command = [
         sys.executable,
         "-m",
-        "surefoot.agents.doubles_server",
+        "surefoot.agents.doubles.server",
         "--double",
         "garbage",
         "--without",

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import surefoot
 from aiohttp import web
-from surefoot.agents.doubles_server import DoubleServer
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import Step, scripted
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import Step, scripted
 from surefoot.agents.hygiene import NOTICE, Guard, clean, fence
 from surefoot.agents.model import Ask, Message, Prompt
 from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.options import Options
+from surefoot.agents.openai.options import Options
 from surefoot.agents.task import Task, Value
 from surefoot.agents.thinking.reasoner import Reasoner
 from surefoot.voting.samples import Sample, Usage

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
-from surefoot.agents.doubles_server import DoubleServer, Fault
+from surefoot.agents.doubles.server import DoubleServer, Fault
 from surefoot.agents.hygiene import POLICY, THINKING_OFF, Decision, Guard
 from surefoot.agents.model import Ask
 from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.options import Options
+from surefoot.agents.openai.options import Options
 from surefoot.errors import BadInput
 from surefoot.voting.samples import Sample, Usage
 

@@ -6,7 +6,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surefoot.agents.limiter import TOLERANCE, Limiter, Slot
+from surefoot.agents.openai.limiter import TOLERANCE, Limiter, Slot
 from surefoot.errors import BadInput
 
 

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surefoot.agents.doubles_faults import Fault
-from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.doubles.faults import Fault
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.embedded import EmbeddedServer
 from surefoot.agents.model import Ask, Message, ModelUnavailable
 from surefoot.agents.monitor.agreement import agreement, read_labels, spearman
@@ -21,7 +21,7 @@ from surefoot.agents.monitor.excerpt import LAST, LEAST, excerpt, shorten
 from surefoot.agents.monitor.judge import Judge, Unreadable, open_judge, read_judgment
 from surefoot.agents.monitor.rubric import FORM, INSTRUCTIONS, response_format
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
-from surefoot.agents.options import Options
+from surefoot.agents.openai.options import Options
 from surefoot.errors import BadInput
 from surefoot.voting.samples import Sample, Usage
 

@@ -14,12 +14,12 @@ import httpx
 import pytest
 from aiohttp import web
 from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles_server import DoubleServer, Fault
-from surefoot.agents.exchange import Refused
+from surefoot.agents.doubles.server import DoubleServer, Fault
 from surefoot.agents.model import Ask, Message, ModelUnavailable
 from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.options import Options, Wait
-from surefoot.agents.probe import ServerLacks
+from surefoot.agents.openai.exchange import Refused
+from surefoot.agents.openai.options import Options, Wait
+from surefoot.agents.openai.probe import ServerLacks
 from surefoot.errors import BadInput
 from surefoot.voting.samples import Sample, Usage
 
@@ -527,7 +527,7 @@ async def test_the_limit_adapts_to_a_server_that_turns_requests_away() -> None:
 
 def served(*arguments: str) -> tuple[subprocess.Popen[bytes], str]:
     """Start a server in a process of its own."""
-    command = [sys.executable, "-m", "surefoot.agents.doubles_server", *arguments]
+    command = [sys.executable, "-m", "surefoot.agents.doubles.server", *arguments]
     server = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert server.stdout
     return server, json.loads(server.stdout.readline())["url"]

@@ -5,15 +5,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from surefoot.agents.batches import Endpoint
 from surefoot.agents.doubles import Garbage, towers_double
-from surefoot.agents.doubles_server import DoubleServer, Fault, Feature
-from surefoot.agents.exchange import Refused
+from surefoot.agents.doubles.server import DoubleServer, Fault, Feature
 from surefoot.agents.model import Ask, Message, ModelUnavailable
 from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.options import Options
-from surefoot.agents.probe import ServerLacks, choose
-from surefoot.agents.wire_server import ModelCard, ModelList
+from surefoot.agents.openai.batches import Endpoint
+from surefoot.agents.openai.exchange import Refused
+from surefoot.agents.openai.options import Options
+from surefoot.agents.openai.probe import ServerLacks, choose
+from surefoot.agents.openai.wire_server import ModelCard, ModelList
 from surefoot.voting.samples import Sample, Usage
 
 PROMPTS = ("---;AabcBC>", "aAB;AbcBaC>")

@@ -6,8 +6,8 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import Segment, Step, Writer, scripted
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import Segment, Step, Writer, scripted
 from surefoot.agents.thinking.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
 from surefoot.agents.thinking.budget import Elastic
 from surefoot.agents.thinking.reasoner import Reasoner

@@ -1,9 +1,9 @@
 """Separate budgets: natively where the server enforces them, by hand elsewhere."""
 
 import pytest
-from surefoot.agents.doubles_server import DoubleServer
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import Step, scripted
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import Step, scripted
 from surefoot.agents.model import Ask, Message, Prompt
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.thinking.budget import Elastic

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import overthinker
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import overthinker
 from surefoot.agents.model import Ask, ModelUnavailable
 from surefoot.agents.thinking.confide import (
     FLOOR,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import Step, Writer, overthinker, scripted
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import Step, Writer, overthinker, scripted
 from surefoot.agents.model import Ask, Message, ModelUnavailable
 from surefoot.agents.thinking.control import Control, Mind
 from surefoot.agents.thinking.exit_calibration import ExitCalibration, Forced, Score, Unsupported, parted

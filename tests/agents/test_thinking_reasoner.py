@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 import pytest
-from surefoot.agents.doubles_server import DoubleServer
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import Segment, Step, Writer, overthinker, scripted
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import Segment, Step, Writer, overthinker, scripted
 from surefoot.agents.model import Ask, Message, Prompt
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.thinking.control import RESTARTS

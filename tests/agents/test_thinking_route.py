@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from surefoot.agents.doubles import Double
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import overthinker
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import overthinker
 from surefoot.agents.model import Ask, Prompt
 from surefoot.agents.thinking.reasoner import Reasoner
 from surefoot.agents.thinking.route import NoThinking, Route, majority_chance

@@ -1,9 +1,9 @@
 """A bias on cue words makes thoughts that begin with them rarer."""
 
 import pytest
-from surefoot.agents.doubles_server import DoubleServer
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import overthinker
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import overthinker
 from surefoot.agents.embedded import EmbeddedServer, options
 from surefoot.agents.model import Ask
 from surefoot.agents.openai import OpenAIModel

@@ -7,16 +7,16 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from aiohttp import web
-from surefoot.agents.doubles_faults import Fault
-from surefoot.agents.doubles_server import DoubleServer
-from surefoot.agents.doubles_streams import Style
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import Step, overthinker, scripted
+from surefoot.agents.doubles.faults import Fault
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.doubles.streams import Style
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import Step, overthinker, scripted
 from surefoot.agents.embedded import EmbeddedServer, options
-from surefoot.agents.exchange import Refused
 from surefoot.agents.model import Ask, Message, ModelUnavailable, Prompt
 from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.options import Options
+from surefoot.agents.openai.exchange import Refused
+from surefoot.agents.openai.options import Options
 from surefoot.agents.thinking.stream import Draw, Piece, collect
 from surefoot.voting.samples import NOTHING, Usage
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from surefoot.agents.openai.wire import chunks, event_lines
 from surefoot.agents.thinking.tags import THINK, Split, Tags, ThinkParser
-from surefoot.agents.wire import chunks, event_lines
 
 Runs = list[tuple[str, str]]
 

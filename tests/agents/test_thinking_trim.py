@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from surefoot.agents.doubles import Double
-from surefoot.agents.doubles_thinking import ThinkingDouble
-from surefoot.agents.doubles_thoughts import Step, scripted
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import Step, scripted
 from surefoot.agents.model import Ask, ModelUnavailable, Prompt
 from surefoot.agents.thinking.control import Action, Close, Mind, Watch
 from surefoot.agents.thinking.loops import LoopDetector, Loops

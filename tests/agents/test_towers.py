@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from surefoot import BadInput, NotAnAnswer, Towers
 from surefoot.agents import compact
-from surefoot.agents.doubles_towers import towers_right
+from surefoot.agents.doubles.towers import towers_right
 from surefoot.agents.model import Message
 from surefoot.agents.towers import Form, State, Style
 from surefoot.tools.towers import Move, optimal_length, optimal_move, optimal_state, random_pegs

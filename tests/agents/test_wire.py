@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from surefoot.agents.wire import Choice, Reply, read_chat, read_completion, read_stream
-from surefoot.agents.wire_server import message_of
+from surefoot.agents.openai.wire import Choice, Reply, read_chat, read_completion, read_stream
+from surefoot.agents.openai.wire_server import message_of
 from surefoot.voting.samples import Usage
 
 

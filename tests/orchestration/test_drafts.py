@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from surefoot import BadInput, NotAnAnswer, Towers
 from surefoot.agents.doubles import Garbage, towers_double
-from surefoot.agents.doubles_towers import towers_right
+from surefoot.agents.doubles.towers import towers_right
 from surefoot.agents.model import Ask, Model, ModelUnavailable, Prompt
 from surefoot.agents.task import Task, Value
 from surefoot.orchestration.drafts import AskAhead, Draft, Rollout, Supplied

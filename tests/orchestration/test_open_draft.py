@@ -1,7 +1,7 @@
 import pytest
 from surefoot import BadInput, Columns, Speculation, Towers
 from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.model import ModelUnavailable
 from surefoot.orchestration.drafts import AskAhead, Draft, Rollout, Supplied
 from surefoot.orchestration.open_draft import open_draft

@@ -59,7 +59,7 @@ class ModelServer:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "surefoot.agents.doubles_server", "--latency", "0.002"]
+        command = [sys.executable, "-m", "surefoot.agents.doubles.server", "--latency", "0.002"]
         self._process = subprocess.Popen([*command, "--port", self._port], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = json.loads(self._process.stdout.readline())["url"]

@@ -12,7 +12,7 @@ import surefoot
 from surefoot import BadInput, ModelUnavailable, Options, Towers
 from surefoot.agents.connect import open_model
 from surefoot.agents.doubles import Garbage, towers_double
-from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.orchestration.drafts import Rollout
 from surefoot.orchestration.rollout_process import ROOM, Open, RolloutProcess
 

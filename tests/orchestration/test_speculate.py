@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from surefoot import BadInput, Speculation, Stalled, Task, Towers
 from surefoot.agents.doubles import Garbage, Latency, towers_double
-from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.model import Ask, Model, ModelUnavailable
 from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.options import Options
+from surefoot.agents.openai.options import Options
 from surefoot.agents.task import Value
 from surefoot.orchestration import jobs
 from surefoot.orchestration.drafts import Draft, Rollout, Supplied

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 from surefoot import Options, Stalled, Towers
 from surefoot.agents.doubles import Garbage, Latency, towers_double
-from surefoot.agents.doubles_server import DoubleServer
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.model import Ask, Sampling
 from surefoot.agents.openai import OpenAIModel
 from surefoot.orchestration.open_step import Terms, seed_of

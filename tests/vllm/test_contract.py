@@ -10,11 +10,11 @@ from dataclasses import replace
 import httpx
 import pytest
 from surefoot.agents.connect import open_model
-from surefoot.agents.exchange import Refused
 from surefoot.agents.local_vllm import MICRO
 from surefoot.agents.model import Ask, Message, Model, Prompt
 from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.options import Options
+from surefoot.agents.openai.exchange import Refused
+from surefoot.agents.openai.options import Options
 from surefoot.agents.towers import Towers
 from surefoot.voting.samples import Sample
 

@@ -36,7 +36,7 @@ from surefoot.errors import BadInput
 STAND_IN = """
 import argparse, asyncio, os, signal, subprocess, sys, time
 from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles_server import DoubleServer, serve
+from surefoot.agents.doubles.server import DoubleServer, serve
 
 parser = argparse.ArgumentParser()
 for name in ("--served-model-name", "--port", "--behave"):

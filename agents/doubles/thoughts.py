@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from .model import Prompt
-from .thinking.tags import THINK, Tags
+from ..model import Prompt
+from ..thinking.tags import THINK, Tags
 
 SEPARATOR = "\n\n"
 CUES = ("Wait", "Hmm", "Alternatively")

@@ -19,10 +19,10 @@ from hashlib import blake2b
 from statistics import NormalDist
 from typing import NamedTuple
 
-from ..errors import BadInput
-from ..voting.samples import Sample, Usage
-from .doubles_towers import towers_right, towers_wrong
-from .model import Ask, Prompt
+from ...errors import BadInput
+from ...voting.samples import Sample, Usage
+from ..model import Ask, Prompt
+from .towers import towers_right, towers_wrong
 
 KNOWN_PROMPTS = 4096
 """Prompts whose right answer is remembered."""

@@ -12,16 +12,16 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from pydantic_core import to_json
 
-from ..errors import BadInput
-from ..voting.samples import NOTHING, Sample, Usage
+from ...errors import BadInput
+from ...voting.samples import NOTHING, Sample, Usage
+from ..gather import as_they_end
+from ..model import Ask
+from ..thinking.stream import Draw, Piece
 from .batches import Batch, Capabilities, batches, body
 from .exchange import Call, Exchange, Send
-from .gather import as_they_end
-from .model import Ask
-from .openai_stream import Streams
 from .options import Options
 from .probe import ServerLacks, choose, list_models, probe, under
-from .thinking.stream import Draw, Piece
+from .streams import Streams
 from .wire import Reply, event_lines, read_chat, read_completion, read_stream
 
 KEEPALIVE_S = 4.0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from aiohttp import web
 from pydantic import BaseModel
 
-from ..voting.samples import Sample
-from .model import Message, Prompt
+from ...voting.samples import Sample
+from ..model import Message, Prompt
 
 
 class _Message(BaseModel):

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
 
+from ..model import Message, ModelUnavailable, Prompt
 from .batches import Batch, Capabilities, Endpoint
 from .exchange import Call, Exchange, Refused
-from .model import Message, ModelUnavailable, Prompt
 from .options import Options
 from .wire import Reply
 from .wire_server import ModelCard, ModelList, ServerSlots, ServerVersion

@@ -3,12 +3,12 @@
 import httpx
 from pydantic_core import to_json
 
+from ..model import Message, Prompt
+from ..thinking.stream import Draw
 from .batches import Capabilities
 from .exchange import Call, Exchange
-from .model import Message, Prompt
 from .options import Options
 from .probe import under
-from .thinking.stream import Draw
 from .wire_server import RenderedPrompt, TokenIds
 
 RENDERED_KEPT = 256

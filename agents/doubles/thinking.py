@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 
-from ..voting.samples import Sample, Usage
-from .doubles_thoughts import Segment, Writer
-from .model import Ask
-from .thinking.stream import Draw, Piece, Token, parser
-from .thinking.tags import THINK, Split, Tags
+from ...voting.samples import Sample, Usage
+from ..model import Ask
+from ..thinking.stream import Draw, Piece, Token, parser
+from ..thinking.tags import THINK, Split, Tags
+from .thoughts import Segment, Writer
 
 VOCABULARY = 1 << 16
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from ..voting.samples import NOTHING, Usage
+from ...voting.samples import NOTHING, Usage
 from .wire_server import Wire, error_in
 
 

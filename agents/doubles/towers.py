@@ -6,8 +6,8 @@ Written on the text itself rather than with the strict parser: benches call this
 import re
 from collections.abc import Sequence
 
-from . import compact
-from .model import Prompt
+from .. import compact
+from ..model import Prompt
 
 CANNOT_READ = "not a compact prompt"
 """The answer to anything else."""

@@ -7,14 +7,14 @@ from operator import sub
 import httpx
 from pydantic_core import to_json
 
-from ..voting.samples import NOTHING, Usage
+from ...voting.samples import NOTHING, Usage
+from ..model import Message
+from ..thinking.stream import Draw, Piece, Token, collect, parser
 from .batches import Capabilities
 from .exchange import Broken, Call, Exchange, Refused
-from .model import Message
-from .openai_prefill import Prefill, Raw, template
 from .options import Options
+from .prefill import Prefill, Raw, template
 from .probe import ServerLacks, under
-from .thinking.stream import Draw, Piece, Token, collect, parser
 from .wire import Chunk, WireLogprobs, chunks, event_lines
 
 MISSING_LOGPROB = -9999.0

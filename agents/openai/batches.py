@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from .model import Ask, Prompt
+from ..model import Ask, Prompt
 from .options import Options
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from ..errors import BadInput
+from ...errors import BadInput
 
 
 class Wait(NamedTuple):

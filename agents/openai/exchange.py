@@ -19,8 +19,8 @@ from tenacity import (
 )
 from tenacity.wait import wait_base
 
+from ..model import ModelUnavailable
 from .limiter import Limiter, Slot
-from .model import ModelUnavailable
 from .options import Options, Wait
 from .wire_server import message_of
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from aiohttp import web
 
-from .doubles_replies import Body, event
-from .doubles_thinking import ThinkingDouble
-from .thinking.stream import Draw, Token, parser
+from ..thinking.stream import Draw, Token, parser
+from .replies import Body, event
+from .thinking import ThinkingDouble
 
 Style = Literal["content", "reasoning", "reasoning_content"]
 """Where thoughts come in chat: as they are written, tags included, or told apart in a field of this name."""

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
-from ..errors import BadInput
+from ...errors import BadInput
 
 SHORTEST_ROUND = 8
 """Fewest answers that a latency is averaged over; at higher limits a round is as long as the limit."""

@@ -9,7 +9,7 @@ In this process:
 
 or as one of its own, which prints `{"url": "http://127.0.0.1:40123/v1"}` once it listens:
 
-    python -m surefoot.agents.doubles_server --port 0 --error 0.05 --latency 0.01
+    python -m surefoot.agents.doubles.server --port 0 --error 0.05 --latency 0.01
 """
 
 import argparse
@@ -28,13 +28,13 @@ from typing import Literal, Protocol, Self, get_args
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
-from ..voting.samples import Sample
-from .doubles import Double, Garbage, Latency, towers_double
-from .doubles_faults import Fault
-from .doubles_replies import Body, refusal, reply, stream
-from .doubles_streams import Style, live
-from .doubles_thinking import ThinkingDouble
-from .model import Ask
+from ...voting.samples import Sample
+from ..model import Ask
+from .double import Double, Garbage, Latency, towers_double
+from .faults import Fault
+from .replies import Body, refusal, reply, stream
+from .streams import Style, live
+from .thinking import ThinkingDouble
 
 HOST = "127.0.0.1"
 BODIES_KEPT = 1000
@@ -262,7 +262,7 @@ async def serve(server: DoubleServer) -> None:
 def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(
-        prog="python -m surefoot.agents.doubles_server",
+        prog="python -m surefoot.agents.doubles.server",
         description="Serve a deterministic double on loopback.",
     )
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

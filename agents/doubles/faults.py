@@ -6,7 +6,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from .doubles_replies import refusal
+from .replies import refusal
 
 
 @dataclass(frozen=True, slots=True)
