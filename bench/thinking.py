@@ -28,7 +28,7 @@ from surefoot.agents import ponder
 from surefoot.agents.connect import open_model
 from surefoot.agents.gather import in_order
 from surefoot.agents.model import Ask, Model
-from surefoot.agents.ponder.problems import DIFFICULTIES, Problem, answer_of, draw
+from surefoot.agents.ponder.problems import DIFFICULTIES, Problem, answer_of, several
 from surefoot.agents.thinking.exit_calibration import Unsupported
 from surefoot.agents.thinking.stream import Streaming, collect
 from surefoot.voting.samples import Sample
@@ -80,7 +80,8 @@ class Bench:
         self._difficulty = difficulty
         self._model = model
         self._replay = None if given.fresh else Replay(model, LIKELIEST)
-        drawn = problems(difficulty, given.problems + min(CALIBRATION, 2 * given.problems))
+        rng = random.Random(f"bench/thinking {difficulty}")
+        drawn = several(difficulty, given.problems + min(CALIBRATION, 2 * given.problems), rng)
         self._problems, calibration = drawn[: given.problems], drawn[given.problems :]
         self._laboratory = Laboratory(self._replay or model, calibration, given.temperature, given.slots)
 
@@ -138,16 +139,6 @@ class Bench:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(*pair)) for pair in enumerate(self._problems)]
         return [task.result() for task in tasks]
-
-
-def problems(difficulty: str, count: int) -> list[Problem]:
-    """Draw so many different problems, always the same ones."""
-    rng = random.Random(f"bench/thinking {difficulty}")
-    found: dict[str, Problem] = {}
-    while len(found) < count:
-        problem = draw(difficulty, rng)
-        found[problem.prompt] = problem
-    return list(found.values())
 
 
 async def measure(given: argparse.Namespace, console: Console) -> tuple[list[Findings], list[str]]:

@@ -9,8 +9,12 @@ A chain keeps the last digit after every operation (7*3=1, 1+8=9, 9-5=4) and kno
 lose nothing modulo 10: a slip at any step is still there at the end.
 
 A hash of the prompt puts one problem in four aside: training never draws it, and evaluation draws no other.
+
+`python -m surefoot.agents.ponder.problems chain6 1000` prints problems as `surefoot calibrate exits` reads them.
 """
 
+import argparse
+import json
 import random
 import re
 from typing import NamedTuple
@@ -52,6 +56,15 @@ def draw(difficulty: str, rng: random.Random, *, training: bool = False) -> Prob
             return problem
 
 
+def several(difficulty: str, count: int, rng: random.Random) -> list[Problem]:
+    """Draw so many different problems that are kept for evaluation; there are about 2,000 of `sum2`, and many more of the others."""
+    found: dict[str, Problem] = {}
+    while len(found) < count:
+        problem = draw(difficulty, rng)
+        found[problem.prompt] = problem
+    return list(found.values())
+
+
 def answer_of(text: str) -> str | None:
     """Return the answer in what the model has written, thoughts or none before it; None if there is no answer."""
     _, closed, after = text.rpartition("</think>")
@@ -81,3 +94,18 @@ def _chain(difficulty: str, rng: random.Random) -> Problem:
         prompt += f"{operation}{operand}"
         value = operate(value, operation, operand)
     return Problem(f"{prompt} mod 10=", str(value), difficulty)
+
+
+def main() -> None:
+    """Print problems with their answers, one JSON object a line."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("difficulty", choices=DIFFICULTIES)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    for problem in several(given.difficulty, given.count, random.Random(given.seed)):
+        print(json.dumps({"prompt": problem.prompt, "answer": problem.answer}))
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,8 @@ import math
 import random
 import re
 import struct
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -25,8 +27,9 @@ from surefoot.agents.model import Ask
 from surefoot.agents.pebble.card import between_marks
 from surefoot.agents.ponder import card, data
 from surefoot.agents.ponder.evaluate import separation
-from surefoot.agents.ponder.problems import DIFFICULTIES, Problem, answer_of, draw, held_out
+from surefoot.agents.ponder.problems import DIFFICULTIES, Problem, answer_of, draw, held_out, several
 from surefoot.agents.ponder.steps import mistakes, steps_of
+from surefoot.agents.thinking.exit_labels import read_problems
 
 HERE = Path(data.__file__).parent
 OPEN, CLOSE = data.TAGS
@@ -72,6 +75,16 @@ def test_there_are_a_thousand_different_problems_of_every_difficulty() -> None:
     for difficulty in DIFFICULTIES:
         rng = random.Random(difficulty)
         assert len({draw(difficulty, rng).prompt for _ in range(2500)}) > 1000
+
+
+def test_problems_are_printed_as_a_calibration_reads_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "surefoot.agents.ponder.problems", "chain6", "40", "--seed", "7"]
+    printed = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    (tmp_path / "problems.jsonl").write_bytes(printed)
+    expected = several("chain6", 40, random.Random(7))
+    found = read_problems(tmp_path / "problems.jsonl")
+    assert [(problem.prompt, problem.answer) for problem in found] == [pair[:2] for pair in expected]
+    assert len({problem.prompt for problem in expected}) == 40
 
 
 def test_an_unknown_difficulty_is_refused() -> None:
