@@ -2,8 +2,8 @@
 
 python bench/monitor.py [--judge URL[#MODEL]] [--results bench/results]
 
-Three things: microseconds that `Signals.see` takes for a turn of usual size, seconds for 10,000 trajectories of 30 turns, and
-precision and recall on the labelled trajectories of `surefoot.agents.monitor.labelled`.  With --judge an LLM judges the
+Three things: microseconds that making a turn of usual size (`turn`: kinds and failures recognised) and `Signals.see` take
+together, seconds for 10,000 trajectories of 30 turns, and precision and recall on the labelled trajectories of `surefoot.agents.monitor.labelled`.  With --judge an LLM judges the
 same trajectories, of the first seed only.
 """
 
@@ -17,13 +17,14 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from million_page import machine, table
 from surefoot.agents.monitor.judge import open_judge
 from surefoot.agents.monitor.labelled import Grade, Labelled, grade, labelled
 from surefoot.agents.monitor.labelled_teller import Teller
 from surefoot.agents.monitor.signals import FLAGGED, readings
-from surefoot.agents.monitor.trajectory import Turn, turn
+from surefoot.agents.monitor.trajectory import action, turn
 
 THOUGHT_TOKENS, OBSERVED = 250, 2000
 """Of a turn of usual size: 1 kB and 2 kB."""
@@ -36,21 +37,32 @@ JUDGED_AT_ONCE = 8
 GRADES = ("pattern", "trajectories", "found", "false alarms", "precision", "recall")
 
 
-def usual(teller: Teller) -> Turn:
+class Logged(NamedTuple):
+    """A turn before anything in it is recognised."""
+
+    thought: str
+    name: str
+    arguments: str
+    observation: str
+
+
+def usual(teller: Teller) -> Logged:
     """Return a turn with a thought of 1 kB, one action, and an observation of 2 kB."""
     seen = ""
     while len(seen) < OBSERVED:
         seen += teller.thought(40) + f"\n{teller.rng.random()} s\n"
-    return turn(teller.thought(THOUGHT_TOKENS), (teller.tools.check(teller.name()),), seen[:OBSERVED])
+    called = teller.tools.check(teller.name())
+    return Logged(teller.thought(THOUGHT_TOKENS), called.name, called.arguments, seen[:OBSERVED])
 
 
-def scored(runs: Iterable[Sequence[Turn]]) -> None:
-    """Score runs, keeping nothing."""
-    for turns in runs:
+def scored(runs: Iterable[Sequence[Logged]]) -> None:
+    """Make turns of runs and score them, keeping nothing."""
+    for run in runs:
+        turns = (turn(each.thought, (action(each.name, each.arguments),), each.observation) for each in run)
         deque(readings(turns), maxlen=0)
 
 
-def seconds(runs: Sequence[Sequence[Turn]], times: int = 1) -> float:
+def seconds(runs: Sequence[Sequence[Logged]], times: int = 1) -> float:
     """Return the processor time that scoring takes, the runs taken `times` times; other work does not count."""
     began = time.process_time()
     for _ in range(times):
@@ -66,8 +78,8 @@ def found_by_signals(told: Iterable[Labelled]) -> list[frozenset[str]]:
     ]
 
 
-async def found_by_judge(address: str, told: Sequence[Labelled]) -> tuple[list[frozenset[str]], int]:
-    """Return which patterns a judge puts at the same level, and how many of its answers could not be read."""
+async def found_by_judge(address: str, told: Sequence[Labelled]) -> list[frozenset[str] | None]:
+    """Return which patterns a judge puts at the same level, or None for a run without a score."""
     room = asyncio.Semaphore(JUDGED_AT_ONCE)
     async with open_judge(address) as judge:
 
@@ -78,12 +90,11 @@ async def found_by_judge(address: str, told: Sequence[Labelled]) -> tuple[list[f
                 return None
             return frozenset(pattern for pattern, level in judged.patterns.items() if level >= FLAGGED)
 
-        found = await asyncio.gather(*map(one, told))
-    return [each or frozenset() for each in found], found.count(None)
+        return await asyncio.gather(*map(one, told))
 
 
-def grades(told: Sequence[Labelled], found: Sequence[Collection[str]]) -> str:
-    """Return precision and recall as a table; of the patterns that were found at all or are in the rubric."""
+def grades(told: Sequence[Labelled], found: Sequence[Collection[str] | None]) -> str:
+    """Return precision and recall as a table, runs without a score left out; of the patterns that were found at all or are in the rubric."""
     graded = grade([each.patterns for each in told], found)
     return table(GRADES, [_row(each) for each in graded if each.hits or each.pattern != "loops"])
 
@@ -117,10 +128,10 @@ def measured(rounds: int) -> tuple[list[str], bool]:
     times = [seconds([run]) / TURNS * 1e6 for run in runs * rounds]
     whole = seconds(runs, TRAJECTORIES // DIFFERENT)
     low, middle, high = (sorted(times)[round(share * (len(times) - 1))] for share in (0.05, 0.5, 0.95))
-    size = median(len(each.thought) + len(each.observation or "") for run in runs for each in run)
+    size = median(len(each.thought) + len(each.observation) for run in runs for each in run)
     return [
-        f"A turn of {size / 1000:.1f} kB: {middle:.1f} µs of one core, 5 % to 95 % of runs: {low:.1f} to {high:.1f} µs (aim: {AIM_US:.0f}).",
-        f"{TRAJECTORIES:,} trajectories of {TURNS} turns: {whole:.1f} s of one core (aim: {AIM_S:.0f}).",
+        f"A turn of {size / 1000:.1f} kB, recognised and scored: {middle:.1f} µs of one core, 5 % to 95 % of runs: {low:.1f} to {high:.1f} µs (aim: {AIM_US:.0f}).",
+        f"{TRAJECTORIES:,} trajectories of {TURNS} turns, the same: {whole:.1f} s of one core (aim: {AIM_S:.0f}).",
     ], middle < AIM_US and whole < AIM_S
 
 
@@ -149,8 +160,9 @@ def main() -> None:
         missed(every, found),
     ]
     if given.judge:
-        judged, unread = asyncio.run(found_by_judge(given.judge, first))
-        parts += [f"## Judge, seed 0, {unread} answers unreadable", grades(first, judged)]
+        judged = asyncio.run(found_by_judge(given.judge, first))
+        left_out = f"{judged.count(None)} of them got no score and are left out"
+        parts += [f"## Judge, seed 0: {len(first)} trajectories, {left_out}", grades(first, judged)]
     page = "\n\n".join(parts) + "\n"
     print(page)
     if given.results:

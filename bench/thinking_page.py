@@ -29,7 +29,9 @@ LEGEND = """\
 with its interval (Bonett and Price 2012) and McNemar's exact p. *Thinking*: mean tokens of the thinking, probes left out. *Output*: mean of all
 output tokens, those of answers, probes and of streams that were broken off included; it is the cost by which settings are compared.
 *Input*: mean input tokens of all requests, nearly all of them in a server's prefix cache: a stream that was closed and
-answered reads its thoughts again. Marks: **F** on the front (nothing is at least as right for less), **+** or **-** surely more or less
+answered reads its thoughts again. Not counted: what a server goes on writing while a control makes up its mind, until the abort reaches it; and the
+verifier of *trim*, which is a rule here and costs nothing (the notes say how often a model would have been asked). *Steer* bears on the first letters of
+the cue words, since ponder's tokens are letters; the shipped control looks the words' tokens up. Marks: **F** on the front (nothing is at least as right for less), **+** or **-** surely more or less
 right than plain (p below 0.05), **x** dominated by plain (not more right, and not cheaper)."""
 
 
@@ -52,12 +54,13 @@ class Findings:
 
     def cheapest(self, control: str) -> Run | None:
         """Return the cheapest setting of a control that is cheaper than plain and no worse."""
-        good = [run for run in self.runs if run.control == control and self._no_worse(run)]
+        good = [run for run in self.runs if run.control == control and self.no_worse(run)]
         return min(
             (run for run in good if run.output < self.plain.output), key=lambda run: run.output, default=None
         )
 
-    def _no_worse(self, run: Run) -> bool:
+    def no_worse(self, run: Run) -> bool:
+        """Whether a setting is neither surely less right than plain nor less right by more than what is tolerated."""
         return not self.surely_worse(run) and run.accuracy >= self.plain.accuracy - TOLERATED
 
     def controls(self) -> list[str]:
@@ -157,7 +160,26 @@ def overview(found: Sequence[Findings]) -> str:
         "What each control saves at best and is no worse than plain (not surely less right, and not by more than a point), and "
         "whether any of its settings lies on the front. Among so many settings one in forty looks surely better, and one in forty surely worse, by chance."
     )
-    return f"{said}\n\n" + table(["control", *(findings.difficulty for findings in found)], rows)
+    by_control = table(["control", *(findings.difficulty for findings in found)], rows)
+    return f"{said}\n\n{by_control}\n\n{one_for_all(found)}"
+
+
+def one_for_all(found: Sequence[Findings]) -> str:
+    """Say which settings are no worse than plain wherever they are used: what someone needs who cannot choose by difficulty."""
+    plain = sum(findings.plain.output for findings in found)
+    saving = []
+    by_name = [{run.name: run for run in findings.runs} for findings in found]
+    # A setting that could not be run somewhere is none for everything.
+    for name in (name for name in by_name[0] if all(name in runs for runs in by_name)):
+        runs = [runs[name] for runs in by_name]
+        spent = sum(run.output for run in runs) / plain
+        if spent < 1 and all(findings.no_worse(run) for findings, run in zip(found, runs, strict=True)):
+            gained = sum(run.accuracy for run in runs) - sum(findings.plain.accuracy for findings in found)
+            saving.append(
+                (spent, f"**{name}** ({spent - 1:+.0%} tokens, {points(gained / len(runs))} points)")
+            )
+    named = "; ".join(text for _, text in sorted(saving)) or "none"
+    return f"One setting for everything, cheaper in total and no worse than plain at any difficulty: {named}."
 
 
 def image(difficulty: str) -> str:

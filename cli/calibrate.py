@@ -10,8 +10,9 @@ from pydantic_core import to_jsonable_python
 from rich.markup import escape
 
 from ..agents.connect import open_model
+from ..agents.model import ModelUnavailable
 from ..agents.openai import OpenAIModel
-from ..agents.thinking.exit_calibration import ExitCalibration, Unsupported
+from ..agents.thinking.exit_calibration import ExitCalibration, Forced, Unsupported
 from ..agents.thinking.exit_labels import Collected, Problem, collect, read_problems, write_forced
 from ..agents.thinking.probes import PROBING
 from ..agents.thinking.reasoner import Reasoner
@@ -37,7 +38,9 @@ Unit = Annotated[
     str, typer.Option("--per", help="What the share is of: `trace` (whole streams) or `cue` (as published).")
 ]
 Out = Annotated[Path, typer.Option(help="Write the calibration here.")]
-Events = Annotated[Path | None, typer.Option(help="Write the forced exits here, one JSON object a line.")]
+Events = Annotated[
+    Path | None, typer.Option(help="Write the forced exits here as they come, one JSON object a line.")
+]
 ThinkTokens = Annotated[int, typer.Option(help="Most tokens of one problem's thinking.")]
 Temperature = Annotated[float, typer.Option(help="Of the thinking; forced answers are greedy.")]
 Inducer = Annotated[
@@ -82,18 +85,26 @@ def exits(
     async def work() -> Found:
         known = read_problems(problems)
         unit = _checked(known, delta, per, out)
+        if events:
+            write_forced(events, (), more=True)
         async with open_model(address(model, model_name), api_key=api_key) as opened:
             if not isinstance(opened, OpenAIModel):
                 raise BadInput(f"{model!r} cannot be interrupted in its thoughts: give the URL of a server")
-            collected = await collect(
-                lambda control: Reasoner(opened, control, think_tokens=think_tokens),
-                known,
-                probing=probing,
-                temperature=temperature,
-                seed=seed,
-            )
+            keep = _Keep(events)
+            try:
+                collected = await collect(
+                    lambda control: Reasoner(opened, control, think_tokens=think_tokens),
+                    known,
+                    probing=probing,
+                    temperature=temperature,
+                    seed=seed,
+                    keep=keep,
+                )
+            except ModelUnavailable as error:
+                raise ModelUnavailable(f"{error}; {keep.left}") from error
             name = opened.name
         if events:
+            # In the order of the problems at last: it takes part in how traces are divided.
             write_forced(events, collected.forced)
         made = ExitCalibration.of(collected.forced, name, delta, per=unit, probing=probing)
         made.write(out)
@@ -101,6 +112,29 @@ def exits(
 
     found = go(work(), as_json)
     show(_record(found, out), _page(found, out), as_json)
+
+
+class _Keep:
+    """Writes forced exits as they come, if there is a file for them."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._count = 0
+
+    def __call__(self, forced: Sequence[Forced]) -> None:
+        if self._path and forced:
+            # The first ones take the place of what an earlier run has left.
+            write_forced(self._path, forced, more=self._count > 0)
+        self._count += len(forced)
+
+    @property
+    def left(self) -> str:
+        """What is left of them if the model is gone."""
+        if self._path and self._count:
+            return f"the {self._count} forced exits until then are in {str(self._path)!r}"
+        if self._count:
+            return f"the {self._count} forced exits until then are lost, as no --events were asked for"
+        return "no forced exit was complete"
 
 
 def _checked(problems: Sequence[Problem], delta: float, per: str, out: Path) -> Per:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ..agents.monitor.agreement import Agreement, agreement, read_labels
 from ..agents.monitor.judge import Judge, Judged, open_judge
@@ -127,14 +127,14 @@ def _table(files: Sequence[Path], found: Sequence[Judged]) -> Table:
     table = Table("run", "score", "votes", "paralysis", "rogue", "premature", "turns", box=None)
     for file, judged in zip(files, found, strict=True):
         if judged.score is None or judged.spread is None:
-            table.add_row(escape(str(file)), "none", "", "", "", "", escape("; ".join(judged.unread)))
+            table.add_row(Text(str(file)), "none", "", "", "", "", Text("; ".join(judged.unread)))
             continue
         low, high = judged.spread
         turns = {turn for one in judged.judgments for name in PATTERNS for turn in getattr(one, name).turns}
         patterns = [f"{judged.patterns[name]:g}" for name in PATTERNS]
         votes = f"{low}-{high}" if high > low else f"{low}"
         table.add_row(
-            escape(str(file)), f"{judged.score:g}", votes, *patterns, ", ".join(map(str, sorted(turns)))
+            Text(str(file)), f"{judged.score:g}", votes, *patterns, ", ".join(map(str, sorted(turns)))
         )
     return table
 
@@ -142,9 +142,9 @@ def _table(files: Sequence[Path], found: Sequence[Judged]) -> Table:
 def _page(name: str, found: Agreement, unscored: int) -> Group:
     rho = "none" if found.rho is None else f"{found.rho:.2f}"
     interval = "" if found.low is None else f" (95 %: {found.low:.2f} to {found.high:.2f})"
-    lines = [f"{escape(name)}: Spearman {rho}{interval} over {found.pairs} runs", found.verdict]
+    lines = [f"{name}: Spearman {rho}{interval} over {found.pairs} runs", found.verdict]
     if unscored:
         lines.append(
             f"{unscored} of {found.pairs + unscored} runs got no score and do not count; --json says why"
         )
-    return Group(*lines)
+    return Group(*map(Text, lines))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..agents.monitor.readers import read
 from ..agents.monitor.signals import FLAGGED, MOST, Pattern, Reading, Signal, readings
@@ -62,7 +63,12 @@ def score(
         typer.Argument(metavar="FILE...", help="Trajectories, or folders of OpenHands' logged calls."),
     ],
     out: Annotated[Path | None, typer.Option(help="Write the JSON here as well.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the levels by turn, as .png or .svg.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw by turn, as .png or .svg: the signals' levels of one run, or the scores of several."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score the logs of agents: 0 stays with the environment, 10 relies on its own thoughts."""
@@ -108,7 +114,8 @@ def table(scored: Sequence[Scored]) -> Table:
     for each in scored:
         flagged = "; ".join(_told(signal) for signal in each.last.flagged)
         turns, score = str(len(each.trajectory.turns)), f"{each.last.score:.1f}"
-        made.add_row(each.file, each.trajectory.source, turns, score, flagged or "-")
+        # As text, for a path may hold what is markup to rich, or the name of an emoji.
+        made.add_row(Text(each.file), each.trajectory.source, turns, score, flagged or "-")
     return made
 
 

@@ -33,7 +33,11 @@ OURS = "surefoot-monitor"
 """Ids of the monitor's own messages begin so; they are no part of what is scored, and ids are sent to no model."""
 
 MEMORY = 50
-"""Turns that are read again each time; the signals of a turn depend on fewer, and so a long run costs no more a turn."""
+"""Turns that are read again each time, so that a turn of a long run costs no more than one of a run of 50.
+
+What lies before is forgotten.  Seldom does a level depend on it: where an edit of then was never looked at, or where idle
+turns and actions have kept each other in balance ever since.
+"""
 
 
 class Monitor(TypedDict):

@@ -12,19 +12,28 @@ from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.doubles.thinking import ThinkingDouble
 from surefoot.agents.doubles.thoughts import overthinker
 from surefoot.agents.thinking.exit_calibration import ExitCalibration
-from surefoot.agents.thinking.exit_labels import read_forced
+from surefoot.agents.thinking.exit_labels import AT_ONCE, read_forced
+from surefoot.agents.thinking.stream import Draw, Token
 from surefoot.cli.calibrate import app
 from typer.testing import CliRunner
 
 PROBLEMS = 14
 
 
+class Falters(ThinkingDouble):
+    """Sends no log-probabilities for one of the problems, as if another server had taken over."""
+
+    def written(self, draw: Draw) -> tuple[list[Token], str]:
+        tokens, finish = super().written(draw)
+        if "the last one" in str(draw.prompt):
+            tokens = [token._replace(logprob=None) for token in tokens]
+        return tokens, finish
+
+
 @contextmanager
 def served() -> Iterator[str]:
     """Serve an overthinker from a thread of its own."""
-    double = ThinkingDouble(
-        overthinker(lambda _: "42", lambda _, dice: str(dice % 40), error=0.6, rechecks=3)
-    )
+    double = Falters(overthinker(lambda _: "42", lambda _, dice: str(dice % 40), error=0.6, rechecks=3))
     ready, loop = threading.Event(), asyncio.new_event_loop()
     server = DoubleServer(double)
 
@@ -100,6 +109,56 @@ def test_data_that_cannot_support_delta_are_refused_with_how_many_more(
     assert "needs at least 14 traces" in error and "more are needed" in json.loads(told)["error"]
     assert not out.exists()
     assert len(read_forced(events)) == 3 * PROBLEMS
+
+
+def test_a_model_that_is_gone_is_one_sentence_and_what_was_collected_is_kept(
+    problems: Path, tmp_path: Path
+) -> None:
+    with problems.open("a") as file:
+        file.writelines(json.dumps({"prompt": f"more {i}", "answer": 42}) + "\n" for i in range(AT_ONCE))
+        file.write(json.dumps({"prompt": "the last one", "answer": 42}) + "\n")
+    out, events = tmp_path / "exits.json", tmp_path / "events.jsonl"
+    arguments = (problems, "--delta", 0.2, "--out", out)
+    with served() as url:
+        code, _, error = calibrate(*arguments, "--model", url, "--events", events)
+        lost, _, why = calibrate(*arguments, "--model", url)
+    assert (code, lost) == (1, 1)
+    forced = read_forced(events)
+    # The last one is begun only when all but so many are done.
+    assert len(forced) >= 3 * (PROBLEMS + 1)
+    assert "Traceback" not in error and error.count("\n") == 1
+    assert "no log-probabilities" in error and f"the {len(forced)} forced exits until then are in" in error
+    assert "are lost, as no --events were asked for" in why
+    assert not out.exists()
+
+
+def test_the_events_of_an_earlier_run_are_left_until_there_are_others(problems: Path, tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    arguments = (problems, "--delta", 0.2, "--out", tmp_path / "exits.json", "--events", events)
+    with served() as url:
+        assert calibrate(*arguments, "--model", url)[0] == 0
+        before = events.read_bytes()
+        problems.write_text((json.dumps({"prompt": "the last one", "answer": 42}) + "\n") * PROBLEMS)
+        code, _, error = calibrate(*arguments, "--model", url)
+    assert (code, events.read_bytes() == before) == (1, True)
+    assert "no forced exit was complete" in error
+
+
+def test_events_that_cannot_be_written_are_refused_before_anybody_is_asked(
+    problems: Path, tmp_path: Path
+) -> None:
+    code, _, error = calibrate(
+        problems,
+        "--model",
+        "http://127.0.0.1:9",
+        "--out",
+        tmp_path / "exits.json",
+        "--events",
+        tmp_path,
+        "--delta",
+        0.2,
+    )
+    assert code == 2 and "forced exits cannot be written" in error
 
 
 @pytest.mark.parametrize(

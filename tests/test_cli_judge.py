@@ -97,6 +97,20 @@ async def test_scores_are_printed_as_a_table_and_as_json(tmp_path: Path) -> None
     assert THOUGHT not in table.out + data.out
 
 
+async def test_paths_and_the_judge_s_name_are_printed_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / ":bug:[/old]"
+    folder.mkdir(parents=True)
+    file = run_file(folder, "[red].json", "worth 4")
+    labels = folder / "labels.jsonl"
+    labels.write_text(json.dumps({"file": file.name, "score": 3}) + "\n")
+    async with DoubleServer(Double(verdict, lambda prompt, _: "", name="[judge]:bug:")) as server:
+        table, page = await asyncio.gather(
+            judge("score", file, "--model", server.url), judge("calibrate", labels, "--model", server.url)
+        )
+    assert ":bug:[/old]/[red].json" in table.out
+    assert page.out.startswith("[judge]:bug:: Spearman none over 1 runs")
+
+
 async def test_a_run_that_could_not_be_scored_is_said_to_have_none(tmp_path: Path) -> None:
     files = [run_file(tmp_path, "good.json", "worth 4"), run_file(tmp_path, "odd.json", "worth nothing")]
     async with judge_server() as server:

@@ -52,6 +52,25 @@ def test_a_table_says_what_is_wrong_and_where(app: typer.Typer, folder: Path) ->
     assert hasty.split()[3:] == ["2", "10.0", "premature", "disengagement", "(1,", "2)"]
 
 
+@pytest.mark.parametrize("name", ["[", "[red]:bug:[bold]", "[link=x]"])
+def test_a_path_is_printed_as_it_is(app: typer.Typer, folder: Path, name: str) -> None:
+    path = folder / name / "[/old]" / "run.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(GOOD))
+    done = scored(app, path)
+    assert done.exit_code == 0, done.output
+    assert f"{name}/[/old]/run.json" in done.stdout
+
+
+def test_an_error_quotes_no_thought(app: typer.Typer, folder: Path) -> None:
+    odd = folder / "odd.json"
+    odd.write_text(json.dumps([{"role": "assistant", "reasoning": ["a private thought"], "content": ""}]))
+    done = scored(app, odd, "--json")
+    assert done.exit_code == 2
+    assert "a list at '0.reasoning'" in done.stderr
+    assert "private" not in done.stdout + done.stderr
+
+
 def test_json_has_a_row_for_every_file(app: typer.Typer, folder: Path) -> None:
     done = scored(
         app, folder / "hasty.json", folder / "strange.json", "--json", "--out", folder / "scores.json"

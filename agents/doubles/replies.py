@@ -1,13 +1,15 @@
 """What the server double reads and says: the OpenAI API from the other side."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from ...voting.samples import Sample
 from ..model import Message, Prompt
+from ..thinking.tags import Tags
 
 
 class _Message(BaseModel):
@@ -40,6 +42,22 @@ class Body(BaseModel):
         if self.messages is not None:
             return [tuple(Message(message.role, message.content) for message in self.messages)]
         return [self.prompt] if isinstance(self.prompt, str) else [*self.prompt]
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _spelled_out(cls, given: object) -> object:
+        """Make text of token ids, as `token_ids` made them."""
+        if isinstance(given, list) and given and all(isinstance(token, int) for token in given):
+            return "".join(map(chr, given))
+        return given
+
+
+def token_ids(said: Mapping[str, Any], tags: Tags) -> list[int]:
+    """Return what vLLM's /tokenize says of a text or a conversation: here, the code points of what the model is to see."""
+    if "messages" not in said:
+        return [ord(letter) for letter in said["prompt"]]
+    rendered = "\n".join(message["content"] for message in said["messages"])
+    return [ord(letter) for letter in rendered + (tags.open if tags.opened else "")]
 
 
 def refusal(status: int, message: str, retry_after: str | None = None) -> web.Response:

@@ -32,7 +32,7 @@ from ...voting.samples import Sample
 from ..model import Ask
 from .double import Double, Garbage, Latency, towers_double
 from .faults import Fault
-from .replies import Body, refusal, reply, stream
+from .replies import Body, refusal, reply, stream, token_ids
 from .streams import Style, live
 from .thinking import ThinkingDouble
 
@@ -82,7 +82,8 @@ class DoubleServer:
     """Serves a double: `/v1/models`, `/v1/completions`, `/v1/chat/completions`, `/health`, `/stats`, `/faults`.
 
     `slots` samples are drawn at a time; the others wait, or are turned away with status 429 if `queue` is false.
-    Thoughts of a `ThinkingDouble` are streamed in chat as `thoughts` says; it also has `/tokenize`.
+    Thoughts of a `ThinkingDouble` are streamed in chat as `thoughts` says; it also has `/tokenize`.  Owned by "vllm", it
+    is as vLLM in what a client relies on: `/tokenize` renders conversations, and completions go on from token ids.
     A POST of a JSON list of faults to `/faults` does from outside what `fail` does.
     """
 
@@ -96,6 +97,7 @@ class DoubleServer:
         api_key: str | None = None,
         without: Collection[Feature] = (),
         thoughts: Style = "content",
+        owned_by: str = "surefoot",
     ) -> None:
         self.stats = Stats()
         self.bodies: deque[dict[str, object]] = deque(maxlen=BODIES_KEPT)
@@ -108,6 +110,7 @@ class DoubleServer:
         self._queue = queue
         self._api_key = api_key
         self._thoughts = thoughts
+        self._owned_by = owned_by
         self._faults: deque[Fault] = deque()
         self._seed = itertools.count()
         self._runner = web.AppRunner(
@@ -161,13 +164,16 @@ class DoubleServer:
         return web.json_response({"waiting": len(self._faults)})
 
     async def _models(self, request: web.Request) -> web.Response:
-        card = {"id": self._model.name, "object": "model", "owned_by": "surefoot"}
+        card = {"id": self._model.name, "object": "model", "owned_by": self._owned_by}
         return self._unauthorised(request) or web.json_response({"object": "list", "data": [card]})
 
     async def _tokenize(self, request: web.Request) -> web.Response:
         if not isinstance(self._model, ThinkingDouble):
             return refusal(404, "Not Found")
-        return web.json_response({"tokens": await self._model.tokenize((await request.json())["prompt"])})
+        said = await request.json()
+        if self._owned_by == "vllm":
+            return web.json_response({"tokens": token_ids(said, self._model.tags)})
+        return web.json_response({"tokens": await self._model.tokenize(said["prompt"])})
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         async with self._counted():

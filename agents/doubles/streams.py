@@ -55,7 +55,7 @@ def _draw(body: Body, double: ThinkingDouble, seed: int) -> Draw:
     begun = ""
     if isinstance(prompt, str):
         before, tag, after = prompt.partition(double.tags.open)
-        prompt, begun = before, tag + after
+        prompt, begun = before, after if double.tags.opened else tag + after
     elif body.continue_final_message:
         prompt, begun = prompt[:-1], prompt[-1].content
     return Draw(

@@ -4,7 +4,8 @@
     if not (decision := await guard.request(text)).allowed:
         return f"refused: {decision.reason}"
 
-The judge sees cleaned and fenced text and no thoughts, neither the model's nor fake ones.  What it says must be exactly
+The judge sees cleaned and fenced text and no thoughts, neither the model's nor fake ones.  A judge that would think itself is
+kept from it by `Guard(Reasoner(policy_model, NoThinking()))`; else it is cut off in its thoughts, which refuses.  What it says must be exactly
 `ALLOW`, or `REFUSE` and a reason of the policy; anything else, a cut answer and silence are a refusal, of the request and of
 the answer alike.
 """
@@ -22,7 +23,8 @@ from .fence import NOTICE, fence
 VERDICT_TOKENS = 16
 
 THINKING_OFF: Final[Mapping[str, object]] = {"chat_template_kwargs": {"enable_thinking": False}}
-"""For `Options(extra=...)` of a judge that would think: its thoughts could be steered by what they are about."""
+"""For `Options(extra=...)` of a judge that would think, where it is not streamed by a `Reasoner`: its thoughts could be steered
+by what they are about."""
 
 POLICY: Final[Mapping[str, str]] = {
     "harm": "helps somebody to hurt people, or to build, get or hide what hurts people",
@@ -49,7 +51,8 @@ class Decision(NamedTuple):
 
     allowed: bool
     reason: str = ""
-    """Why not: a word of the policy; `unreadable` if the judge did not answer as told, `unavailable` if it could not be asked."""
+    """Why not: a word of the policy; `unreadable` if the judge did not answer as told, `unavailable` if it could not be asked,
+for a wrong key or model as well as in an outage."""
     usage: Usage = NOTHING
 
 

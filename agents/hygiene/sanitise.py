@@ -54,14 +54,16 @@ class _Cut(NamedTuple):
     kind: Kind
 
 
-def clean(text: str) -> Cleaned:
+def clean(text: str, *, keep_thoughts: bool = False) -> Cleaned:
     """Return `text` normalised (NFKC, line ends as line feeds) and without what only an attacker needs.
+
+    For a reader whose material thoughts are, `keep_thoughts` takes out the tags alone, and leaves as text what they held.
 
     Cleaning twice changes nothing more.  Time is linear in the length, and the result never longer than `GROWTH` times that.
     """
     seen, unseen = _visible(_LINE_ENDS.sub("\n", text))
     composed, marks = _composed(seen)
-    bare, tokens, line = _out(composed, _token_cuts(composed), _line_of(composed))
+    bare, tokens, line = _out(composed, _token_cuts(composed, keep_thoughts), _line_of(composed))
     plain, roles, _ = _out(bare, _role_cuts(bare), line)
     return Cleaned(plain, unseen + marks + tokens + roles)
 
@@ -93,7 +95,7 @@ def _few_marks(text: str) -> tuple[str, list[tuple[int, Kind]]]:
     return kept, [(cut.start, cut.kind) for cut in cuts]
 
 
-def _token_cuts(text: str) -> list[_Cut]:
+def _token_cuts(text: str, keep_thoughts: bool) -> list[_Cut]:
     """Find reasoning tags and control tokens, and thoughts that are closed.
 
     A thought reaches from its first opening tag to the closing tag that balances it, or to the last one if none does, much
@@ -106,7 +108,7 @@ def _token_cuts(text: str) -> list[_Cut]:
         start, end = shown.offset(found.start()), shown.offset(found.end())
         cuts.append(_Cut(start, end, "tag" if found.lastgroup == "tag" else "token"))
         name, step = _thought(found)
-        if step:
+        if step and not keep_thoughts:
             first, depth = still_open.get(name, (start, 0))
             if depth and step < 0:
                 cuts.append(_Cut(first, end, "thought"))

@@ -9,7 +9,7 @@ import re
 from .lookalikes import JOIN, MARK, look
 
 THOUGHTS = (
-    "think thinking thought thoughts reason reasoning reflection scratchpad analysis monologue inner_monologue "
+    "think thinking thought thoughts reason reasoning reasoning_content reflection scratchpad analysis monologue inner_monologue "
     "chain_of_thought cot rationale"
 )
 """Tags around thoughts, `<think>`: R1, QwQ, Qwen 3, Seed (`<seed:think>`), Kimi (`◁think▷`), and what prompts ask for."""
@@ -17,9 +17,9 @@ THOUGHTS = (
 ANGLED = (
     "bos eos pad unk sop eop start_of_turn end_of_turn start_of_image end_of_image tool_call tool_calls tool_response "
     "tool_responses tool_result tool_results function_call function_calls function_results system system_prompt "
-    "assistant human"
+    "assistant human invoke"
 )
-"""Control tokens in angle brackets: Llama 2, Mistral, Gemma, GLM, Hermes and Qwen tool calls."""
+"""Control tokens in angle brackets: Llama 2, Mistral, Gemma, GLM, Hermes, Qwen and MiniMax tool calls."""
 
 PIPED = (
     "im_start im_end im_sep begin_of_text end_of_text endoftext eot_id eom_id start_header_id end_header_id header_start "
@@ -63,10 +63,12 @@ _PIPE = rf"{_GAP}\|{_GAP}"
 _BEGIN = (
     rf"<{_PIPE}(?:{_words('channel')}{_GAP}\|?+{_GAP}>{_GAP}{_CHANNELS}{_BOUNDARY}"
     rf"|{_words('begin_of_thought start_thinking')}{_PIPE}>)"
+    rf"|<{_GAP}{_words('unused94')}{_GAP}>"
 )
 _END = (
     rf"<{_PIPE}{_words('end return end_of_thought end_thinking')}{_PIPE}>"
     rf"|<{_GAP}{_words('channel')}{_PIPE}>"
+    rf"|<{_GAP}{_words('unused95')}{_GAP}>"
 )
 _STARTS = _words("im_start start start_header_id header_start turn channel")
 _SPEAKER = rf"(?:{_GAP}{_words(f'{ROLES} tool model final')}(?!\w))?+"
@@ -77,14 +79,16 @@ _TOKEN = (
     rf"|<\|{_SLASHES}\w{{1,32}}+>|<{_SLASHES}\w{{1,32}}+\|>"
     rf"|<\|{_SLASHES}{_words(PIPED, _TIGHT)}{_BOUNDARY}"
     rf"|<{_GAP}{_SLASH}{_words(ANGLED)}{_GAP}{_SLASH}>"
-    rf"|<{_SLASHES}{_words('start_of_turn end_of_turn', _TIGHT)}{_BOUNDARY}"
+    rf"|<{_GAP}{_words('unused')}(?:{_GAP}[0-9oi]){{1,6}}+{_GAP}>"
+    rf"|<{_SLASHES}(?:{_words('start_of_turn end_of_turn', _TIGHT)}|{_VENDOR}{_words('invoke', _TIGHT)}){_BOUNDARY}"
     rf"|<{_SLASHES}s{_TIGHT}>"
     rf"|<{_GAP}<{_GAP}{_SLASH}{_words('sys')}(?:{_GAP}>{_GAP}>|{_BOUNDARY})"
     rf"|\[{_GAP}{_SLASH}{_words(BRACKETED)}{_GAP}\]"
     rf"|\[{_SLASHES}{_words(BRACKETED, _TIGHT)}{_BOUNDARY}"
 )
 TOKEN = re.compile(f"(?P<tag>{_TAG})|(?P<begin>{_BEGIN})|(?P<end>{_END})|(?P<token>{_TOKEN})", re.IGNORECASE)
-"""`tag` opens or closes a thought by its name, `begin` and `end` do so in the harmony of gpt-oss and its relatives."""
+"""`tag` opens or closes a thought by its name, `begin` and `end` do so in the harmony of gpt-oss and its relatives,
+and between two of Gemma's unused tokens, 94 and 95, which MedGemma puts around its thoughts."""
 
 _LEAD = rf"[ \t>*_`~\[({MARK}{JOIN}]*+"
 _AFTER = rf"[ \t*_`~\]){MARK}{JOIN}]*+(?:\([^()\n]{{0,40}}+\)[ \t*_]*+)?+"

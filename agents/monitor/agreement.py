@@ -64,7 +64,7 @@ def read_labels(path: Path) -> list[tuple[Path, float]]:
             label = Label.model_validate_json(line)
         except ValidationError:
             raise BadInput(
-                f'line {number} of {str(path)!r} is {line[:80]!r}; a label looks like {{"file": "run.json", "score": 7}}'
+                f'line {number} of {str(path)!r} is no label; one looks like {{"file": "run.json", "score": 7}}'
             ) from None
         found.append((path.parent / label.file, label.score))
     if not found:

@@ -19,12 +19,13 @@ from pydantic import ValidationError
 
 from ...errors import BadInput
 from ...voting.samples import NOTHING, Sample, Usage
+from ..hygiene.sanitise import clean
 from ..model import Ask, Message, Model, Prompt
 from ..openai import OpenAIModel
 from ..openai.exchange import Refused
 from ..openai.options import Options
 from ..openai.probe import ServerLacks
-from .excerpt import LEAST, excerpt
+from .excerpt import LEAST, excerpt, shorten
 from .rubric import FORM, INSTRUCTIONS, PATTERNS, WITHHELD, Judgment, response_format
 from .trajectory import Trajectory
 
@@ -116,8 +117,12 @@ class Judge:
         return _counted(judgments, unread + refused, usage)
 
     def prompt(self, trajectory: Trajectory) -> Prompt:
-        """Return what the judge reads of a run: never more than its context holds."""
-        told = WITHHELD.sub("think", excerpt(trajectory, self._size))
+        """Return what the judge reads of a run: as much as its context holds at `BYTES_PER_TOKEN`, an estimate.
+
+        Control tokens, role markers, reasoning tags (not the thoughts in them) and what nobody sees are taken out.
+        """
+        # A cleaned text can be a little longer than it was, where a ligature becomes letters.
+        told = shorten(_harmless(excerpt(trajectory, self._size)), self._size)
         return Message("system", INSTRUCTIONS), Message("user", _around(told))
 
 
@@ -200,6 +205,13 @@ def _counted(judgments: list[Judgment], unread: list[str], usage: Usage) -> Judg
     }
     spread = (min(scores), max(scores))
     return Judged(median(scores), patterns, spread, tuple(judgments), tuple(unread), usage)
+
+
+def _harmless(told: str) -> str:
+    cleaned = clean(told, keep_thoughts=True).text
+    plain = WITHHELD.sub("", cleaned)
+    # Without the word that is withheld a tag may be left.
+    return cleaned if plain == cleaned else clean(plain, keep_thoughts=True).text
 
 
 def _around(told: str) -> str:

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Collection
-from typing import Any, Literal
+from collections.abc import Collection, Iterable
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["read", "edit", "run", "finish", "other"]
 
@@ -35,10 +35,22 @@ SUBMITTED = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 
 REFUSALS = ("command not found", "No such file or directory", "Permission denied")
 FAILURES = ("Traceback (most recent call last)", "\nFAILED", "\nERROR", "\nerror:", "\nError:", "\nfatal")
-RAISED = re.compile(r"\n[\w.]*(?:Error|Exception): ")
-COUNTED = re.compile(r"\b[1-9]\d* (?:failed|errors?)\b")
-PASSED = re.compile(r"\b\d+ passed\b")
-EXITED = re.compile(r"<returncode>-?[1-9]"), re.compile(r"xit (?:code|status)[ :]+-?[1-9]")
+
+
+class Told(NamedTuple):
+    """A pattern, and words of which every match holds one: to look for these is ten times as fast as to try the pattern."""
+
+    pattern: re.Pattern[str]
+    words: tuple[str, ...]
+
+
+RAISED = Told(re.compile(r"\n[\w.]*(?:Error|Exception): "), ("Error: ", "Exception: "))
+COUNTED = Told(re.compile(r"\b[1-9]\d* (?:failed|errors?)\b"), (" failed", " error"))
+PASSED = Told(re.compile(r"\b\d+ passed\b"), (" passed",))
+EXITED = (
+    Told(re.compile(r"<returncode>-?[1-9]"), ("<returncode>",)),
+    Told(re.compile(r"xit (?:code|status)[ :]+-?[1-9]"), ("xit code", "xit status")),
+)
 
 COMMANDS = ("command", "cmd", "code", "script", "input")
 """Under which names tools take a shell command or a program."""
@@ -53,15 +65,24 @@ def looks_failed(observation: str, kinds: Collection[Kind] = ()) -> bool:
 
     What was only read may tell of errors without being one, and so may tests that pass.
     """
-    if any(phrase in observation for phrase in REFUSALS) or any(told.search(observation) for told in EXITED):
+    if _has(observation, REFUSALS) or any(_found(told, observation) for told in EXITED):
         return True
     if set(kinds) == {"read"}:
         return False
-    if COUNTED.search(observation):
+    if _found(COUNTED, observation):
         return True
     lines = f"\n{observation}"
-    told = any(phrase in lines for phrase in FAILURES) or RAISED.search(lines) is not None
-    return told and PASSED.search(observation) is None
+    told = _has(lines, FAILURES) or _found(RAISED, lines)
+    return told and not _found(PASSED, observation)
+
+
+def _found(told: Told, text: str) -> bool:
+    return _has(text, told.words) and told.pattern.search(text) is not None
+
+
+def _has(text: str, phrases: Iterable[str]) -> bool:
+    # A generator would take longer than all the looking.
+    return any(map(text.__contains__, phrases))
 
 
 def kind_of(name: str, arguments: str = "") -> Kind:

@@ -11,7 +11,6 @@ from .trajectory import Action, Turn, action, turn
 
 T = TypeVar("T")
 
-QUOTED_CHARACTERS = 80
 SHELLS = frozenset(("bash", "sh", "shell", "mswea_bash_command"))
 """Languages of fenced blocks that text-based agents write their commands in."""
 PLACE = re.compile(r"\d+|[a-z_]+")
@@ -72,7 +71,10 @@ class Heard(NamedTuple):
 
 
 def validated(kind: type[T], data: Any, expected: str) -> T:
-    """Return `data` as `kind`, or raise `BadInput` with what was expected and the first thing that was found instead."""
+    """Return `data` as `kind`, or raise `BadInput` with what was expected and where something else was found.
+
+    Of what was found only the type is named: anything in a log may be a thought.
+    """
     try:
         found: T = TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
@@ -81,11 +83,9 @@ def validated(kind: type[T], data: Any, expected: str) -> T:
         where = ".".join(
             str(place) for place in first["loc"] if PLACE.fullmatch(str(place)) and place != "str"
         )
-        shown = repr(first["input"])
-        if len(shown) > QUOTED_CHARACTERS:
-            shown = shown[:QUOTED_CHARACTERS] + "..."
+        found_type = type(first["input"]).__name__
         raise BadInput(
-            f"expected {expected}, but found {shown} at {where or 'the top'!r}: {first['msg']}"
+            f"expected {expected}, but found a {found_type} at {where or 'the top'!r}: {first['msg']}"
         ) from None
     return found
 

@@ -1,6 +1,7 @@
 """Reading the logs that people have: the format is recognised by its shape, and what is not recognised is refused."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ KNOWN = (
     "a list of OpenAI messages, a LangGraph state, a mini-swe-agent .traj.json, a SWE-agent .traj, "
     "an OpenHands responses_observations.json or a folder of llm_completions"
 )
+NAME = re.compile(r"[a-z][\w.-]{0,39}", re.ASCII | re.IGNORECASE)
+"""What is a field's or a format's name, and so may be quoted; anything else in a log may be a thought."""
 
 
 def read(path: str | Path) -> Trajectory:
@@ -44,7 +47,7 @@ def parse(data: Any) -> Trajectory:
         raise BadInput(f"expected {KNOWN}, but found {_kind(data)}")
     if "trajectory_format" in data:
         if data["trajectory_format"] != FORMAT:
-            raise BadInput(f"expected the format {FORMAT!r}, but found {data['trajectory_format']!r}")
+            raise BadInput(f"expected the format {FORMAT!r}, but found {_named(data['trajectory_format'])}")
         return mini(data)
     if "trajectory" in data:
         return swe_agent(data)
@@ -68,5 +71,10 @@ def _of_langchain(messages: list[Any] | tuple[Any, ...]) -> bool:
 
 def _kind(data: Any) -> str:
     if isinstance(data, dict):
-        return f"an object with {sorted(map(str, data))[:8]}" if data else "an empty object"
+        names = sorted(name for name in map(str, data) if NAME.fullmatch(name))
+        return f"an object with {names[:8]}" if data else "an empty object"
     return f"a {type(data).__name__}"
+
+
+def _named(value: Any) -> str:
+    return repr(value) if isinstance(value, str) and NAME.fullmatch(value) else f"a {type(value).__name__}"

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-WITHHELD = re.compile(r"over[-\s]?think", re.IGNORECASE)
-"""Where an agent uses the word itself, the judge reads `think`."""
+WITHHELD = re.compile(r"over[-_\s]?(?=think|thought)", re.IGNORECASE)
+"""Where an agent uses the word itself, the judge reads what is left of it without this."""
 
 INSTRUCTIONS = """\
 You examine how an agent worked on a task. The agent can think, and it can act on an environment (run commands, open and change

@@ -81,11 +81,6 @@ class Reading(NamedTuple):
         return max(signal.peak for signal in self.signals[:3])
 
     @property
-    def level(self) -> float:
-        """The highest level of the rubric's three patterns in this very turn: what a policy acts on."""
-        return max(signal.level for signal in self.signals[:3])
-
-    @property
     def flagged(self) -> tuple[Signal, ...]:
         """The patterns that are there, loops included."""
         return tuple(signal for signal in self.signals if signal.flagged)

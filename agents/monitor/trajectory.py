@@ -19,6 +19,10 @@ class Action(NamedTuple):
     """As the model wrote them: JSON, or the command itself."""
     kind: Kind
 
+    def __repr__(self) -> str:
+        """Return it without its arguments, which may hold thoughts."""
+        return f"Action(name={self.name!r}, {len(self.arguments)} characters, kind={self.kind!r})"
+
 
 class Turn(NamedTuple):
     """One answer of the model, and what the environment said to it."""
@@ -32,6 +36,14 @@ class Turn(NamedTuple):
     """Whether the observation tells of a failure; None if there is none."""
     reasoning_tokens: int = 0
     """Of the thought: as the server counted them, hidden ones included, but no fewer than its text is estimated to have."""
+
+    def __repr__(self) -> str:
+        """Return it without what was thought and seen."""
+        seen = None if self.observation is None else f"{len(self.observation)} characters"
+        return (
+            f"Turn(thought={len(self.thought)} characters, actions={self.actions!r}, observation={seen}, "
+            f"failed={self.failed}, reasoning_tokens={self.reasoning_tokens})"
+        )
 
 
 class Trajectory(NamedTuple):

@@ -17,6 +17,7 @@ from ...voting.samples import NOTHING, Sample, Usage
 from ..gather import as_they_end
 from ..model import Ask
 from ..thinking.stream import Draw, Piece
+from .answers import answer, begun_thinking
 from .batches import Batch, Capabilities, batches, body
 from .exchange import Call, Exchange, Send
 from .options import Options
@@ -107,7 +108,9 @@ class OpenAIModel:
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask and yield (position of the ask, sample) in the order of completion.
 
-        Closing the iterator closes the connections of what still runs, which is how servers learn to stop.
+        The text of a sample is what comes after the thoughts, and "" if it ended in mid-thought; tokens and usage are
+        those of everything.  Closing the iterator closes the connections of what still runs, which is how servers learn to
+        stop.
         """
         can = self._capabilities or await self.ready()
         requests = batches(asks, can, self._options)
@@ -186,8 +189,11 @@ def _samples(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, Sa
     alone = len(batch.positions) == 1
     tokens = usage.completion if alone and reply.counted else None
     shares = _shared_out(usage, len(batch.positions))
-    for position, (text, finish), share in zip(batch.positions, reply.choices, shares, strict=True):
-        yield position, Sample(text, finish, tokens, share)
+    begun = [text for prompt in batch.prompts for text in [begun_thinking(prompt)] * batch.n]
+    for position, (text, finish), share, before in zip(
+        batch.positions, reply.choices, shares, begun, strict=True
+    ):
+        yield position, Sample(answer(text, before), finish, tokens, share)
 
 
 def _shared_out(usage: Usage, samples: int) -> list[Usage]:

@@ -22,7 +22,8 @@ from tenacity.wait import wait_base
 from ..model import ModelUnavailable
 from .limiter import Limiter, Slot
 from .options import Options, Wait
-from .wire_server import message_of
+from .wire import Interrupted
+from .wire_server import kind_of, message_of
 
 T = TypeVar("T")
 Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -70,6 +71,8 @@ class Call(NamedTuple):
     body: bytes | None
     patience_s: float
     total_s: float
+    private: bool = False
+    """There are raw thoughts in what is sent, so that the server's words, which may quote them, are passed on to nobody."""
 
 
 class Exchange:
@@ -185,7 +188,7 @@ class Exchange:
                     if streamed:
                         slot.began()
 
-                return await self._read(request, read, slot, begun)
+                return await self._read(request, read, slot, begun, call.private)
         except TimeoutError:
             what, seconds = (
                 ("first token", self._first_token_s) if first.expired() else ("answer", call.total_s)
@@ -194,22 +197,29 @@ class Exchange:
         except (httpx.RequestError, aiohttp.ClientError) as error:
             raise Transient(self._clean(str(error) or type(error).__name__)) from error
 
-    async def _read(self, request: httpx.Request, read: Read[T], slot: Slot, begun: Callable[[], None]) -> T:
+    async def _read(
+        self, request: httpx.Request, read: Read[T], slot: Slot, begun: Callable[[], None], private: bool
+    ) -> T:
         response = await self._send(request)
         try:
             if response.status_code == 200:
                 return await read(response, begun)
             if response.status_code in _OVERLOADED:
                 slot.overloaded()
-            raise self._failure(response, await response.aread())
+            raise self._failure(response, await response.aread(), private)
         except ValueError as error:
-            raise Transient(f"not an answer in the form of the OpenAI API ({_why(error)})") from None
+            why = "an error" if private and isinstance(error, Interrupted) else _why(error)
+            raise Transient(f"not an answer in the form of the OpenAI API ({why})") from None
         finally:
             await response.aclose()
 
-    def _failure(self, response: httpx.Response, body: bytes) -> Transient | Refused:
+    def _failure(self, response: httpx.Response, body: bytes, private: bool) -> Transient | Refused:
         status = response.status_code
-        said = self._clean(message_of(body)) or response.reason_phrase or "no reason given"
+        said = (
+            self._clean(kind_of(body) if private else message_of(body))
+            or response.reason_phrase
+            or "no reason given"
+        )
         if status >= 500 or status in _TRY_AGAIN:
             return Transient(f"{status}: {said}", _retry_after(response.headers.get("retry-after", "")))
         if response.is_redirect:

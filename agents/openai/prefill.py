@@ -28,6 +28,8 @@ class Prefill:
         self._root = root
         self._model = model
         self._server = can.server
+        self.renders = can.server.startswith(("vLLM", "llama.cpp"))
+        """Whether a conversation that has begun goes to the completions endpoint, where thoughts come with their tags."""
         self._options = options
         self._rendered: dict[tuple[Prompt, bool | None], Raw] = {}
 
@@ -36,13 +38,15 @@ class Prefill:
 
         Chat templates rewrite the thoughts in an assistant's message, or drop them (R1, Qwen3), so a conversation that has
         begun is rendered by vLLM's /tokenize or llama.cpp's /apply-template and goes to the completions endpoint.  Other
-        servers get it as a last message of the assistant, to be continued.
+        servers get it as a last message of the assistant, with `continue_final_message`.  Whether they do continue it is
+        assumed, for nothing that every such server says would tell.  One that answers afresh instead spoils answers that are forced and
+        streams that are taken up again.
         """
         if isinstance(draw.prompt, str):
             return draw.prompt + draw.begun
         if not draw.begun:
             return draw.prompt
-        if not self._server.startswith(("vLLM", "llama.cpp")):
+        if not self.renders:
             return (*draw.prompt, Message("assistant", draw.begun))
         rendered = await self._render(draw.prompt, draw.think)
         open_tag = draw.tags.open
@@ -57,7 +61,7 @@ class Prefill:
         """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""
         # vLLM reads one half of this, llama.cpp the other.
         said = {"prompt": text, "add_special_tokens": False, "content": text, "add_special": False}
-        call = self._call("/../tokenize", {"model": self._model, **said})
+        call = self._call("/../tokenize", {"model": self._model, **said})._replace(private=True)
         return (await self._exchange.request(call, _read_tokens)).tokens
 
     async def _render(self, messages: tuple[Message, ...], think: bool | None) -> Raw:

@@ -50,6 +50,7 @@ class Streams:
             if reader.finish or left < 1:
                 yield Piece(finish=reader.finish or "length")
                 return
+            # The thinking budget stays what it is: vLLM counts the thoughts that it finds in the prompt.
             rest = draw._replace(begun=draw.begun + reader.raw, max_tokens=left)
             try:
                 async with aclosing(self._chunks(rest)) as received:
@@ -58,7 +59,7 @@ class Streams:
                             yield piece
                 return
             except Broken:
-                reader.next_request()
+                reader.next_request(rendered=self._prefill.renders)
 
     async def tokenize(self, text: str) -> list[int]:
         """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""
@@ -94,7 +95,14 @@ class Streams:
 
         options = self._options
         content = to_json(self._body(draw, prompt))
-        call = Call("POST", under(self._root, path), content, options.patience_s, options.total_s)
+        call = Call(
+            "POST",
+            under(self._root, path),
+            content,
+            options.patience_s,
+            options.total_s,
+            private=bool(draw.begun),
+        )
         async with aclosing(self._exchange.stream(call, follow)) as received:
             async for chunk in received:
                 yield chunk
@@ -149,14 +157,18 @@ class _Reader:
         """What the model has written, tags included."""
         self.tokens = 0
         self.finish: str | None = None
-        self._tags = draw.tags
+        self._draw = draw
         self._parser = parser(draw)
         self._reasoning = False
         self._billed = NOTHING
 
-    def next_request(self) -> None:
-        """Begin to count anew."""
+    def next_request(self, rendered: bool) -> None:
+        """Begin to count anew; `rendered`: a conversation goes on as raw text."""
         self._billed = NOTHING
+        if self._reasoning and rendered:
+            # The server told the thoughts apart so far.  What comes now closes them with a tag, if at all.
+            self._parser = parser(self._draw._replace(begun=self._draw.begun + self.raw))
+            self._reasoning = False
 
     def read(self, chunk: Chunk) -> Iterator[Piece]:
         """Yield the pieces of a chunk; tokens, finish and usage come with the last."""
@@ -183,12 +195,12 @@ class _Reader:
         """Put the raw text together, with the tags that a server has left out."""
         if thought:
             if not (self._reasoning or self._parser.thinking):
-                self.raw += self._tags.open
+                self.raw += self._draw.tags.open
             self._reasoning = True
             self.raw += thought
         if text:
             if self._reasoning:
-                self.raw += self._tags.close
+                self.raw += self._draw.tags.close
                 self._reasoning = False
             self.raw += text
 

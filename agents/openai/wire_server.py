@@ -69,6 +69,24 @@ def message_of(body: bytes) -> str:
     return "" if text.startswith("<") else " ".join(text.split())[:MESSAGE_CHARACTERS]
 
 
+def kind_of(body: bytes) -> str:
+    """Return the kind of error alone, for servers quote the prompt in their own words; "" where they name none."""
+    try:
+        error = _Kinds.model_validate_json(body)
+    except ValidationError:
+        return ""
+    kind = (error.error or error).type or ""
+    return kind if kind.isidentifier() else ""
+
+
+class _Kind(Wire):
+    type: str | None = None
+
+
+class _Kinds(_Kind):
+    error: _Kind | None = None
+
+
 class _Bare(Wire):
     message: str
 

@@ -5,18 +5,16 @@ AdaThink-Med (arXiv 2509.24560), with the mean of the 20 % highest token entropi
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 
 from ...errors import BadInput
-from ...voting.samples import NOTHING, Usage
-from ..model import ModelUnavailable, Prompt
-from .control import Action, Control, Mind, Watch
+from ...voting.samples import Usage
+from ..model import ModelUnavailable
+from .control import Control, Mind
 from .probes import PROBING, Probing, forced
-from .stream import Draw, Piece, Streaming, Token, collect
-from .thoughts import Thought
+from .stream import Draw, Streaming, Token, collect
 
 TOP = 20
 """Alternatives asked for in each place."""
@@ -107,7 +105,6 @@ class Adapt(Control):
         self.ramp = ramp
         self.measure = measure
         self.probing = probing
-        self._spent: defaultdict[tuple[Prompt, int], list[Usage]] = defaultdict(list)
 
     @property
     def name(self) -> str:
@@ -126,30 +123,12 @@ class Adapt(Control):
         return (self.measure(tokens) if tokens else self.ramp.unsure), found.usage
 
     async def prepare(self, draw: Draw, model: Streaming) -> Draw:
-        """Return the draw with its budget."""
+        """Return the draw with its budget, and with the short answer on the bill."""
         uncertainty, usage = await self.uncertainty(model, draw)
-        self._spent[draw.prompt, draw.seed].append(usage)
+        draw = draw._replace(spent=draw.spent.plus(usage))
         most = draw.max_tokens if self.most is None else self.most
         budget = round(self.least + (most - self.least) * self.ramp.share(uncertainty))
         if budget == 0:
             return draw._replace(think=False, thinking_budget=None)
         enforced = None if draw.thinking_budget is None else budget
         return draw._replace(max_tokens=budget, thinking_budget=enforced)
-
-    def watch(self, draw: Draw, model: Streaming) -> Watch:
-        """Return what books the short answer on the sample."""
-        spent = self._spent[draw.prompt, draw.seed]
-        usage = spent.pop()
-        if not spent:
-            del self._spent[draw.prompt, draw.seed]
-        return _Booking(usage)
-
-
-class _Booking(Watch):
-    def __init__(self, usage: Usage) -> None:
-        self._usage = usage
-
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
-        mind.spend(self._usage)
-        self._usage = NOTHING
-        return None

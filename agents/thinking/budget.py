@@ -11,6 +11,7 @@ from .stream import Draw, Streaming
 class Elastic(Control):
     """Lets the model think for `thinking` tokens and answer in `solution` tokens of its own.
 
+    The answer's share is the ask's `max_tokens` if that is less, and never less than both because of a `Reasoner`'s own.
     Where the server enforces `thinking_token_budget` a sample is one request: `native` says so, None has it tried out once.
     Otherwise thinking that reaches its limit is closed by hand, and the answer is a second request.
     """
@@ -33,6 +34,6 @@ class Elastic(Control):
         native = await model.native_budget() if self._native is None else self._native
         return draw._replace(
             max_tokens=self._thinking,
-            answer_tokens=min(self._solution, draw.answer_tokens or self._solution),
+            answer_tokens=min(self._solution, draw.most_answer or self._solution),
             thinking_budget=self._thinking if native else None,
         )

@@ -96,7 +96,7 @@ class Confide(Control):
         self.window = window
         self.k = k
         self.finished: dict[int, float] = {}
-        """Lowest group confidence of each sample that was not dropped, by the seed it was drawn with."""
+        """Lowest group confidence of each sample that was not dropped nor empty, by the seed it was drawn with."""
         self.threshold: float | None = None
         """None as long as warming up."""
 
@@ -130,6 +130,7 @@ class _Confiding(Watch):
     def _begin(self, restarts: int) -> None:
         self._restarts = restarts
         self._groups = Groups(self._confide.window)
+        self._listed = False
 
     async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
         self._mind = mind
@@ -139,18 +140,25 @@ class _Confiding(Watch):
         for token in piece.tokens:
             value = confidence(token, self._confide.k)
             if value is None:
-                raise ModelUnavailable(
-                    "the server lists no likeliest tokens, without which there is no confidence: have it list "
-                    f"{self._confide.k} (vLLM: --max-logprobs), or leave `Confide` out"
-                )
+                raise self._lists_nothing()
+            self._listed = True
             self._groups.add(value)
             if threshold is not None and self._groups.full and self._groups.now < threshold:
                 return Drop(f"group confidence {self._groups.now:.2f} is below {threshold:.2f}")
+        # The tokens of a chunk come with its last piece, and so does its usage.
+        if not self._listed and (mind.thought or mind.text) and (piece.usage.completion > 0 or piece.finish):
+            raise self._lists_nothing()
         return None
 
     async def aclose(self) -> None:
-        if self._mind and self._mind.finish not in (None, DROPPED):
+        if self._mind and self._listed and self._mind.finish not in (None, DROPPED):
             self._confide.finish(self._seed, self._groups.lowest)
+
+    def _lists_nothing(self) -> ModelUnavailable:
+        return ModelUnavailable(
+            "the server lists no likeliest tokens, without which there is no confidence: have it list "
+            f"{self._confide.k} (vLLM: --max-logprobs), or leave `Confide` out"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ class Watch(ABC):
         """
 
     async def aclose(self) -> None:
-        """Stop what still runs on the side; called once, when the stream is over."""
+        """Stop what still runs on the side; called once, when the stream is over.  What this raises fails the sample."""
         return
 
 

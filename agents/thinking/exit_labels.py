@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar
 
@@ -11,6 +13,7 @@ from pydantic_core import to_json
 
 from ...errors import BadInput
 from ...voting.samples import NOTHING, Usage
+from ..gather import as_they_end
 from ..model import Ask, Prompt
 from .control import Control
 from .exit_calibration import Forced
@@ -52,35 +55,40 @@ async def collect(
     temperature: float = 0.6,
     seed: int = 0,
     at_once: int = AT_ONCE,
+    keep: Callable[[list[Forced]], object] | None = None,
 ) -> Collected:
     """Think about each problem to the end, one trace each, and force an answer at every cue.
 
     `reasoner` makes the reasoner as it will be used later, with the control that it is given in the exit's place:
 
         await collect(lambda control: Reasoner(model, control, think_tokens=4096), problems)
+
+    `keep` is called with the forced exits of each problem as soon as it is done: all that is left if a later one fails.
+    Raises `ModelUnavailable` as the model does, and where it sends no log-probabilities.
     """
     slots = asyncio.Semaphore(at_once)
 
-    async def one(number: int, problem: Problem) -> tuple[list[Forced], Usage]:
+    async def one(number: int, problem: Problem) -> tuple[int, list[Forced], Usage]:
         record = _Record()
         thinker = reasoner(Exit(record, probing))
         async with slots:
             mind = await thinker.think(thinker.draw(Ask(problem.prompt, temperature, 1, seed + number)))
-        return [
+        events = [
             _labelled(str(number), cue, probe, same(probe.text, problem.answer))
             for cue, probe in enumerate(record.probes)
-        ], mind.usage
+        ]
+        return number, events, mind.usage
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(number, problem)) for number, problem in enumerate(problems)]
-    forced: list[Forced] = []
-    usage, without_cue = NOTHING, 0
-    for task in tasks:
-        events, spent = task.result()
-        forced += events
-        without_cue += not events
-        usage = usage.plus(spent)
-    return Collected(forced, without_cue, usage)
+    forced: dict[int, list[Forced]] = {}
+    usage = NOTHING
+    async with aclosing(as_they_end(starmap(one, enumerate(problems)))) as found:
+        async for number, events, spent in found:
+            forced[number] = events
+            usage = usage.plus(spent)
+            if keep:
+                keep(events)
+    without_cue = sum(not events for events in forced.values())
+    return Collected([event for number in sorted(forced) for event in forced[number]], without_cue, usage)
 
 
 class _Record(ExitRule):
@@ -92,7 +100,8 @@ class _Record(ExitRule):
         self.probes: Sequence[ProbeResult] = ()
 
     async def safe(self, cue: Cue) -> bool:
-        await cue.force()
+        # Without probabilities all that is thought about from here on would be in vain.
+        needs((await cue.force()).mean)
         self.probes = cue.probes
         return False
 
@@ -111,10 +120,11 @@ def read_forced(path: Path) -> list[Forced]:
     return _read(path, Forced)
 
 
-def write_forced(path: Path, forced: Iterable[Forced]) -> None:
-    """Write forced exits, one JSON object a line."""
+def write_forced(path: Path, forced: Iterable[Forced], *, more: bool = False) -> None:
+    """Write forced exits, one JSON object a line; `more` leaves those that are there.  Raises `BadInput`."""
     try:
-        path.write_bytes(b"".join(to_json(event._asdict()) + b"\n" for event in forced))
+        with path.open("ab" if more else "wb") as file:
+            file.write(b"".join(to_json(event._asdict()) + b"\n" for event in forced))
     except OSError as error:
         raise BadInput(f"forced exits cannot be written to {str(path)!r}: {error.strerror}") from None
 

@@ -1,12 +1,12 @@
 """The driver: one reasoning stream per ask, prepared and watched by controls, answered whatever the thinking came to."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from hashlib import blake2b
 from itertools import starmap
 
 from ...errors import BadInput
-from ...voting.samples import Sample
+from ...voting.samples import NOTHING, Sample
 from ..gather import as_they_end
 from ..model import Ask
 from .control import RESTARTS, Action, Close, Control, Drop, Mind, Restart, Watch
@@ -19,7 +19,7 @@ __all__ = ["Action", "Close", "Control", "Drop", "Mind", "Reasoner", "Restart", 
 DROPPED = "dropped"
 """How a sample finishes that a control threw away."""
 BUDGET = "budget"
-"""What ended the thinking if it reached its limit."""
+"""What ended the thinking if it reached its limit, or was not wanted at all."""
 
 Watches = Sequence[tuple[str, Watch]]
 """Each with the name of its control."""
@@ -33,12 +33,15 @@ class Reasoner:
             ...
 
     A sample is at most two requests, and one more per restart: the thinking, at most `think_tokens` long, and the answer,
-    which always gets `answer_tokens` (or the ask's `max_tokens`, if that is less) of its own.  Thinking that has not ended
-    by then, or that a control ends, is closed by hand and answered.  Of several controls the first that wants something
+    which always gets `answer_tokens` of its own, or what a control like `Elastic` gives it, or the ask's `max_tokens` if
+    that is less.  Thinking that has not ended by then, or that a control ends, is closed by hand and answered; thinking
+    that was not wanted (`Draw.think`) is closed at its first word.  Of several controls the first that wants something
     done about a piece gets its way.
 
-    `Sample.tokens` counts the answer, `Sample.usage` everything: what is not answer is `reasoning`.  Tokens that a server
-    made between the last piece received and its notice of an abort are known to it alone.
+    `Sample.tokens` counts the answer, `Sample.usage` everything: what is not answer is `reasoning`.  Of a stream that is
+    aborted only the pieces that were read are counted.  What the server made after the last of them is on no bill here:
+    what it made before it noticed, and what came while a control's question on the side (a probe of `Exit`) was answered,
+    as a stream is not read meanwhile.
     """
 
     def __init__(
@@ -78,14 +81,15 @@ class Reasoner:
         draw = draw._replace(answer_tokens=draw.answer_tokens or self._answer_tokens)
         for control in self._controls:
             draw = await control.prepare(draw, self._model)
-        watching = ((control.name, control.watch(draw, self._model)) for control in self._controls)
+        mind = Mind(draw._replace(most_answer=0, spent=NOTHING), self._cues)
+        mind.spend(draw.spent)
+        watching = ((control.name, control.watch(mind.draw, self._model)) for control in self._controls)
         watches = [(name, watch) for name, watch in watching if watch]
-        mind = Mind(draw, self._cues)
-        try:
-            await self._run(mind, watches)
-        finally:
+        # All of them are closed, even if one has an error to raise.
+        async with AsyncExitStack() as stack:
             for _, watch in watches:
-                await watch.aclose()
+                stack.push_async_callback(watch.aclose)
+            await self._run(mind, watches)
         return mind
 
     def draw(self, ask: Ask) -> Draw:
@@ -97,6 +101,7 @@ class Reasoner:
             self._think_tokens,
             ask.seed,
             answer_tokens=answer_tokens,
+            most_answer=ask.max_tokens,
             tags=self._tags,
         )
 
@@ -135,6 +140,10 @@ class Reasoner:
                     if isinstance(action, Drop) or (action and not mind.closed):
                         mind.ended_by = name
                         return action
+                # Chat templates that know no `enable_thinking` ignore it.
+                if request.think is False and mind.thought.strip() and not mind.closed:
+                    mind.ended_by = BUDGET
+                    return Close(keep=0)
                 if mind.finish is None and mind.answer_tokens > mind.draw.answer_tokens:
                     mind.finish = "length"
                     return None

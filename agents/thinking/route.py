@@ -16,7 +16,10 @@ from .stream import Draw, Streaming
 
 
 class NoThinking(Control):
-    """Has a model that could think answer at once: by its chat template, or by thinking that was closed before it began."""
+    """Has a model that could think answer at once: by its chat template, or by thinking that was closed before it began.
+
+    A template that cannot switch thinking off costs a second request: what the model begins to think is thrown away.
+    """
 
     @property
     def name(self) -> str:

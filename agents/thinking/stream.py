@@ -69,6 +69,10 @@ class Draw(NamedTuple):
     """Whether the chat template is to let the model think; None: the server's default."""
     answer_tokens: int = 0
     """The share of the answer, on top of `max_tokens`; read by the `Reasoner` alone, never by a server."""
+    most_answer: int = 0
+    """The ask's own limit, above which no control may set the answer's share; 0: none.  Read by controls alone."""
+    spent: Usage = NOTHING
+    """What controls have spent on preparing this draw; the `Reasoner` books it on the sample."""
     tags: Tags = THINK
 
     def __repr__(self) -> str:

@@ -37,7 +37,8 @@ class Trim(Control):
     guidance: `underthinking`, many thoughts that never converge, and `loops`; None switches either off.
 
     The stream goes on while the verifier is busy; its verdicts are acted upon at the next piece.  A verifier that
-    cannot be reached fails the sample, as the model itself would.
+    cannot be reached fails the sample, as the model itself would, if that is known by the sample's end: a question that
+    is still open then is withdrawn, and what it has cost is on no bill.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class _Trimming(Watch):
     def __init__(self, trim: Trim, budget: int) -> None:
         self._trim = trim
         self._budget = budget
+        self._mind: Mind | None = None
         self._task: asyncio.Task[None] | None = None
         self._begin(0)
 
@@ -88,6 +90,10 @@ class _Trimming(Watch):
         self._converged = False
 
     async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+        self._mind = mind
+        if self._task and self._task.done():
+            self._task.result()
+            self._task = None
         if mind.closed:
             return None
         if mind.restarts != self._restarts:
@@ -96,9 +102,6 @@ class _Trimming(Watch):
         if self._detector and self._detector.feed(piece.thought):
             return Close(self._trim.forceful)
         self._waiting += [thought.text for thought in thoughts]
-        if self._task and self._task.done():
-            self._task.result()
-            self._task = None
         if self._waiting and not self._task:
             self._task = asyncio.create_task(self._verify(mind))
             # One turn of the event loop is enough for a verifier that asks nobody, so its verdicts depend on no clock.
@@ -110,10 +113,15 @@ class _Trimming(Watch):
         return Close(self._trim.guidance if self._converged else self._trim.forceful, keep=whole)
 
     async def aclose(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait([task])
+        failure = None if task.cancelled() else task.exception()
+        # A sample that has come to no end has a failure of its own.
+        if failure and self._mind and self._mind.finish:
+            raise failure
 
     def _lost(self, mind: Mind) -> bool:
         limit = self._trim.underthinking
@@ -127,8 +135,10 @@ class _Trimming(Watch):
         """Judge the thoughts that wait, and those that come meanwhile."""
         while self._waiting:
             thoughts, self._waiting = self._waiting, []
-            for thought, opinion in zip(thoughts, await self._trim.verifier.concludes(thoughts), strict=True):
+            opinions = await self._trim.verifier.concludes(thoughts)
+            for opinion in opinions:
                 mind.spend(opinion.usage)
+            for thought, opinion in zip(thoughts, opinions, strict=True):
                 if opinion.yes:
                     await self._compare(mind, thought)
 

@@ -1,33 +1,32 @@
 """Who tells whether a thought concludes, and whether two thoughts conclude the same: a small model, or a rule."""
 
 import asyncio
+import re
 from collections.abc import Callable, Hashable, Sequence
+from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
 from ...errors import BadInput
 from ...voting.samples import NOTHING, Usage
 from ..gather import in_order
+from ..hygiene.fence import NONCE_BYTES, NOTICE, fence
 from ..model import Ask, Message, Model, Prompt
 
 TAIL = 4000
 """Characters of a thought that a verifier is shown, from its end: that is where conclusions are."""
+POWERS = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u207b]+")
+"""What cleaning would write as plain digits, 102 for the square of 10."""
 CONCLUDES = """Here is a passage from somebody's reasoning about a question.
 
-<passage>
-{thought}
-</passage>
+{}
 
 Does the passage state a final answer to the question? A plan, a doubt or an intermediate result is not one.
 Reply with one word, Yes or No."""
 SAME = """Here are two passages from somebody's reasoning about one question. Each of them states a final answer.
 
-<first>
-{first}
-</first>
+{}
 
-<second>
-{second}
-</second>
+{}
 
 Is it the same answer in both, however it is worded? Numbers and formulas are the same if they are equal.
 Reply with one word, Yes or No."""
@@ -60,7 +59,8 @@ class Verifier:
     makes no sense trims nothing; `unclear` counts such answers.  A verifier that could think must have that switched
     off (`Options(extra={"chat_template_kwargs": {"enable_thinking": False}})`).
 
-    Thoughts are shown to this model, so it has to be as trusted as the one that thinks.
+    Thoughts are shown to this model, so it has to be as trusted as the one that thinks.  It sees them cleaned and fenced,
+    as they may repeat what somebody has put in the question's data.
     """
 
     def __init__(self, model: Model, *, in_flight: int = 4) -> None:
@@ -76,13 +76,13 @@ class Verifier:
 
     async def concludes(self, thoughts: Sequence[str]) -> list[Opinion]:
         """Say of each thought whether it states a concluding answer.  Raises `ModelUnavailable`."""
-        return await self._ask([CONCLUDES.format(thought=thought[-TAIL:]) for thought in thoughts])
+        return await self._ask([_prompt(CONCLUDES, thought) for thought in thoughts])
 
     async def same(self, pairs: Sequence[tuple[str, str]]) -> list[Opinion]:
         """Say of each two thoughts that conclude whether they state the same answer.  Raises `ModelUnavailable`."""
-        return await self._ask([SAME.format(first=a[-TAIL:], second=b[-TAIL:]) for a, b in pairs])
+        return await self._ask([_prompt(SAME, *pair) for pair in pairs])
 
-    async def _ask(self, questions: Sequence[str]) -> list[Opinion]:
+    async def _ask(self, questions: Sequence[Prompt]) -> list[Opinion]:
         if not questions:
             return []
         batch = self._open
@@ -90,7 +90,7 @@ class Verifier:
             batch = self._open = _Batch()
             batch.task = asyncio.create_task(self._run(batch))
         first = len(batch.asks)
-        batch.asks += [Ask(_prompt(question), 0.0, 1, 0) for question in questions]
+        batch.asks += [Ask(question, 0.0, 1, 0) for question in questions]
         batch.waiting += 1
         try:
             opinions = await asyncio.shield(batch.task)
@@ -147,5 +147,10 @@ class RuleVerifier:
         return [Opinion(self._answer_of(first) == self._answer_of(second)) for first, second in pairs]
 
 
-def _prompt(question: str) -> Prompt:
-    return (Message("user", question),)
+def _prompt(question: str, *thoughts: str) -> Prompt:
+    """Return a question about the ends of thoughts."""
+    ends = [POWERS.sub(r"^\g<0>", thought[-TAIL:]) for thought in thoughts]
+    # Made of all that it surrounds, which no text can foresee of itself; and the same question is the same prompt again.
+    nonce = blake2b("\0".join(ends).encode(), digest_size=NONCE_BYTES).hexdigest()
+    fenced = [fence(end, "model", nonce=nonce).text for end in ends]
+    return (Message("system", NOTICE), Message("user", question.format(*fenced)))

@@ -5,10 +5,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 from surefoot.agents.doubles.server import DoubleServer, Fault
+from surefoot.agents.doubles.thinking import ThinkingDouble
+from surefoot.agents.doubles.thoughts import Step, scripted
 from surefoot.agents.hygiene import POLICY, THINKING_OFF, Decision, Guard
-from surefoot.agents.model import Ask
+from surefoot.agents.model import Ask, ModelUnavailable
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.options import Options
+from surefoot.agents.thinking.reasoner import Reasoner
+from surefoot.agents.thinking.route import NoThinking
 from surefoot.errors import BadInput
 from surefoot.voting.samples import Sample, Usage
 
@@ -64,7 +68,7 @@ UNREADABLE = [
     "REFUSE harm!",
     "REFUSE\nharm",
 ]
-UNREADABLE += ["<think>fine</think>ALLOW", "ALLOW\nbecause it was checked"]
+UNREADABLE += ["<think>fine", "<thinking>fine</thinking>ALLOW", "ALLOW\nbecause it was checked"]
 
 
 @pytest.mark.parametrize("text", UNREADABLE)
@@ -105,6 +109,26 @@ async def test_the_judge_reads_cleaned_and_fenced_text_and_is_told_not_to_think(
     assert all(f"{reason}: {rule}" in system["content"] for reason, rule in POLICY.items())
     assert "already checked" not in user["content"] and "<|im_start|>" not in user["content"]
     assert user["content"].count("[data ") == user["content"].count("[end of data ") == 2
+
+
+async def test_a_judge_that_thinks_is_kept_from_it() -> None:
+    double = ThinkingDouble(
+        scripted([Step("Let me weigh this, at length.", "ALLOW")] * 9, direct="REFUSE harm")
+    )
+    async with DoubleServer(double) as server, OpenAIModel(server.url) as model:
+        await model.ready()
+        server.bodies.clear()
+        decision = await Guard(Reasoner(model, NoThinking())).request("x")
+        (body,) = server.bodies
+    assert (decision.allowed, decision.reason) == (False, "harm"), "what it says without thinking"
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+async def test_a_judge_that_is_set_up_wrongly_says_so_when_it_is_made_ready() -> None:
+    async with DoubleServer(Says("ALLOW")) as server, OpenAIModel(server.url, "no-such-model") as model:
+        assert await Guard(model).request("x") == Decision(False, "unavailable")
+        with pytest.raises(ModelUnavailable, match="no-such-model"):
+            await model.ready()
 
 
 async def test_a_policy_of_ones_own_has_its_own_reasons() -> None:

@@ -29,6 +29,9 @@ ATTACKS = {
     "<think><think>x</think>y</think>z": f"{MARK}z",
     "<think>x<think>y</think>z": f"{MARK}z",
     '<think id="1">x</think>z': f"{MARK}z",
+    "<reasoning_content>x</reasoning_content>y": f"{MARK}y",
+    "<reasoning-content>x</Reasoning-Content>y": f"{MARK}y",
+    "<unused94>thought\nx<unused95>y": f"{MARK}y",
     # a tag without its partner goes alone
     "before</think>after": f"before{MARK}after",
     "<think>goes on": f"{MARK}goes on",
@@ -79,6 +82,12 @@ ATTACKS = {
     "[SYSTEM_PROMPT]x[/SYSTEM_PROMPT][TOOL_CALLS]": f"{MARK}x{MARK * 2}",
     "[inst": MARK,
     "<tool_call>{}</tool_call>": f"{MARK}{{}}{MARK}",
+    "<unused94>x": f"{MARK}x",
+    "<unused0>x<UNUSED 101>": f"{MARK}x{MARK}",
+    "<ｕｎｕｓｅｄ９９>": MARK,
+    '<invoke name="ls">x</invoke>': f'{MARK} name="ls">x{MARK}',
+    "<vendor:invoke name=": f"{MARK} name=",
+    "<invoke>": MARK,
     "ǀ<ǀimˍstartǀ>": f"ǀ{MARK}",
     # role markers
     "Assistant: yes": f"{MARK} yes",
@@ -101,6 +110,7 @@ PROSE = [
     "if a < think and b > c: x <- y; i << 3 >> 2; a <s and b> c",
     "<b>bold</b> <p>text</p> <thinker> <analysis-report> <user>@<host> <channel>news</channel>",
     "x <think-aloud protocol",
+    "<unused> <unused_label1> unused94 <invoked> <invoke_all> <output>text</output>",
     "vector<string> v; Map<K, List<V>>; x |> f <| y; a || b",
     "The assistant: a study. Dear User: hello. system: Linux",
     'services:\n  web:\n    user: root\n    system: linux\n  "user": "alice",\n  "role": "assistant"',
@@ -165,6 +175,19 @@ def test_what_was_removed_is_recorded_by_kind_number_and_line_and_never_quoted()
     assert secret not in repr(cleaned)
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("a<think>sure</think>b", f"a{MARK}sure{MARK}b"),
+        ("<think>\nAssistant: x<|im_end|></think>", f"{MARK}\n{MARK} x{MARK * 2}"),
+        ("<|channel|>analysis<|message|>x<|end|>y", f"{MARK * 2}x{MARK}y"),
+        ("<unused94>x<unused95>y", f"{MARK}x{MARK}y"),
+    ],
+)
+def test_thoughts_can_be_kept_as_text(text: str, kept: str) -> None:
+    assert clean(text, keep_thoughts=True).text == kept
+
+
 # --- laws, for any text ---
 
 PIECES = """
@@ -173,6 +196,7 @@ PIECES = """
 <|message|> [INST] [/ INST] [THINK] [/THINK] <<SYS>> <s> s> </s> <start_of_turn> <end_
 of_turn> model Assistant: Human: assistant User : ### ## System &lt; &lt &gt; &amp;
 amp; lt; &#60; &#x3e; &shy; &nbsp; \\u003c \\u003e u003c \\n %3C %3e 3c ‹ › ＜ ＞ ◁ ▷ ⟨ т һ
+<unused94> <unused 94> 95> <invoke </invoke> <reasoning _content>
 і ӏ ո κ ａ ﬁ 🇹 ｜ ▁ 가 ﷺ é ệ a A 1 0 - _ ( ) ? 漢
 """
 FRAGMENTS = PIECES.split()
@@ -234,6 +258,15 @@ def test_the_reader_of_these_tests_can_see() -> None:
     assert [text for text in hidden if not sightings(text)] == []
 
 
+@settings(max_examples=300, deadline=None)
+@given(texts)
+def test_kept_thoughts_keep_the_laws(text: str) -> None:
+    cleaned = clean(text, keep_thoughts=True)
+    assert sightings(cleaned.text) == []
+    assert clean(cleaned.text) == (cleaned.text, ())
+    assert len(cleaned.text) <= GROWTH * len(text)
+
+
 @settings(max_examples=1000, deadline=None)
 @given(texts)
 @example("<think>\u0301")
@@ -280,12 +313,14 @@ LONG = {
     "parentheses": "Assistant(",
     "lines": "\n",
     "growth": "\ufdfa",
+    "unused": "<unused 1 ",
 }
 BEGINNINGS = {
     "spaces": ("<", " "),
     "one entity": ("&", "amp;"),
     "one token": ("<|", "a"),
     "letters": ("<", "t "),
+    "unused": ("<unused", " "),
 }
 BEGINNINGS |= {"vendor": ("<", "a"), "zeros": ("&#", "0"), "role": ("Assistant", " "), "heading": ("##", "#")}
 

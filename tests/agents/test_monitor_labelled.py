@@ -34,6 +34,12 @@ def test_the_signals_find_most_and_accuse_few(seed: int) -> None:
         assert each.recall is not None and each.recall >= 0.6, each
 
 
+def test_what_could_not_be_read_is_not_graded() -> None:
+    some, none = frozenset({"loops"}), frozenset[str]()
+    loops = grade([some, some, none, none], [some, None, some, None])[-1]
+    assert (loops.there, loops.hits, loops.false_alarms) == (1, 1, 1)
+
+
 def test_grades() -> None:
     first, *rest = grade(
         [{"loops"}, {"analysis_paralysis"}, {"analysis_paralysis"}, ()],

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage, messages_to_dict
-from surefoot.agents.monitor.kinds import kind_of, looks_failed
+from surefoot.agents.monitor.kinds import (
+    COUNTED,
+    EXITED,
+    FAILURES,
+    PASSED,
+    RAISED,
+    REFUSALS,
+    Kind,
+    kind_of,
+    looks_failed,
+)
+from surefoot.agents.monitor.labelled import labelled
 from surefoot.agents.monitor.readers import parse, read
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
 from surefoot.errors import BadInput
@@ -297,11 +308,11 @@ def test_langgraph_state(form: Any) -> None:
         ("text", "but found a str"),
         (
             [{"role": "robot", "content": ""}],
-            r"expected a list of chat messages .*but found 'robot' at '0\.role'",
+            r"expected a list of chat messages .*but found a str at '0\.role': Input should be 'system'",
         ),
         (
             [{"role": "user", "content": [{"type": "tool_result"}]}],
-            r"but found 'tool_result' at '0\.content\.0\.type'",
+            r"but found a str at '0\.content\.0\.type'",
         ),
         ({"messages": [], "response": {}}, "give the folder"),
         ({"trajectory": [{"action": "ls"}]}, "expected a SWE-agent trajectory .*'trajectory.0.observation'"),
@@ -313,6 +324,43 @@ def test_langgraph_state(form: Any) -> None:
 def test_an_unknown_shape_is_refused_with_what_was_expected_and_found(data: Any, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         parse(data)
+
+
+THOUGHT = "the user must not learn that I doubt it"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"role": "assistant", "reasoning": [THOUGHT], "content": "a"}],
+        [{"role": THOUGHT, "content": "a"}],
+        [{"role": "assistant", "content": [{"type": THOUGHT}]}],
+        [{"role": "assistant", "content": {THOUGHT: THOUGHT}}],
+        [{"type": "ai", "content": {"thinking": THOUGHT}}],
+        {"trajectory_format": THOUGHT},
+        {"trajectory_format": "mini-swe-agent-1.1", "info": {}, "messages": [{"content": {"text": THOUGHT}}]},
+        {"trajectory": [{"action": "ls", "observation": {"thought": THOUGHT}}]},
+        {"trajectory": [{"action": "ls", "thought": THOUGHT}]},
+        {"initial_issue": "", "interactions": [{"response": [THOUGHT]}]},
+        {THOUGHT: THOUGHT},
+    ],
+)
+def test_a_refusal_quotes_no_thought(data: Any) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse(data)
+    assert not any(word in str(refused.value) for word in ("learn", "doubt"))
+    assert "but found" in str(refused.value)
+
+
+def test_a_refused_call_of_openhands_quotes_no_thought(tmp_path: Path) -> None:
+    answered = {"choices": [{"message": {"role": "assistant", "reasoning": [THOUGHT]}}]}
+    call = {"messages": [], "response": answered, "timestamp": 1.0}
+    (tmp_path / "1.json").write_text(json.dumps(call))
+    with pytest.raises(
+        BadInput, match=r"found a list at 'response\.choices\.0\.message\.reasoning'"
+    ) as refused:
+        read(tmp_path)
+    assert "doubt" not in str(refused.value)
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
@@ -385,6 +433,66 @@ def test_what_reads_like_a_failure() -> None:
     ):
         assert not looks_failed(told, ("run",))
     assert not looks_failed("Traceback (most recent call last)", ("read",)), "it may be what was read"
+
+
+def reads_like_a_failure(observation: str, kinds: set[Kind]) -> bool:
+    """The same by the patterns alone."""
+    if any(phrase in observation for phrase in REFUSALS) or any(
+        told.pattern.search(observation) for told in EXITED
+    ):
+        return True
+    if kinds == {"read"}:
+        return False
+    if COUNTED.pattern.search(observation):
+        return True
+    lines = f"\n{observation}"
+    told = any(phrase in lines for phrase in FAILURES) or RAISED.pattern.search(lines) is not None
+    return told and PASSED.pattern.search(observation) is None
+
+
+PIECES = [
+    ".",
+    ":",
+    "0",
+    "1",
+    "12",
+    "-",
+    "_",
+    "x",
+    "é",
+    "٣",
+    "exit",
+    "Exit",
+    "code",
+    "status",
+    "<returncode>",
+    "failed",
+    "error",
+    "errors",
+    "passed",
+    "ValueError",
+    "Exception",
+    "Error",
+    "FAILED",
+    "ERROR",
+    "error:",
+    "fatal",
+    "Traceback",
+]
+
+
+@given(st.lists(st.sampled_from([*PIECES, " ", "\n"]) | st.text(max_size=3), max_size=12).map("".join))
+def test_words_looked_for_first_change_no_result(observation: str) -> None:
+    for kinds in (set[Kind](), {"read"}, {"run", "read"}):
+        assert looks_failed(observation, kinds) is reads_like_a_failure(observation, kinds)
+
+
+def test_words_looked_for_first_change_no_result_of_the_labelled_set() -> None:
+    for told in labelled():
+        for each in told.trajectory.turns:
+            kinds = {action.kind for action in each.actions}
+            seen = each.observation or ""
+            assert looks_failed(seen, kinds) is reads_like_a_failure(seen, kinds)
 
 
 @given(st.text(), st.text())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from surefoot.agents.monitor.signals import FLAGGED, Reading, Signals, readings, repeated_share
-from surefoot.agents.monitor.trajectory import Action, Turn, turn
+from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
 
 READ, EDIT, RUN = (
     Action("bash", "cat a", "read"),
@@ -41,7 +41,7 @@ GOOD = did(RUN)
 
 def test_work_that_is_looked_at_scores_nothing() -> None:
     reading = last(did(READ), FAIL, did(EDIT), GOOD, did(END, seen=None))
-    assert (reading.turn, reading.score, reading.level, reading.flagged) == (5, 0.0, 0.0, ())
+    assert (reading.turn, reading.score, reading.flagged) == (5, 0.0, ())
 
 
 def test_turns_without_action_add_up_and_actions_take_it_back() -> None:
@@ -174,8 +174,9 @@ def test_every_level_is_from_0_to_10_and_evidence_is_a_turn_that_was(turns: list
             assert 0.0 <= signal.level <= signal.peak <= 10.0
             assert all(1 <= place <= number for place in signal.turns)
             assert len(signal.turns) <= 16
-        highest = max(highest, reading.level)
-        assert reading.level <= reading.score <= highest
+        level = max(signal.level for signal in reading.signals[:3])
+        highest = max(highest, level)
+        assert level <= reading.score <= highest
 
 
 def test_what_is_remembered_does_not_grow_with_the_run() -> None:
@@ -195,3 +196,11 @@ def test_hostile_turns_take_linear_time(text: str) -> None:
     began = time.process_time()
     last(huge)
     assert time.process_time() - began < 6.0
+
+
+def test_the_repr_of_a_turn_says_nothing_of_what_was_thought_done_or_seen() -> None:
+    secret = "the key is 7f"
+    seen = Turn(secret, (Action("think", secret, "other"),), secret, True, 9)
+    shown = repr(Trajectory("issue", (seen, Turn(secret)), None, "test"))
+    assert "7f" not in shown
+    assert "13 characters" in shown and "'think'" in shown and "failed=True" in shown

@@ -7,19 +7,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
+import surefoot
 from aiohttp import web
 from surefoot.agents.doubles import towers_double
 from surefoot.agents.doubles.server import DoubleServer, Fault
-from surefoot.agents.model import Ask, Message, ModelUnavailable
+from surefoot.agents.model import Ask, Message, ModelUnavailable, Prompt
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.exchange import Refused
 from surefoot.agents.openai.options import Options, Wait
 from surefoot.agents.openai.probe import ServerLacks
+from surefoot.agents.task import Task, Value
 from surefoot.errors import BadInput
 from surefoot.voting.samples import Sample, Usage
 
@@ -237,6 +240,119 @@ async def test_streams_are_put_together(make: Callable[..., Ask]) -> None:
     assert (alone.text, alone.finish, alone.tokens) == ("aAB;AbcBaC", "stop", 3)
     assert [s.text for s in several] == ["aAB;AbcBaC", "bAC;AcBaCb", "aAB;AbcBaC"]
     assert sum(s.usage.completion for s in several) == 9
+
+
+# --- thoughts, on a server that leaves their tags in the text ---
+
+CANARY = "canary-91b7e2"
+
+
+class Aloud:
+    """A model that thinks aloud."""
+
+    name = "aloud"
+
+    def __init__(self, text: str, finish: str = "stop") -> None:
+        self.text, self.finish = text, finish
+
+    def draw(self, ask: Ask) -> Sample:
+        tokens = min(9, ask.max_tokens)
+        return Sample(self.text, self.finish, tokens, Usage(prompt=5, completion=tokens))
+
+    def delay(self, _: Ask) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("make", [ask, chat])
+@pytest.mark.parametrize(
+    ("text", "finish", "answer"),
+    [
+        (f"<think>{CANARY} is 5</think>\n\n4", "stop", "4"),
+        (f"{CANARY} is 5</think>4", "stop", "4"),
+        (f"<think>{CANARY}</think>4<think>{CANARY}</think>2", "stop", "42"),
+        (f"<think>{CANARY} is", "length", ""),
+        (f"<think>{CANARY}</think>4<think>{CANARY}", "stop", ""),
+        (f"<think>{CANARY}</thi", "length", ""),
+        ("<think></think>", "stop", ""),
+        (" 3 < 4 <thi\n", "stop", " 3 < 4 <thi\n"),
+    ],
+)
+async def test_a_sample_is_what_comes_after_the_thoughts(
+    make: Callable[..., Ask], stream: bool, text: str, finish: str, answer: str
+) -> None:
+    async with (
+        DoubleServer(Aloud(text, finish)) as server,
+        OpenAIModel(server.url, options=Options(stream=stream)) as model,
+    ):
+        (alone,) = await drawn(model, [make()])
+        several = await drawn(model, [make(seed=seed) for seed in range(3)])
+    assert alone == Sample(answer, finish, 9, Usage(prompt=5, completion=9))
+    assert [(sample.text, sample.finish) for sample in several] == [(answer, finish)] * 3
+    assert sum(sample.usage.completion for sample in several) == 27
+
+
+@pytest.mark.parametrize(("text", "answer"), [(f"{CANARY}</think>4", "4"), (CANARY, "")])
+async def test_a_prompt_that_ends_in_a_thought_makes_a_thought_of_what_comes_next(
+    text: str, answer: str
+) -> None:
+    begun = "2 + 2?<think>Okay, so "
+    prefilled = Ask((Message("user", "2 + 2?"), Message("assistant", begun)), 0.1, 50, 0)
+    async with DoubleServer(Aloud(text)) as server, OpenAIModel(server.url) as model:
+        samples = await drawn(model, [ask(begun), ask(begun, seed=1), ask(begun + "4</think>"), prefilled])
+        (user,) = await drawn(model, [chat(begun)])
+    closed = answer or text
+    assert [sample.text for sample in samples] == [answer, answer, closed, answer]
+    assert user.text == closed, "what a user says is no thought of the model"
+
+
+class Twice(Task[int, int]):
+    """Say one number twice."""
+
+    name = "twice"
+
+    def spec(self) -> Mapping[str, Value]:
+        return {}
+
+    def start(self) -> int:
+        return 2
+
+    def ask(self, state: int, view: int = 0) -> Prompt:
+        return (Message("user", f"{state} more"),)
+
+    def read(self, text: str, state: int, view: int = 0) -> int:
+        return int(text)
+
+    def advance(self, state: int, answer: int) -> int:
+        return state - answer
+
+    def finished(self, state: int) -> bool:
+        return state == 0
+
+
+async def test_thoughts_in_the_text_get_into_no_report_and_no_stall(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUREFOOT_HOME", str(tmp_path))
+    caplog.set_level("INFO")
+    double = Aloud(f"<think>{CANARY}</think>1")
+    async with DoubleServer(double) as server, OpenAIModel(server.url) as model:
+        report = await surefoot.run(Twice(), model=model, k=2)
+        double.text, double.finish = f"<think>{CANARY}", "length"
+        with pytest.raises(surefoot.Stalled) as stalled:
+            await surefoot.run(Twice(), model=model, k=2, limit=8)
+        bodies = list(server.bodies)
+    assert (report.solved, report.steps) == (True, 2)
+    assert stalled.value.examples
+    shown = [
+        report.model_dump(),
+        stalled.value.examples,
+        str(stalled.value),
+        bodies,
+        repr(model),
+        caplog.text,
+    ]
+    assert [each for each in shown if CANARY in repr(each)] == []
 
 
 # --- what goes wrong and passes ---

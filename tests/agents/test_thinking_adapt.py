@@ -6,13 +6,17 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.doubles.thinking import ThinkingDouble
 from surefoot.agents.doubles.thoughts import Segment, Step, Writer, scripted
+from surefoot.agents.model import Message
+from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.thinking.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
 from surefoot.agents.thinking.budget import Elastic
-from surefoot.agents.thinking.reasoner import Reasoner
-from surefoot.agents.thinking.stream import Draw, Token
+from surefoot.agents.thinking.reasoner import Control, Reasoner
+from surefoot.agents.thinking.stream import Draw, Streaming, Token
 from surefoot.errors import BadInput
+from surefoot.voting.samples import Usage
 
 STEPS = [Step("First, it is 5.", "5"), Step("Wait, it is 4.", "4"), Step("Hmm, 4.", "4")]
 DRAW = Draw("2 + 2?", 0.6, 200, 1, answer_tokens=64)
@@ -111,6 +115,20 @@ async def test_who_is_sure_enough_answers_without_thinking() -> None:
     assert (mind.thought.strip(), mind.text.strip()) == ("", "4")
 
 
+async def test_who_is_sure_enough_answers_without_thinking_whatever_the_template_does() -> None:
+    class Deaf(ThinkingDouble):
+        def written(self, draw: Draw) -> tuple[list[Token], str]:
+            return super().written(draw._replace(think=None))
+
+    chat = DRAW._replace(prompt=(Message("user", "2 + 2?"),), answer_tokens=8)
+    async with DoubleServer(Deaf(knowing(0.99))) as server, OpenAIModel(server.url) as model:
+        await model.ready()
+        server.bodies.clear()
+        mind = await Reasoner(model, Adapt(ramp=Ramp(0.5, 0.9))).think(chat)
+        assert len(server.bodies) == 3, "not a short answer, thinking that is closed, and the answer"
+    assert (mind.thought, mind.text.strip(), mind.ended_by) == ("", "4", "budget")
+
+
 async def test_who_has_no_short_answer_thinks_as_long_as_allowed() -> None:
     double = ThinkingDouble(lambda prompt, raw, dice: None)
     uncertainty, _ = await Adapt().uncertainty(double, DRAW)
@@ -123,6 +141,31 @@ async def test_two_samples_with_the_same_seed_at_the_same_time_are_both_booked()
     one, other = await asyncio.gather(reasoner.think(DRAW), reasoner.think(DRAW))
     assert one.usage == other.usage
     assert one.usage.completion + other.usage.completion == double.streamed.tokens
+
+
+class Asks(Control):
+    """Puts the question in other words, or fails to."""
+
+    name = "asks"
+
+    def __init__(self, *prompts: str) -> None:
+        self.prompts = list(prompts)
+
+    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
+        if not self.prompts:
+            raise BadInput("no words left")
+        return draw._replace(prompt=self.prompts.pop())
+
+
+async def test_a_later_control_may_change_the_question_or_fail_and_every_sample_pays_for_itself() -> None:
+    double = ThinkingDouble(knowing(0.8))
+    reasoner = Reasoner(double, Adapt(most=50), Asks("2 + 2 is?"))
+    mind = await reasoner.think(DRAW)
+    assert mind.prompt == "2 + 2 is?"
+    assert mind.usage.completion == double.streamed.tokens
+    with pytest.raises(BadInput, match="no words left"):
+        await reasoner.think(DRAW)
+    assert mind.draw.spent == Usage(), "a cost left for another sample"
 
 
 @pytest.mark.parametrize(("least", "most"), [(-1, None), (10, 9)])

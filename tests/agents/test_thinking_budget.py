@@ -54,6 +54,24 @@ async def test_the_answers_share_is_the_smaller_of_the_controls_and_the_asks() -
         assert (mind.answer_tokens, mind.finish) == (3, "length")
 
 
+@pytest.mark.parametrize("enforces", [True, False])
+@pytest.mark.parametrize(
+    ("solution", "max_tokens", "words"), [(1000, 4096, 900), (1000, 700, 700), (300, 4096, 300)]
+)
+async def test_the_reasoners_own_share_is_no_limit_for_the_controls(
+    solution: int, max_tokens: int, words: int, enforces: bool
+) -> None:
+    long = scripted([Step("So.", " ".join(["word"] * 900))])
+    async with (
+        DoubleServer(ThinkingDouble(long, enforces_budget=enforces)) as server,
+        OpenAIModel(server.url) as model,
+    ):
+        reasoner = Reasoner(model, Elastic(1000, solution, native=enforces))
+        ((_, sample),) = [pair async for pair in reasoner.sample([Ask(CHAT, 0.5, max_tokens, 0)])]
+    assert sample.text.count("word") in range(words - 2, words + 1)
+    assert sample.finish == ("stop" if words == 900 else "length")
+
+
 async def test_the_server_is_not_asked_what_the_caller_knows() -> None:
     asked = double(enforces_budget=True)
     await minded(asked, Elastic(4, 10, native=False))

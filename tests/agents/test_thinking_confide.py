@@ -6,9 +6,13 @@ from collections.abc import AsyncGenerator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.doubles.streams import Style
 from surefoot.agents.doubles.thinking import ThinkingDouble
 from surefoot.agents.doubles.thoughts import overthinker
-from surefoot.agents.model import Ask, ModelUnavailable
+from surefoot.agents.model import Ask, Message, ModelUnavailable
+from surefoot.agents.openai import OpenAIModel
+from surefoot.agents.openai.options import Options
 from surefoot.agents.thinking.confide import (
     FLOOR,
     Confide,
@@ -107,6 +111,43 @@ async def test_a_server_that_lists_nothing_is_named() -> None:
     reasoner = Reasoner(Silent(overthinker(lambda _: "4", lambda _, dice: "5")), Confide())
     with pytest.raises(ModelUnavailable, match="max-logprobs"):
         await reasoner.think(reasoner.draw(ASK))
+
+
+BARE = Options(extra={"logprobs": False, "top_logprobs": 0})
+"""What it is like where log-probabilities are asked for and ignored."""
+CHAT = ASK._replace(prompt=(Message("user", "2 + 2?"),))
+
+
+@pytest.mark.parametrize("style", ["content", "reasoning"])
+async def test_a_server_that_sends_no_tokens_at_all_is_named_at_once(style: Style) -> None:
+    confide = Confide(warm_up=2, window=10, k=5)
+    async with (
+        DoubleServer(sometimes_lost(), thoughts=style) as server,
+        OpenAIModel(server.url, options=BARE) as model,
+    ):
+        with pytest.raises(ModelUnavailable, match="max-logprobs"):
+            await confident_vote(lambda control: Reasoner(model, control), CHAT, confide, canonical=str.strip)
+        assert model.usage.completion <= 3 * confide.warm_up
+    assert confide.finished == {}
+
+
+@pytest.mark.parametrize("style", ["content", "reasoning"])
+async def test_a_server_that_sends_tokens_is_believed(style: Style) -> None:
+    confide = Confide(warm_up=2, window=10, k=5)
+    async with DoubleServer(sometimes_lost(), thoughts=style) as server, OpenAIModel(server.url) as model:
+        found = await confident_vote(
+            lambda control: Reasoner(model, control), CHAT, confide, canonical=str.strip, most=4
+        )
+    assert found.vote is not None and len(confide.finished) >= 2
+
+
+async def test_a_sample_that_is_empty_has_no_confidence_and_no_vote() -> None:
+    confide = Confide(warm_up=2, window=10, k=5)
+    silent = ThinkingDouble(lambda prompt, raw, dice: None)
+    found: Confident[str] = await confident_vote(
+        lambda control: Reasoner(silent, control), ASK, confide, canonical=str.strip, most=4
+    )
+    assert (found.vote, found.samples, found.dropped, confide.finished) == (None, 4, 4, {})
 
 
 async def vote(confide: Confide, **settings: int) -> Confident[str]:

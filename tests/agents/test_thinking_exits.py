@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from surefoot.agents.doubles.faults import Fault
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.doubles.thinking import ThinkingDouble
 from surefoot.agents.doubles.thoughts import Step, Writer, overthinker, scripted
 from surefoot.agents.model import Ask, Message, ModelUnavailable
+from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.thinking.control import Control, Mind
 from surefoot.agents.thinking.exit_calibration import ExitCalibration, Forced, Score, Unsupported, parted
 from surefoot.agents.thinking.exit_labels import Problem, collect, read_forced, read_problems, write_forced
@@ -319,6 +322,37 @@ async def test_problems_without_a_cue_are_counted() -> None:
     double = ThinkingDouble(scripted([Step("It is 4.", "4")]))
     found = await collect(lambda control: Reasoner(double, control), [Problem("2 + 2?", "4")] * 3)
     assert (found.forced, found.without_cue) == ([], 3)
+
+
+async def test_what_was_collected_before_the_server_was_gone_is_kept() -> None:
+    writer = overthinker(lambda prompt: "42", lambda prompt, dice: str(dice % 40), rechecks=3)
+    problems = [Problem(f"known {number}", "42") for number in range(4)]
+    kept: list[Forced] = []
+
+    async with DoubleServer(ThinkingDouble(writer)) as server, OpenAIModel(server.url) as model:
+
+        def keep(events: list[Forced]) -> None:
+            kept.extend(events)
+            if len(kept) == 6:
+                server.fail(Fault("status", status=400, message="gone"), times=9)
+
+        with pytest.raises(ModelUnavailable, match="400: gone"):
+            await collect(lambda control: Reasoner(model, control), problems, at_once=1, keep=keep)
+    assert [(event.trace, event.cue) for event in kept] == [
+        ("0", 0),
+        ("0", 1),
+        ("0", 2),
+        ("1", 0),
+        ("1", 1),
+        ("1", 2),
+    ]
+
+
+async def test_a_server_without_log_probabilities_is_noticed_at_the_first_cue() -> None:
+    double = Silent(scripted(STEPS))
+    with pytest.raises(ModelUnavailable, match="no log-probabilities"):
+        await collect(lambda control: Reasoner(double, control), [Problem("2 + 2?", "4")])
+    assert len(double.draws) == 2
 
 
 def test_problems_are_read_line_by_line(tmp_path: Path) -> None:

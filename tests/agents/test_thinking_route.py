@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from surefoot.agents.doubles import Double
+from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import overthinker
-from surefoot.agents.model import Ask, Prompt
+from surefoot.agents.doubles.thoughts import Step, overthinker, scripted
+from surefoot.agents.model import Ask, Message, Prompt
+from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.thinking.reasoner import Reasoner
 from surefoot.agents.thinking.route import NoThinking, Route, majority_chance
+from surefoot.agents.thinking.stream import Draw, Token
+from surefoot.agents.thinking.tags import THINK, Tags
 from surefoot.errors import BadInput
 from surefoot.voting.samples import Sample, Usage
 
@@ -167,3 +171,28 @@ async def test_one_reasoning_model_can_be_both_without_thinking_and_with() -> No
     assert len(at_once) == route.asked - route.thought
     assert 0 < route.thought < route.asked
     assert {sample.text for sample in at_once} == {"12"}
+
+
+class Deaf(ThinkingDouble):
+    """A model whose chat template knows no `enable_thinking`, as R1's."""
+
+    def written(self, draw: Draw) -> tuple[list[Token], str]:
+        return super().written(draw._replace(think=None))
+
+
+@pytest.mark.parametrize("style", ["content", "reasoning"])
+@pytest.mark.parametrize("tags", [THINK, Tags(opened=True)])
+async def test_who_is_not_to_think_answers_even_if_the_template_cannot_be_told(
+    style: str, tags: Tags
+) -> None:
+    steps = [Step(f"Wait, it is {number}, or is it not?", "12") for number in range(9)]
+    double = Deaf(scripted(steps, direct="at once"), tags=tags)
+    async with DoubleServer(double, thoughts=style) as server, OpenAIModel(server.url) as model:  # type: ignore[arg-type]
+        await model.ready()
+        server.bodies.clear()
+        reasoner = Reasoner(model, NoThinking(), answer_tokens=16, tags=tags)
+        mind = await reasoner.think(reasoner.draw(Ask((Message("user", "?"),), 0.5, 16, 0)))
+        asked = len(server.bodies)
+    assert (mind.text.strip(), mind.thought, mind.finish) == ("at once", "", "stop")
+    assert (mind.ended_by, asked) == ("budget", 2)
+    assert mind.tokens < 8, "it has thought for a while"

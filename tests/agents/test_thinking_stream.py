@@ -18,6 +18,7 @@ from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.exchange import Refused
 from surefoot.agents.openai.options import Options
 from surefoot.agents.thinking.stream import Draw, Piece, collect
+from surefoot.agents.thinking.tags import Tags
 from surefoot.voting.samples import NOTHING, Usage
 
 STEPS = [Step("2 + 2 is 5 – or so…", "5", 0.5), Step("Wait, 2 + 2 is 4.", "4")]
@@ -152,6 +153,51 @@ async def test_a_stream_that_breaks_off_goes_on_from_what_has_come(prompt: Promp
             assert before - left in range(after - 2, after + 1)
 
 
+@pytest.mark.parametrize("opened", [False, True])
+async def test_a_chat_that_breaks_off_in_mid_thought_goes_on_as_raw_text_and_stays_thinking(
+    opened: bool,
+) -> None:
+    """vLLM tells thoughts apart in chat, and shows them with their tags where the rest is asked for: in completions."""
+    tags = Tags(opened=opened)
+    double = ThinkingDouble(scripted(STEPS, tags=tags), tags=tags)
+    asked = draw(CHAT)._replace(tags=tags, thinking_budget=50)
+    tokens, _ = double.written(asked)
+    async with (
+        DoubleServer(double, thoughts="reasoning", owned_by="vllm") as server,
+        OpenAIModel(server.url) as model,
+    ):
+        await model.ready()
+        for after in range(2, len(tokens)):
+            server.bodies.clear()
+            server.fail(Fault("break", tokens=after))
+            pieces = await first(model, 1000, asked)
+            assert "".join(piece.text for piece in pieces) == ANSWER, (
+                "no thought passed for text, not even for now"
+            )
+            assert "".join(piece.thought for piece in pieces).strip() == THOUGHT.strip()
+            first_body, second_body = server.bodies
+            assert "messages" in first_body
+            assert "prompt" in second_body
+            # vLLM takes the thoughts in the prompt off the budget by itself.
+            assert second_body["thinking_token_budget"] == 50
+
+
+@pytest.mark.parametrize("times", [2, 3])
+async def test_a_chat_that_breaks_off_several_times_asks_for_what_it_really_wrote(times: int) -> None:
+    async with (
+        DoubleServer(thinker(), thoughts="reasoning", owned_by="vllm") as server,
+        OpenAIModel(server.url) as model,
+    ):
+        await model.ready()
+        server.bodies.clear()
+        server.fail(Fault("break", tokens=5), times=times)
+        whole = await collect(model, draw(CHAT))
+        prompts = ["".join(map(chr, body["prompt"])) for body in server.bodies if "prompt" in body]  # type: ignore[call-overload]
+    assert (whole.thought, whole.text) == (THOUGHT, ANSWER)
+    assert len(prompts) == times
+    assert all(("2 + 2?" + RAW).startswith(prompt) for prompt in prompts)
+
+
 async def test_a_stream_that_breaks_off_again_and_again_arrives_all_the_same() -> None:
     async with DoubleServer(thinker()) as server, OpenAIModel(server.url) as model:
         await model.ready()
@@ -193,6 +239,36 @@ async def test_a_refusal_is_final() -> None:
         server.fail(Fault("status", status=400, message="too long"))
         with pytest.raises(Refused, match="too long"):
             await collect(model, draw())
+
+
+@pytest.mark.parametrize("prompt", [TEXT, CHAT])
+@pytest.mark.parametrize("owned_by", ["vllm", "surefoot"])
+async def test_a_server_that_quotes_the_thoughts_is_not_quoted(prompt: Prompt, owned_by: str) -> None:
+    secret = "Let me see: canary-3d90aa is the number"
+    waits: list[str] = []
+    options = Options(on_wait=lambda wait: waits.append(wait.error), patience_s=0.3)
+    async with (
+        DoubleServer(thinker(), owned_by=owned_by) as server,
+        OpenAIModel(server.url, options=options) as model,
+    ):
+        await model.ready()
+        server.fail(Fault("status", status=400, message=f"no such thing in {secret!r}"))
+        with pytest.raises(Refused, match="400: Bad Request") as refused:
+            await collect(model, draw(prompt, f"<think>{secret}"))
+        server.fail(Fault("status", status=500, message=f"died on {secret!r}"), times=50)
+        with pytest.raises(ModelUnavailable, match="500: Internal Server Error") as gone:
+            await collect(model, draw(prompt, f"<think>{secret}"))
+    assert waits
+    assert not [said for said in (*waits, str(refused.value), str(gone.value)) if "canary" in said]
+
+
+async def test_an_error_in_mid_stream_that_quotes_the_thoughts_is_not_quoted() -> None:
+    error: list[dict[str, object]] = [{"error": {"message": "died on canary-3d90aa", "code": 500}}]
+    async with says(error, 1000) as url, OpenAIModel(url, options=Options(patience_s=0.1)) as model:
+        with pytest.raises(ModelUnavailable, match="died on canary"):
+            await collect(model, draw())
+        with pytest.raises(ModelUnavailable, match=r"OpenAI API \(an error\)"):
+            await collect(model, draw(begun="<think>canary-3d90aa"))
 
 
 async def test_streams_wait_their_turn_like_other_requests() -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from surefoot.agents.openai.wire import Choice, Reply, read_chat, read_completion, read_stream
-from surefoot.agents.openai.wire_server import message_of
+from surefoot.agents.openai.wire_server import kind_of, message_of
 from surefoot.voting.samples import Usage
 
 
@@ -124,3 +124,25 @@ async def test_an_error_in_mid_stream_is_passed_on() -> None:
 )
 def test_errors_are_quoted_in_the_servers_own_words(body: bytes, message: str) -> None:
     assert message_of(body) == message
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (
+            b'{"error": {"message": "too long: secret", "type": "BadRequestError", "code": 400}}',
+            "BadRequestError",
+        ),
+        (
+            b'{"object": "error", "message": "secret", "type": "invalid_request_error"}',
+            "invalid_request_error",
+        ),
+        (b'{"error": {"message": "secret", "type": "secret, and more"}}', ""),
+        (b'{"error": {"message": "secret", "type": null}}', ""),
+        (b'{"error": {"message": "secret"}}', ""),
+        (b'{"error": "secret"}', ""),
+        (b"secret", ""),
+    ],
+)
+def test_of_an_error_that_may_quote_thoughts_the_kind_is_enough(body: bytes, kind: str) -> None:
+    assert kind_of(body) == kind

@@ -1,13 +1,14 @@
 """Streams from a real vLLM: prefilled, counted to the token, and aborted on the server when they are closed."""
 
 import asyncio
-import re
+import time
 from contextlib import aclosing
 
 import httpx
 import pytest
 from surefoot.agents.model import Message, Prompt
 from surefoot.agents.openai import OpenAIModel
+from surefoot.agents.openai.options import Options
 from surefoot.agents.thinking.stream import Draw, Piece, collect
 from surefoot.voting.samples import NOTHING
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.vllm
 TEXT: Prompt = "---;AabcBC>"
 CHAT: Prompt = (Message("user", "---;AabcBC>"),)
 ANSWER = "aAB;AbcBaC"
-RUNNING = re.compile(r"^vllm:num_requests_running\{.*\} (\S+)$", re.MULTILINE)
+LIMIT = 200
 
 
 def draw(prompt: Prompt, **more: object) -> Draw:
@@ -34,25 +35,45 @@ async def test_a_stream_goes_on_from_any_letter(model: OpenAIModel, prompt: Prom
         assert ANSWER[:border] + rest.text == ANSWER
 
 
-async def test_a_closed_stream_is_aborted_and_its_cost_known(model: OpenAIModel, url: str) -> None:
+async def metric(url: str, name: str) -> float:
+    async with httpx.AsyncClient(timeout=30) as client:
+        text = (await client.get(url.removesuffix("/v1") + "/metrics")).text
+    values = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(f"vllm:{name}{{")]
+    assert values, f"vLLM has no metric {name}"
+    return sum(map(float, values))
+
+
+async def first(model: OpenAIModel, number: int, asked: Draw) -> list[Piece]:
+    """The first pieces of a stream, which is then closed."""
     begun: list[Piece] = []
-    endless = draw(TEXT, max_tokens=200, temperature=1.0, logit_bias=())
-    async with aclosing(model.stream(endless)) as pieces:
+    async with aclosing(model.stream(asked)) as pieces:
         async for piece in pieces:
             begun.append(piece)
-            if len(begun) == 3:
+            if len(begun) == number:
                 break
+    return begun
+
+
+async def test_the_cost_of_a_closed_stream_is_known(model: OpenAIModel) -> None:
+    begun = await first(model, 3, draw(TEXT, temperature=1.0))
     usage = NOTHING
     for piece in begun:
         usage = usage.plus(piece.usage)
     assert (usage.prompt, usage.completion) == (len(TEXT), len("".join(piece.text for piece in begun)))
-    root = url.removesuffix("/v1")
-    async with httpx.AsyncClient(timeout=30) as client:
-        for _ in range(200):
-            if float(RUNNING.findall((await client.get(f"{root}/metrics")).text)[0]) == 0:
-                return
-            await asyncio.sleep(0.01)
-    raise AssertionError("the request went on running")
+
+
+async def test_closed_streams_are_aborted(url: str) -> None:
+    """Without an end of their own they would all be written up to the limit."""
+    streams = [draw(TEXT, max_tokens=LIMIT, temperature=1.0, seed=seed) for seed in range(64)]
+    written = await metric(url, "generation_tokens_total")
+    async with OpenAIModel(url, options=Options(extra={"ignore_eos": True})) as model:
+        await model.ready()
+        begun = await asyncio.gather(*(first(model, 3, stream) for stream in streams))
+        deadline = time.monotonic() + 10
+        while await metric(url, "num_requests_running") + await metric(url, "num_requests_waiting"):
+            assert time.monotonic() < deadline, "vLLM works on"
+    assert not any(piece.finish for pieces in begun for piece in pieces), "none was at its end"
+    assert await metric(url, "generation_tokens_total") - written < len(streams) * LIMIT / 2
 
 
 async def test_without_a_reasoning_parser_there_is_no_native_budget(model: OpenAIModel) -> None:
