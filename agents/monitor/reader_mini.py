@@ -110,7 +110,7 @@ def _refused(extra: _Extra) -> Said:
     """Return the answer that a format error is about, which is logged nowhere else: several actions, or none."""
     reply = extra.response if isinstance(extra.response, _Reply) else _Reply()
     text = extra.model_response
-    if text is None and reply.choices:
-        text = reply.choices[0].get("message", {}).get("content")
+    if text is None and reply.choices and isinstance(message := reply.choices[0].get("message"), dict):
+        text = message.get("content")
     text = text if isinstance(text, str) else ""
     return Said(text, written_actions(text), reply.reasoning_tokens, reply.finish)

@@ -156,6 +156,13 @@ def test_an_answer_that_mini_refused_is_a_turn_too() -> None:
     assert found.turns[0].observation == "Exactly 1 action, please."
 
 
+@pytest.mark.parametrize("choice", [{"message": None}, {"message": {"content": None}}, {}])
+def test_an_answer_that_mini_refused_may_be_missing(choice: dict[str, Any]) -> None:
+    extra = {"interrupt_type": "FormatError", "response": {"choices": [choice]}}
+    found = parse(mini_file({"role": "user", "content": "Exactly 1 action, please.", "extra": extra}))
+    assert kinds(found) == [[]]
+
+
 def test_mini_with_the_responses_endpoint() -> None:
     said = {
         "object": "response",
