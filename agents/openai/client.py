@@ -80,7 +80,7 @@ class OpenAIModel:
 
     @property
     def usage(self) -> Usage:
-        """Tokens billed so far, but for the few of the probe."""
+        """Tokens billed so far, but for the few of the probe and what aborted streams had sent unread."""
         return self._usage
 
     @property
