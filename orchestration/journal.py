@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from ..errors import SurefootError
+from ..voting.samples import Usage
 from . import journal_scripts as scripts
 from .holder import describe, gone, me
 from .jobs import Job, Keys, NoSuchJob, Snapshot, frames, load, snapshot, text
@@ -244,16 +245,15 @@ class Journal:
 
     def _counters(self, records: Sequence[Record]) -> dict[str, int]:
         """Sum up what one commit adds to the job's counters."""
-        count: Counter[str] = Counter()
+        usage = Usage.of_all([record.usage for record in records])
+        count = Counter({f"n:{name}": tokens for name, tokens in usage._asdict().items()})
+        against = sum(record.against for record in records)
+        count["n:votes"] = against + sum(record.votes for record in records)
+        count["n:dissent"] = against
+        count["n:contested"] = sum(bool(record.others) for record in records)
         for record in records:
-            against = sum(votes for _, votes in record.others)
-            count["n:votes"] += record.votes + against
-            count["n:dissent"] += against
-            count["n:contested"] += bool(record.others)
             for reason, flagged in record.flags.items():
                 count[f"n:flag:{reason}"] += flagged
-            for name, tokens in record.usage._asdict().items():
-                count[f"n:{name}"] += tokens
         for name, number in self.also.items():
             count[f"n:{name}"] += number
         self.also.clear()

@@ -10,7 +10,7 @@ from ..agents.task import Task
 from ..voting.election import Election, Stalled, Verdict
 from ..voting.flags import Reading, RedFlag, screen
 from ..voting.rules import Rule
-from ..voting.samples import NOTHING, Sample, Usage
+from ..voting.samples import Sample, Usage
 from .supposing import supposing
 
 S = TypeVar("S", bound=Hashable)
@@ -78,7 +78,7 @@ class OpenStep(Generic[S, A]):
 
     __slots__ = (
         "_outcomes", "_prompts", "_reached", "_terms", "after", "disputed", "distance", "drawn", "dropped", "election", "failure",
-        "outstanding", "state", "step", "usage",
+        "outstanding", "state", "step",
     )  # fmt: skip
 
     def __init__(self, terms: Terms[S, A], step: int, state: S, after: S | None = None) -> None:
@@ -90,7 +90,6 @@ class OpenStep(Generic[S, A]):
         self.outstanding = 0
         """Samples that were asked for and have not come back."""
         self.drawn: list[Drawn] = []
-        self.usage = NOTHING
         self.disputed = False
         """Whether samples that have come back differ in what they turned out to be, those not yet counted included."""
         self.failure: Exception | None = None
@@ -119,6 +118,11 @@ class OpenStep(Generic[S, A]):
         """Samples asked for so far."""
         return len(self.drawn) + self.outstanding
 
+    @property
+    def usage(self) -> Usage:
+        """What the samples that have come back add to the bill."""
+        return Usage.of_all([entry.sample.usage for entry in self.drawn])
+
     def asks(self) -> list[tuple[int, Ask]]:
         """Return the next samples to ask for, with their numbers; none if the step is over.
 
@@ -141,12 +145,9 @@ class OpenStep(Generic[S, A]):
         self.outstanding -= 1
         self.election.cast(number, outcome)
         self.drawn.append(Drawn(number, sample, outcome))
-        self.usage = self.usage.plus(sample.usage)
-        self.disputed = self.disputed or self._differs(outcome)
-
-    def _differs(self, outcome: A | RedFlag) -> bool:
         first = self.drawn[0].outcome
-        return outcome is not first and bool(outcome != first)
+        if outcome is not first and outcome != first:
+            self.disputed = True
 
     def expected(self) -> Counter[S]:
         """Return the states that the ballots so far lead to, by ballots; the winner's alone once it is decided."""

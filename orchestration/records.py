@@ -44,6 +44,11 @@ class Record(NamedTuple):
     """Samples thrown away, by reason."""
     usage: Usage = NOTHING
 
+    @property
+    def against(self) -> int:
+        """Votes for the losing candidates."""
+        return sum([votes for _, votes in self.others]) if self.others else 0
+
 
 class Frame(NamedTuple):
     """The header of a run of records that were committed together."""
@@ -146,8 +151,10 @@ def _row(record: Record) -> list[Any]:
 
 
 def _record(step: int, row: list[Any]) -> Record:
-    answer, votes, prompt, completion, *rest = row
-    extras = rest[0] if rest else {}
+    if len(row) == 4:  # nearly every step: unanimous, and nothing out of the ordinary
+        answer, votes, prompt, completion = row
+        return Record(step, frozen(answer), votes, usage=Usage(prompt, completion=completion))
+    answer, votes, prompt, completion, extras = row
     cached, reasoning = extras.get("more", (0, 0))
     others = tuple((frozen(other), count) for other, count in extras.get("others", ()))
     usage = Usage(prompt, cached, completion, reasoning)

@@ -109,7 +109,7 @@ def _record(step: int, decision: Decision[A]) -> Record:
 
 
 def _count(progress: Progress, record: Record, journal: Journal) -> None:
-    against = sum(votes for _, votes in record.others)
+    against = record.against
     progress.step = journal.step
     progress.votes += record.votes + against
     progress.dissent += against

@@ -1,6 +1,5 @@
 """The running tally of one step: ballots in, in any order; a verdict out, always the same one."""
 
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -77,7 +76,7 @@ class Election(Generic[B]):
         self._rule = rule
         self._limit = limit
         self._tally: dict[B, int] = {}
-        self._flags: Counter[str] = Counter()
+        self._flags: dict[str, int] = {}
         self._early: dict[int, B | RedFlag] = {}
         self._submitted = 0
         self._counted = 0
@@ -94,7 +93,7 @@ class Election(Generic[B]):
 
         Raises `Stalled` when the limit leaves no room for them.
         """
-        if self.decided:
+        if self._winner is not None:
             return 0
         wanted = self._rule.wanted(self._tally) - (self._submitted - self._counted)
         if wanted > 0 and self._submitted + wanted > self._limit:
@@ -118,11 +117,11 @@ class Election(Generic[B]):
             raise BadInput(
                 f"sample {number!r} came as None; a reader that finds no answer raises NotAnAnswer"
             )
-        if number == self._counted and not self.decided:
+        if number == self._counted and self._winner is None:
             self._count(outcome)  # the usual case: nothing to wait for
         else:
             self._early[number] = outcome
-        while not self.decided and self._counted in self._early:
+        while self._winner is None and self._counted in self._early:
             self._count(self._early.pop(self._counted))
 
     def verdict(self) -> Verdict[B]:
@@ -134,7 +133,7 @@ class Election(Generic[B]):
     def _count(self, outcome: B | RedFlag) -> None:
         self._counted += 1
         if isinstance(outcome, RedFlag):
-            self._flags[outcome.reason] += 1
+            self._flags[outcome.reason] = self._flags.get(outcome.reason, 0) + 1
         else:
             self._tally[outcome] = self._tally.get(outcome, 0) + 1
             self._winner = self._rule.winner(self._tally)

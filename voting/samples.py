@@ -1,5 +1,6 @@
 """What a model returned, before anybody has read it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +30,17 @@ class Usage(NamedTuple):
             self.completion + other.completion,
             self.reasoning + other.reasoning,
         )
+
+    @classmethod
+    def of_all(cls, usages: "Iterable[Usage]") -> "Usage":
+        """Return the sum of any number of them."""
+        prompt = cached = completion = reasoning = 0
+        for usage in usages:
+            prompt += usage.prompt
+            cached += usage.cached
+            completion += usage.completion
+            reasoning += usage.reasoning
+        return cls(prompt, cached, completion, reasoning)
 
 
 NOTHING = Usage()
