@@ -14,6 +14,7 @@ Keys of one job, all in one cluster slot (`{job}` is a hash tag):
 import json
 import secrets
 import time
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -227,8 +228,28 @@ async def snapshot(redis: Redis, job: Job, segment: int) -> Snapshot:
     raw = await redis.hget(Keys(job.id).segments, str(segment))
     if raw is None:
         raise CorruptJournal(f"job {job.id!r}: the snapshot of segment {segment} is missing")
-    step, head, state, k = from_json(raw)
-    return Snapshot(step, head, frozen(state), k)
+    return decode_snapshot(raw, f"job {job.id!r}, the snapshot of segment {segment}")
+
+
+def encode_snapshot(end: Snapshot) -> bytes:
+    """Write a snapshot with a checksum: of all that a journal holds, the hash chain covers everything but states."""
+    return canonical([*end, _checksum(end)])
+
+
+def decode_snapshot(raw: bytes | str, where: str) -> Snapshot:
+    """Read a snapshot back; `where` names it in the `CorruptJournal` raised when it is damaged."""
+    try:
+        step, head, state, k, *checksum = from_json(raw)
+    except (ValueError, TypeError):
+        raise CorruptJournal(f"{where} cannot be read: {raw[:60]!r}") from None
+    found = Snapshot(step, head, frozen(state), k)
+    if checksum and checksum != [_checksum(found)]:  # before there was a checksum, four values were written
+        raise CorruptJournal(f"{where} fails its checksum")
+    return found
+
+
+def _checksum(end: Snapshot) -> int:
+    return zlib.crc32(canonical(list(end)))
 
 
 async def frames(redis: Redis, job: Job, segment: int) -> list[tuple[Frame, list[Record]]]:

@@ -12,12 +12,11 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
@@ -25,7 +24,7 @@ from ..errors import SurefootError
 from ..voting.samples import Usage
 from . import journal_scripts as scripts
 from .holder import describe, gone, me
-from .jobs import Job, Keys, NoSuchJob, Snapshot, frames, load, snapshot, text
+from .jobs import Job, Keys, NoSuchJob, Snapshot, encode_snapshot, frames, load, snapshot, text
 from .records import CorruptJournal, Record, chain, encode, verified
 
 LEASE_S = 10.0
@@ -165,38 +164,45 @@ class Journal:
             if not self._buffer:
                 return
             records, kept, head = self._buffer, self._kept, self._head
-            self._buffer, self._kept = [], []
-            counters = self._counters(records)
-            pairs = [item for pair in counters.items() for item in pair]
-            contested = [record.step for record in records if record.others]
-            contested = contested[: max(0, CONTESTED_LISTED - self._contested)]
-            await self._call(
-                self._append,
-                [
-                    self._keys.log(records[0].step // self.job.settings.segment),
-                    self._keys.kept,
-                    self._keys.contested,
-                ],
-                [
-                    *(self._holder, int(self._lease_s * 1000), records[0].step, records[-1].step + 1),
-                    *(
-                        self._durable_head,
-                        head,
-                        encode(records, self._durable_head, head),
-                        f"{time.time():.3f}",
-                    ),
-                    *(len(counters), *pairs, len(contested), *contested, *kept),
-                ],
-            )
-            self._contested += len(contested)
+            also, clock = self.also, self._clock
+            self._buffer, self._kept, self.also = [], [], Counter()
+            try:
+                contested = await self._commit(records, kept, head, also)
+            except asyncio.CancelledError:
+                # Nobody knows whether it arrived.  Sent once more as it is, it counts once.
+                self._buffer, self._kept = records + self._buffer, kept + self._kept
+                self.also, self._clock = also + self.also, clock
+                raise
+            self._contested += contested
             self._durable_head = head
             self.durable = records[-1].step + 1
             self.committed_at = time.monotonic()
 
+    async def _commit(
+        self, records: list[Record], kept: list[str | bytes], head: str, also: Mapping[str, int]
+    ) -> int:
+        """Append one frame, and return how many contested steps were listed."""
+        counters = self._counters(records, also)
+        pairs = [item for pair in counters.items() for item in pair]
+        contested = [record.step for record in records if record.others]
+        contested = contested[: max(0, CONTESTED_LISTED - self._contested)]
+        first, after = records[0].step, records[-1].step + 1
+        frame = encode(records, self._durable_head, head)
+        await self._call(
+            self._append,
+            [self._keys.log(first // self.job.settings.segment), self._keys.kept, self._keys.contested],
+            [
+                *(self._holder, int(self._lease_s * 1000), first, after),
+                *(self._durable_head, head, frame, f"{time.time():.3f}"),
+                *(len(counters), *pairs, len(contested), *contested, *kept),
+            ],
+        )
+        return len(contested)
+
     async def seal(self, segment: int, end: Snapshot) -> None:
         """Close an audited segment with the snapshot of its end."""
         script = self.redis.register_script(scripts.SEAL)
-        await self._call(script, [self._keys.segments], [*self._stands(), segment, to_json(end)])
+        await self._call(script, [self._keys.segments], [*self._stands(), segment, encode_snapshot(end)])
         self.sealed = segment + 1
 
     async def rewind(self, to: Snapshot) -> None:
@@ -204,7 +210,9 @@ class Journal:
         last = self.step // self.job.settings.segment
         logs = [self._keys.log(segment) for segment in range(self.sealed, last + 1)]
         await self._call(
-            self.redis.register_script(scripts.REWIND), logs, [*self._stands(), to.step, to.head]
+            self.redis.register_script(scripts.REWIND),
+            [self._keys.kept, *logs],
+            [*self._stands(), to.step, to.head],
         )
         self._stand_at(to.step, to.head)
 
@@ -243,7 +251,7 @@ class Journal:
         self._head = self._durable_head = head
         self._buffer, self._kept, self._failure = [], [], None
 
-    def _counters(self, records: Sequence[Record]) -> dict[str, int]:
+    def _counters(self, records: Sequence[Record], also: Mapping[str, int]) -> dict[str, int]:
         """Sum up what one commit adds to the job's counters."""
         usage = Usage.of_all([record.usage for record in records])
         count = Counter({f"n:{name}": tokens for name, tokens in usage._asdict().items()})
@@ -254,9 +262,8 @@ class Journal:
         for record in records:
             for reason, flagged in record.flags.items():
                 count[f"n:flag:{reason}"] += flagged
-        for name, number in self.also.items():
+        for name, number in also.items():
             count[f"n:{name}"] += number
-        self.also.clear()
         now = time.monotonic()
         count["n:wall_ms"] = round((now - self._clock) * 1000)
         self._clock = now

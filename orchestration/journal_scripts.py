@@ -95,12 +95,15 @@ return {'ok'}
 )
 
 REWIND = (
-    "-- KEYS meta, lease, log...; ARGV fence, next, head, next to go back to, head there\n"
+    "-- KEYS meta, lease, kept, log...; ARGV fence, next, head, next to go back to, head there\n"
     + _GUARD
     + "if found[2] == ARGV[4] and found[3] == ARGV[5] then return {'ok'} end -- done before; only the reply was lost"
     + _STANDS
     + """
-for i = 3, #KEYS do redis.call('DEL', KEYS[i]) end
+for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
+for _, step in ipairs(redis.call('HKEYS', KEYS[3])) do
+    if tonumber(step) >= tonumber(ARGV[4]) then redis.call('HDEL', KEYS[3], step) end
+end
 redis.call('HSET', KEYS[1], 'next', ARGV[4], 'head', ARGV[5])
 redis.call('HINCRBY', KEYS[1], 'n:repairs', 1)
 return {'ok'}

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from ..agents.task import Task
 from ..voting.reliability import risk
 from .jobs import Job, Keys, contested, frames, load, text
-from .records import Record, canonical
+from .records import CorruptJournal, Record, canonical, verified
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -144,11 +144,21 @@ async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
 
 
 async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
-    """Read all records of a job in order, one segment in memory at a time."""
+    """Read all records of a job in order, one segment in memory at a time.
+
+    Raises `CorruptJournal` where one is damaged, missing, or does not continue the hash chain.
+    """
+    step, head = job.start.step, job.start.head
     for segment in range(-(-job.step // job.settings.segment)):
-        for _, part in await frames(redis, job, segment):
-            for record in part:
+        where = f"job {job.id!r}, segment {segment}"
+        for frame, part in await frames(redis, job, segment):
+            if step == job.step:
+                break  # decided since the job was read
+            for record in verified([(frame, part)], head, step, where):
                 yield record
+            step, head = step + frame.steps, frame.after
+    if (step, head) != (job.step, job.head):
+        raise CorruptJournal(f"job {job.id!r}: {job.step} steps are decided, the records end at step {step}")
 
 
 def _ahead(job: Job, samples: int) -> Ahead | None:

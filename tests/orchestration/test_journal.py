@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from surefoot.orchestration.jobs import Keys, NewerJournal, NoSuchJob, Settings,
 from surefoot.orchestration.journal import Cancelled, Fenced, JobDone, JobHeld, Journal, WentBack
 from surefoot.orchestration.records import CorruptJournal, Record
 from surefoot.orchestration.redis_client import connect
+from surefoot.orchestration.report import records
 from surefoot.voting import Usage
 
 JOB = "walk-1"
@@ -107,9 +109,12 @@ async def test_a_commit_whose_reply_was_lost_is_not_applied_twice(redis: Redis, 
 
 @asynccontextmanager
 async def held_back(
-    redis: Redis, path: Path, words: bytes
+    redis: Redis, path: Path, words: bytes, *, unsent: bool = False
 ) -> AsyncIterator[tuple[Redis, asyncio.Event, asyncio.Event]]:
-    """A client whose first command with these words is carried out, but not answered until the second event is set."""
+    """A client whose first command with these words is carried out, but not answered until the second event is set.
+
+    With `unsent` it is not even carried out until then.
+    """
     done, answer_now = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,6 +123,9 @@ async def held_back(
         )
         try:
             while data := await reader.read(65536):
+                if unsent and words in data and not done.is_set():
+                    done.set()
+                    await answer_now.wait()
                 up_writer.write(data)
                 answer = await up_reader.read(65536)
                 if words in data and not answer.startswith(b"-NOSCRIPT") and not done.is_set():
@@ -143,6 +151,30 @@ async def test_an_interruption_in_the_middle_of_a_commit_loses_nothing(redis: Re
                 asyncio.get_running_loop().call_later(0.05, answer_now.set)
                 raise asyncio.CancelledError
     assert (await jobs.load(redis, JOB)).step == 2
+    assert await redis.get(Keys(JOB).lease) is None
+
+
+@pytest.mark.parametrize("unsent", [False, True], ids=["carried out", "not carried out yet"])
+async def test_an_interruption_of_whoever_waits_for_a_commit_loses_nothing(
+    redis: Redis, tmp_path: Path, unsent: bool
+) -> None:
+    async def run() -> None:
+        async with await Journal.acquire(proxied, JOB) as journal:
+            journal.also["ahead"] = 7
+            for step in range(10):  # a whole segment, which is committed with its last step
+                await journal.append(record(step, others=(("another", 1),)), kept=b"[]")
+
+    async with held_back(redis, tmp_path / "p", b"n:votes", unsent=unsent) as (proxied, begun, _):
+        running = asyncio.create_task(run())
+        await begun.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        job = await jobs.load(redis, JOB)
+    assert job.step == 10
+    assert job.counters["dissent"] == 10
+    assert job.counters["ahead"] == 7
+    assert await redis.hlen(Keys(JOB).kept) == 10
     assert await redis.get(Keys(JOB).lease) is None
 
 
@@ -335,6 +367,61 @@ async def test_a_missing_record_is_an_error(redis: Redis) -> None:
             await journal.tail()
 
 
+@pytest.mark.parametrize("segment", [0, 1, 2])
+async def test_reading_all_records_names_those_that_are_missing(redis: Redis, segment: int) -> None:
+    await filled(redis, 25)
+    job = await jobs.load(redis, JOB)
+    assert [entry.step async for entry in records(redis, job)] == list(range(25))
+    await redis.delete(Keys(JOB).log(segment))
+    with pytest.raises(CorruptJournal, match=r"does not continue the hash chain|the records end at step 20"):
+        _ = [entry async for entry in records(redis, job)]
+
+
+async def test_what_is_decided_while_all_records_are_read_is_left_out(redis: Redis) -> None:
+    await filled(redis, 12)
+    job = await jobs.load(redis, JOB)
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.append(record(12))
+    assert [entry.step async for entry in records(redis, job)] == list(range(12))
+
+
+async def sealed(redis: Redis) -> bytes:
+    """Seal the first segment, and return its snapshot as it is written."""
+    await filled(redis, 14)
+    async with await Journal.acquire(redis, JOB) as journal:
+        end = (await jobs.frames(redis, journal.job, 0))[-1][0].after
+        await journal.seal(0, Snapshot(10, end, 10, 3))
+    return bytes(await redis.hget(Keys(JOB).segments, "0") or b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda raw: raw[:-5], "cannot be read"),
+        (lambda raw: b"{}", "cannot be read"),
+        (lambda raw: raw.replace(b",10,3,", b",11,3,"), "fails its checksum"),
+    ],
+    ids=["cut off", "something else", "another state"],
+)
+async def test_a_damaged_snapshot_is_named_and_nothing_is_decided_from_it(
+    redis: Redis, damage: Callable[[bytes], bytes], said: str
+) -> None:
+    raw = await sealed(redis)
+    assert damage(raw) != raw
+    await redis.hset(Keys(JOB).segments, "0", damage(raw))
+    async with await Journal.acquire(redis, JOB) as journal:
+        with pytest.raises(CorruptJournal, match=f"the snapshot of segment 0 {said}"):
+            await journal.tail()
+
+
+async def test_a_snapshot_from_before_there_were_checksums_is_read(redis: Redis) -> None:
+    *snapshot, _ = json.loads(await sealed(redis))
+    await redis.hset(Keys(JOB).segments, "0", json.dumps(snapshot))
+    async with await Journal.acquire(redis, JOB) as journal:
+        start, _ = await journal.tail()
+    assert (start.step, start.state) == (10, 10)
+
+
 async def test_a_journal_of_a_newer_schema_is_refused(redis: Redis) -> None:
     await redis.hset(Keys(JOB).meta, "schema", "99")
     with pytest.raises(NewerJournal, match="schema 99"):
@@ -357,7 +444,7 @@ async def test_a_sealed_segment_is_where_the_next_runner_begins(redis: Redis) ->
 async def test_a_rewound_segment_is_decided_again(redis: Redis) -> None:
     async with await Journal.acquire(redis, JOB) as journal:
         for step in range(7):
-            await journal.append(record(step))
+            await journal.append(record(step), kept=b"[]")
         await journal.commit()
         await journal.rewind(journal.job.start)
         await journal.rewind(journal.job.start)  # as after a lost reply
@@ -365,6 +452,7 @@ async def test_a_rewound_segment_is_decided_again(redis: Redis) -> None:
         await journal.commit()
         _, tail = await journal.tail()
     assert tail == [Record(0, "other", 4)]
+    assert not await redis.exists(Keys(JOB).kept)  # the samples of the elections that were taken back
     assert (await jobs.load(redis, JOB)).counters["repairs"] == 1
 
 
