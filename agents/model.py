@@ -1,7 +1,7 @@
 """The `Model` seam: give me samples for these asks."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from ..errors import BadInput, SurefootError
@@ -75,3 +75,9 @@ class Sampling:
         if ballot == 0 and self.first_temperature is not None:
             return self.first_temperature
         return self.temperature
+
+    def within(self, limit: int | None) -> "Sampling":
+        """Return the same with `max_tokens` no higher than `limit`; None is no limit."""
+        if limit is None or self.max_tokens <= limit:
+            return self
+        return replace(self, max_tokens=limit)

@@ -68,7 +68,7 @@ class Task(ABC, Generic[S, A]):
     flags: Flag = PAPER
     """What throws a sample away; by default the paper's red flags, which know no rules of the task."""
     sampling: Sampling = Sampling()
-    """How ballots are drawn unless the user says otherwise."""
+    """How ballots are drawn unless the user says otherwise; never longer than `flags` let pass (`sampling_for`)."""
 
     @abstractmethod
     def spec(self) -> Mapping[str, Value]:
@@ -165,6 +165,15 @@ class Task(ABC, Generic[S, A]):
     def unfold(self, state: S, gist: Hashable) -> S | None:
         """Return the state that this gist leads to from `state`, or None if it cannot be."""
         return None
+
+
+def sampling_for(task: Task[Any, Any], given: Sampling | None = None) -> Sampling:
+    """Return how the samples of `task` are drawn: as the user has `given`, or else as the task says.
+
+    Either is cut down to the longest sample that the task's flags let pass.  Only so is a sample that is too long thrown
+    away whatever it was asked for along with, since the samples of one request have no lengths of their own.
+    """
+    return (given or task.sampling).within(task.flags.limit)
 
 
 class NoCases(SurefootError):

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from ..agents.model import Ask, Model, Sampling
-from ..agents.task import Case, Task
+from ..agents.task import Case, Task, sampling_for
 from ..errors import BadInput
 from ..voting.calibration import Calibration, StateOutcome
 from ..voting.flags import Reading, screen
@@ -42,7 +42,7 @@ async def calibrate(
     """
     if states < 1:
         raise BadInput(f"a calibration needs at least one state, not {states!r}")
-    sampling = sampling or task.sampling
+    sampling = sampling_for(task, sampling)
     cases = _different(task, states, random.Random(seed))
     outcomes: list[StateOutcome] = []
     for first in range(0, len(cases), BATCH):

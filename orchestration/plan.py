@@ -10,7 +10,7 @@ from typing import TypeVar
 from ..agents.connect import open_model
 from ..agents.model import Model, Sampling
 from ..agents.openai.options import Options, Wait
-from ..agents.task import Task
+from ..agents.task import Task, sampling_for
 from ..errors import BadInput, SurefootError
 from ..voting.calibration import Calibration
 from ..voting.choice import Choice, choose_k
@@ -87,6 +87,7 @@ async def plan_with(
             f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
         )
     progress.task, progress.doing = task.name, "calibrating"
+    sampling = sampling_for(task, sampling)
     calibration = await calibrate(task, model, states=states, seed=seed, sampling=sampling, progress=progress)
     choice = choose_k(calibration, steps, reliability)
     expected = seconds = None
@@ -103,14 +104,12 @@ async def plan_with(
     return Plan(steps, reliability, calibration, choice, expected, seconds)
 
 
-async def _seconds_per_step(
-    task: Task[S, A], model: Model, k: int, seed: int, sampling: Sampling | None
-) -> float:
+async def _seconds_per_step(task: Task[S, A], model: Model, k: int, seed: int, sampling: Sampling) -> float:
     """Time a few elections on random states, one after the other as in a run.
 
     A state that cannot be decided is left out: whether steps stall is not the question here.
     """
-    terms = Terms(task, FirstToAheadBy(k), sampling or task.sampling, limit=10 * k, seed=seed)
+    terms = Terms(task, FirstToAheadBy(k), sampling, limit=10 * k, seed=seed)
     stride = Stride(terms, model)
     rng = random.Random(seed)
     began = time.perf_counter()

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from ..agents.catalogue import task_of
 from ..agents.connect import open_model
 from ..agents.model import Model, Sampling
-from ..agents.task import Task
+from ..agents.task import Task, sampling_for
 from ..errors import BadInput
 from . import jobs, local_redis
 from .calibrate import STATES
@@ -63,7 +63,8 @@ async def run(
     `job`: a name of your own.  If a job of that name exists it is taken up where it stands, with the settings it was
     started with.
     `limit`: samples that one step may use before it stalls.  `spare`: samples asked for beyond the fewest that could decide.
-    `sampling`: temperatures and token limit, if the task's own are not to be used.
+    `sampling`: temperatures and token limit, if the task's own are not to be used; the limit is never higher than the
+    task's flags let pass.
     `speculate`: ask ahead, on the leading ballot or on a draft; it changes when samples are drawn and no decision.
 
     Raises `Unsupported` if the calibration does not support the reliability, `Stalled` if a step cannot be decided,
@@ -85,7 +86,7 @@ async def run(
             else:
                 settings = Settings(k, "")
             _check_least("limit", limit, settings.k)
-            drawn = sampling or task.sampling
+            drawn = sampling_for(task, sampling)
             settings = settings._replace(
                 model=address,
                 segment=segment,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ..errors import SurefootError
+from ..errors import BadInput, SurefootError
 from .samples import Sample
 
 A = TypeVar("A", bound=Hashable)
@@ -56,6 +56,15 @@ class Reading(Generic[A]):
 class Flag(ABC):
     """Decides whether one reading is to be thrown away."""
 
+    @property
+    def limit(self) -> int | None:
+        """The tokens past which no sample gets by this flag, or None if it does not count them.
+
+        Whoever draws the samples lets none grow longer: a server that counts the samples of a request only together does
+        not say how long one is, but it does say which of them it cut off.
+        """
+        return None
+
     @abstractmethod
     def raised_by(self, reading: "Reading[A]") -> RedFlag | None:
         """Return the red flag, or None if this flag has nothing against the sample."""
@@ -69,6 +78,11 @@ class AnyOf(Flag):
     """Fires with the first of its flags that fires, from left to right."""
 
     flags: tuple[Flag, ...]
+
+    @property
+    def limit(self) -> int | None:
+        """The least of its flags' limits."""
+        return min((flag.limit for flag in self.flags if flag.limit is not None), default=None)
 
     def raised_by(self, reading: Reading[A]) -> RedFlag | None:
         """Ask each flag in turn."""
@@ -84,12 +98,24 @@ class TooLong(Flag):
 
     Long answers are wrong answers: the error rate per step rises steeply past some length (section 4.4 of the paper,
     which cut at 750 tokens).
+
+    A length is compared where the server reported one, which it does not for several samples of one request.  So a job is
+    not left to that: its samples are cut off at `tokens` to begin with, see `limit`.
     """
 
     tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.tokens is not None and self.tokens < 1:
+            raise BadInput(f"TooLong needs at least 1 token, not {self.tokens!r}")
+
+    @property
+    def limit(self) -> int | None:
+        """The tokens that are allowed: a sample of just so many that ended by itself is no longer than it may be."""
+        return self.tokens
+
     def raised_by(self, reading: Reading[A]) -> RedFlag | None:
-        """Compare the length, where the server reported one."""
+        """Compare the length, where the server reported one, and look whether the sample was cut off."""
         sample = reading.sample
         if sample.finish == "length":
             return RedFlag("too long", "cut off at the token limit")

@@ -56,4 +56,4 @@ class Sample:
     tokens: int | None = None
     """Output tokens of this sample; None where the server only counts several samples together."""
     usage: Usage = NOTHING
-    """What this sample adds to the bill; a request for several samples books its total on one of them."""
+    """What this sample adds to the bill; the bill of a request for several samples is divided evenly among them."""

@@ -1,20 +1,24 @@
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import pytest
 import surefoot
 from redis.asyncio import Redis
 from surefoot import BadInput, Columns, Stalled, Towers, Unsupported
+from surefoot.agents.connect import open_model
 from surefoot.agents.doubles import Double, Garbage, towers_double
-from surefoot.agents.model import Ask, Message, Prompt
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.model import Ask, Message, Prompt, Sampling
 from surefoot.agents.task import Case, NoCases, Task, Value
 from surefoot.orchestration import jobs
+from surefoot.orchestration.calibrate import calibrate
 from surefoot.orchestration.graph import REPAIRS, AuditFailed
 from surefoot.orchestration.journal import Cancelled
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import report
 from surefoot.tools.towers import optimal_move, optimal_state
-from surefoot.voting import NotAnAnswer, Sample
+from surefoot.voting import PAPER, NotAnAnswer, Sample, TooLong
 
 
 def towers(disks: int, **options: object) -> Towers:
@@ -302,6 +306,90 @@ async def test_calibration_without_known_answers_says_that_it_measures_agreement
     plan = await surefoot.plan(Sampled(300), model=countdown_double(error=0.03), states=80)
     assert not plan.calibration.known_answers
     assert "agreement, not correctness" in plan.choice.why
+
+
+class Lengthy(Countdown):
+    """A countdown whose samples may have `tokens` tokens; its model writes three, of four digits each."""
+
+    def __init__(self, first: int, tokens: int) -> None:
+        super().__init__(first)
+        self.flags = PAPER | TooLong(tokens)
+
+    def steps(self) -> int:
+        return self.first
+
+    def case(self, rng: random.Random) -> Case[int, int]:
+        state = rng.randrange(1, 500)
+        return Case(state, state - 1)
+
+
+def lengthy_double() -> Double:
+    def right(prompt: Prompt) -> str:
+        state = str(prompt).split()[0]
+        # The client tries the server out with prompts of its own.
+        return f"{int(state) - 1:012d}" if state.isdigit() else "tried out"
+
+    return Double(right, lambda prompt, which: right(prompt))
+
+
+def limits_of(server: DoubleServer) -> set[object]:
+    """The token limits of the requests about a countdown, which leaves out those that only try the server out."""
+    return {body["max_tokens"] for body in server.bodies if " - 1 =" in str(body.get("prompt"))}
+
+
+async def test_a_text_that_is_too_long_is_thrown_away_whatever_the_number_of_its_ballot(
+    redis_url: str,
+) -> None:
+    """A server counts the samples of one request together, so the length of the later ballots is not known here."""
+    async with DoubleServer(lengthy_double()) as server:
+        with pytest.raises(Stalled) as stalled:
+            await surefoot.run(Lengthy(5, tokens=2), model=server.url, redis=redis_url, k=3, limit=20)
+        assert any(body.get("n", 1) > 1 for body in server.bodies)  # type: ignore[operator]
+        assert stalled.value.tally == {}
+        assert set(stalled.value.flags) == {"too long"}
+
+
+async def test_a_text_just_short_enough_is_a_ballot_whatever_its_number(redis_url: str) -> None:
+    async with DoubleServer(lengthy_double()) as server:
+        report = await surefoot.run(Lengthy(5, tokens=3), model=server.url, redis=redis_url, k=3)
+        assert (report.solved, report.red_flags) == (True, {})
+        assert limits_of(server) == {3}
+
+
+async def test_a_plan_and_its_calibration_draw_as_the_job_will(redis_url: str) -> None:
+    """Whether the limit is the task's or the user's: what is timed and counted is what the job will do."""
+    async with DoubleServer(lengthy_double()) as server:
+        for own, sampling, limit in ((3, None, 3), (9, Sampling(max_tokens=4), 4), (5, Sampling(), 5)):
+            task = Lengthy(5, tokens=own)
+            server.bodies.clear()
+            async with open_model(server.url) as model:
+                calibration = await calibrate(task, model, states=5, sampling=sampling)
+            assert (calibration.valid_rate, limits_of(server)) == (1, {limit})
+            server.bodies.clear()
+            plan = await surefoot.plan(task, model=server.url, reliability=0.6, states=60, sampling=sampling)
+            assert plan.choice.k is not None
+            assert limits_of(server) == {limit}
+            server.bodies.clear()
+            report = await surefoot.run(
+                task, model=server.url, redis=redis_url, reliability=0.6, states=60, sampling=sampling
+            )
+            assert report.solved
+            assert limits_of(server) == {limit}
+            async with Redis.from_url(redis_url) as client:
+                stored = (await jobs.load(client, report.job)).settings.sampling
+            assert stored is not None
+            assert stored[2] == limit
+
+
+async def test_a_job_goes_on_with_the_sampling_it_was_started_with(redis_url: str) -> None:
+    """A journal from before the flags capped the sampling keeps what it says: the terms of a job never change."""
+    task = Lengthy(5, tokens=3)
+    async with DoubleServer(lengthy_double()) as server, Redis.from_url(redis_url) as client:
+        settings = jobs.Settings(2, server.url, sampling=(0.1, 0.0, 750))
+        await jobs.create(client, "older", task.name, task.spec(), task.start(), settings)
+        report = await surefoot.run(task, model=server.url, redis=client, job="older", k=2)
+        assert report.solved
+        assert limits_of(server) == {750}
 
 
 async def test_long_multiplication_is_a_task_too(redis_url: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from surefoot import BadInput
 from surefoot.voting import (
     PAPER,
     AnyOf,
@@ -102,6 +103,31 @@ def test_each_flag_fires_on_its_own_fault(
 )
 def test_a_flag_lets_pass_what_is_not_its_fault(flag: Flag, sample: Reading[int]) -> None:
     assert not isinstance(screen(sample, flag), RedFlag)
+
+
+@pytest.mark.parametrize(
+    ("flag", "limit"),
+    [
+        (TooLong(5), 5),
+        (TooLong(), None),
+        (PAPER, None),
+        (Truncated() | Malformed() | Broken("odd", odd), None),
+        (PAPER | TooLong(5), 5),
+        (TooLong(9) | (Malformed() | TooLong(5)) | TooLong(7), 5),
+        (AnyOf(()), None),
+        (AnyOf((AnyOf((TooLong(3),)), TooLong(4))), 3),
+    ],
+)
+def test_the_limit_of_a_flag_is_the_length_past_which_no_sample_gets_by_it(
+    flag: Flag, limit: int | None
+) -> None:
+    assert flag.limit == limit
+
+
+@pytest.mark.parametrize("tokens", [0, -5])
+def test_a_length_that_no_sample_can_have_is_refused(tokens: int) -> None:
+    with pytest.raises(BadInput, match=f"TooLong needs at least 1 token, not {tokens}"):
+        TooLong(tokens)
 
 
 def test_an_answer_that_is_zero_is_a_ballot() -> None:
