@@ -136,8 +136,9 @@ class OpenStep(Generic[S, A]):
         if not wanted:
             return []
         numbers = self.election.submit(wanted + self._terms.spare)
-        self.outstanding += len(numbers)
-        return [(number, self._ask(number)) for number in numbers]
+        asks = [(number, self._ask(number)) for number in numbers]
+        self.outstanding += len(asks)
+        return asks
 
     def cast(self, number: int, sample: Sample) -> None:
         """Count what sample `number` turned out to be."""
@@ -181,7 +182,9 @@ class OpenStep(Generic[S, A]):
         view = number % terms.task.views
         known = self._prompts.get(view)
         if known is None:
-            guess = None if self.after is None else terms.task.guess(self.state, self.after, view)
+            guess = None
+            if self.after is not None:
+                guess = supposing(None, terms.task.guess, self.state, self.after, view)
             known = self._prompts[view] = terms.task.ask(self.state, view), guess
         prompt, guess = known
         sampling = terms.sampling

@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Hashable, Sequence
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
-from ..agents.model import Ask, Model
+from ..agents.model import Ask, Model, ModelUnavailable
 from ..errors import BadInput
 from ..voting.samples import Sample
 from .depth import Acceptance, Pace, best_depth
@@ -282,6 +282,8 @@ class Window(Generic[S, A]):
                 call.left -= 1
                 self._ledger.arrive(sample)
                 self._cast(*call.entries[position], sample)
+        if call.left:
+            raise ModelUnavailable(f"{self._model.name} left {call.left} of {len(asks)} asks unanswered")
         self._pace.learn(call.in_flight, time.monotonic() - call.since)
 
     def _cast(self, step: OpenStep[S, A], number: int, sample: Sample) -> None:

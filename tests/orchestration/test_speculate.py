@@ -473,6 +473,9 @@ class Stepped(Task[int, int]):
     def acts(self, state: int) -> bool:
         return self.checked(state) < 0
 
+    def guess(self, state: int, after: int, view: int = 0) -> str:
+        return str(self.checked(after))
+
 
 class Onwards:
     """Counts on by one; `lost` is a state after which it says something that cannot be."""
@@ -501,6 +504,28 @@ class Onwards:
 async def test_a_state_that_only_a_draft_believes_in_does_not_end_the_run(draft: Draft[int]) -> None:
     report = await surefoot.run(Stepped(), model=Onwards(), k=2, speculate=Speculation(draft))
     assert report.solved and report.steps == 30
+
+
+async def test_samples_that_could_not_be_asked_for_are_not_in_vain() -> None:
+    draft: Draft[int] = Supplied(lambda state: 1000 if state == 7 else state + 1)
+    report = await surefoot.run(Stepped(), model=Onwards(), k=2, speculate=Speculation(draft))
+    assert report.speculation is not None
+    # Only step 8 was asked about on a state that is wrong, and nothing can be asked about that state.
+    assert report.speculation.wasted_samples == 0
+
+
+class Short(Onwards):
+    """Leaves the last ask of every call without an answer."""
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        async for answer in super().sample(asks[:-1]):
+            yield answer
+
+
+async def test_a_model_that_leaves_asks_unanswered_is_not_waited_for() -> None:
+    async with asyncio.timeout(10):
+        with pytest.raises(ModelUnavailable, match=r"onwards left 1 of \d+ asks unanswered"):
+            await surefoot.run(Stepped(), model=Short(), k=2, speculate=Speculation())
 
 
 async def test_what_a_task_raises_on_a_state_that_came_true_is_raised() -> None:
