@@ -30,6 +30,8 @@ class Outlook(Generic[S]):
         self._roll: asyncio.Task[None] | None = None
         self._rolled_out = False
         """Whether the draft knows no further."""
+        self._passed: deque[S] = deque()
+        """States that were reached while the draft was still on its way to them."""
         self._room = asyncio.Event()
 
     def __bool__(self) -> bool:
@@ -43,19 +45,28 @@ class Outlook(Generic[S]):
 
     @property
     def settled(self) -> bool:
-        """Whether the draft has said where the first state leads, or will not.
+        """Whether the draft has said where the first state leads, or will not, or is too slow to be waited for.
 
         Worth waiting for: some models answer faster when they are told what to expect.
         """
-        return self.draft is None or self._rolled_out or len(self._states) > 1
+        return self.draft is None or self._rolled_out or len(self._states) > 1 or bool(self._passed)
 
     def expect(self, state: S) -> None:
         """Forget everything else and go on from this state."""
-        if self._roll is not None:
-            self._roll.cancel()
-            self._roll = None
+        self._stop()
         self._rolled_out = False
         self._states = deque([state])
+
+    def reach(self, state: S) -> None:
+        """Expect this state, where the draft has not said a word yet; what it is busy with may still be of use.
+
+        A draft that says more at a time than one election takes would otherwise never be heard.
+        """
+        if not self.rolling or len(self._passed) >= LOOK_AHEAD:
+            self.expect(state)
+        else:
+            self._passed.append(state)
+            self._states.append(state)
 
     def take(self) -> tuple[S, S | None]:
         """Return the first state, which is expected no longer, and the one after it."""
@@ -67,7 +78,7 @@ class Outlook(Generic[S]):
     @property
     def rolling(self) -> bool:
         """Whether the draft goes on from here already."""
-        return self._roll is not None
+        return self._roll is not None and not self._roll.done()
 
     def roll(self, path: Sequence[S]) -> None:
         """Let the draft go on from here; `path` are the states from the one decided last to the open ones.
@@ -89,14 +100,27 @@ class Outlook(Generic[S]):
         """Write down what the draft proposes, not too far ahead of what is asked."""
         async with aclosing(draft.roll(path)) as states:
             async for state in states:
+                if self._passed:
+                    if self._passed.popleft() == state:
+                        continue
+                    self._passed.clear()
+                    return  # it has gone another way: it is to begin anew from where the run is
                 self._states.append(state)
                 self._changed()
                 if len(self._states) >= LOOK_AHEAD:
                     self._room.clear()
                     await self._room.wait()
         self._rolled_out = True
+        self._passed.clear()
         self._changed()
+
+    def _stop(self) -> None:
+        if self._roll is not None:
+            self._roll.cancel()
+            self._roll = None
+        self._passed.clear()
 
     def _ended(self, roll: asyncio.Task[None]) -> None:
         if not roll.cancelled() and (failure := roll.exception()):
             self._failed(failure)
+        self._changed()

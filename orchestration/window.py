@@ -229,7 +229,7 @@ class Window(Generic[S, A]):
         """Expect the state that most ballots of the last open step lead to, if there are any."""
         if self._open:
             for state, _ in self._open[-1].expected().most_common(1):
-                self._outlook.expect(state)
+                self._outlook.reach(state)
 
     def _may_open(self, terms: Terms[S, A], state: S) -> bool:
         last = self._open[-1] if self._open else self._taken
@@ -313,8 +313,11 @@ class Window(Generic[S, A]):
             self._ledger.news["rejected"] += 1
             self._acceptance.learn(dropped[-1].distance, False)
         self._cancel_what_is_in_vain()
+        if dropped or self._outlook or self._next != step:
+            self._outlook.expect(state)
+        else:
+            self._outlook.reach(state)
         self._next = step
-        self._outlook.expect(state)
         self._wake.set()
 
     def _cancel_what_is_in_vain(self) -> None:

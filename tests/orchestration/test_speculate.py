@@ -506,6 +506,50 @@ async def test_a_state_that_only_a_draft_believes_in_does_not_end_the_run(draft:
     assert report.solved and report.steps == 30
 
 
+class Late(Draft[int]):
+    """Says nothing until the run has come three steps further, and then ten states at once, `astray` from the right ones."""
+
+    name = "late"
+
+    def __init__(self, astray: int = 0) -> None:
+        self.begun = self.said = 0
+        self._astray = astray
+        self._reached = 0
+        self._moved = asyncio.Event()
+
+    def decided(self, state: int, after: int) -> None:
+        self._reached = after
+        self._moved.set()
+
+    async def roll(self, path: Sequence[int]) -> AsyncGenerator[int, None]:
+        self.begun += 1
+        first = path[-1]
+        while self._reached < first + 3:
+            self._moved.clear()
+            await self._moved.wait()
+        for state in range(first + 1, first + 11):
+            self.said += 1
+            yield state + self._astray
+
+
+async def test_a_draft_that_is_slower_than_an_election_is_heard_nevertheless() -> None:
+    draft = Late()
+    report = await surefoot.run(Stepped(), model=Onwards(), k=2, speculate=Speculation(draft))
+    assert report.solved
+    assert draft.begun <= 5
+    assert draft.said >= 20
+    assert report.speculation is not None
+    assert report.speculation.acceptance == 1
+
+
+async def test_a_slow_draft_that_went_another_way_begins_anew_from_where_the_run_is() -> None:
+    draft = Late(astray=1)
+    report = await surefoot.run(Stepped(), model=Onwards(), k=2, speculate=Speculation(draft))
+    assert report.solved and report.steps == 30
+    assert draft.begun > 3
+    assert draft.said == draft.begun - 1  # its first word was wrong, and the last time it was not waited for
+
+
 async def test_samples_that_could_not_be_asked_for_are_not_in_vain() -> None:
     draft: Draft[int] = Supplied(lambda state: 1000 if state == 7 else state + 1)
     report = await surefoot.run(Stepped(), model=Onwards(), k=2, speculate=Speculation(draft))
