@@ -119,6 +119,11 @@ class OpenStep(Generic[S, A]):
         return len(self.drawn) + self.outstanding
 
     @property
+    def fewest(self) -> int:
+        """Samples that are asked for at a time, as long as nobody disagrees."""
+        return self._terms.fewest
+
+    @property
     def usage(self) -> Usage:
         """What the samples that have come back add to the bill."""
         return Usage.of_all([entry.sample.usage for entry in self.drawn])

@@ -72,6 +72,8 @@ class Window(Generic[S, A]):
         self._outlook: Outlook[S] = Outlook(speculation.draft, self._wake.set, self._failed)
         self._stale: list[OpenStep[S, A]] = []
         """Steps that something has happened to since the last look."""
+        self._held: list[OpenStep[S, A]] = []
+        """Steps ahead that need further samples, for which there was no room when they were looked at."""
         self._calls: set[Call[S, A]] = set()
         self._pump: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
@@ -163,14 +165,17 @@ class Window(Generic[S, A]):
 
     def _look(self) -> list[Asked[S, A]]:
         """See what the samples that came in mean for the steps after theirs, and what has to be asked once more."""
-        stale, self._stale = self._stale, []
+        stale, self._stale, self._held = self._held + self._stale, [], []
         asks: list[Asked[S, A]] = []
         for step in stale:
             if step.dropped:
                 continue
             self._compare(step)
             if not step.over and not step.outstanding:
-                asks += self._asks(step)
+                if self._is_first(step) or self._within_limits(step.fewest):
+                    asks += self._asks(step)
+                else:
+                    self._held.append(step)
             elif step.over and step.outstanding:
                 self._cancel_what_is_in_vain()
             self._tell(step)
@@ -235,15 +240,21 @@ class Window(Generic[S, A]):
         last = self._open[-1] if self._open else self._taken
         if last is None:
             return True  # its turn has come
-        certain = self._open[0].asked if self._open and self._taken is None else 0
-        task, steps, ledger, limits = terms.task, terms.task.steps(), self._ledger, self._speculation
+        task, steps = terms.task, terms.task.steps()
         return (
             len(self._open) <= self._depth
-            and ledger.in_flight + terms.fewest <= limits.capacity
-            and ledger.allows(terms.fewest, certain, limits.max_waste)
+            and self._within_limits(terms.fewest)
             and (steps is None or self._next < steps)
             and not supposing(True, task.acts, last.state)
             and not supposing(True, task.finished, state)
+        )
+
+    def _within_limits(self, samples: int) -> bool:
+        """Whether so many samples may be asked for ahead of their turn."""
+        certain = self._open[0].asked if self._open and self._taken is None else 0
+        ledger, limits = self._ledger, self._speculation
+        return ledger.in_flight + samples <= limits.capacity and ledger.allows(
+            samples, certain, limits.max_waste
         )
 
     def _open_next(self, terms: Terms[S, A]) -> list[Asked[S, A]]:
@@ -267,8 +278,11 @@ class Window(Generic[S, A]):
 
     def _tell(self, step: OpenStep[S, A]) -> None:
         """Let whoever waits for the first open step know that it is over."""
-        if step.over and self._open and step is self._open[0]:
+        if step.over and self._is_first(step):
             self._moved.set()
+
+    def _is_first(self, step: OpenStep[S, A]) -> bool:
+        return bool(self._open) and step is self._open[0]
 
     def _send(self, asked: Sequence[Asked[S, A]]) -> None:
         call = Call([(step, number) for step, number, _ in asked], self._ledger.in_flight)

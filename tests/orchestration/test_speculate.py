@@ -217,6 +217,37 @@ async def test_the_share_of_samples_in_vain_is_bounded_even_for_a_draft_that_is_
     assert share == 0 or model.asked > needed
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3])
+async def test_the_bound_holds_for_wrong_states_whose_samples_are_all_thrown_away(share: float) -> None:
+    """Such a step asks again and again, and its answers are there long before the right ones."""
+
+    class Rambling(Onwards):
+        asked = 0
+
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            self.asked += len(asks)
+            wrong = [place for place, ask in enumerate(asks) if int(str(ask.prompt)) > 50]
+            for place in wrong:
+                yield place, Sample("...")
+            await asyncio.sleep(0 if len(wrong) == len(asks) else 0.01)
+            for place in sorted({*range(len(asks))} - {*wrong}):
+                yield place, Sample(str(int(str(asks[place].prompt)) + 1))
+
+    class Strict(Stepped):
+        def read(self, text: str, state: int, view: int = 0) -> int:
+            if not text.isdigit():
+                raise NotAnAnswer(text)
+            return int(text)
+
+    model = Rambling()
+    task = Strict()
+    terms = Terms(task, FirstToAheadBy(3), task.sampling)
+    speculation: Speculation = Speculation(Supplied(lambda state: state % 50 + 51), max_waste=share)
+    await decisions(Stride(terms, model, speculation), task, 30)
+    needed = 3 * 30
+    assert needed < model.asked <= needed / (1 - share)
+
+
 async def test_a_bad_draft_makes_the_depth_fall_and_a_good_one_makes_it_grow() -> None:
     async def depth(error: float) -> float:
         task = Towers(9, "compact")
