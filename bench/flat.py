@@ -4,10 +4,10 @@ python bench/flat.py [--disks 20] [--speculate off|leading|recall ...] [--result
 
 The runner is a process of its own, on a Valkey of the bench's own (append-only).  For each `--speculate`, one runner does the whole
 job undisturbed: its resident memory after 10,000 steps, every 100,000 steps and at the end, its steps a second, and the
-bytes that a step leaves in Valkey's memory and in its files.  With the first of them a second job is killed
-(kill -9) at step 900,000 and run to its end by another runner.
+bytes that a step leaves in Valkey's memory and in its files.  Then a second job is killed (kill -9) at step 900,000
+and run to its end by another runner.
 
-Exits 1 if memory grows by 50 MB or more, if a step is wrong, or if the two jobs do not end with the same hash.
+Exits 1 if memory grows by 50 MB or more, if a step is wrong, or if any two jobs do not end with the same hash.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 import surefoot
 from long import decided, resident_mb
 from million import LAST_KILL, die_with_parent
-from million_check import memory_bytes, resumed
+from million_check import memory_bytes, reminded, resumed
 from million_diary import Take
 from million_page import machine, table
 from redis import Redis
@@ -78,9 +78,19 @@ class Killed:
 
     step: int
     take: Take
+    remind_s: float
+    """After that: what it takes to remind a draft of the latest segments; nothing without a draft."""
     first_step_s: float
     """From the start of the next runner's process to its first durable step."""
     report: dict[str, Any]
+
+    @property
+    def taken_up(self) -> str:
+        """How long the job takes to be taken up again, and with what."""
+        take = self.take
+        parts = f"lease {take.acquire_s:.3f}, tail of {take.records:,} records {take.tail_s:.3f}, replay {take.replay_s:.3f}"
+        reminded = f", reminding the draft {self.remind_s:.3f}" if self.remind_s else ""
+        return f"{take.seconds + self.remind_s:.3f} s ({parts}{reminded})"
 
 
 @contextmanager
@@ -138,12 +148,13 @@ def killed(redis: Redis, url: str, disks: int, way: str) -> Killed:
         process.kill()
     step = decided(redis, job)
     take = asyncio.run(resumed(redis, job, disks, "full"))
+    remind_s = asyncio.run(reminded(redis, job, disks, "full")) if way == "recall" else 0.0
     began = time.perf_counter()
     with runner(job, disks, way, url) as process:
         while decided(redis, job) == step and process.poll() is None:
             time.sleep(LOOK_S)
         first_step_s = time.perf_counter() - began
-        return Killed(step, take, first_step_s, told(process)["report"])
+        return Killed(step, take, remind_s, first_step_s, told(process)["report"])
 
 
 def file_bytes(redis: Redis) -> int:
@@ -151,7 +162,7 @@ def file_bytes(redis: Redis) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def rows(runs: list[Whole], stopped: Killed) -> Iterator[list[str]]:
+def rows(runs: list[Whole], stops: list[Killed]) -> Iterator[list[str]]:
     yield ["speculation", *(run.way for run in runs)]
     yield ["every step right", *("yes" if run.right else "NO" for run in runs)]
     yield ["steps/s", *(f"{run.rate:,.0f}" for run in runs)]
@@ -170,14 +181,12 @@ def rows(runs: list[Whole], stopped: Killed) -> Iterator[list[str]]:
         sizes = [getattr(run, name) for run in runs]
         each = [f"{size / run.report['steps']:.1f}" for size, run in zip(sizes, runs, strict=True)]
         yield [f"journal bytes a step, {what}", *each]
-    rest = [""] * (len(runs) - 1)
-    take = stopped.take
-    yield ["kill -9 of a second job at step", f"{stopped.step:,}", *rest]
-    parts = f"lease {take.acquire_s:.3f}, tail of {take.records:,} records {take.tail_s:.3f}, replay {take.replay_s:.3f}"
-    yield ["taken up in", f"{take.seconds:.3f} s ({parts})", *rest]
-    yield ["start of the next process to its first new durable step", f"{stopped.first_step_s:.2f} s", *rest]
-    same = stopped.report["head"] == runs[0].report["head"]
-    yield ["the same final hash as undisturbed", "yes" if same else "NO", *rest]
+    yield ["kill -9 of a second job at step", *(f"{stop.step:,}" for stop in stops)]
+    yield ["taken up in", *(stop.taken_up for stop in stops)]
+    first = "start of the next process to its first new durable step"
+    yield [first, *(f"{stop.first_step_s:.2f} s" for stop in stops)]
+    same = (stop.report["head"] == runs[0].report["head"] for stop in stops)
+    yield ["the same final hash as undisturbed", *("yes" if one else "NO" for one in same)]
 
 
 def write(path: Path, title: str, lines: list[list[str]]) -> None:
@@ -210,14 +219,15 @@ def main() -> None:
         return
     with redis_server() as url, Redis.from_url(url) as redis:
         runs = [whole(redis, url, given.disks, way) for way in given.speculate]
-        stopped = killed(redis, url, given.disks, given.speculate[0])
+        stops = [killed(redis, url, given.disks, way) for way in given.speculate]
     title = f"{optimal_length(given.disks):,} chained steps with a model that answers at once, k = {K}"
-    lines = list(rows(runs, stopped))
+    lines = list(rows(runs, stops))
     Console(width=160).print(shown(title, lines))
     if given.results:
         write(given.results / "flat.md", title, lines)
     right = all(run.right and run.growth_mb < GROWTH_MB for run in runs)
-    sys.exit(0 if right and stopped.report["head"] == runs[0].report["head"] else 1)
+    heads = {job.report["head"] for job in (*runs, *stops)}
+    sys.exit(0 if right and len(heads) == 1 else 1)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,13 @@ from long import wrong_moves
 from million_diary import Take
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from surefoot import Towers
+from surefoot import Speculation, Towers
+from surefoot.agents.doubles import towers_double
+from surefoot.orchestration.graph import Runner
 from surefoot.orchestration.jobs import load
 from surefoot.orchestration.journal import Journal
+from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.recall import Recall
 from surefoot.orchestration.records import Record
 from surefoot.orchestration.report import records, shown
 from surefoot.tools import towers as board
@@ -134,6 +138,20 @@ async def resumed(redis: Redis, job: str, disks: int, form: str) -> Take:
                 state = task.advance(state, record.answer)
             done = time.perf_counter()
             return Take(journal.step, taken - began, read - taken, done - read, len(tail))
+
+
+async def reminded(redis: Redis, job: str, disks: int, form: str) -> float:
+    """Return the seconds in which a runner then tells `Recall` of the latest segments, before its first step, too."""
+    task = Towers(disks, "compact", form)  # type: ignore[arg-type]
+    async with (
+        aclosing(async_client(redis)) as store,
+        await Journal.acquire(store, job) as journal,
+    ):
+        # The model is never asked.
+        runner = Runner(task, towers_double(), journal, Progress(), 1, Speculation(Recall(task)))
+        began = time.perf_counter()
+        await runner._remind()  # the very code that a runner runs, which nobody else has reason to call
+        return time.perf_counter() - began
 
 
 def async_client(redis: Redis) -> AsyncRedis:

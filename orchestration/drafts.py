@@ -23,7 +23,7 @@ from ..agents.model import Ask, Model, Prompt
 from ..agents.task import Task
 from ..errors import BadInput
 from ..voting.flags import PAPER, Reading, RedFlag, screen
-from ..voting.samples import Sample
+from ..voting.samples import NOTHING, Sample, Usage
 from .supposing import supposing
 
 S = TypeVar("S", bound=Hashable)
@@ -38,6 +38,12 @@ class Draft(ABC, Generic[S]):
     name: str
     """What messages call it."""
 
+    spent: Usage = NOTHING
+    """Tokens of all the samples that it was given so far, in all its rolls; nothing for one that asks no model.
+
+    What a call had drawn when its roll was cut off, and had not handed over yet, cannot be known and is missing.
+    """
+
     @abstractmethod
     def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Yield the states expected after the last one of `path`, one a step, until it knows no further.
@@ -51,7 +57,24 @@ class Draft(ABC, Generic[S]):
         """Learn that a step was decided which led from `state` to `after`; called for every one, in order."""
 
 
-class Rollout(Draft[S]):
+class _Asking(Draft[S]):
+    """A draft that asks a model, and counts what that costs."""
+
+    def __init__(self, task: Task[S, Any], model: Model) -> None:
+        self._task = task
+        self._model = model
+
+    async def _greedy(
+        self, prompts: Sequence[Prompt], max_tokens: int
+    ) -> AsyncGenerator[tuple[int, Sample], None]:
+        asks = [Ask(prompt, 0.0, max_tokens, number) for number, prompt in enumerate(prompts)]
+        async with aclosing(self._model.sample(asks)) as samples:
+            async for position, sample in samples:
+                self.spent = self.spent.plus(sample.usage)
+                yield position, sample
+
+
+class Rollout(_Asking[S]):
     """A model answers one step after the other, greedily; it ends where no sample is without a red flag.
 
     `task` runs over the states of the main task: its `short()`, or itself in another style, or the very same.  With more than
@@ -62,9 +85,8 @@ class Rollout(Draft[S]):
     def __init__(self, task: Task[S, Any], model: Model, votes: int = 1) -> None:
         if votes < 1:
             raise BadInput(f"votes must be at least 1, not {votes!r}")
+        super().__init__(task, model)
         self.name = f"rollout of {model.name}"
-        self._task = task
-        self._model = model
         self._votes = votes
 
     async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
@@ -80,7 +102,7 @@ class Rollout(Draft[S]):
 
     def _samples(self, state: S) -> AsyncGenerator[tuple[int, Sample], None]:
         prompts: Sequence[Prompt] = supposing((), self._prompts, state)
-        return _greedy(self._model, prompts, self._task.sampling.max_tokens)
+        return self._greedy(prompts, self._task.sampling.max_tokens)
 
     def _prompts(self, state: S) -> Sequence[Prompt]:
         return [self._task.ask(state, vote % self._task.views) for vote in range(self._votes)]
@@ -97,7 +119,7 @@ class Rollout(Draft[S]):
         return task.advance(state, answers.most_common(1)[0][0]) if answers else None
 
 
-class AskAhead(Draft[S]):
+class AskAhead(_Asking[S]):
     """A model is asked for several steps in one call, and then for the next ones; a red flag ends the roll.
 
     Raises `BadInput` if the task does not say how to ask for several steps.
@@ -110,9 +132,8 @@ class AskAhead(Draft[S]):
             raise BadInput(
                 f"task {task.name!r} does not ask for several steps in one call: choose another draft"
             )
+        super().__init__(task, model)
         self.name = f"{steps} steps ahead by {model.name}"
-        self._task = task
-        self._model = model
         self._steps = steps
 
     async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
@@ -133,7 +154,7 @@ class AskAhead(Draft[S]):
         if prompt is None:
             return ()
         limit = self._task.sampling.max_tokens + TOKENS_A_STEP * self._steps
-        samples = [sample async for _, sample in _greedy(self._model, [prompt], limit)]
+        samples = [sample async for _, sample in self._greedy([prompt], limit)]
         return supposing((), self._read, state, samples[0])
 
     def _read(self, state: S, sample: Sample) -> Sequence[S]:
@@ -164,12 +185,3 @@ class Supplied(Draft[S]):
 def over(task: Task[S, Any], state: S) -> bool:
     """Whether a roll has to end at this state: nothing may be asked beyond it, or the task can do nothing with it."""
     return supposing(True, lambda: task.finished(state) or task.acts(state))
-
-
-async def _greedy(
-    model: Model, prompts: Sequence[Prompt], max_tokens: int
-) -> AsyncGenerator[tuple[int, Sample], None]:
-    asks = [Ask(prompt, 0.0, max_tokens, number) for number, prompt in enumerate(prompts)]
-    async with aclosing(model.sample(asks)) as samples:
-        async for entry in samples:
-            yield entry

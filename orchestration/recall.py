@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from ..agents.task import Task
 from ..errors import BadInput
 from .drafts import Draft, over
+from .supposing import supposing
 
 S = TypeVar("S", bound=Hashable)
 
@@ -60,7 +61,7 @@ class Recall(Draft[S]):
         trail, state = self._trail.copy(), path[-1]
         # A roll begins when it is first asked, and by then the run may have decided some of the path already.
         for before, after in pairwise(path[path.index(self._state) :]):
-            trail.push(self._task.gist(before, after))
+            trail.push(supposing(None, self._task.gist, before, after))
         while not over(self._task, state) and (step := self._expected(trail, state)) is not None:
             gist, state = step
             trail.push(gist)
@@ -69,7 +70,10 @@ class Recall(Draft[S]):
     def _expected(self, trail: "_Trail", state: S) -> tuple[Hashable, S] | None:
         for memory in self._memories:
             gist = memory.read(trail)
-            if gist is not None and (after := self._task.unfold(state, gist)) is not None:
+            if gist is None:
+                continue
+            after: S | None = supposing(None, self._task.unfold, state, gist)
+            if after is not None:
                 return gist, after
         return None
 

@@ -62,6 +62,8 @@ class Ahead(BaseModel):
     """Drawn for states that did not come true, not part of `tokens`; those of samples that were cut off are estimated."""
     waste: float
     """Share of wasted samples among all."""
+    draft_tokens: int
+    """What a draft that asks a model has spent, as far as it knows; not part of `tokens` either."""
 
 
 class Report(BaseModel):
@@ -174,6 +176,7 @@ def _ahead(job: Job, samples: int) -> Ahead | None:
         wasted_samples=wasted,
         wasted_tokens=count.get("wasted_tokens", 0),
         waste=wasted / max(1, wasted + samples),
+        draft_tokens=count.get("draft_tokens", 0),
     )
 
 

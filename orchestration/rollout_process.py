@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from ..agents.model import Model, ModelUnavailable
 from ..agents.task import Task
 from ..errors import SurefootError
+from ..voting.samples import Usage
 from .drafts import Draft, Rollout
 
 S = TypeVar("S", bound=Hashable)
@@ -48,6 +49,8 @@ class _Said(NamedTuple):
     state: Any = None
     over: bool = False
     failure: Exception | None = None
+    spent: Usage | None = None
+    """What the rollout there has spent up to now, in all its rolls; None if it has not begun."""
 
 
 class RolloutProcess(Draft[S]):
@@ -59,6 +62,9 @@ class RolloutProcess(Draft[S]):
     `opened` is called there and opens the model.  It and the task travel by pickle, and a script that does this keeps what it does
     at its end under `if __name__ == "__main__"`, as with `multiprocessing` in general.  Raises what the model raises, and
     `ModelUnavailable` if the process dies.
+
+    `spent` is as the process last told it, with a state or the end of a roll; what a roll that was left goes on to spend
+    comes with the next roll, or not at all.
     """
 
     def __init__(self, task: Task[S, Any], opened: Open, votes: int = 1) -> None:
@@ -70,13 +76,21 @@ class RolloutProcess(Draft[S]):
         self._said: asyncio.Queue[_Said] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._process.start)
-        self._theirs.close()
-        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._listen)
-        ready = await self._said.get()
-        if ready.failure is not None:
-            await self._close()
-            raise ready.failure
+        starting = asyncio.create_task(asyncio.to_thread(self._process.start))
+        try:
+            await asyncio.shield(starting)
+            self._theirs.close()
+            asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._listen)
+            ready = await self._said.get()
+            if ready.failure is not None:
+                raise ready.failure
+        except BaseException:
+            try:
+                # A thread cannot be cancelled: what it starts has to be there before it can be ended.
+                await asyncio.wait([starting])
+            finally:
+                await self._close()
+            raise
         return self
 
     async def __aexit__(
@@ -105,10 +119,12 @@ class RolloutProcess(Draft[S]):
             self._gone()
 
     def _listen(self) -> None:
-        """Take in what the process says; what belongs to an earlier roll is late."""
+        """Take in what the process says; what belongs to an earlier roll is late, but was paid for."""
         try:
             while self._pipe.poll():
                 said: _Said = self._pipe.recv()
+                if said.spent is not None:
+                    self.spent = said.spent
                 if said.number == self._number:
                     self._said.put_nowait(said)
         except (EOFError, OSError):
@@ -127,6 +143,9 @@ class RolloutProcess(Draft[S]):
 
     async def _close(self) -> None:
         self._hang_up()
+        self._theirs.close()
+        if self._process.pid is None:
+            return  # it could not even be started
         await asyncio.to_thread(self._process.join, END_S)
         if self._process.is_alive():
             self._process.kill()
@@ -184,7 +203,7 @@ async def _follow(pipe: Connection, draft: Rollout[Any], order: _Roll, room: asy
     try:
         async with aclosing(draft.roll([order.state])) as states:
             async for state in states:
-                pipe.send(_Said(order.number, state))
+                pipe.send(_Said(order.number, state, spent=draft.spent))
                 await room.acquire()
     except SurefootError as error:
         failure = error
@@ -193,4 +212,4 @@ async def _follow(pipe: Connection, draft: Rollout[Any], order: _Roll, room: asy
         failure = ModelUnavailable(
             f"the draft's model failed in its process ({error!r}): choose another draft"
         )
-    pipe.send(_Said(order.number, over=True, failure=failure))
+    pipe.send(_Said(order.number, over=True, failure=failure, spent=draft.spent))

@@ -9,7 +9,10 @@ from ..voting.samples import Sample
 from .drafts import Draft
 from .open_step import OpenStep
 
-AHEAD = ("ahead", "accepted", "rejected", "wasted_samples", "wasted_tokens", "depth", "decisions")
+AHEAD = (
+    *("ahead", "accepted", "rejected", "wasted_samples", "wasted_tokens", "depth", "decisions"),
+    "draft_tokens",
+)
 """What is counted (see `Ledger.news`), by the names under which a job's counters have it."""
 
 
@@ -48,7 +51,8 @@ class Ledger:
     `ahead`: steps asked about before their turn.  `accepted` and `rejected`: of these, the steps whose state was right, and
     those whose state was the first to be wrong.  `wasted_samples`, `wasted_tokens`: drawn for states that did not come
     true; the tokens of samples that were cut off are estimated from the others.  `depth`: the steps that were open
-    ahead at each decision, summed up; `decisions`: their number.
+    ahead at each decision, summed up; `decisions`: their number.  `draft_tokens`: what the draft itself has spent, as far as
+    it knows (`Draft.spent`).
     """
     _tokens: int = 0
     _arrived: int = 0

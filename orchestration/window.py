@@ -79,6 +79,8 @@ class Window(Generic[S, A]):
         self._failure: BaseException | None = None
         self._acceptance, self._pace, self._ledger = Acceptance(), Pace(), Ledger()
         self._depth = 0
+        self._told = 0 if self.draft is None else self.draft.spent.total
+        """Tokens of the draft that have been told of, or are those of another run."""
 
     @property
     def draft(self) -> Draft[S] | None:
@@ -104,6 +106,9 @@ class Window(Generic[S, A]):
     def news(self) -> Counter[str]:
         """Return what was counted since the last call, see `Ledger.news`."""
         news, self._ledger.news = self._ledger.news, Counter()
+        if self.draft is not None and self.draft.spent.total > self._told:
+            news["draft_tokens"] = self.draft.spent.total - self._told
+            self._told = self.draft.spent.total
         return news
 
     async def aclose(self) -> None:

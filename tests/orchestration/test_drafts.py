@@ -12,21 +12,23 @@ from surefoot.orchestration.drafts import AskAhead, Draft, Rollout, Supplied
 from surefoot.orchestration.recall import Recall
 from surefoot.tools.towers import is_board, optimal_length, optimal_move, optimal_state
 from surefoot.voting import Sample
+from surefoot.voting.samples import NOTHING, Usage
 
 
 class Written:
-    """A model that answers by a function of the prompt, and remembers what it was asked."""
+    """A model that answers by a function of the prompt, bills each answer alike, and remembers what it was asked."""
 
     name = "written"
 
-    def __init__(self, answer: Callable[[Prompt], str]) -> None:
+    def __init__(self, answer: Callable[[Prompt], str], bill: Usage = NOTHING) -> None:
         self.answer = answer
+        self.bill = bill
         self.asked: list[Ask] = []
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         self.asked += asks
         for position, ask in enumerate(asks):
-            yield position, Sample(self.answer(ask.prompt))
+            yield position, Sample(self.answer(ask.prompt), usage=self.bill)
 
 
 class Away:
@@ -189,6 +191,62 @@ async def test_no_model_is_asked_past_a_step_with_side_effects(kind: Callable[..
     assert await rolled(kind(Countdown(acting=7), model), 9) == [8, 7]
     assert await rolled(kind(Countdown(acting=7), model), 7) == []
     assert await rolled(kind(Countdown(), model), 9) == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(("votes", "samples"), [(1, 10), (3, 30)])
+async def test_a_rollout_counts_what_it_spent_flagged_samples_included(votes: int, samples: int) -> None:
+    """Nine steps to the end, and one sample each that cannot be used."""
+    model = Written(one_less, Usage(50, 40, 10, 5))
+    draft = Rollout(Countdown(), model, votes)
+    assert draft.spent == NOTHING
+    await rolled(draft, 9)
+    model.answer = lambda prompt: "none"
+    await rolled(draft, 9)
+    assert draft.spent == Usage(50 * samples, 40 * samples, 10 * samples, 5 * samples)
+
+
+async def test_a_rollout_that_is_cut_off_has_spent_what_had_come_by_then() -> None:
+    draft = Rollout(Countdown(), Written(one_less, Usage(50, 0, 10)))
+    await rolled(draft, 9, most=2)
+    await rolled(draft, 9, most=1)
+    assert draft.spent == Usage(150, 0, 30)
+
+
+async def test_steps_ahead_count_what_they_spent() -> None:
+    draft = AskAhead(Countdown(), Written(one_less, Usage(50, 0, 100)))
+    await rolled(draft, 9)
+    assert draft.spent == Usage(150, 0, 300), "four steps a call"
+
+
+async def test_whoever_asks_no_model_spends_nothing() -> None:
+    supplied, recall = Supplied(lambda state: state - 1 if state else None), Recall(Countdown(), (1,))
+    recall.decided(10, 9)
+    recall.decided(9, 8)
+    for draft in (supplied, recall):
+        assert await rolled(draft, 8)
+        assert draft.spent == NOTHING
+
+
+class Brittle(Countdown):
+    """A countdown that can say nothing about the states from 4 down, as long as they are only expected."""
+
+    def gist(self, state: int, after: int) -> Hashable | None:
+        if after <= 4:
+            raise IndexError(after)
+        return "one less"
+
+    def unfold(self, state: int, gist: Hashable) -> int | None:
+        if state <= 5:
+            raise IndexError(state)
+        return state - 1
+
+
+async def test_recall_ends_where_the_task_can_do_nothing_with_what_is_expected() -> None:
+    draft: Recall[int] = Recall(Brittle(), (1,))
+    draft.decided(10, 9)
+    draft.decided(9, 8)
+    assert await rolled(draft, 8) == [7, 6, 5], "unfold"
+    assert await rolled(draft, 8, 7, 6, 4) == [], "gist, along a path that others expect"
 
 
 async def mispredicted(draft: Recall[Any], disks: int) -> int:

@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import multiprocessing
 import os
+import pickle
 import signal
 from argparse import Namespace
 from contextlib import aclosing, nullcontext
@@ -15,6 +17,7 @@ from surefoot.agents.doubles import Garbage, towers_double
 from surefoot.agents.doubles.server import DoubleServer
 from surefoot.orchestration.drafts import Rollout
 from surefoot.orchestration.rollout_process import ROOM, Open, RolloutProcess
+from surefoot.voting.samples import NOTHING
 
 TASK = Towers(6, "compact", "move")
 SLOPPY = towers_double(error=0.02, seed=3)
@@ -49,6 +52,30 @@ async def test_it_proposes_what_a_rollout_in_this_process_does_from_wherever_it_
     assert children() == before
 
 
+async def test_it_counts_what_was_spent_there_as_a_rollout_in_this_process_does() -> None:
+    async with DoubleServer(SLOPPY) as server, asking(server)() as model:
+        here: Rollout[Any] = Rollout(TASK, model, votes=3)
+        async with RolloutProcess(TASK, asking(server), votes=3) as draft:
+            assert draft.spent == NOTHING
+            for first in (TASK.start(), *(await states(here, TASK.start(), 2))[1:]):
+                here.spent, before = NOTHING, draft.spent
+                await states(here, first)
+                await states(draft, first)
+                assert here.spent.total > 100
+                assert draft.spent == before.plus(here.spent)
+        assert draft.spent.total > 100, "still known when it is closed"
+
+
+async def test_a_roll_that_is_left_has_spent_what_was_drawn_for_it_there() -> None:
+    async with DoubleServer(SLOPPY) as server, RolloutProcess(TASK, asking(server)) as draft:
+        await states(draft, TASK.start())
+        whole = draft.spent
+        async with aclosing(draft.roll([TASK.start()])) as rolled:
+            await anext(rolled)
+        await states(draft, TASK.start())
+        assert draft.spent.total > 2 * whole.total
+
+
 async def test_a_roll_that_is_left_in_its_middle_does_not_get_into_the_next_one() -> None:
     async with DoubleServer(SLOPPY) as server, RolloutProcess(TASK, asking(server)) as draft:
         whole = await states(draft, TASK.start())
@@ -81,6 +108,26 @@ async def test_a_model_that_cannot_be_opened_is_told_of_at_once() -> None:
         async with RolloutProcess(TASK, partial(open_model, "pebbel")):
             raise AssertionError("it was opened")
     assert children() == before
+
+
+async def test_it_ends_what_it_has_begun_when_it_is_cancelled_while_it_opens() -> None:
+    """At any moment: before the process is there, while it imports, while the model is opened."""
+    before, descriptors = children(), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers, no paths
+    for patience in (0.0, 0.001, 0.05, 0.3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(patience), RolloutProcess(TASK, partial(open_model, "pebble-numpy")):
+                await asyncio.sleep(60)
+        assert children() == before
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 3, "at most what multiprocessing itself keeps"  # noqa: PTH208
+
+
+async def test_a_process_that_cannot_even_begin_leaves_nothing_open() -> None:
+    draft: RolloutProcess[Any] = RolloutProcess(TASK, lambda: nullcontext(SLOPPY))
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        async with draft:
+            raise AssertionError("it was opened")
+    assert draft._pipe.closed and draft._theirs.closed
 
 
 async def test_what_the_model_raises_comes_over() -> None:

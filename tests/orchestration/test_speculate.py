@@ -563,6 +563,18 @@ class Late(Draft[int]):
             yield state + self._astray
 
 
+async def test_the_report_says_what_the_draft_itself_has_spent() -> None:
+    task = Towers(5, "compact")
+    draft = Rollout(task.short(), towers_double())
+    for _ in range(2):  # a draft may serve more than one run
+        before = draft.spent.total
+        report = await surefoot.run(task, model=towers_double(), k=2, speculate=Speculation(draft))
+        assert report.speculation is not None
+        assert 0 < report.speculation.draft_tokens <= draft.spent.total - before
+    alone = await surefoot.run(task, model=towers_double(), k=2)
+    assert report.tokens == alone.tokens
+
+
 async def test_a_draft_that_is_slower_than_an_election_is_heard_nevertheless() -> None:
     draft = Late()
     report = await surefoot.run(Stepped(), model=Onwards(), k=2, speculate=Speculation(draft))
