@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Coroutine, Mapping
@@ -12,7 +13,8 @@ from rich.console import Console, RenderableType
 
 from ..errors import SurefootError
 from ..orchestration.progress import Progress
-from .display import Watch
+from ..voting.election import Stalled
+from .display import Watch, samples
 
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ def go(work: Coroutine[Any, Any, T], as_json: bool, progress: Progress | None = 
         with Watch(progress):
             return asyncio.run(_interruptible(work))
     except SurefootError as error:
-        fail(str(error), as_json, error.exit_code)
+        _failed(error, progress, as_json)
     except (KeyboardInterrupt, asyncio.CancelledError):
         fail(_interrupted(progress), as_json, INTERRUPTED)
 
@@ -42,10 +44,10 @@ def show(data: Any, shown: RenderableType | None, as_json: bool) -> None:
         Console().print(shown)
 
 
-def fail(sentence: str, as_json: bool, code: int) -> NoReturn:
-    """End with a sentence on standard error, and in JSON on standard output if that is wanted."""
+def fail(sentence: str, as_json: bool, code: int, more: Mapping[str, Any] | None = None) -> NoReturn:
+    """End with a sentence on standard error; if JSON is wanted, with the same and `more` on standard output."""
     if as_json:
-        sys.stdout.write(json.dumps({"error": sentence}) + "\n")
+        sys.stdout.write(json.dumps({"error": sentence, **(more or {})}) + "\n")
     complain(sentence)
     raise typer.Exit(code)
 
@@ -53,7 +55,7 @@ def fail(sentence: str, as_json: bool, code: int) -> NoReturn:
 def complain(sentence: str) -> None:
     """Say on standard error what is wrong."""
     Console(stderr=True).print(
-        f"surefoot: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True
+        f"surefoot: {sentence}", style="red", markup=False, emoji=False, highlight=False, soft_wrap=True
     )
 
 
@@ -62,10 +64,38 @@ def address(model: str, name: str | None) -> str:
     return model if name is None else f"{model}#{name}"
 
 
+def _failed(error: SurefootError, progress: Progress | None, as_json: bool) -> NoReturn:
+    """End with what happened, and with what a person needs next: the job's name, and the samples behind a stall."""
+    job = progress.job if progress else ""
+    more: dict[str, Any] = {"job": job} if job else {}
+    if isinstance(error, Stalled):
+        more |= _stalled(error)
+        if error.examples and not as_json:
+            # On standard output, as in a report: standard error has the one sentence.
+            Console().print(*samples(more["examples"]), sep="\n", soft_wrap=True)
+    fail(str(error) + _hint(str(error), job), as_json, error.exit_code, more)
+
+
+def _stalled(stall: Stalled) -> dict[str, Any]:
+    return {
+        "tally": {repr(ballot): votes for ballot, votes in stall.tally.items()},
+        "red_flags": dict(stall.flags),
+        "examples": [sample.text for sample in stall.examples],
+    }
+
+
+def _hint(sentence: str, job: str) -> str:
+    """Name the job, whose id nobody may have seen before; a sentence about the job says itself what to do with it."""
+    name = shlex.quote(job)
+    if not job or f"job {job!r}" in sentence or f"`surefoot show {job} " in sentence:
+        return ""
+    return f"; `surefoot show {name}` shows the job, `surefoot resume {name}` goes on"
+
+
 def _interrupted(progress: Progress | None) -> str:
     if progress is None:
         return "interrupted"
-    hint = f"; `surefoot resume {progress.job}` goes on" if progress.job else ""
+    hint = f"; `surefoot resume {shlex.quote(progress.job)}` goes on" if progress.job else ""
     return f"interrupted; what was decided is safe{hint}"
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -23,6 +24,8 @@ WAITING_LINE_EVERY_S = 5.0
 """While something is waited for, one line is printed this often instead."""
 LOOK_EVERY_S = 0.2
 FRAMES_PER_S = 4
+SAMPLES_SHOWN = 5
+SAMPLE_CHARACTERS = 200
 
 
 class Watch:
@@ -66,30 +69,26 @@ class Watch:
             every = WAITING_LINE_EVERY_S if self._progress.waiting else LINE_EVERY_S
             if time.monotonic() - shown >= every:
                 shown = time.monotonic()
-                self._console.print(line(self._progress), highlight=False, soft_wrap=True)
+                self._console.print(Text(line(self._progress)), soft_wrap=True)
 
 
 def live(progress: Progress) -> RenderableType:
     """The live display."""
     p = progress
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
-    table.add_row("job", f"{p.job or '-'}   {p.doing} {p.task}")
-    table.add_row("steps", f"{_of(p.step, p.steps)}   {p.rate:,.1f}/s   ETA {_duration(p.eta_s)}")
-    table.add_row("", ProgressBar(total=p.steps or 1, completed=min(p.step, p.steps or 1), width=50))
-    table.add_row(
-        "votes", f"{p.votes:,}   {p.votes / p.step if p.step else 0:.3f} per step   k = {p.k or '-'}"
-    )
-    table.add_row("contested", f"{p.contested:,} steps   {p.repairs} segments repaired")
-    table.add_row("red flags", _flags(p.flags) or "none")
-    table.add_row("reliability", f"predicted {_chance(p.predicted)}   measured {_chance(p.measured)}")
-    table.add_row("tokens", f"{p.usage.prompt:,} in, {p.usage.completion:,} out, {p.usage.cached:,} cached")
+    table = _Grid()
+    table.row("job", f"{p.job or '-'}   {p.doing} {p.task}")
+    table.row("steps", f"{_of(p.step, p.steps)}   {p.rate:,.1f}/s   ETA {_duration(p.eta_s)}")
+    table.row("", ProgressBar(total=p.steps or 1, completed=min(p.step, p.steps or 1), width=50))
+    table.row("votes", f"{p.votes:,}   {p.votes / p.step if p.step else 0:.3f} per step   k = {p.k or '-'}")
+    table.row("contested", f"{p.contested:,} steps   {p.repairs} segments repaired")
+    table.row("red flags", _flags(p.flags) or "none")
+    table.row("reliability", f"predicted {_chance(p.predicted)}   measured {_chance(p.measured)}")
+    table.row("tokens", f"{p.usage.prompt:,} in, {p.usage.completion:,} out, {p.usage.cached:,} cached")
     if p.ahead:
-        table.add_row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
-    table.add_row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
+        table.row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
+    table.row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
     if p.waiting:
-        table.add_row("waiting", Text(p.waiting, style="yellow"))
+        table.row("waiting", Text(p.waiting, style="yellow"))
     return table
 
 
@@ -117,36 +116,30 @@ def page(report: Report) -> RenderableType:
     verdict = (
         Text("SOLVED", style="bold green") if r.solved else Text(f"NOT SOLVED ({r.status})", style="bold red")
     )
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
-    table.add_row("result", verdict)
-    table.add_row("job", r.job)
-    table.add_row("task", f"{r.task} {_arguments(r.spec)}")
-    table.add_row("model", ", then ".join(r.models))
-    table.add_row("steps", _of(r.steps, r.steps_expected))
-    table.add_row("votes", f"{r.votes:,} in {r.samples:,} samples, k = {r.k}")
-    table.add_row("red flags", _flags(r.red_flags) or "none")
-    table.add_row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
-    table.add_row("repaired", f"{r.repairs:,} segments")
-    table.add_row("risk", _risk(r))
-    table.add_row(
-        "tokens", f"{r.tokens.prompt:,} in ({r.tokens.cached:,} cached), {r.tokens.completion:,} out"
-    )
+    table = _Grid()
+    table.row("result", verdict)
+    table.row("job", r.job)
+    table.row("task", f"{r.task} {_arguments(r.spec)}")
+    table.row("model", ", then ".join(r.models))
+    table.row("steps", _of(r.steps, r.steps_expected))
+    table.row("votes", f"{r.votes:,} in {r.samples:,} samples, k = {r.k}")
+    table.row("red flags", _flags(r.red_flags) or "none")
+    table.row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
+    table.row("repaired", f"{r.repairs:,} segments")
+    table.row("risk", _risk(r))
+    table.row("tokens", f"{r.tokens.prompt:,} in ({r.tokens.cached:,} cached), {r.tokens.completion:,} out")
     if (s := r.speculation) is not None:
-        table.add_row(
+        table.row(
             "speculation",
             f"{s.acceptance:.2%} accepted, {s.depth:.1f} steps ahead on average, "
             f"{s.wasted_samples:,} samples in vain ({s.waste:.1%})",
         )
-    table.add_row(
-        "wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s"
-    )
+    table.row("wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s")
     if r.calibration is not None:
         c = r.calibration
         spent = f"{c.samples:,} samples, {c.tokens:,} tokens, {_duration(c.wall_s)} before the first step"
-        table.add_row("calibration", spent)
-    table.add_row("final hash", r.head)
+        table.row("calibration", spent)
+    table.row("final hash", r.head)
     parts: list[RenderableType] = [table]
     if r.contested_steps:
         parts.append(_contests(r))
@@ -159,28 +152,24 @@ def page(report: Report) -> RenderableType:
 def forecast(plan: Plan) -> RenderableType:
     """What a plan promises and what it costs."""
     c, f = plan.calibration, plan.forecast
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
-    table.add_row("steps", f"{plan.steps:,}, wanted all right with probability {plan.reliability:g}")
-    table.add_row(
+    table = _Grid()
+    table.row("steps", f"{plan.steps:,}, wanted all right with probability {plan.reliability:g}")
+    table.row(
         "calibrated", f"{c.samples:,} samples of {c.states:,} different states, {c.valid_rate:.2%} valid"
     )
-    table.add_row(
+    table.row(
         "error rate",
         f"{c.error_rate:.4%} observed, {c.error_bound:.4%} at most ({c.confidence:.0%} confidence)",
     )
-    table.add_row("hard states", f"{c.hard:,} of {c.judged:,}, a share of at most {c.hard_bound:.3%}")
+    table.row("hard states", f"{c.hard:,} of {c.judged:,}, a share of at most {c.hard_bound:.3%}")
     if f is not None:
-        table.add_row("k", f"{f.k} (the observed rate alone: {plan.choice.k_at_point_estimate})")
-        table.add_row("risk", f"{plan.choice.risk:.3g} at the bound, {f.risk:.3g} at the observed rate")
-        table.add_row("votes", f"{f.votes:,.0f} in {f.samples:,.0f} samples")
-        table.add_row("tokens", f"{f.input_tokens or 0:,.0f} in, {f.output_tokens or 0:,.0f} out")
+        table.row("k", f"{f.k} (the observed rate alone: {plan.choice.k_at_point_estimate})")
+        table.row("risk", f"{plan.choice.risk:.3g} at the bound, {f.risk:.3g} at the observed rate")
+        table.row("votes", f"{f.votes:,.0f} in {f.samples:,.0f} samples")
+        table.row("tokens", f"{f.input_tokens or 0:,.0f} in, {f.output_tokens or 0:,.0f} out")
         if f.cost is not None:
-            table.add_row("cost", f"{f.cost:,.2f}")
-        table.add_row(
-            "time", f"about {_duration(plan.seconds)} one step after the other, at the speed measured"
-        )
+            table.row("cost", f"{f.cost:,.2f}")
+        table.row("time", f"about {_duration(plan.seconds)} one step after the other, at the speed measured")
     return Group(table, Text(plan.choice.why))
 
 
@@ -189,29 +178,54 @@ def listing(jobs: list[Job | Unreadable]) -> RenderableType:
     table = Table("job", "task", "status", "step", "held by", box=None)
     for job in jobs:
         if isinstance(job, Unreadable):
-            table.add_row(job.id, job.why, "unreadable", "", "")
+            row = (job.id, job.why, "unreadable", "", "")
         else:
             task = f"{job.task} {_arguments(job.spec)}"
-            table.add_row(job.id, task, job.status, f"{job.step:,}", job.holder or "")
+            row = (job.id, task, job.status, f"{job.step:,}", job.holder or "")
+        table.add_row(*map(Text, row))
     return table if jobs else Text("no jobs yet")
+
+
+def samples(texts: Iterable[str]) -> list[Text]:
+    """The latest samples of a step that stalled, a line each."""
+    shown = list(texts)[-SAMPLES_SHOWN:]
+    return [Text(f"  sample: {text[:SAMPLE_CHARACTERS]!r}", style="yellow") for text in shown]
+
+
+class _Grid(Table):
+    """Names and values in two columns, as text: what comes from data may look like markup to rich, or like an emoji."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            padding=(0, 2),
+            box=None,
+            collapse_padding=True,
+            pad_edge=False,
+            show_header=False,
+            show_footer=False,
+            show_edge=False,
+        )
+        self.add_column(style="dim")
+        self.add_column()
+
+    def row(self, name: str, value: RenderableType) -> None:
+        self.add_row(name, Text(value) if isinstance(value, str) else value)
 
 
 def _contests(r: Report) -> RenderableType:
     table = Table("contested step", "winner", "votes", "against", box=None, title_justify="left")
     for contest in r.contested_steps:
         against = ", ".join(f"{answer} ({votes})" for answer, votes in contest.against.items())
-        table.add_row(f"{contest.step:,}", contest.winner, str(contest.votes), against)
+        table.add_row(*map(Text, (f"{contest.step:,}", contest.winner, str(contest.votes), against)))
     return table
 
 
 def _stall(r: Report) -> RenderableType:
     assert r.stall is not None
     tally = ", ".join(f"{answer}: {votes}" for answer, votes in r.stall["tally"].items()) or "no valid ballot"
-    lines = [
-        f"step {r.stall['step']:,} stalled; votes: {tally}; red flags: {_flags(r.stall['red_flags']) or 'none'}"
-    ]
-    lines += [f"  sample: {example[:200]!r}" for example in r.stall["examples"]]
-    return Text("\n".join(lines), style="yellow")
+    flags = _flags(r.stall["red_flags"]) or "none"
+    what = Text(f"step {r.stall['step']:,} stalled; votes: {tally}; red flags: {flags}", style="yellow")
+    return Group(what, *samples(r.stall["examples"]))
 
 
 def _risk(r: Report) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
+from rich.text import Text
 
 from ..agents.catalogue import task_of
 from ..agents.connect import PEBBLES
@@ -176,7 +177,7 @@ def resume(
     progress = Progress()
 
     async def work() -> Report:
-        named = None if model is None else common.address(model, model_name)
+        named = _another(model, model_name)
         _check_out(out)
         found = await resume_job(
             job,
@@ -242,7 +243,7 @@ def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
             await jobs_room.cancel(store, job)
 
     go(work(), as_json)
-    common.show({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
+    common.show({"job": job, "status": "cancelled"}, Text(f"job {job} is cancelled"), as_json)
 
 
 def _row(job: jobs_room.Job | jobs_room.Unreadable) -> dict[str, Any]:
@@ -292,6 +293,17 @@ def _sampling(
     return replace(task.sampling, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
+def _another(model: str | None, name: str | None) -> str | None:
+    """Return the address of the model to go on with; None for the job's own."""
+    if model is not None:
+        return common.address(model, name)
+    if name is not None:
+        raise BadInput(
+            f"--model-name {name!r} is a name on a server: give the server's address with --model too"
+        )
+    return None
+
+
 def _speculation(draft: str, depth: int, max_waste: float, capacity: int) -> Speculation | None:
     if draft == "off":
         return None
@@ -301,7 +313,11 @@ def _speculation(draft: str, depth: int, max_waste: float, capacity: int) -> Spe
 def _price(input_price: float | None, output_price: float | None) -> Price | None:
     if input_price is None and output_price is None:
         return None
-    return Price(input_price or 0.0, output_price or 0.0)
+    if input_price is None or output_price is None:
+        raise BadInput(
+            "a cost takes both prices, --input-price and --output-price: give the other one too, 0 if it is free"
+        )
+    return Price(input_price, output_price)
 
 
 def _check_out(out: Path | None) -> None:

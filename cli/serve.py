@@ -1,13 +1,16 @@
 """`surefoot serve`: a local vLLM."""
 
+import json
+import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from ..agents.local_vllm import Serving
+from ..agents.local_vllm import Serving, source
 from ..agents.serve import serve_forever
 from .common import go
+from .options import AsJson
 
 
 def serve(
@@ -21,15 +24,18 @@ def serve(
     reasoning_parser: Annotated[
         str | None, typer.Option(help="vLLM's name for how the model thinks.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Start a local vLLM with the flags that suit this toolkit, and end it cleanly."""
-    stdout, stderr = Console(), Console(stderr=True)
+    stderr = Console(stderr=True)
 
     def say(sentence: str) -> None:
-        stderr.print(sentence, style="dim", highlight=False, soft_wrap=True)
+        stderr.print(sentence, style="dim", markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def ready(url: str) -> None:
-        stdout.print(url, highlight=False, soft_wrap=True)
+        told = json.dumps({"url": url, "model": source(model).name}) if as_json else url
+        sys.stdout.write(told + "\n")
+        sys.stdout.flush()  # whoever waits for this line reads it through a pipe, which stays open
 
     async def work() -> None:
         settings = Serving(
@@ -41,4 +47,4 @@ def serve(
         )
         await serve_forever(model, settings, ready=ready, say=say)
 
-    go(work(), as_json=False)
+    go(work(), as_json)

@@ -1,8 +1,13 @@
-"""The command line as a user meets it: real processes, real servers, a state directory of its own."""
+"""The command line as a user meets it: real processes, real servers, a state directory of its own.
+
+What has to happen in the middle of a job happens while its model server stands still, see `frozen`: no machine is so
+slow that the job is over before, and none so fast.
+"""
 
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +29,9 @@ from surefoot.orchestration.jobs import Keys
 from surefoot.tools.towers import optimal_move
 
 PATIENCE_S = 120.0
+FREEZING = Path(__file__).with_name("cli_freezing_server.py")
+ANSWERS = 60
+"""Samples that a server which freezes gives before: with k = 2 those of 30 steps, all of the first segment."""
 BAD_INPUT = 2
 FAILED = 1
 REPORT = {
@@ -85,18 +93,29 @@ class Surefoot:
 class ModelServer:
     """A double's server, a process of its own."""
 
+    program = ("-m", "surefoot.agents.doubles.server")
+
     def __init__(self, *options: str, port: str = "0") -> None:
-        command = [sys.executable, "-m", "surefoot.agents.doubles.server", "--port", port, *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, *self.program, "--port", port, *options]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url: str = json.loads(self._process.stdout.readline())["url"]
         self.port = self.url.removesuffix("/v1").rpartition(":")[2]
 
     def kill(self) -> None:
-        assert self._process.stdout is not None
-        self._process.kill()
-        self._process.wait()
-        self._process.stdout.close()
+        with self._process:  # closes its pipes
+            self._process.kill()
+
+
+class FreezingServer(ModelServer):
+    """The same, which stands still after its first `ANSWERS` samples."""
+
+    program = (str(FREEZING), "--answers", str(ANSWERS))
+
+    def thaw(self) -> None:
+        """Let it go on, for good; also if it has not frozen yet."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +160,11 @@ def exact() -> Iterator[str]:
     server.kill()
 
 
-@pytest.fixture(scope="module")
-def slow() -> Iterator[str]:
-    """The URL of a model that needs long enough for something to happen in the middle of a job."""
-    server = ModelServer("--latency", "0.02")
-    yield server.url
+@pytest.fixture
+def frozen() -> Iterator[FreezingServer]:
+    """A model that is always right, and freezes in the middle of a job, which stands there for as long as the test needs."""
+    server = FreezingServer()
+    yield server
     server.kill()
 
 
@@ -275,6 +294,19 @@ def test_a_job_that_does_not_exist_is_answered_with_those_that_do(
     assert "calm-7" in done.json["error"]
 
 
+def test_a_name_without_the_server_that_knows_it_is_refused(sf: Surefoot) -> None:
+    said = sf("resume", "nope", "--model-name", "gpt-9").sentence(BAD_INPUT)
+    assert "--model-name 'gpt-9' is a name on a server: give the server's address with --model too" in said
+
+
+@pytest.mark.parametrize("price", ["--input-price", "--output-price"])
+def test_a_cost_takes_both_prices(sf: Surefoot, exact: str, price: str) -> None:
+    options = ("--disks", 3, "--style", "compact", "--model", exact, "--states", 30)
+    done = sf("plan", "towers", *options, price, 5, "--json")
+    assert "a cost takes both prices, --input-price and --output-price" in done.sentence(BAD_INPUT)
+    assert set(done.json) == {"error"}
+
+
 def test_a_step_that_is_not_decided_is_refused(sf: Surefoot, store: Redis, head_of_7: str) -> None:
     for step in (127, -1):
         said = sf("show", "calm-7", "--step", step).sentence(BAD_INPUT)
@@ -356,12 +388,13 @@ def test_a_journal_of_a_newer_schema_is_refused(
 
 
 def test_a_corrupted_record_is_named_not_skipped(
-    sf: Surefoot, store: Redis, slow: str, tmp_path: Path
+    sf: Surefoot, store: Redis, frozen: FreezingServer, tmp_path: Path
 ) -> None:
-    with sf.begun("run", *towers(7, slow), "--job", "bitten") as process:
+    with sf.begun("run", *towers(7, frozen.url), "--job", "bitten") as process:
         reaches(store, "bitten", 10)
         process.terminate()
         sf.end_of(process)
+    frozen.thaw()
     log = Keys("bitten").log(0)
     frame = store.lindex(log, 0)
     assert isinstance(frame, bytes)
@@ -395,6 +428,38 @@ def test_a_model_that_only_writes_garbage_stalls_and_another_one_goes_on(
     assert len(sf("show", "stuck", "--json").json["stall"]["examples"]) == 5
     resumed = sf("resume", "stuck", "--model", exact, "--json")
     assert (resumed.code, resumed.json["solved"], resumed.json["stall"]) == (0, True, None)
+
+
+def test_a_stall_shows_samples_and_names_a_job_that_nobody_named(
+    sf: Surefoot, store: Redis, model_server: Callable[..., ModelServer]
+) -> None:
+    garbage = model_server("--double", "garbage")
+    done = sf("run", *towers(4, garbage.url), "--limit", 20)
+    said = done.sentence(FAILED)
+    hint = re.search(r"; `surefoot show (towers-\S+)` shows the job, `surefoot resume \1` goes on$", said)
+    assert hint is not None
+    samples = done.out.splitlines()
+    assert len(samples) == 5
+    assert all(line.startswith("  sample: '~") and line.endswith("'") for line in samples)
+    again = sf("resume", hint[1], "--json")
+    told = again.json
+    assert told.pop("error") == again.sentence(FAILED).removeprefix("surefoot: ")
+    assert [text[:1] for text in told.pop("examples")] == ["~"] * 5
+    assert told == {"job": hint[1], "tally": {}, "red_flags": {"malformed": 20}}
+
+
+def test_a_model_that_is_lost_in_the_middle_of_a_job_names_the_job(
+    sf: Surefoot, store: Redis, frozen: FreezingServer, model_server: Callable[..., ModelServer]
+) -> None:
+    with sf.begun("run", *towers(7, frozen.url), "--job", "it's left", "--json") as process:
+        reaches(store, "it's left", 5)
+        frozen.kill()
+        model_server("--without", "completions", port=frozen.port)
+        done = sf.end_of(process)
+    assert (done.code, set(done.json), done.json["job"]) == (FAILED, {"error", "job"}, "it's left")
+    assert done.json["error"].endswith(
+        """; `surefoot show 'it'"'"'s left'` shows the job, `surefoot resume 'it'"'"'s left'` goes on"""
+    )
 
 
 def test_a_model_that_cannot_support_the_reliability_is_said_so_by_the_plan(
@@ -448,7 +513,16 @@ def test_speculation_changes_nothing_but_the_time_and_is_reported(
         moves[draft] = (tmp_path / name).read_text()
     assert len(set(moves.values())) == 1
     assert set(sf("show", "ahead-1", "--json").json["speculation"]) == {
-        *("asked_ahead", "accepted", "acceptance", "depth", "wasted_samples", "wasted_tokens", "waste")
+        *(
+            "asked_ahead",
+            "accepted",
+            "acceptance",
+            "depth",
+            "wasted_samples",
+            "wasted_tokens",
+            "waste",
+            "draft_tokens",
+        )
     }
     shown = " ".join(sf("show", "ahead-1").out.split())
     assert "accepted" in shown
@@ -456,9 +530,9 @@ def test_speculation_changes_nothing_but_the_time_and_is_reported(
 
 
 def test_a_resumed_job_may_speculate_whatever_it_began_with(
-    sf: Surefoot, store: Redis, slow: str, exact: str, head_of_7: str
+    sf: Surefoot, store: Redis, frozen: FreezingServer, exact: str, head_of_7: str
 ) -> None:
-    with sf.begun("run", *towers(7, slow), "--job", "sudden") as process:
+    with sf.begun("run", *towers(7, frozen.url), "--job", "sudden") as process:
         reaches(store, "sudden", 10)
         process.kill()
     done = sf("resume", "sudden", "--model", exact, "--speculate", "recall", "--json")
@@ -485,6 +559,18 @@ def test_without_a_terminal_there_is_a_report_and_no_live_display(
         assert word in done.out
 
 
+@pytest.mark.parametrize("job", ["[/x]", "[red]a", ":smile:"])
+def test_a_job_may_have_a_name_that_is_markup_to_the_terminal(
+    sf: Surefoot, store: Redis, exact: str, job: str
+) -> None:
+    commands: list[tuple[object, ...]] = [("run", *towers(3, exact), "--job", job), ("show", job), ("jobs",)]
+    for command in commands:
+        done = sf(*command)
+        assert (done.code, job in done.out) == (0, True), command
+    store.hset(Keys(job).meta, "status", "stopped")
+    assert sf("cancel", job).out.strip() == f"job {job} is cancelled"
+
+
 @pytest.mark.parametrize("disks", [5, 6])
 def test_the_move_list_is_the_optimal_sequence_one_move_a_line(
     sf: Surefoot, store: Redis, exact: str, tmp_path: Path, disks: int
@@ -506,10 +592,10 @@ def test_the_move_list_is_the_optimal_sequence_one_move_a_line(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_run_keeps_what_it_decided_and_goes_on(
-    sf: Surefoot, store: Redis, slow: str, exact: str, head_of_7: str, number: signal.Signals
+    sf: Surefoot, store: Redis, frozen: FreezingServer, exact: str, head_of_7: str, number: signal.Signals
 ) -> None:
     job = f"interrupted-{number.name.lower()}"
-    with sf.begun("run", *towers(7, slow), "--job", job, "--json") as process:
+    with sf.begun("run", *towers(7, frozen.url), "--job", job, "--json") as process:
         reaches(store, job, 20)
         process.send_signal(number)
         done = sf.end_of(process)
@@ -525,7 +611,7 @@ def test_an_interrupted_run_keeps_what_it_decided_and_goes_on(
 
 
 def test_a_run_that_waits_for_redis_can_be_interrupted(
-    sf: Surefoot, slow: str, exact: str, head_of_7: str
+    sf: Surefoot, frozen: FreezingServer, exact: str, head_of_7: str
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="sf-") as directory:
         socket = Path(directory) / "s"
@@ -534,10 +620,11 @@ def test_a_run_that_waits_for_redis_can_be_interrupted(
         with (
             impatient(socket) as client,
             server(command, client) as redis,
-            sf.begun("run", *towers(7, slow), "--redis", f"unix://{socket}", "--job", "cut") as process,
+            sf.begun("run", *towers(7, frozen.url), "--redis", f"unix://{socket}", "--job", "cut") as process,
         ):
             reaches(client, "cut", 20)
             redis.kill()
+            frozen.thaw()  # without Redis the job cannot end, however fast its model is
             process.terminate()
             done = sf.end_of(process)
         assert done.code == 130
@@ -549,36 +636,41 @@ def test_a_run_that_waits_for_redis_can_be_interrupted(
 
 
 def test_a_second_runner_is_refused_and_told_who_holds_the_job(
-    sf: Surefoot, store: Redis, slow: str, head_of_7: str
+    sf: Surefoot, store: Redis, frozen: FreezingServer, exact: str, head_of_7: str
 ) -> None:
-    with sf.begun("run", *towers(7, slow), "--job", "held", "--json") as first:
+    with sf.begun("run", *towers(7, frozen.url), "--job", "held", "--json") as first:
         reaches(store, "held", 5)
-        said = sf("resume", "held").sentence(FAILED)
+        said = sf("resume", "held", "--model", exact).sentence(FAILED)
         assert f"'held' is being run by process {first.pid} on " in said
+        frozen.thaw()
         assert sf.end_of(first).json["head"] == head_of_7
 
 
-def test_cancelling_stops_the_runner(sf: Surefoot, store: Redis, slow: str) -> None:
-    with sf.begun("run", *towers(7, slow), "--job", "unwanted") as process:
+def test_cancelling_stops_the_runner(sf: Surefoot, store: Redis, frozen: FreezingServer) -> None:
+    with sf.begun("run", *towers(7, frozen.url), "--job", "unwanted") as process:
         reaches(store, "unwanted", 5)
         assert sf("cancel", "unwanted").out.strip() == "job unwanted is cancelled"
+        frozen.thaw()
         assert "'unwanted' was cancelled; `surefoot resume unwanted`" in sf.end_of(process).sentence(FAILED)
     (row,) = [row for row in sf("jobs", "--json").json if row["job"] == "unwanted"]
     assert row["status"] == "cancelled"
 
 
 def test_a_run_waits_for_its_model_server_and_says_so(
-    sf: Surefoot, store: Redis, head_of_7: str, model_server: Callable[..., ModelServer]
+    sf: Surefoot,
+    store: Redis,
+    frozen: FreezingServer,
+    head_of_7: str,
+    model_server: Callable[..., ModelServer],
 ) -> None:
-    server = model_server("--latency", "0.02")
-    with sf.begun("run", *towers(7, server.url), "--job", "patient", "--json") as process:
+    with sf.begun("run", *towers(7, frozen.url), "--job", "patient", "--json") as process:
         reaches(store, "patient", 20)
-        server.kill()
+        frozen.kill()
         assert process.stderr is not None
         line = process.stderr.readline()
         assert line.startswith("patient: running, step ")
         assert "; waiting: " in line
-        model_server(port=server.port)
+        model_server(port=frozen.port)
         done = sf.end_of(process)
     assert (done.code, done.json["head"]) == (0, head_of_7)
 
@@ -587,12 +679,12 @@ def test_a_run_waits_for_its_model_server_and_says_so(
 
 
 def test_two_runs_share_one_embedded_redis_and_a_killed_one_leaves_only_its_work(
-    exact: str, slow: str, head_of_7: str
+    exact: str, frozen: FreezingServer, head_of_7: str
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="sf-") as directory:
         own = Surefoot(Path(directory))
         with (
-            own.begun("run", *towers(7, slow), "--job", "killed") as killed,
+            own.begun("run", *towers(7, frozen.url), "--job", "killed") as killed,
             own.begun("run", *towers(5, exact), "--job", "beside", "--json") as beside,
         ):
             assert own.end_of(beside).json["solved"]

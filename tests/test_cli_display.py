@@ -1,0 +1,86 @@
+"""What comes from data is shown as it is, also where it looks like the markup of the library that prints it."""
+
+import io
+import time
+
+import pytest
+from rich.console import Console, RenderableType
+from surefoot.cli.display import Watch, listing, live, page
+from surefoot.orchestration.jobs import Unreadable
+from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.report import Contest, Report, Tokens
+
+PATIENCE_S = 60.0
+MARKUP = ["[/INST]", "yes [true,1]", "[red]no", ":smile:"]
+
+
+def printed(what: RenderableType) -> str:
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(what)
+    return shown.getvalue()
+
+
+def full_of(text: str) -> Report:
+    """A report with this text in every place that data can reach."""
+    stall = {"step": 3, "tally": {f"t{text}": 2}, "red_flags": {f"f{text}": 1}, "examples": [f"e{text}"]}
+    return Report(
+        job=f"j{text}",
+        task=f"n{text}",
+        spec={"x": f"s{text}"},
+        models=[f"m{text}"],
+        status="stalled",
+        solved=False,
+        steps=3,
+        steps_expected=7,
+        k=2,
+        votes=9,
+        samples=12,
+        red_flags={f"r{text}": 3},
+        contested=1,
+        contested_steps=[Contest(step=1, winner=f"w{text}", votes=3, against={f"a{text}": 1})],
+        dissent_rate=0.1,
+        repairs=0,
+        reliability=None,
+        risk=None,
+        risk_measured=None,
+        calibration=None,
+        speculation=None,
+        tokens=Tokens(prompt=1, cached=0, completion=1, reasoning=0, total=2),
+        wall_s=1.0,
+        head="0" * 32,
+        stall=stall,
+    )
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_a_report_loses_nothing(text: str) -> None:
+    shown = printed(page(full_of(text)))
+    for place in "jnsmrwatfe":
+        assert f"{place}{text}" in shown
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_a_list_of_jobs_loses_nothing(text: str) -> None:
+    shown = printed(listing([Unreadable(f"j{text}", f"w{text}")]))
+    assert f"j{text}" in shown
+    assert f"w{text}" in shown
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_the_live_display_loses_nothing(text: str) -> None:
+    progress = Progress(job=f"j{text}", task=f"t{text}", waiting=f"w{text}")
+    progress.flags[f"f{text}"] += 1
+    shown = printed(live(progress))
+    for place in "jtwf":
+        assert f"{place}{text}" in shown
+
+
+def test_the_lines_of_a_run_without_a_terminal_lose_nothing() -> None:
+    shown = io.StringIO()
+    waiting = " ".join(MARKUP)
+    with Watch(Progress(job="[/x]", waiting=waiting), Console(file=shown, width=400)):
+        deadline = time.monotonic() + PATIENCE_S
+        while not shown.getvalue().endswith("\n") and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert shown.getvalue().startswith("[/x]: starting")
+    assert shown.getvalue().endswith(f"; waiting: {waiting}\n")
