@@ -24,7 +24,6 @@ WAITING_LINE_EVERY_S = 5.0
 """While something is waited for, one line is printed this often instead."""
 LOOK_EVERY_S = 0.2
 FRAMES_PER_S = 4
-SAMPLES_SHOWN = 5
 SAMPLE_CHARACTERS = 200
 
 
@@ -187,9 +186,8 @@ def listing(jobs: list[Job | Unreadable]) -> RenderableType:
 
 
 def samples(texts: Iterable[str]) -> list[Text]:
-    """The latest samples of a step that stalled, a line each."""
-    shown = list(texts)[-SAMPLES_SHOWN:]
-    return [Text(f"  sample: {text[:SAMPLE_CHARACTERS]!r}", style="yellow") for text in shown]
+    """The few samples that a stall keeps as examples, a line each."""
+    return [Text(f"  sample: {text[:SAMPLE_CHARACTERS]!r}", style="yellow") for text in texts]
 
 
 class _Grid(Table):

@@ -10,7 +10,13 @@ from .drafts import Draft
 from .open_step import OpenStep
 
 AHEAD = (
-    *("ahead", "accepted", "rejected", "wasted_samples", "wasted_tokens", "depth", "decisions"),
+    "ahead",
+    "accepted",
+    "rejected",
+    "wasted_samples",
+    "wasted_tokens",
+    "depth",
+    "decisions",
     "draft_tokens",
 )
 """What is counted (see `Ledger.news`), by the names under which a job's counters have it."""
