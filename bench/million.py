@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from long import decided
-from million_check import check, resumed
+from million_check import check, reminded, resumed
 from million_diary import Diary, Life, Memory, memory
 from million_page import write
 from redis import Redis
@@ -164,7 +164,10 @@ def drive(bench: Bench, diary: Diary) -> bool:
         code = Watch(bench, diary, waiting[0] if waiting else None).run()
         if code is not None:
             return code == 0
-        found = asyncio.run(resumed(bench.redis, bench.job, bench.disks, bench.form))
+        which = bench.redis, bench.job, bench.disks, bench.form
+        found = asyncio.run(resumed(*which))
+        if "recall" in bench.how:
+            found = found._replace(remind_s=asyncio.run(reminded(*which)))
         diary.takes.append(found)
         diary.save()
         bench.console.print(

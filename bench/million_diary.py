@@ -61,10 +61,12 @@ class Take(NamedTuple):
     replay_s: float
     """Going through them to the state."""
     records: int
+    remind_s: float = 0.0
+    """Telling the draft of the latest segments, where there is one that remembers."""
 
     @property
     def seconds(self) -> float:
-        return self.acquire_s + self.tail_s + self.replay_s
+        return self.acquire_s + self.tail_s + self.replay_s + self.remind_s
 
 
 @dataclass

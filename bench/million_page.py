@@ -76,7 +76,8 @@ def page(diary: Diary, found: Found, about: str, command: Sequence[str], image: 
         "## Kills",
         "`kill -9` of the runner. *Until the first new step*: from the start of the next process, which loads Python and "
         "the model, until its first step is durable. *Taken up*: taking the lease, reading and verifying the journal's tail "
-        "and replaying it to the state, timed apart from that in another process before the runner was started again.",
+        "and replaying it to the state, then, if there is a fourth number, telling the draft of the latest segments, timed apart "
+        "from that in another process before the runner was started again.",
         table(
             RUNNERS,
             runners(diary, found),
@@ -173,8 +174,9 @@ def runners(diary: Diary, found: Found) -> Iterable[Sequence[str]]:
 
 
 def took(take: Take) -> str:
-    parts = f"{take.acquire_s * 1000:.0f} + {take.tail_s * 1000:.0f} + {take.replay_s * 1000:.0f} ms"
-    return f"{parts}, {take.records} records"
+    seconds = [take.acquire_s, take.tail_s, take.replay_s, *([take.remind_s] if take.remind_s else [])]
+    parts = " + ".join(f"{part * 1000:.0f}" for part in seconds)
+    return f"{parts} ms, {take.records} records"
 
 
 def memories(diary: Diary) -> Iterable[Sequence[str]]:

@@ -77,8 +77,8 @@ class OpenStep(Generic[S, A]):
     """
 
     __slots__ = (
-        "_outcomes", "_prompts", "_reached", "_terms", "after", "disputed", "distance", "drawn", "dropped", "election", "failure",
-        "outstanding", "state", "step",
+        "_outcomes", "_prompts", "_reached", "_refused", "_terms", "after", "disputed", "distance", "drawn", "dropped", "election",
+        "failure", "outstanding", "state", "step",
     )  # fmt: skip
 
     def __init__(self, terms: Terms[S, A], step: int, state: S, after: S | None = None) -> None:
@@ -99,6 +99,7 @@ class OpenStep(Generic[S, A]):
         self.dropped = False
         """Whether its state did not come true."""
         self._terms = terms
+        self._refused: Sequence[int] = ()
         self._prompts: dict[int, tuple[Prompt, str | None]] = {}
         self._outcomes: dict[tuple[Any, ...], A | RedFlag] = {}
         self._reached: dict[A, S | None] = {}
@@ -112,6 +113,11 @@ class OpenStep(Generic[S, A]):
     def over(self) -> bool:
         """Whether nothing more can come of it: it is decided, or it has failed."""
         return self.failure is not None or self.election.decided
+
+    @property
+    def refused(self) -> bool:
+        """Whether there are samples that were asked for in vain and are to be asked for once more."""
+        return bool(self._refused)
 
     @property
     def asked(self) -> int:
@@ -131,8 +137,11 @@ class OpenStep(Generic[S, A]):
     def asks(self) -> list[tuple[int, Ask]]:
         """Return the next samples to ask for, with their numbers; none if the step is over.
 
-        Raises `StepStalled` when the limit leaves no room for them.
+        Those that were refused come first, by themselves.  Raises `StepStalled` when the limit leaves no room for them.
         """
+        if self._refused:
+            refused, self._refused = self._refused, ()
+            return self._numbered(refused)
         try:
             wanted = self.election.wanted
         except Stalled as stall:
@@ -141,6 +150,14 @@ class OpenStep(Generic[S, A]):
         if not wanted:
             return []
         numbers = self.election.submit(wanted + self._terms.spare)
+        return self._numbered(numbers)
+
+    def refuse(self, numbers: Sequence[int]) -> None:
+        """Take back that these samples were asked for: the model did not answer."""
+        self.outstanding -= len(numbers)
+        self._refused = (*self._refused, *numbers)
+
+    def _numbered(self, numbers: Sequence[int]) -> list[tuple[int, Ask]]:
         asks = [(number, self._ask(number)) for number in numbers]
         self.outstanding += len(asks)
         return asks

@@ -9,7 +9,7 @@ is dropped with all that follow it.  Whoever proposes states, the leading ballot
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine, Hashable, Sequence
+from collections.abc import Coroutine, Hashable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
@@ -36,19 +36,22 @@ ADAPT_EVERY = 64
 class Call(Generic[S, A]):
     """One call of the model: samples for several steps."""
 
-    __slots__ = ("entries", "in_flight", "left", "since", "task")
+    __slots__ = ("in_flight", "since", "task", "unanswered")
 
-    def __init__(self, entries: Sequence[tuple[OpenStep[S, A], int]], in_flight: int) -> None:
-        self.entries = entries
+    def __init__(self, asked: Sequence[Asked[S, A]], in_flight: int) -> None:
+        self.unanswered = dict(enumerate(asked))
         self.in_flight = in_flight
-        self.left = len(entries)
         self.since = time.monotonic()
         self.task: asyncio.Task[None] | None = None
 
     @property
     def in_vain(self) -> bool:
-        """Whether nobody waits for any of its samples."""
-        return all(step.dropped or step.over for step, _ in self.entries)
+        """Whether nobody waits for any of the samples that are still to come."""
+        return bool(self.unanswered) and next(self.awaited(), None) is None
+
+    def awaited(self) -> Iterator[Asked[S, A]]:
+        """Yield the samples still to come that somebody waits for."""
+        return (asked for asked in self.unanswered.values() if not (asked[0].dropped or asked[0].over))
 
 
 class Window(Generic[S, A]):
@@ -73,7 +76,7 @@ class Window(Generic[S, A]):
         self._stale: list[OpenStep[S, A]] = []
         """Steps that something has happened to since the last look."""
         self._held: list[OpenStep[S, A]] = []
-        """Steps ahead that need further samples, for which there was no room when they were looked at."""
+        """Steps that need further samples, but have to wait: for room, or for their turn if a call for them alone has failed."""
         self._calls: set[Call[S, A]] = set()
         self._pump: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
@@ -113,6 +116,9 @@ class Window(Generic[S, A]):
 
     async def aclose(self) -> None:
         """Drop everything; whatever still runs is cancelled."""
+        # Nothing is asked again for a call that fails while it is being cancelled: nobody waits for it.
+        for step in self._open:
+            step.dropped = True
         tasks = [call.task for call in self._calls if call.task is not None]
         if self._pump is not None:
             tasks.append(self._pump)
@@ -177,7 +183,9 @@ class Window(Generic[S, A]):
                 continue
             self._compare(step)
             if not step.over and not step.outstanding:
-                if self._is_first(step) or self._within_limits(step.fewest):
+                if step.refused and self._is_due(step):
+                    self._send(self._asks(step))
+                elif not step.refused and (self._is_first(step) or self._within_limits(step.fewest)):
                     asks += self._asks(step)
                 else:
                     self._held.append(step)
@@ -289,21 +297,53 @@ class Window(Generic[S, A]):
     def _is_first(self, step: OpenStep[S, A]) -> bool:
         return bool(self._open) and step is self._open[0]
 
+    def _is_due(self, step: OpenStep[S, A]) -> bool:
+        """Whether it is this step's turn, on a state that is certain."""
+        return self._is_first(step) and self._taken is None
+
     def _send(self, asked: Sequence[Asked[S, A]]) -> None:
-        call = Call([(step, number) for step, number, _ in asked], self._ledger.in_flight)
+        call = Call(asked, self._ledger.in_flight)
         self._calls.add(call)
-        call.task = self._started(self._draw(call, [ask for *_, ask in asked]))
+        call.task = self._started(self._draw(call))
         call.task.add_done_callback(lambda _: self._ended(call))
 
-    async def _draw(self, call: Call[S, A], asks: Sequence[Ask]) -> None:
-        async with aclosing(self._model.sample(asks)) as samples:
-            async for position, sample in samples:
-                call.left -= 1
-                self._ledger.arrive(sample)
-                self._cast(*call.entries[position], sample)
-        if call.left:
-            raise ModelUnavailable(f"{self._model.name} left {call.left} of {len(asks)} asks unanswered")
-        self._pace.learn(call.in_flight, time.monotonic() - call.since)
+    async def _draw(self, call: Call[S, A]) -> None:
+        asks = [ask for *_, ask in call.unanswered.values()]
+        try:
+            async with aclosing(self._model.sample(asks)) as samples:
+                async for position, sample in samples:
+                    step, number, _ = call.unanswered.pop(position)
+                    self._ledger.arrive(sample)
+                    self._cast(step, number, sample)
+            if call.unanswered:
+                what = f"{len(call.unanswered)} of {len(asks)} asks unanswered"
+                raise ModelUnavailable(f"{self._model.name} left {what}")
+        except Exception as failure:
+            self._ask_apart(call, failure)
+        else:
+            self._pace.learn(call.in_flight, time.monotonic() - call.since)
+
+    def _ask_apart(self, call: Call[S, A], failure: Exception) -> None:
+        """Ask in smaller calls for what a failed one has left open.
+
+        It may have failed because of a step on a state that never comes true.  Only if a step is asked for alone, in its
+        turn, its failure is the run's: without speculation the run would end there, too.
+        """
+        awaited = sorted(call.awaited(), key=lambda asked: asked[0].step)
+        self._ledger.in_flight -= len(call.unanswered)
+        call.unanswered = {}
+        steps = list(dict.fromkeys(step for step, *_ in awaited))
+        if len(steps) > 1:
+            self._ledger.in_flight += len(awaited)
+            middle = steps[1 if self._is_due(steps[0]) else len(steps) // 2].step
+            self._send([asked for asked in awaited if asked[0].step < middle])
+            self._send([asked for asked in awaited if asked[0].step >= middle])
+        elif steps and self._is_due(steps[0]):
+            self._failed(failure)
+        elif steps:
+            steps[0].refuse([number for _, number, _ in awaited])
+            self._ledger.asked -= len(awaited)
+            self._stale.append(steps[0])
 
     def _cast(self, step: OpenStep[S, A], number: int, sample: Sample) -> None:
         if step.dropped or step.over:
@@ -318,7 +358,7 @@ class Window(Generic[S, A]):
         self._wake.set()
 
     def _ended(self, call: Call[S, A]) -> None:
-        self._ledger.in_flight -= call.left
+        self._ledger.in_flight -= len(call.unanswered)
         self._calls.discard(call)
         self._wake.set()
 

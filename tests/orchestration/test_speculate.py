@@ -1,7 +1,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
 import surefoot
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from surefoot import BadInput, Speculation, Stalled, Task, Towers
 from surefoot.agents.doubles import Garbage, Latency, towers_double
 from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.model import Ask, Model, ModelUnavailable
+from surefoot.agents.model import Ask, Model, ModelUnavailable, Prompt
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.options import Options
 from surefoot.agents.task import Value
@@ -613,6 +613,129 @@ async def test_a_model_that_leaves_asks_unanswered_is_not_waited_for() -> None:
     async with asyncio.timeout(10):
         with pytest.raises(ModelUnavailable, match=r"onwards left 1 of \d+ asks unanswered"):
             await surefoot.run(Stepped(), model=Short(), k=2, speculate=Speculation())
+
+
+class Picky:
+    """Refuses a call as a whole, as servers do, because of one prompt in it or because it is too large."""
+
+    name = "picky"
+
+    def __init__(self, inner: Model, refuses: Callable[[Sequence[Ask]], bool], after: int = 0) -> None:
+        self.inner = inner
+        self.refuses = refuses
+        self.after = after
+        """Samples that are handed out before it refuses."""
+        self.refused = 0
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        refused = self.refuses(asks)
+        if refused:
+            self.refused += 1
+            asks = asks[: self.after]
+        async for answer in self.inner.sample(asks):
+            yield answer
+        if refused:
+            raise ModelUnavailable("picky answered 400: the prompt is too long")
+
+
+def beyond(limit: int) -> Callable[[Sequence[Ask]], bool]:
+    return lambda asks: any(int(str(ask.prompt)) > limit for ask in asks)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("depth", [1, 8, 64])
+async def test_a_call_refused_because_of_a_state_that_is_only_expected_does_not_end_the_run(
+    depth: int, after: int
+) -> None:
+    model = Picky(Onwards(), beyond(30), after)
+    draft: Draft[int] = Supplied(lambda state: 50 if state % 10 == 7 else state + 1)
+    async with asyncio.timeout(10):
+        report = await surefoot.run(Stepped(), model=model, k=2, speculate=Speculation(draft, depth))
+    assert report.solved and report.steps == 30
+    assert model.refused >= 3
+    assert report.speculation is not None
+    if not after and depth == 1:
+        assert report.speculation.wasted_samples == 0  # refused is not drawn in vain
+
+
+@pytest.mark.parametrize("draft", [None, Supplied(lambda state: state + 1)], ids=["leading", "supplied"])
+async def test_a_call_refused_for_a_step_whose_turn_has_come_ends_the_run(draft: Draft[int] | None) -> None:
+    model = Picky(Onwards(), beyond(19))
+    async with asyncio.timeout(10):
+        with pytest.raises(ModelUnavailable, match="too long"):
+            await surefoot.run(Stepped(), model=model, k=2, speculate=Speculation(draft))
+
+
+async def test_steps_that_a_call_was_too_large_for_are_asked_in_smaller_ones() -> None:
+    model = Picky(Onwards(), lambda asks: len(asks) > 7)
+    draft: Draft[int] = Supplied(lambda state: state + 1)
+    async with asyncio.timeout(10):
+        report = await surefoot.run(Stepped(), model=model, k=2, speculate=Speculation(draft))
+    assert report.solved and report.votes == 60
+    assert model.refused > 0
+    assert report.speculation is not None and report.speculation.wasted_samples == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kind=st.sampled_from(["leading", "recall", "rollout", "nonsense"]),
+    error=st.sampled_from([0.0, 0.1, 0.35]),
+    draft_error=st.sampled_from([0.05, 0.5]),
+    spare=st.integers(0, 2),
+    depth=st.sampled_from([1, 3, 50]),
+    after=st.integers(0, 5),
+    seed=st.integers(0, 10**6),
+)
+async def test_refused_calls_change_no_decision(
+    kind: str, error: float, draft_error: float, spare: int, depth: int, after: int, seed: int
+) -> None:
+    """The model refuses every call that asks about a state that never comes true."""
+    task = Towers(6, "compact")
+    terms = Terms(task, FirstToAheadBy(2), task.sampling, spare=spare, seed=seed)
+    double = towers_double(error=error, seed=seed)
+    came_true: set[Prompt] = set()
+
+    def noted(asks: Sequence[Ask]) -> bool:
+        came_true.update(ask.prompt for ask in asks)
+        return False
+
+    sequential = await decisions(Stride(terms, Picky(double, noted)), task, 63)
+    model = Picky(double, lambda asks: any(ask.prompt not in came_true for ask in asks), after)
+    speculation = Speculation(a_draft(kind, task, draft_error, seed), depth)
+    async with asyncio.timeout(60):
+        assert await decisions(Stride(terms, model, speculation), task, 63) == sequential
+
+
+async def test_a_model_that_fails_while_its_call_is_cancelled_is_not_asked_again() -> None:
+    hanging: list[int] = []
+
+    class Fragile(Onwards):
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            if str(asks[0].prompt) == "0":
+                async for answer in super().sample(asks):
+                    yield answer
+                return
+            hanging.append(len(asks))
+            try:
+                await asyncio.sleep(60)
+            finally:
+                raise ModelUnavailable("broken while it was closed")
+
+    task, others = Stepped(), asyncio.all_tasks()
+    draft: Draft[int] = Supplied(lambda state: state + 1)
+    stride = Stride(
+        Terms(task, FirstToAheadBy(2), task.sampling), Fragile(), Speculation(draft, max_waste=0.9)
+    )
+    await stride.decide(0, 0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await stride.decide(1, 1)
+    before = list(hanging)
+    await stride.aclose()
+    await asyncio.sleep(0.01)
+    assert sum(before) > 2  # more than one step was asked about
+    assert hanging == before
+    assert asyncio.all_tasks() == others
 
 
 async def test_what_a_task_raises_on_a_state_that_came_true_is_raised() -> None:
