@@ -19,7 +19,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
-from ..agents.model import Ask, Model, Prompt
+from ..agents.model import Ask, Model, ModelUnavailable, Prompt
 from ..agents.task import Task
 from ..errors import BadInput
 from ..voting.flags import PAPER, Reading, RedFlag, screen
@@ -64,6 +64,32 @@ class _Asking(Draft[S]):
         self._task = task
         self._model = model
 
+    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+        """Go from answer to answer; raises what the model raises about the last state of `path`, which the run believes in, too.
+
+        About a state of its own making the model may refuse to be asked, which just ends the roll.  Should the model be
+        gone, the next roll raises it.
+        """
+        state, said = path[-1], False
+        while not over(self._task, state):
+            try:
+                states = await self._after(state)
+            except ModelUnavailable:
+                if said:
+                    return
+                raise
+            if not states:
+                return
+            for after in states:
+                if over(self._task, state):
+                    return
+                yield after
+                state, said = after, True
+
+    @abstractmethod
+    async def _after(self, state: S) -> Sequence[S]:
+        """Return the states that one call of the model says come next; none if it does not know."""
+
     async def _greedy(
         self, prompts: Sequence[Prompt], max_tokens: int
     ) -> AsyncGenerator[tuple[int, Sample], None]:
@@ -89,26 +115,16 @@ class Rollout(_Asking[S]):
         self.name = f"rollout of {model.name}"
         self._votes = votes
 
-    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
-        """Advance by the model's own answers; raises what the model raises."""
-        state = path[-1]
-        while not over(self._task, state):
-            samples = [entry async for entry in self._samples(state)]
-            after = supposing(None, self._after, state, samples)
-            if after is None:
-                return
-            yield after
-            state = after
-
-    def _samples(self, state: S) -> AsyncGenerator[tuple[int, Sample], None]:
+    async def _after(self, state: S) -> Sequence[S]:
         prompts: Sequence[Prompt] = supposing((), self._prompts, state)
-        return self._greedy(prompts, self._task.sampling.max_tokens)
+        samples = [entry async for entry in self._greedy(prompts, self._task.sampling.max_tokens)]
+        return supposing((), self._led, state, samples)
 
     def _prompts(self, state: S) -> Sequence[Prompt]:
         return [self._task.ask(state, vote % self._task.views) for vote in range(self._votes)]
 
-    def _after(self, state: S, samples: Sequence[tuple[int, Sample]]) -> S | None:
-        """Return the state that the most frequent answer leads to, or None if there is no answer."""
+    def _led(self, state: S, samples: Sequence[tuple[int, Sample]]) -> Sequence[S]:
+        """Return the state that the most frequent answer leads to, if there is an answer."""
         task, answers = self._task, Counter[Any]()
         for vote, sample in samples:
             read = partial(task.read, state=state, view=vote % task.views)
@@ -116,7 +132,7 @@ class Rollout(_Asking[S]):
             outcome = screen(reading, task.flags)
             if not isinstance(outcome, RedFlag):
                 answers[outcome] += 1
-        return task.advance(state, answers.most_common(1)[0][0]) if answers else None
+        return [task.advance(state, answer) for answer, _ in answers.most_common(1)]
 
 
 class AskAhead(_Asking[S]):
@@ -136,28 +152,16 @@ class AskAhead(_Asking[S]):
         self.name = f"{steps} steps ahead by {model.name}"
         self._steps = steps
 
-    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
-        """Go from call to call; raises what the model raises."""
-        state = path[-1]
-        while not over(self._task, state):
-            states = await self._call(state)
-            if not states:
-                return
-            for after in states:
-                if over(self._task, state):
-                    return
-                yield after
-                state = after
-
-    async def _call(self, state: S) -> Sequence[S]:
+    async def _after(self, state: S) -> Sequence[S]:
         prompt = supposing(None, self._task.ask_ahead, state, self._steps)
         if prompt is None:
             return ()
         limit = self._task.sampling.max_tokens + TOKENS_A_STEP * self._steps
         samples = [sample async for _, sample in self._greedy([prompt], limit)]
-        return supposing((), self._read, state, samples[0])
+        return supposing((), self._read, state, samples)
 
-    def _read(self, state: S, sample: Sample) -> Sequence[S]:
+    def _read(self, state: S, samples: Sequence[Sample]) -> Sequence[S]:
+        [sample] = samples
         outcome = screen(Reading(sample, lambda text: tuple(self._task.read_ahead(text, state))), PAPER)
         return () if isinstance(outcome, RedFlag) else outcome
 

@@ -513,14 +513,15 @@ class Onwards:
 
     name = "onwards"
 
-    def __init__(self, lost: int | None = None) -> None:
+    def __init__(self, lost: int | None = None, says: int = 1000) -> None:
         self.lost = lost
+        self.says = says
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         for place, ask in enumerate(asks):
             await asyncio.sleep(0)
             state = int(str(ask.prompt))
-            yield place, Sample(str(1000 if state == self.lost else state + 1))
+            yield place, Sample(str(self.says if state == self.lost else state + 1))
 
 
 @pytest.mark.parametrize(
@@ -664,6 +665,21 @@ async def test_a_call_refused_for_a_step_whose_turn_has_come_ends_the_run(draft:
     async with asyncio.timeout(10):
         with pytest.raises(ModelUnavailable, match="too long"):
             await surefoot.run(Stepped(), model=model, k=2, speculate=Speculation(draft))
+
+
+async def test_a_draft_may_be_refused_an_answer_about_a_state_of_its_own_making() -> None:
+    astray = Picky(Onwards(lost=7, says=50), beyond(40))
+    report = await surefoot.run(
+        Stepped(), model=Onwards(), k=2, speculate=Speculation(Rollout(Stepped(), astray))
+    )
+    assert report.solved and report.steps == 30
+    assert astray.refused > 0
+
+
+async def test_a_draft_whose_model_cannot_be_asked_at_all_ends_the_run() -> None:
+    gone = Picky(Onwards(), lambda asks: True)
+    with pytest.raises(ModelUnavailable, match="too long"):
+        await surefoot.run(Stepped(), model=Onwards(), k=2, speculate=Speculation(Rollout(Stepped(), gone)))
 
 
 async def test_steps_that_a_call_was_too_large_for_are_asked_in_smaller_ones() -> None:
