@@ -16,7 +16,7 @@ from rich.text import Text
 from ..orchestration.jobs import Job, Unreadable
 from ..orchestration.plan import Plan
 from ..orchestration.progress import Progress
-from ..orchestration.report import Report
+from ..orchestration.report import Ahead, Report
 
 LINE_EVERY_S = 60.0
 """Without a terminal one line is printed per minute."""
@@ -128,11 +128,7 @@ def page(report: Report) -> RenderableType:
     table.row("risk", _risk(r))
     table.row("tokens", f"{r.tokens.prompt:,} in ({r.tokens.cached:,} cached), {r.tokens.completion:,} out")
     if (s := r.speculation) is not None:
-        table.row(
-            "speculation",
-            f"{s.acceptance:.2%} accepted, {s.depth:.1f} steps ahead on average, "
-            f"{s.wasted_samples:,} samples in vain ({s.waste:.1%})",
-        )
+        table.row("speculation", _speculation(s))
     table.row("wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s")
     if r.calibration is not None:
         c = r.calibration
@@ -256,6 +252,14 @@ def _arguments(spec: object) -> str:
 
 def _of(step: int, steps: int | None) -> str:
     return f"{step:,}" if steps is None else f"{step:,} of {steps:,}"
+
+
+def _speculation(s: Ahead) -> str:
+    said = (
+        f"{s.acceptance:.2%} accepted, {s.depth:.1f} steps ahead on average, "
+        f"{s.wasted_samples:,} samples in vain ({s.waste:.1%}), {s.wasted_tokens:,} tokens"
+    )
+    return f"{said}; the draft's own {s.draft_tokens:,} tokens" if s.draft_tokens else said
 
 
 def _duration(seconds: float | None) -> str:

@@ -527,6 +527,11 @@ def test_speculation_changes_nothing_but_the_time_and_is_reported(
     shown = " ".join(sf("show", "ahead-1").out.split())
     assert "accepted" in shown
     assert "steps ahead on average" in shown
+    assert "the draft's own" not in shown  # the leading ballot costs nothing of its own
+    drafted = sf("show", "ahead-4", "--json").json["speculation"]
+    assert drafted["draft_tokens"] > 0
+    shown = " ".join(sf("show", "ahead-4").out.split())
+    assert f"{drafted['wasted_tokens']:,} tokens; the draft's own {drafted['draft_tokens']:,} tokens" in shown
 
 
 def test_a_resumed_job_may_speculate_whatever_it_began_with(
