@@ -1,8 +1,66 @@
 """Shared by every room's tests."""
 
+import gc
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import pytest
+
+KILO = 1024
+SIZES = (KILO, 4 * KILO, 16 * KILO, 64 * KILO, 256 * KILO, 1024 * KILO, 4096 * KILO)
+"""What a growth test tries, in characters or bytes."""
+ENOUGH_S = 0.005
+"""CPU time below which a measurement is repeated within itself: the clock is coarse."""
+TOO_LONG_S = 4.0
+"""CPU time after which larger inputs are not tried: what takes so long has shown how it grows."""
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def slope() -> Callable[..., float]:
+    """Return the function that measures how the CPU time of some work grows with its input.
+
+        assert slope(parse, lambda size: "[" * size) <= 1.1    # `parse("[" * 1024)`, ..., `parse("[" * 4194304)`
+
+    1 is linear, 2 quadratic.  What makes the input is not measured.
+    """
+    return growth
+
+
+def growth(
+    work: Callable[[Any], object],
+    of: Callable[[int], Any],
+    sizes: Sequence[int] = SIZES,
+    repetitions: int = 3,
+) -> float:
+    """Return the slope of a line through (log size, log of the least CPU time of several repetitions)."""
+    points = []
+    for size in sizes:
+        given = of(size)
+        least_s = min(_cpu_s(work, given) for _ in range(repetitions))
+        points.append((math.log(size), math.log(least_s)))
+        if least_s > TOO_LONG_S and len(points) > 2:
+            break
+    across = sum(x for x, _ in points) / len(points)
+    up = sum(y for _, y in points) / len(points)
+    return sum((x - across) * (y - up) for x, y in points) / sum((x - across) ** 2 for x, _ in points)
+
+
+def _cpu_s(work: Callable[[Any], object], given: Any) -> float:
+    """Return the CPU seconds of this thread that one call takes: what else the machine does is not among them."""
+    gc.collect()
+    gc.disable()
+    try:
+        calls, started = 0, time.thread_time()
+        while (spent := time.thread_time() - started) < ENOUGH_S or not calls:
+            work(given)
+            calls += 1
+        return spent / calls
+    finally:
+        gc.enable()
