@@ -16,13 +16,14 @@ from ..agents.task import Task
 from ..errors import BadInput
 from ..orchestration import jobs as jobs_room
 from ..orchestration.calibrate import STATES
-from ..orchestration.plan import RELIABILITY, Plan
+from ..orchestration.open_redis import open_redis
+from ..orchestration.plan import Plan
 from ..orchestration.plan import plan as plan_job
 from ..orchestration.progress import Progress
 from ..orchestration.report import Report, records, report
-from ..orchestration.run import LIMIT, SEGMENT, open_redis
 from ..orchestration.run import resume as resume_job
 from ..orchestration.run import run as run_job
+from ..orchestration.settings import LIMIT, RELIABILITY, SEGMENT
 from ..orchestration.speculate import Speculation
 from ..voting.reliability import Price
 from . import common, display

@@ -20,12 +20,12 @@ from ..voting.rules import FirstToAheadBy
 from .calibrate import STATES, calibrate
 from .open_step import Terms
 from .progress import Progress
+from .settings import RELIABILITY
 from .stride import Stride
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
-RELIABILITY = 0.99
 TIMED_STEPS = 10
 """Elections that are timed for the forecast of the wall time."""
 

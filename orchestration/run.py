@@ -1,38 +1,35 @@
 """Run a job from Python: start it, take it up again, read its report."""
 
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from ..agents.catalogue import task_of
 from ..agents.connect import open_model
 from ..agents.model import Model, Sampling
 from ..agents.task import Task, sampling_for
 from ..errors import BadInput
-from . import jobs, local_redis
+from . import jobs
 from .calibrate import STATES
 from .graph import AuditFailed, Runner
 from .jobs import NoSuchJob, Settings
 from .journal import JobDone, Journal
 from .open_draft import open_draft
+from .open_redis import open_redis
 from .open_step import StepStalled
-from .plan import RELIABILITY, Unsupported, check_reliability, plan_with, waits_shown_in
+from .plan import Unsupported, check_reliability, plan_with, waits_shown_in
 from .progress import Progress
-from .redis_client import RedisUnavailable, connect
 from .report import Report, report, shown
 from .saver import RedisSaver
+from .settings import LIMIT, RELIABILITY, SEGMENT
 from .speculate import AHEAD, Speculation
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
-LIMIT = 100
-SEGMENT = 1000
 CHECKPOINTS_KEPT = 2
 
 
@@ -129,33 +126,6 @@ async def resume(
         ):
             address = model if isinstance(model, str) else opened.name
             return await _carry_on(store, job, task, opened, address, progress, speculation, limit)
-
-
-@asynccontextmanager
-async def open_redis(redis: str | Redis | None, progress: Progress | None = None) -> AsyncIterator[Redis]:
-    """Open the Redis of a URL, the embedded one for None; a client is taken as it is and left to its owner.
-
-    Raises `RedisUnavailable` when a Redis opened here refuses to work, or is gone for longer than the patience allows.
-    """
-    if redis is not None and not isinstance(redis, str):
-        yield redis
-        return
-
-    def waiting(sentence: str) -> None:
-        if progress is not None:
-            progress.waiting = sentence
-        if sentence and redis is None:
-            local_redis.ensure_guard()
-
-    client = await connect(redis or await local_redis.start(), on_wait=waiting)
-    try:
-        yield client
-    except RedisError as error:
-        raise RedisUnavailable(
-            f"Redis does not work ({error}); what was decided is safe: resume the job once it works again"
-        ) from error
-    finally:
-        await client.aclose()
 
 
 async def _carry_on(

@@ -16,7 +16,7 @@ import pytest
 from redis import Redis
 from surefoot.orchestration import local_redis
 from surefoot.orchestration.local_redis import IDLE_S, NoLocalRedis, ensure_guard, socket_path, start
-from surefoot.orchestration.run import open_redis
+from surefoot.orchestration.open_redis import open_redis
 
 PATIENCE_S = 60.0
 

@@ -1,0 +1,38 @@
+"""From what a user types to a Redis that answers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from . import local_redis
+from .progress import Progress
+from .redis_client import RedisUnavailable, connect
+
+
+@asynccontextmanager
+async def open_redis(redis: str | Redis | None, progress: Progress | None = None) -> AsyncIterator[Redis]:
+    """Open the Redis of a URL, the embedded one for None; a client is taken as it is and left to its owner.
+
+    Raises `RedisUnavailable` when a Redis opened here refuses to work, or is gone for longer than the patience allows.
+    """
+    if redis is not None and not isinstance(redis, str):
+        yield redis
+        return
+
+    def waiting(sentence: str) -> None:
+        if progress is not None:
+            progress.waiting = sentence
+        if sentence and redis is None:
+            local_redis.ensure_guard()
+
+    client = await connect(redis or await local_redis.start(), on_wait=waiting)
+    try:
+        yield client
+    except RedisError as error:
+        raise RedisUnavailable(
+            f"Redis does not work ({error}); what was decided is safe: resume the job once it works again"
+        ) from error
+    finally:
+        await client.aclose()
