@@ -5,7 +5,6 @@ the same client as any other server.  `python -m surefoot.agents.embedded --port
 """
 
 import argparse
-import os
 import signal
 import threading
 from contextlib import suppress
@@ -18,10 +17,6 @@ import httpx
 
 from ..errors import BadInput, SurefootError
 from .openai.options import Options
-
-# llama.cpp's threads wait for each other after every small matrix, and OpenMP lets them do so in a busy loop: on a machine
-# with other work to do that can take ten times as long as the work itself.  Its runtime reads this when it is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 try:
     import xllamacpp
@@ -40,16 +35,17 @@ class Embedded(NamedTuple):
     """Sequences decoded at once; more slots make small requests slower."""
     context: int
     """Tokens per sequence, prompt and answer together."""
-    threads: int
-    """Most threads that compute.  Streams leave the other cores to whoever reads them."""
 
 
-PEBBLE = Embedded("pebble", slots=12, context=128, threads=2)
+PEBBLE = Embedded("pebble", slots=12, context=128)
 """Slots for the ballots of a few steps; a 20-disk step takes 56 tokens."""
-PONDER = Embedded("ponder", slots=48, context=512, threads=1)
+PONDER = Embedded("ponder", slots=48, context=512)
 """Slots for many streams at once, which is how thinking is measured."""
 MODELS = {model.name: model for model in (PEBBLE, PONDER)}
 NAME = PEBBLE.name
+THREADS = 1
+"""Threads that compute.  These models are so small that a second one gains nothing on idle cores; on busy ones the two wait
+for each other after every small matrix, and both take ten times as long."""
 CONNECTIONS = 256
 """Each holds a thread of the server for as long as it is kept open; a client with one more waits for seconds until another closes."""
 
@@ -78,7 +74,7 @@ def options(name: str = NAME) -> Options:
 class EmbeddedServer:
     """A llama.cpp server on loopback; `url` is where it listens.  It ends with the `with` block, or with the process.
 
-    `name` is one of MODELS, which says how many `slots` and `threads` there are unless that is given; `model` serves another file instead
+    `name` is one of MODELS, which says how many `slots` there are unless that is given; `model` serves another file instead
     of its weights.
     """
 
@@ -89,7 +85,7 @@ class EmbeddedServer:
         name: str = NAME,
         port: int = 0,
         slots: int | None = None,
-        threads: int | None = None,
+        threads: int = THREADS,
     ) -> None:
         if name not in MODELS:
             raise BadInput(f"the embedded models are {', '.join(MODELS)}, not {name!r}")
@@ -132,10 +128,9 @@ class EmbeddedServer:
 
 
 def _parameters(
-    path: Path, served: Embedded, port: int, slots: int | None, threads: int | None
+    path: Path, served: Embedded, port: int, slots: int | None, threads: int
 ) -> "xllamacpp.CommonParams":
     slots = slots or served.slots
-    threads = threads or min(served.threads, os.cpu_count() or 1)
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.model_alias = {served.name}

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +38,7 @@ from ..errors import SurefootError
 
 IDLE_S = 5.0
 START_S = 20.0
+"""Longest wait for a server that shows no progress; loading a long append-only file takes as long as it takes."""
 AGAIN_S = 2.0
 """What has been started and does not show is started again after this."""
 MAX_FAILED_STARTS = 2
@@ -55,6 +56,14 @@ class Use(NamedTuple):
     clients: int
     connections: int
     """Connections that were ever made: somebody may come and go between two looks."""
+
+
+class Loading(NamedTuple):
+    """How far a server has read its file."""
+
+    bytes: int
+    of: int
+    """0 once it has read everything, and serves."""
 
 
 def state_dir() -> Path:
@@ -86,22 +95,30 @@ def socket_path(directory: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"surefoot-{os.getuid()}-{digest}.sock"
 
 
-async def start(directory: Path | None = None) -> str:
+async def start(directory: Path | None = None, *, on_wait: Callable[[str], None] = lambda _: None) -> str:
     """Make sure that the embedded Redis of `directory` runs, and return its URL.
 
+    `on_wait` is told in a sentence how far the server has loaded its file, and "" when it has.
     Raises `NoLocalRedis` if the directory cannot be used, or with the end of its log if the server does not come up.
     """
     directory = _made(directory)
     socket = socket_path(directory)
     deadline = time.monotonic() + START_S
     guarded_at = started_at = -AGAIN_S
-    starts = 0
+    starts = loaded = 0
     while True:
         now = time.monotonic()
         if now - guarded_at > AGAIN_S and ensure_guard(directory):
             guarded_at = now
-        if _answers(socket):
+        loading = _loading(socket)
+        if loading is not None and not loading.of:
+            if loaded:
+                on_wait("")
             return f"unix://{socket}"
+        if loading is not None and loading.bytes > loaded:
+            loaded, starts = loading.bytes, 0
+            deadline = now + START_S
+            on_wait(f"the embedded Redis loads its file: {loaded / 1e6:,.0f} of {loading.of / 1e6:,.0f} MB")
         if now - started_at > AGAIN_S and _start_server(directory, socket):
             started_at = now
             starts += 1
@@ -236,14 +253,18 @@ def _shut_down(client: Redis) -> None:
         return
 
 
-def _answers(socket: Path) -> bool:
+def _loading(socket: Path) -> Loading | None:
+    """Return how far the server has come; None while it does not answer."""
     if not socket.exists():
-        return False
+        return None
     try:
         with _client(socket, timeout_s=2) as client:
-            return bool(client.ping())
+            said = client.info("persistence")
     except (RedisError, OSError):
-        return False
+        return None
+    if not int(said["loading"]):
+        return Loading(0, 0)
+    return Loading(int(said["loading_loaded_bytes"]), max(1, int(said["loading_total_bytes"])))
 
 
 async def _last_words(directory: Path) -> str:

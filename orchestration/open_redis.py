@@ -27,7 +27,7 @@ async def open_redis(redis: str | Redis | None, progress: Progress | None = None
         if sentence and redis is None:
             local_redis.ensure_guard()
 
-    client = await connect(redis or await local_redis.start(), on_wait=waiting)
+    client = await connect(redis or await local_redis.start(on_wait=waiting), on_wait=waiting)
     try:
         yield client
     except RedisError as error:

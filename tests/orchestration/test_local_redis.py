@@ -118,7 +118,7 @@ async def test_a_killed_server_comes_back_with_its_data(home: Path) -> None:
         killed = server_of(client)
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: servers(home) not in ([], [killed]))
-        eventually(lambda: local_redis._answers(socket_path(home)))
+        eventually(lambda: local_redis._loading(socket_path(home)) == (0, 0))
         assert client.lrange("steps", 0, -1) == [b"%d" % number for number in range(100)]
 
 
@@ -195,3 +195,22 @@ async def test_a_server_that_cannot_start_is_explained_by_its_log(home: Path) ->
     with pytest.raises(NoLocalRedis, match=r"does not start: .*AOF"):
         await start(home)
     eventually(lambda: not guards(home) and not servers(home))
+
+
+async def test_a_server_that_loads_a_long_file_is_waited_for_and_says_how_far_it_is(home: Path) -> None:
+    """Z11: a start used to be given up after 20 s, however far the server had come, and the next began anew."""
+    with Redis.from_url(await start(home)) as client:
+        for part in range(8):
+            client.eval(
+                "for i = 1, 100000 do redis.call('SET', ARGV[1] .. i, ARGV[1]) end", 0, f"{part}:{'k' * 60}"
+            )
+        client.set("step", 7)
+    end(home)
+    said: list[str] = []
+    with Redis.from_url(await start(home, on_wait=said.append)) as client:
+        assert client.get("step") == b"7"
+        assert client.dbsize() == 800_001
+    assert said[-1] == ""
+    assert said[0].startswith("the embedded Redis loads its file: ")
+    done = [float(sentence.split(": ")[1].split()[0].replace(",", "")) for sentence in said[:-1]]
+    assert done == sorted(done)
