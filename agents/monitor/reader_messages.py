@@ -1,6 +1,7 @@
 """Chats: lists of messages as the OpenAI API takes them, and as LangGraph keeps them in its state."""
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any, Literal
 
 from pydantic import Field
@@ -20,6 +21,10 @@ from .reader_events import (
 from .trajectory import Action, Trajectory, action
 
 OPENAI = "a list of chat messages with `role`, `content` and `tool_calls`"
+SPEAKERS = frozenset(("ai", "AIMessageChunk", "assistant"))
+"""What LangChain calls an answer of the model: whole, added up from a stream, or with a role instead of a type."""
+ASKERS = frozenset(("human", "HumanMessageChunk", "user"))
+SILENT = frozenset(("system", "SystemMessageChunk", "developer", "remove"))
 LANGGRAPH = "a list of LangChain messages with `type` (human, ai, tool, system) and `content`"
 
 
@@ -88,6 +93,22 @@ class LangMessage(Wire):
     tool_calls: list[_LangCall] = Field(default_factory=list)
     usage_metadata: _LangUsage | None = None
     status: str | None = None
+    role: str | None = None
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks: a message of type `chat` says so by its role."""
+        return (self.type.startswith(("chat", "ChatMessage")) and self.role) or self.type
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it is the model's."""
+        return self.speaker in SPEAKERS
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is a person's."""
+        return self.speaker in ASKERS
 
     def said(self) -> Said:
         """Return an AI message as an event."""
@@ -130,31 +151,47 @@ def issue_of(messages: Iterable[ChatMessage]) -> str:
 
 def langgraph(data: Any) -> Trajectory:
     """Read the messages of a LangGraph state: message objects, or what they are dumped to."""
-    found = [_plain(message) for message in data] if isinstance(data, list | tuple) else data
+    found = [_plain(message) for message in _whole(data)] if isinstance(data, list | tuple) else data
     messages = validated(list[LangMessage], found, LANGGRAPH)
-    spoken = next((place for place, message in enumerate(messages) if message.type == "ai"), len(messages))
-    issue = [_blocks(message.content) for message in messages[:spoken] if message.type == "human"]
-    last = messages[-1].said().finish if messages and messages[-1].type == "ai" else None
+    spoken = next((place for place, each in enumerate(messages) if each.speaks), len(messages))
+    issue = [_blocks(message.content) for message in messages[:spoken] if message.asks]
+    last = messages[-1].said().finish if messages and messages[-1].speaks else None
     return Trajectory("\n\n".join(issue), turns_of(_lang_events(messages)), last, "LangGraph messages")
 
 
 def _lang_events(messages: Iterable[LangMessage]) -> Iterator[Said | Heard]:
     for message in messages:
-        if message.type == "ai":
+        if message.speaks:
             yield message.said()
-        elif message.type != "system":
+        elif message.speaker not in SILENT:
             yield Heard(_blocks(message.content), True if message.status == "error" else None)
+
+
+def _whole(messages: Iterable[Any]) -> Iterator[Any]:
+    """Put answers together that were kept in the pieces of their stream: chunks of one id, one after the other."""
+    for stream, pieces in groupby(messages, _stream):
+        first, *more = pieces
+        if stream and more:
+            yield first + more
+        else:
+            yield from (first, *more)
+
+
+def _stream(message: Any) -> str | None:
+    return getattr(message, "id", None) if getattr(message, "type", None) == "AIMessageChunk" else None
 
 
 def _plain(message: Any) -> Any:
     """Return a message as LangChain's `model_dump` has it, whichever of its forms it comes in."""
     if hasattr(message, "model_dump"):
         return message.model_dump()
-    if isinstance(message, dict) and message.get("type") == "constructor":
+    if not isinstance(message, dict):
+        return message
+    if message.get("type") == "constructor":
         return message.get("kwargs")
-    if isinstance(message, dict) and isinstance(message.get("data"), dict):
+    if isinstance(message.get("data"), dict):
         return {**message["data"], "type": message.get("type")}
-    return message
+    return {**message, "type": message["role"]} if "role" in message and "type" not in message else message
 
 
 def _blocks(content: str | list[str | dict[str, Any]]) -> str:

@@ -5,8 +5,9 @@ times, 8-10 relies on them.  Their rubric scores loops 0, so loops are a signal 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from typing import Any, Literal, NamedTuple
 
 from .trajectory import Turn
 
@@ -89,15 +90,32 @@ class Reading(NamedTuple):
 class Signals:
     """Watches one run: `see` every turn as soon as its observation is there, or once it is clear that none will come.
 
-    What is remembered is bounded, however long the run.
+    What is remembered is bounded, however long the run.  It is plain data, which a checkpoint can hold and another process
+    go on from: `Signals(signals.memory())`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Mapping[str, Any] | None = None) -> None:
         self._turn = 0
         self._paralysis = _Paralysis()
         self._rogue = _Rogue()
         self._premature = _Premature()
         self._loops = _Loops()
+        if memory is not None:
+            self._turn = memory["turn"]
+            for name, detector in self._detectors():
+                _recall(detector, memory[name])
+
+    def memory(self) -> dict[str, Any]:
+        """Return what is remembered: numbers, and lists of them, by name."""
+        return {"turn": self._turn, **{name: _memory(detector) for name, detector in self._detectors()}}
+
+    def _detectors(self) -> Iterator[tuple[str, object]]:
+        yield from (
+            ("paralysis", self._paralysis),
+            ("rogue", self._rogue),
+            ("premature", self._premature),
+            ("loops", self._loops),
+        )
 
     def see(self, turn: Turn) -> Reading:
         """Take in the next turn and return what is known by now."""
@@ -113,6 +131,19 @@ def readings(turns: Iterable[Turn]) -> Iterator[Reading]:
     """Yield the reading after each turn of a run."""
     signals = Signals()
     return map(signals.see, turns)
+
+
+def _memory(detector: object) -> dict[str, Any]:
+    return {name: list(kept) if isinstance(kept, deque) else kept for name, kept in vars(detector).items()}
+
+
+def _recall(detector: object, memory: Mapping[str, Any]) -> None:
+    for name, kept in vars(detector).items():
+        known = memory[name]
+        if isinstance(kept, deque):
+            # JSON makes lists of pairs.
+            known = deque((tuple(one) if isinstance(one, list) else one for one in known), kept.maxlen)
+        setattr(detector, name, known)
 
 
 class _Paralysis:
@@ -230,8 +261,12 @@ class _Loops:
 
     def see(self, number: int, turn: Turn) -> Signal:
         thought = _bare(turn.thought)
-        done = tuple([(action.name, _bare(action.arguments)) for action in turn.actions])
-        key = hash((done, _bare(turn.observation or ""))) if done else hash(thought)
+        done = [(action.name.encode(errors="replace"), _bare(action.arguments)) for action in turn.actions]
+        key = (
+            _digest(*(part for call in done for part in call), _bare(turn.observation or ""))
+            if done
+            else _digest(thought)
+        )
         again = key in self._recent
         self._recent.append(key)
         self._again = min(MOST, self._again + REPEATED) if again else max(0.0, self._again - REPEATED)
@@ -241,6 +276,15 @@ class _Loops:
         level = max(self._again, within)
         self._peak = max(self._peak, level)
         return Signal("loops", level, self._peak, tuple(self._turns))
+
+
+def _digest(*parts: bytes) -> int:
+    """Return a number for a turn: the same in every process, and small enough for any JSON."""
+    found = blake2b(digest_size=6)
+    for part in parts:
+        found.update(b"%d:" % len(part))
+        found.update(part)
+    return int.from_bytes(found.digest(), "big")
 
 
 def _bare(text: str) -> bytes:

@@ -1,13 +1,14 @@
 """What is done about readings, and a real LangGraph agent that needs it."""
 
+import operator
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Annotated, Any, NotRequired, TypedDict, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
@@ -325,6 +326,34 @@ def test_a_graph_with_messages_alone_keeps_the_monitor_s_memory_all_the_same() -
     graph.add_edge("tools", "monitor")
     ended = graph.compile().invoke({"messages": [HumanMessage("Go.")]}, {"recursion_limit": 100})
     assert len(nudges(ended["messages"])) == 4
+
+
+class Pieces(TypedDict):
+    """A state that adds what was streamed without `add_messages`: no ids, and chunks stay chunks."""
+
+    messages: Annotated[list[AnyMessage], operator.add]
+    monitor: NotRequired[Monitor]
+
+
+def test_an_agent_whose_answers_are_chunks_is_stopped_like_any_other() -> None:
+    """J2: a state of `operator.add` over `AIMessageChunk`."""
+
+    def turns(kind: type[AIMessage]) -> int:
+        def agent(state: Pieces) -> dict[str, Any]:
+            return {"messages": [kind("Let me look again.", tool_calls=[call("ls", len(state["messages"]))])]}
+
+        graph = StateGraph(Pieces)
+        graph.add_node("agent", agent)
+        graph.add_node("tools", ToolNode([ls]))
+        graph.add_node("monitor", monitor_node())
+        graph.add_edge(START, "agent")
+        graph.add_edge("agent", "tools")
+        graph.add_edge("tools", "monitor")
+        ended = graph.compile().invoke({"messages": [HumanMessage("Go.")]}, {"recursion_limit": 200})
+        assert "loops" in ended["monitor"]["stopped"]
+        return sum(isinstance(message, AIMessage) for message in ended["messages"])
+
+    assert turns(AIMessageChunk) == turns(AIMessage) == 16
 
 
 def test_before_the_agent_has_spoken_it_is_simply_sent_to_it() -> None:

@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage, messages_to_dict
+from langchain_core.load import dumpd
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    ChatMessage,
+    HumanMessage,
+    HumanMessageChunk,
+    SystemMessage,
+    SystemMessageChunk,
+    ToolMessage,
+    messages_to_dict,
+)
+from langchain_core.messages.tool import tool_call_chunk
 from surefoot.agents.monitor.kinds import (
     COUNTED,
     EXITED,
@@ -21,6 +33,7 @@ from surefoot.agents.monitor.kinds import (
     looks_failed,
 )
 from surefoot.agents.monitor.labelled import labelled
+from surefoot.agents.monitor.reader_messages import langgraph
 from surefoot.agents.monitor.readers import parse, read
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
 from surefoot.errors import BadInput
@@ -306,6 +319,52 @@ def test_langgraph_state(form: Any) -> None:
         Turn("Cut o", (), None, None, 2),
     )
     assert found.finish == "length"
+
+
+CHUNKS = [
+    HumanMessageChunk("Repair it."),
+    AIMessageChunk("look", tool_calls=[{"name": "ls", "args": {}, "id": "1"}]),
+    ToolMessage("a.py", tool_call_id="1"),
+    AIMessageChunk("done"),
+]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        pytest.param([HumanMessage("Repair it."), *CHUNKS[1:]], id="J1 the case itself"),
+        pytest.param(CHUNKS, id="every message a chunk"),
+        pytest.param(messages_to_dict(CHUNKS), id="chunks dumped"),
+        pytest.param([each.model_dump() for each in CHUNKS], id="chunks as JSON"),
+        pytest.param([SystemMessageChunk("Be good."), *CHUNKS], id="a system message in chunks"),
+        pytest.param(
+            [*CHUNKS[:3], ChatMessage("done", role="assistant")], id="a message with a role of its own"
+        ),
+        pytest.param([{"role": "user", "content": "Repair it."}, *CHUNKS[1:]], id="a dict among objects"),
+        pytest.param(
+            [dumpd(HumanMessage("Repair it.")), *map(dumpd, CHUNKS[1:])], id="as LangChain serialises them"
+        ),
+        pytest.param(
+            [
+                *CHUNKS[:1],
+                AIMessageChunk("lo", id="a"),
+                AIMessageChunk(
+                    "ok", id="a", tool_call_chunks=[tool_call_chunk(name="ls", args="", id="1", index=0)]
+                ),
+                AIMessageChunk("", id="a", tool_call_chunks=[tool_call_chunk(args="{}", index=0)]),
+                *CHUNKS[2:],
+            ],
+            id="an answer in pieces, as it was streamed",
+        ),
+    ],
+)
+def test_chunks_are_messages(messages: Any) -> None:
+    found = langgraph(messages) if isinstance(messages[0], dict) else parse(messages)
+    assert found.issue == "Repair it."
+    assert found.turns == (
+        turn("look", [Action("ls", "{}", "read")], "a.py", False),
+        turn("done", [Action("answer", "", "finish")]),
+    )
 
 
 @pytest.mark.parametrize(
