@@ -17,6 +17,7 @@ from ..orchestration.jobs import Job, Unreadable
 from ..orchestration.plan import Plan
 from ..orchestration.progress import Progress
 from ..orchestration.report import Ahead, Report
+from ..printable import printable
 
 LINE_EVERY_S = 60.0
 """Without a terminal one line is printed per minute."""
@@ -38,6 +39,7 @@ class Watch:
         self._console = console or Console(stderr=True)
         self._live: Live | None = None
         self._over = threading.Event()
+        self._noted = 0
         self._thread = threading.Thread(target=self._lines, daemon=True)
 
     def __enter__(self) -> Self:
@@ -49,26 +51,34 @@ class Watch:
                 transient=True,
             )
             self._live.start()
-        else:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
+        self._thread.join()
         if self._live is not None:
             self._live.stop()
-        else:
-            self._thread.join()
 
     def _lines(self) -> None:
         shown = time.monotonic()
-        while not self._over.wait(LOOK_EVERY_S):
+        over = False
+        while not over:
+            over = self._over.wait(LOOK_EVERY_S)
+            self._print_notes()
+            if self._live is not None or over:
+                continue
             every = WAITING_LINE_EVERY_S if self._progress.waiting else LINE_EVERY_S
             if time.monotonic() - shown >= every:
                 shown = time.monotonic()
                 self._console.print(Text(line(self._progress)), soft_wrap=True)
+
+    def _print_notes(self) -> None:
+        for note in self._progress.notes[self._noted :]:
+            self._noted += 1
+            self._console.print(Text(printable(note), style="yellow"), soft_wrap=True)
 
 
 def live(progress: Progress) -> RenderableType:
@@ -81,7 +91,10 @@ def live(progress: Progress) -> RenderableType:
     table.row("votes", f"{p.votes:,}   {p.votes / p.step if p.step else 0:.3f} per step   k = {p.k or '-'}")
     table.row("contested", f"{p.contested:,} steps   {p.repairs} segments repaired")
     table.row("red flags", _flags(p.flags) or "none")
-    table.row("reliability", f"predicted {_chance(p.predicted)}   measured {_chance(p.measured)}")
+    table.row(
+        "reliability",
+        f"predicted {_chance(p.predicted)}, dissent allows {_chance(p.measured)}, if steps are alike",
+    )
     table.row("tokens", f"{p.usage.prompt:,} in, {p.usage.completion:,} out, {p.usage.cached:,} cached")
     if p.ahead:
         table.row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
@@ -136,6 +149,8 @@ def page(report: Report) -> RenderableType:
         table.row("calibration", spent)
     table.row("final hash", r.head)
     parts: list[RenderableType] = [table]
+    if r.hard is not None:
+        parts += [Text(r.hard.why), *(Text(f"  hard: {state}", style="yellow") for state in r.hard.states)]
     if r.contested_steps:
         parts.append(_contests(r))
     if r.stall is not None:
@@ -223,9 +238,10 @@ def _stall(r: Report) -> RenderableType:
 
 
 def _risk(r: Report) -> str:
-    predicted = "not calibrated" if r.risk is None else f"{r.risk:.3g} predicted"
-    measured = "" if r.risk_measured is None else f", {r.risk_measured:.3g} from the run's own dissent"
-    return predicted + measured
+    predicted = "not calibrated" if r.risk is None else f"{r.risk:.3g} predicted if steps are alike"
+    if r.risk_measured is None:
+        return f"{predicted}; at k = {r.k} no vote can dissent"
+    return f"{predicted}; the run's own dissent allows {r.risk_measured:.3g}"
 
 
 def _chance(chance: float | None) -> str:

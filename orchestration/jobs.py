@@ -54,6 +54,9 @@ class Settings(NamedTuple):
     """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
     calibration: tuple[int, int, float] | None = None
     """Samples, tokens and seconds that the calibration took before the first step; None if k was given."""
+    hard: tuple[int, int, float, bool, tuple[str, ...]] | None = None
+    """What the calibration met of hard states: how many of how many judged ones, the upper bound of their share, whether the
+    right answers were known, and a few of the states; None if nothing was calibrated."""
     limit: int = 100
     """Samples that one election may use before it stalls."""
     spare: int = 0

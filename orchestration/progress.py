@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ..voting.reliability import p_full
+from ..voting.reliability import dissent_risk
 from ..voting.samples import NOTHING, Usage
 
 
@@ -18,6 +18,8 @@ class Progress:
     """What is going on, in a word or two: `calibrating`, `running`, `auditing`, ..."""
     waiting: str = ""
     """What is being waited for, in a sentence; empty while nothing is."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know before the run goes on, in sentences; a display shows each once."""
     step: int = 0
     steps: int | None = None
     first: int = 0
@@ -63,10 +65,11 @@ class Progress:
 
     @property
     def measured(self) -> float | None:
-        """The same chance, from the dissent in the run itself; None before the first vote or without a known length."""
+        """The same chance at the bound that the run's own dissent allows; None while votes tell nothing, as at k = 1."""
         if not self.votes or not self.steps:
             return None
-        return p_full(1 - self.dissent_rate, self.k, self.steps)
+        risk = dissent_risk(self.dissent, self.votes, self.k, self.steps)
+        return None if risk is None else 1 - risk
 
     @property
     def dissent_rate(self) -> float:

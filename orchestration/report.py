@@ -8,7 +8,8 @@ from pydantic_core import from_json
 from redis.asyncio import Redis
 
 from ..agents.task import Task
-from ..voting.reliability import risk
+from ..voting.choice import about_hard_steps
+from ..voting.reliability import dissent_bound, dissent_risk
 from .jobs import Job, Keys, contested, frames, load, text
 from .records import CorruptJournal, Record, canonical, verified
 
@@ -44,6 +45,22 @@ class Spent(BaseModel):
     samples: int
     tokens: int
     wall_s: float
+
+
+class Hard(BaseModel):
+    """What the calibration met of hard states, whose most frequent answer is wrong, or which hardly have one."""
+
+    judged: int
+    """States with enough samples to tell."""
+    found: int
+    share_bound: float
+    """Upper bound, at 95 % confidence, of the share of such states in the task."""
+    steps_bound: float | None
+    """So many steps of the job may be hard; None if nobody knows how long it is."""
+    states: list[str]
+    """A few of those found."""
+    why: str
+    """What the risk leaves out, in plain sentences."""
 
 
 class Ahead(BaseModel):
@@ -92,11 +109,15 @@ class Report(BaseModel):
     reliability: float | None
     """What was asked for; None if k was given."""
     risk: float | None
-    """Predicted chance of at least one wrong step, from the bound of the calibration; None without one."""
+    """Predicted chance of at least one wrong step if all are alike, from the bound of the calibration; None without one."""
+    hard: Hard | None
+    """Why steps may not be alike; None if k was given."""
     dissent_rate: float
-    """Share of votes against the winner of their step: what the run itself says of the error per vote."""
+    """Share of votes against the winner of their step."""
+    dissent_bound: float | None
+    """Upper bound, at 95 % confidence, of the error per vote that the dissent allows; None at k = 1, where no vote can dissent."""
     risk_measured: float | None
-    """The same chance, computed from `dissent_rate`; None before the first vote."""
+    """`risk` at the `dissent_bound`.  Mistakes that all ballots of a step share leave no dissent."""
     tokens: Tokens
     speculation: Ahead | None = None
     """None if nothing was asked ahead."""
@@ -134,8 +155,10 @@ async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
         k=job.settings.k,
         reliability=job.settings.reliability,
         risk=job.settings.risk,
+        hard=_hard(job, task.steps()),
         dissent_rate=dissent / votes if votes else 0.0,
-        risk_measured=_risk_measured(dissent, votes, job.settings.k, task.steps() or job.step),
+        dissent_bound=dissent_bound(dissent, votes, job.settings.k),
+        risk_measured=dissent_risk(dissent, votes, job.settings.k, task.steps() or max(1, job.step)),
         tokens=Tokens(**job.usage._asdict(), total=job.usage.total),
         speculation=_ahead(job, votes + sum(job.flags.values())),
         wall_s=round(job.wall_s, 3),
@@ -197,7 +220,10 @@ def shown(task: Task[S, A], answer: A) -> str:
     return f"{task.show(answer)} {canonical(answer).decode()}"
 
 
-def _risk_measured(dissent: int, votes: int, k: int, steps: int) -> float | None:
-    if not votes or not steps:
+def _hard(job: Job, steps: int | None) -> Hard | None:
+    if job.settings.hard is None:
         return None
-    return risk(1 - dissent / votes, k, steps)
+    judged, found, share, known, states = job.settings.hard
+    most = None if steps is None else share * steps
+    why = about_hard_steps(found, judged, share, steps, known_answers=known)
+    return Hard(judged=judged, found=found, share_bound=share, steps_bound=most, states=list(states), why=why)

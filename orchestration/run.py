@@ -183,12 +183,20 @@ async def _calibrated(
     found = await plan_with(task, model, reliability, states, seed, sampling, None, progress)
     if found.choice.k is None:
         raise Unsupported(found.choice.why)
+    progress.notes.append(found.choice.why)
     return Settings(
         found.choice.k,
         "",
         reliability=reliability,
         error=found.calibration.error_bound,
         risk=found.choice.risk,
+        hard=(
+            found.calibration.judged,
+            found.calibration.hard,
+            found.calibration.hard_bound,
+            found.calibration.known_answers,
+            tuple(hard.shown() for hard in found.calibration.hard_states),
+        ),
         calibration=(
             found.calibration.samples,
             found.calibration.usage.total,
@@ -208,6 +216,7 @@ async def _exists(redis: Redis, job: str) -> bool:
 def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:
     """Set the counters to where the job stands, so that a display shows the job and not only this runner."""
     fresh = Progress(job=job.id, task=job.task, doing="running", first=job.step, step=job.step)
+    fresh.notes = progress.notes
     fresh.steps, fresh.k, fresh.durable = task.steps(), job.settings.k, job.step
     fresh.votes, fresh.dissent = job.counters.get("votes", 0), job.counters.get("dissent", 0)
     fresh.contested, fresh.repairs = job.counters.get("contested", 0), job.counters.get("repairs", 0)

@@ -470,8 +470,8 @@ def test_a_model_that_cannot_support_the_reliability_is_said_so_by_the_plan(
     planned = sf("plan", *options, "--json")
     assert planned.code == FAILED
     assert planned.json["choice"]["k"] is None
-    assert "no number of votes helps" in planned.json["choice"]["why"]
-    assert "no number of votes helps" in sf("run", *options).sentence(FAILED)
+    assert "votes promise nothing" in planned.json["choice"]["why"]
+    assert "votes promise nothing" in sf("run", *options).sentence(FAILED)
 
 
 # What the commands print

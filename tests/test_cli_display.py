@@ -42,6 +42,8 @@ def full_of(text: str) -> Report:
         repairs=0,
         reliability=None,
         risk=None,
+        hard=None,
+        dissent_bound=0.2,
         risk_measured=None,
         calibration=None,
         speculation=None,

@@ -27,6 +27,8 @@ HARD_BELOW = 0.7
 """With answers unknown, a state is hard if its most frequent ballot has a smaller share than this."""
 SHOWN = 5
 """Hard states kept for display."""
+STATE_CHARACTERS = 200
+"""Longest state that is shown whole."""
 
 
 class Uncalibrated(SurefootError):
@@ -79,6 +81,12 @@ class StateOutcome:
     def drawn(self) -> int:
         """Samples drawn, the thrown-away ones included."""
         return self.valid + sum(self.flags.values())
+
+    def shown(self) -> str:
+        """Say in a line what its samples were."""
+        state = repr(self.state)
+        state = state if len(state) <= STATE_CHARACTERS else f"{state[:STATE_CHARACTERS]}..."
+        return f"{state}: {self.agreeing} of {self.valid} valid samples agree, {self.rival} for the strongest other"
 
     def judged(self) -> bool:
         """Whether there is enough to tell if the state is hard; without any valid sample it is."""

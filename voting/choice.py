@@ -61,7 +61,14 @@ def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 
             (
                 _about_k(calibration, k, hoped, support, lower),
                 *_about_agreement(calibration),
-                _about_hard_steps(calibration, hard_steps, hard_steps_bound),
+                about_hard_steps(
+                    calibration.hard,
+                    calibration.judged,
+                    calibration.hard_bound,
+                    steps,
+                    known_answers=calibration.known_answers,
+                    confidence=calibration.confidence,
+                ),
             )
         ),
     )
@@ -78,7 +85,7 @@ def _about_k(c: Calibration, k: int | None, hoped: int | None, support: int | No
     said = "were wrong" if c.known_answers else "disagreed with the most frequent answer"
     observed = f"{_percent(c.error_rate)} of the valid samples {said} on {c.measured} different states"
     bound = f"at {_percent(c.confidence)} confidence the rate may be {_percent(c.error_bound)}"
-    useless = "from 50 % on no number of votes helps"
+    useless = "from 50 % on votes promise nothing, since they help only as far as wrong answers differ"
     cheaper = "" if lower is None else f", and {lower:,} states at this rate would justify k = {hoped}"
     if hoped is None:
         return f"{observed}, and {useless}: use a stronger model, a better prompt or smaller steps."
@@ -98,20 +105,39 @@ def _about_agreement(c: Calibration) -> tuple[str, ...]:
     return ("The right answers are unknown, so this measures agreement, not correctness.",)
 
 
-def _about_hard_steps(c: Calibration, hard_steps: float | None, hard_steps_bound: float) -> str:
-    if hard_steps is None:
-        return f"Hard steps, which voting cannot fix, were not looked for: no state has {JUDGED_FROM} valid samples."
-    most = f"{hard_steps_bound:,.0f} at {_percent(c.confidence)} confidence"
-    if c.hard == 0:
+def about_hard_steps(
+    hard: int,
+    judged: int,
+    bound: float,
+    steps: int | None,
+    *,
+    known_answers: bool,
+    confidence: float = 0.95,
+) -> str:
+    """Say what a risk computed from a mean error rate leaves out.
+
+    Of `judged` states `hard` looked hard, which bounds their share by `bound`; `steps` is None where nobody knows how many
+    steps the job has.
+    """
+    if not judged:
         return (
-            f"None of {c.judged} states looks hard, which leaves room for up to {most} in the job; "
-            f"voting cannot fix hard steps."
+            "The risk holds if steps are alike, and hard steps, where votes repeat the mistake, were not looked for: "
+            f"no state has {JUDGED_FROM} valid samples."
         )
-    sign = "the right answer is not the most frequent one" if c.known_answers else "the samples disagree"
-    return (
-        f"{c.hard} of {c.judged} states look hard ({sign}): expect {hard_steps:,.0f} such steps in the job, "
-        f"up to {most}; voting cannot fix them."
+    sign = "the right answer is not the most frequent one" if known_answers else "the samples disagree"
+    found = f"{hard} of {judged} states look hard ({sign})" if hard else f"none of {judged} states looks hard"
+    most = (
+        f"up to {_percent(bound)} of the steps" if steps is None else f"up to {_steps(bound * steps)} steps"
     )
+    usual = "" if steps is None or not hard else f"about {_steps(hard / judged * steps)} and "
+    return (
+        f"The risk holds if steps are alike: {found}, so expect {usual}{most} ({_percent(confidence)} confidence) where votes "
+        "repeat the mistake. More states would tell; other views, the task's own check or another model help."
+    )
+
+
+def _steps(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _percent(share: float) -> str:

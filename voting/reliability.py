@@ -14,10 +14,11 @@ import math
 from dataclasses import dataclass
 
 from ..errors import BadInput, SurefootError
+from .bounds import binomial_upper
 
 
 class Unreachable(SurefootError):
-    """The right answer is not in the majority, so that no number of votes can reach the reliability asked for."""
+    """The right answer is not in the majority, so that no number of votes can promise the reliability asked for."""
 
 
 def p_vote(p: float, m: int = 1) -> float:
@@ -60,6 +61,23 @@ def vote_risk(p: float, margin: int) -> float:
     return risk(p, margin, 1)
 
 
+def dissent_bound(dissent: int, votes: int, k: int, confidence: float = 0.95) -> float | None:
+    """Return an upper bound of the error rate per vote, from the votes against the winners of a run; None if they tell nothing.
+
+    The first ballot of an election names a candidate and cannot dissent, and there are at most votes / k elections: so many
+    votes are left out of the trials of the exact binomial bound.  At k = 1 none is left.  A unanimous error leaves no
+    dissent, so this holds only where mistakes of one step are independent of each other.
+    """
+    trials = votes - votes // _count("k", k)
+    return binomial_upper(min(dissent, trials), trials, confidence) if trials else None
+
+
+def dissent_risk(dissent: int, votes: int, k: int, steps: int) -> float | None:
+    """Return the risk of a job of `steps` steps at the `dissent_bound`, all steps being alike; None if votes tell nothing."""
+    bound = dissent_bound(dissent, votes, k)
+    return None if bound is None else risk(1 - bound, k, steps)
+
+
 def k_min(p: float, steps: int, reliability: float, m: int = 1) -> int:
     """Return the least `k` with p_full >= reliability: ceil( ln(t^(-m/s) - 1) / ln((1-p)/p) ), at least 1.
 
@@ -69,8 +87,8 @@ def k_min(p: float, steps: int, reliability: float, m: int = 1) -> int:
     wanted = math.log(_reliability(reliability))
     if odds <= 0:
         raise Unreachable(
-            f"only p = {p!r} of the samples are right, and at 0.5 or less no number of votes reaches a reliability "
-            f"of {reliability!r}; use a stronger model, a better prompt or smaller steps"
+            f"only p = {p!r} of the samples are right, and at 0.5 or less a reliability of {reliability!r} cannot be promised: "
+            "votes help there only as far as wrong answers differ; use a stronger model, a better prompt or smaller steps"
         )
     slack = -wanted / _elections(steps, m)
     if slack >= math.log(2):

@@ -1,0 +1,149 @@
+"""What a run and its report say about risk: never more than they know."""
+
+import io
+import random
+
+import pytest
+import surefoot
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from surefoot import Columns, Towers
+from surefoot.agents.doubles import Double, towers_double
+from surefoot.agents.model import Message, Prompt
+from surefoot.cli.display import page
+from surefoot.orchestration.progress import Progress
+from surefoot.voting.reliability import dissent_bound, dissent_risk
+
+FACTORS = ("8391657240981536472093", "7164093825519038274615")
+
+
+class OneView(Columns):
+    """Columns asked in one way alone, so that the mistakes of a step agree, and without its own check, which would find them."""
+
+    views = 1
+
+    def audit(self, state: object, answer: object) -> None:
+        return None
+
+
+def sums(**chances: float) -> Double:
+    """A model whose wrong answers to one prompt all agree."""
+
+    def right(prompt: Prompt) -> str:
+        message = prompt[-1]
+        assert isinstance(message, Message)
+        a, _, b, _, digit, _, carry = message.content.split()
+        return f"{int(a) * int(b) + int(digit) + int(carry):02d}"
+
+    return Double(right, lambda prompt, _: f"{(int(right(prompt)) + 1) % 100:02d}", **chances)  # type: ignore[arg-type]
+
+
+def printed(report: surefoot.Report) -> str:
+    shown = io.StringIO()
+    Console(file=shown, width=400).print(page(report))
+    return shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("hard", "hard_error"),
+    [pytest.param(0.005, 0.4, id="R1"), (0.001, 0.6), (0.0, 0.0), (0.05, 0.9)],
+)
+async def test_a_risk_computed_from_a_mean_says_that_it_holds_if_steps_are_alike(
+    redis_url: str, hard: float, hard_error: float
+) -> None:
+    model = sums(error=0.002, hard=hard, hard_error=hard_error)
+    progress = Progress()
+    report = await surefoot.run(
+        OneView(FACTORS), model=model, redis=redis_url, reliability=0.99, progress=progress
+    )
+    assert report.steps == 484
+    assert report.hard is not None
+    assert report.hard.steps_bound is not None
+    # 500 states without a hard one leave room for 0.6 %: the job's 484 steps may hold some, whatever the mean says.
+    assert report.hard.steps_bound > 2.5
+    assert "The risk holds if steps are alike" in report.hard.why
+    assert progress.notes == [note for note in progress.notes if report.hard.why in note] != []
+    assert report.hard.why in printed(report)
+    assert "predicted if steps are alike" in printed(report)
+
+
+async def test_the_hard_states_that_calibration_met_are_named_by_the_run_and_the_report(
+    redis_url: str,
+) -> None:
+    """H2: `plan` named 31 hard steps, and `run` did not."""
+    task = OneView(FACTORS)
+    model = sums(error=0.01, hard=0.1, hard_error=0.95, seed=2)
+    planned = await surefoot.plan(task, model=model, reliability=0.9)
+    progress = Progress()
+    report = await surefoot.run(task, model=model, redis=redis_url, reliability=0.9, progress=progress)
+    assert planned.calibration.hard > 10
+    assert report.hard is not None
+    assert (report.hard.found, report.hard.judged) == (planned.calibration.hard, planned.calibration.judged)
+    assert report.hard.steps_bound == pytest.approx(planned.choice.hard_steps_bound)
+    assert progress.notes == [planned.choice.why]
+    assert len(report.hard.states) == 5
+    for state in report.hard.states:
+        assert "of 3 valid samples agree" in state
+        assert state in printed(report)
+
+
+async def test_a_run_whose_k_was_given_has_no_calibration_to_speak_of(redis_url: str) -> None:
+    report = await surefoot.run(Towers(4, "compact"), model=towers_double(), redis=redis_url, k=2)
+    assert report.hard is None
+    assert report.risk is None
+    assert "not calibrated" in printed(report)
+
+
+async def test_at_k_1_dissent_tells_nothing(redis_url: str) -> None:
+    """R2: with k = 1 the report said "0 from the run's own dissent"."""
+    progress = Progress()
+    report = await surefoot.run(
+        Towers(4, "compact"), model=towers_double(error=0.02), redis=redis_url, k=1, progress=progress
+    )
+    assert report.votes == 15
+    assert (report.dissent_bound, report.risk_measured) == (None, None)
+    assert progress.measured is None
+    assert "at k = 1 no vote can dissent" in printed(report)
+
+
+async def test_a_unanimous_run_has_an_upper_bound_and_no_zero(redis_url: str) -> None:
+    """Rule of three: of 189 votes 126 could have dissented."""
+    report = await surefoot.run(Towers(6, "compact"), model=towers_double(), redis=redis_url, k=3)
+    assert (report.contested, report.dissent_rate) == (0, 0)
+    assert report.dissent_bound == pytest.approx(3 / 126, rel=0.02)
+    assert report.risk_measured == dissent_risk(0, 189, 3, 63) > 0
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+@pytest.mark.parametrize("error", [0.001, 0.02, 0.1, 0.25])
+def test_the_bound_from_dissent_covers_the_true_rate_where_mistakes_are_independent(
+    k: int, error: float
+) -> None:
+    rng = random.Random(k)
+    covered = 0
+    for _ in range(200):
+        votes = dissent = 0
+        for _ in range(60):
+            right = wrong = 0
+            while abs(right - wrong) < k:
+                if rng.random() < error:
+                    wrong += 1
+                else:
+                    right += 1
+            votes, dissent = votes + right + wrong, dissent + min(right, wrong)
+        bound = dissent_bound(dissent, votes, k)
+        assert bound is not None
+        covered += bound >= error
+    assert covered >= 180  # 190 of 200 are promised, and 180 fewer have a chance of 1e-3 then
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 9), st.integers(0, 10_000), st.data())
+def test_the_bound_from_dissent_is_a_probability_or_nothing(k: int, votes: int, data: st.DataObject) -> None:
+    dissent = data.draw(st.integers(0, votes // 2))
+    bound = dissent_bound(dissent, votes, k)
+    if bound is None:
+        assert votes == 0 or k == 1
+    else:
+        assert dissent / votes <= bound <= 1
