@@ -9,6 +9,7 @@ from . import embedded
 from .model import Model
 from .openai import OpenAIModel
 from .openai.options import Options
+from .openai.words import address as shown
 from .pebble import pool
 
 PEBBLES = (embedded.NAME, pool.NAME)
@@ -48,7 +49,7 @@ async def open_model(
     else:
         raise BadInput(
             f"a model is one of {', '.join((*embedded.MODELS, pool.NAME))} or the URL of an OpenAI-compatible server, "
-            f"not {address!r}"
+            f"not {shown(address)!r}"
         )
 
 

@@ -24,6 +24,7 @@ from .options import Options
 from .probe import ServerLacks, choose, list_models, probe, under
 from .streams import Streams
 from .wire import Reply, event_lines, read_chat, read_completion, read_stream
+from .words import Words, address, keys_in
 
 KEEPALIVE_S = 4.0
 """Idle connections are dropped before the servers' own 5 s (uvicorn): a request on a closed one would be in vain."""
@@ -64,7 +65,9 @@ class OpenAIModel:
         else:
             self._transport = transport or _connections(self._roots[0], self._options)
             send = self._transport.handle_async_request
-        self._exchange = Exchange(send, _shown(self._roots[0]), api_key, self._options)
+        # The values of an address's query may be keys, too.
+        words = Words([api_key or "", *keys_in(self._roots[0].params.multi_items())])
+        self._exchange = Exchange(send, _shown(self._roots[0]), api_key, self._options, words)
         readers = (_stream_text, _stream_chat) if self._options.stream else (_read_text, _read_chat)
         self._reader = dict(zip((False, True), readers, strict=True))
         self._urls: dict[bool, httpx.URL] = {}
@@ -232,12 +235,18 @@ async def _stream_chat(response: httpx.Response, begun: Callable[[], None]) -> R
 
 def _roots(base_url: str) -> list[httpx.URL]:
     """Return the places where the API may begin: a base URL that does not end in /v1 may need it or not."""
+    url, why = httpx.URL(), ""
     try:
         url = httpx.URL(base_url)
     except httpx.InvalidURL as error:
-        raise BadInput(f"the model server's address is not a URL: {base_url!r} ({error})") from None
+        why = str(error).partition(":")[0]
+    if why:
+        # Outside of the handler: the error of httpx quotes the address as it is, and would go along as the context.
+        raise BadInput(f"the model server's address is not a URL: {address(base_url)!r} ({why})")
     if url.scheme not in ("http", "https") or not url.host:
-        raise BadInput(f"the model server's address looks like http://host:8000/v1, not {base_url!r}")
+        raise BadInput(
+            f"the model server's address looks like http://host:8000/v1, not {address(base_url)!r}"
+        )
     if url.userinfo:
         raise BadInput(
             "the model server's address holds a user name or password: pass the key as `api_key` instead"

@@ -14,16 +14,19 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_exception_type,
+    stop_any,
     stop_before_delay,
     wait_random_exponential,
 )
 from tenacity.wait import wait_base
 
 from ..model import ModelUnavailable
+from .failures import Broken, Lasts, Refused, Transient, lasts
 from .limiter import Limiter, Slot
 from .options import Options, Wait
 from .wire import Interrupted
 from .wire_server import kind_of, message_of
+from .words import Words, address
 
 T = TypeVar("T")
 Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -39,28 +42,10 @@ LONGEST_PAUSE_S = 15.0
 LONGEST_RETRY_AFTER_S = 60.0
 """A server that wants to be left alone for longer is asked again after this."""
 
-_TRY_AGAIN = (408, 429)
+ERROR_BYTES = 64 << 10
+"""Of the body of an error."""
+
 _OVERLOADED = (429, 503)
-
-
-class Refused(ModelUnavailable):
-    """The server answers, and says no: trying the same again would change nothing."""
-
-    def __init__(self, sentence: str, status: int | None = None) -> None:
-        super().__init__(sentence)
-        self.status = status
-
-
-class Transient(Exception):
-    """A failure that may pass."""
-
-    def __init__(self, error: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(error)
-        self.retry_after_s = retry_after_s
-
-
-class Broken(ModelUnavailable):
-    """A stream broke off after the model had begun: what has come is good, the rest can be asked for."""
 
 
 class Call(NamedTuple):
@@ -78,11 +63,14 @@ class Call(NamedTuple):
 class Exchange:
     """Sends requests and returns what `read` makes of the responses."""
 
-    def __init__(self, send: Send, server: str, api_key: str | None, options: Options) -> None:
+    def __init__(
+        self, send: Send, server: str, api_key: str | None, options: Options, words: Words | None = None
+    ) -> None:
         self.server = server
         self.limiter = Limiter(options.max_in_flight)
+        self.words = words or Words([api_key or ""])
+        """Whatever the server says goes through here before it gets into a sentence."""
         self._send = send
-        self._api_key = api_key
         self._first_token_s = options.first_token_s
         self._on_wait, self._on_back = options.on_wait, options.on_back
         self._headers = httpx.Headers({"content-type": "application/json", "accept-encoding": "identity"})
@@ -161,6 +149,8 @@ class Exchange:
 
         def give_up(state: RetryCallState) -> None:
             failure = _failure_in(state)
+            if failure.once:
+                raise Refused(f"{self.server} fails at this request each time ({failure})") from failure
             raise ModelUnavailable(
                 f"{self.server} has not answered for {patience_s:g} s ({failure}): "
                 f"check its address, start it, and resume"
@@ -169,7 +159,7 @@ class Exchange:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Transient),
             wait=_AsAsked(wait_random_exponential(FIRST_PAUSE_S, LONGEST_PAUSE_S)),
-            stop=stop_before_delay(patience_s),
+            stop=stop_any(stop_before_delay(patience_s), _once_more),
             before_sleep=self._announce,
             retry_error_callback=give_up,
         )
@@ -193,38 +183,42 @@ class Exchange:
             what, seconds = (
                 ("first token", self._first_token_s) if first.expired() else ("answer", call.total_s)
             )
-            raise Transient(f"no {what} within {seconds:g} s") from None
+            failure = Transient(f"no {what} within {seconds:g} s")
         except (httpx.RequestError, aiohttp.ClientError) as error:
-            raise Transient(self._clean(str(error) or type(error).__name__)) from error
+            failure = Transient(self.words(str(error) or type(error).__name__))
+        # Outside of the handlers: what was caught there holds the request, its key and what the server said, and would
+        # go along as the context of what is raised.
+        raise failure
 
     async def _read(
         self, request: httpx.Request, read: Read[T], slot: Slot, begun: Callable[[], None], private: bool
     ) -> T:
         response = await self._send(request)
+        failure: Transient | Refused
         try:
             if response.status_code == 200:
                 return await read(response, begun)
             if response.status_code in _OVERLOADED:
                 slot.overloaded()
-            raise self._failure(response, await response.aread(), private)
+            failure = self._failure(response, await response.aread(), private)
         except ValueError as error:
-            why = "an error" if private and isinstance(error, Interrupted) else _why(error)
-            raise Transient(f"not an answer in the form of the OpenAI API ({why})") from None
+            why = "an error" if private and isinstance(error, Interrupted) else self.words(_why(error))
+            failure = Transient(f"not an answer in the form of the OpenAI API ({why})")
         finally:
             await response.aclose()
+        raise failure
 
     def _failure(self, response: httpx.Response, body: bytes, private: bool) -> Transient | Refused:
         status = response.status_code
-        said = (
-            self._clean(kind_of(body) if private else message_of(body))
-            or response.reason_phrase
-            or "no reason given"
-        )
-        if status >= 500 or status in _TRY_AGAIN:
-            return Transient(f"{status}: {said}", _retry_after(response.headers.get("retry-after", "")))
+        said = self.words(kind_of(body) if private else message_of(body)) or response.reason_phrase
+        said = said or "no reason given"
         if response.is_redirect:
-            where = response.headers.get("location", "elsewhere")
+            where = self.words(address(response.headers.get("location", "elsewhere")))
             return Refused(f"{self.server} redirects to {where!r}: give that address instead", status)
+        stays = lasts(status, kind_of(body), body[:ERROR_BYTES].decode(errors="replace"))
+        if stays is not Lasts.STAYS:
+            after_s = _retry_after(response.headers.get("retry-after", ""))
+            return Transient(f"{status}: {said}", after_s, once=stays is Lasts.ONCE_MORE)
         if status in (401, 403):
             return Refused(f"{self.server} does not accept the API key ({status}: {said})", status)
         return Refused(f"{self.server} refuses the request ({status}: {said})", status)
@@ -235,9 +229,6 @@ class Exchange:
             error = str(_failure_in(state))
             self._on_wait(Wait(self.server, error, state.attempt_number, state.next_action.sleep))
 
-    def _clean(self, text: str) -> str:
-        return text.replace(self._api_key, "***") if self._api_key else text
-
 
 class _AsAsked(wait_base):
     """Wait as long as another strategy says, but no less than the server asked for."""
@@ -247,6 +238,11 @@ class _AsAsked(wait_base):
 
     def __call__(self, retry_state: RetryCallState) -> float:
         return max(self._otherwise(retry_state), _failure_in(retry_state).retry_after_s)
+
+
+def _once_more(state: RetryCallState) -> bool:
+    """Whether the failure is of a kind that has been tried often enough."""
+    return state.attempt_number > 1 and _failure_in(state).once
 
 
 def _failure_in(state: RetryCallState) -> Transient:

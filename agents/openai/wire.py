@@ -78,6 +78,8 @@ class Reply(NamedTuple):
     usage: Usage = NOTHING
     counted: bool = False
     """Whether the server said anything about output tokens."""
+    id: str = ""
+    """What the server calls this answer; "" where it has no name."""
 
 
 class _TextChoice(Wire):
@@ -122,18 +124,23 @@ class _Delta(Wire):
         return self.delta.reasoning or self.delta.reasoning_content or ""
 
 
-class _Completion(Wire):
+class _Named(Wire):
+    id: object = None
+    """Of any type: no answer is worth less for its name."""
+
+
+class _Completion(_Named):
     choices: list[_TextChoice]
     usage: WireUsage | None = None
     timings: _Timings | None = None
 
 
-class _ChatCompletion(Wire):
+class _ChatCompletion(_Named):
     choices: list[_ChatChoice]
     usage: WireUsage | None = None
 
 
-class _ChatChunk(Wire):
+class _ChatChunk(_Named):
     choices: list[_Delta]
     usage: WireUsage | None = None
     timings: _Timings | None = None
@@ -153,13 +160,17 @@ class Interrupted(ValueError):
 def read_completion(body: bytes) -> Reply:
     """Parse the answer of `/v1/completions`; raises `ValueError`."""
     completion = _Completion.model_validate_json(body)
-    return _reply({c.index: Choice(c.text, c.finish_reason) for c in completion.choices}, completion.usage)
+    return _reply(
+        {c.index: Choice(c.text, c.finish_reason) for c in completion.choices},
+        completion.usage,
+        completion.id,
+    )
 
 
 def read_chat(body: bytes) -> Reply:
     """Parse the answer of `/v1/chat/completions`, reasoning left out; raises `ValueError`."""
     chat = _ChatCompletion.model_validate_json(body)
-    return _reply({c.index: Choice(c.text, c.finish_reason) for c in chat.choices}, chat.usage)
+    return _reply({c.index: Choice(c.text, c.finish_reason) for c in chat.choices}, chat.usage, chat.id)
 
 
 async def read_stream(lines: AsyncIterator[str], chat: bool, first_token: Callable[[], None]) -> Reply:
@@ -170,12 +181,13 @@ async def read_stream(lines: AsyncIterator[str], chat: bool, first_token: Callab
     texts: dict[int, list[str]] = {}
     finish: dict[int, str | None] = {}
     usage: WireUsage | None = None
+    name: object = None
     async for chunk in chunks(lines, chat, first_token):
-        usage = chunk.usage or usage
+        usage, name = chunk.usage or usage, name or chunk.id
         for choice in chunk.choices:
             texts.setdefault(choice.index, []).append(choice.text)
             finish[choice.index] = choice.finish_reason or finish.get(choice.index)
-    return _reply({i: Choice("".join(texts[i]), finish[i]) for i in texts}, usage)
+    return _reply({i: Choice("".join(texts[i]), finish[i]) for i in texts}, usage, name)
 
 
 async def event_lines(body: AsyncIterator[bytes]) -> AsyncIterator[str]:
@@ -221,9 +233,9 @@ def _chunk(chunk_type: type[Chunk], data: str) -> Chunk:
         raise
 
 
-def _reply(choices: dict[int, Choice], usage: WireUsage | None) -> Reply:
+def _reply(choices: dict[int, Choice], usage: WireUsage | None, name: object) -> Reply:
     if sorted(choices) != list(range(len(choices))):
         raise Malformed(f"choices are numbered {sorted(choices)!r}")
     counted = usage is not None and usage.completion_tokens is not None
     ordered = [choices[index] for index in range(len(choices))]
-    return Reply(ordered, usage.usage() if usage else NOTHING, counted)
+    return Reply(ordered, usage.usage() if usage else NOTHING, counted, name if isinstance(name, str) else "")

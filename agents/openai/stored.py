@@ -1,0 +1,108 @@
+"""Answers out of a store are no samples: how requests differ on the wire, and how a store gives itself away.
+
+Gateways keep answers by what they take for the request: the whole body (Portkey, Cloudflare, Helicone), chosen fields of it
+(model, messages and temperature: LiteLLM, OrcaRouter), or the prompt alone.  k votes would then be one vote k times.  So
+each request has a temperature of its own: it differs in the digits that no model can tell, it is in nearly every
+store's key, no server refuses it, it costs no speed (vLLM draws samples with a seed one by one) and does not tie the
+samples of a request together, as a seed does for a list of prompts.
+"""
+
+import itertools
+import secrets
+from collections.abc import Mapping
+
+import httpx
+
+from .failures import Refused
+
+PLEASE_DO_NOT = {
+    "cache-control": "no-cache, no-store",
+    "pragma": "no-cache",
+    "cf-aig-skip-cache": "true",
+    "helicone-cache-enabled": "false",
+    "x-portkey-cache-force-refresh": "true",
+    "x-openrouter-cache": "false",
+    "x-higress-skip-ai-cache": "on",
+}
+"""How the common gateways are told to ask the model; whoever does not know a header passes over it."""
+
+FINE = 2.0**-52
+"""The mark is this often in the temperature, relative to it: at most a millionth in all, less than a 32-bit float can tell."""
+MARKS = 1 << 32
+NAMES_KEPT = 4096
+"""Names of answers that are remembered."""
+TELLING = 16
+"""A name of fewer characters may come twice by chance: Ollama draws one of 999."""
+_OF_PROMPTS = ("prompt", "prefix", "kv")
+
+
+class Stored(Refused):
+    """The server answered from a store where samples were asked for."""
+
+    def __init__(self, server: str, sign: str) -> None:
+        super().__init__(
+            f"{server} answers from a store ({sign}), so that votes would be copies of one another: switch the "
+            f"gateway's cache of answers off for this key or route, or give the address of the model server itself"
+        )
+
+
+class Marks:
+    """Gives every request a number of its own, unlike those of any other client."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(secrets.randbelow(MARKS))
+
+    def next(self) -> int:
+        """Return the next number."""
+        return next(self._numbers)
+
+
+def mark(said: dict[str, object], number: int) -> None:
+    """Make the request differ from every other: the same for the same number.  A greedy one may be answered from a store."""
+    temperature = said.get("temperature")
+    if isinstance(temperature, int | float) and temperature > 0:
+        said["temperature"] = temperature * (1 - (1 + number % (MARKS - 1)) * FINE)
+    elif temperature is None:
+        # A server that lets nobody set it: what tells requests apart must be something else.
+        said.setdefault("seed", number % (1 << 31))
+
+
+class Names:
+    """Remembers what answers are called: two requests whose answers have one name were answered once.
+
+    Some servers call every answer the same.  They are found out by the probe, which asks different things first: a name
+    that comes for different prompts means nothing from then on.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, object] = {}
+        self._mean_something = True
+
+    def seen(self, name: str, prompts: object) -> bool:
+        """Note the name of an answer; return whether an answer to the same prompts had it before."""
+        if not self._mean_something or not _telling(name):
+            return False
+        if name not in self._known:
+            self._known[name] = prompts
+            if len(self._known) > NAMES_KEPT:
+                del self._known[next(iter(self._known))]
+            return False
+        if self._known[name] != prompts:
+            self._mean_something = False
+        return self._mean_something
+
+
+def sign_of_store(headers: Mapping[str, str] | httpx.Headers) -> str:
+    """Return the header by which a gateway says that the answer is out of its store; "" if none does."""
+    for name, value in headers.items():
+        name, value = name.lower(), value.strip().lower()
+        if "cache" not in name or any(word in name for word in _OF_PROMPTS):
+            continue
+        if value.startswith("hit") or (name.endswith(("cache-hit", "cached")) and value in ("true", "1")):
+            return f"{name}: {value[:40]}"
+    return ""
+
+
+def _telling(name: str) -> bool:
+    """Whether it is drawn from so many that it never comes twice by chance, nor is the time of day."""
+    return len(name) >= TELLING and not name.rpartition("-")[2].isdigit()
