@@ -6,21 +6,28 @@ from typing import NamedTuple
 
 
 class Usage(NamedTuple):
-    """Tokens billed.  Adding two gives the sum of both."""
+    """Tokens billed.  `+` gives the sum of two, `sum` that of any number."""
 
     prompt: int = 0
     """Input tokens, the cached ones included."""
     cached: int = 0
-    """Input tokens that the server found in its prefix cache; 0 where it does not say."""
+    """Input tokens that the server says it found in its prefix cache: at least so many, for few servers say it of all."""
     completion: int = 0
     """Output tokens, the reasoning ones included."""
     reasoning: int = 0
     """Output tokens spent on reasoning; 0 where the server does not say."""
+    uncounted: int = 0
+    """Samples of which the server did not say what they cost, or not all of it: the numbers above leave that out."""
 
     @property
     def total(self) -> int:
         """Input and output tokens together."""
         return self.prompt + self.completion
+
+    def known(self, name: str) -> int | None:
+        """Return a field or the total; None if nothing at all is known of it, which is not the same as 0."""
+        tokens: int = getattr(self, name)
+        return None if self.uncounted and not tokens else tokens
 
     def plus(self, other: "Usage") -> "Usage":
         """Return the sum of both, field by field."""
@@ -29,18 +36,27 @@ class Usage(NamedTuple):
             self.cached + other.cached,
             self.completion + other.completion,
             self.reasoning + other.reasoning,
+            self.uncounted + other.uncounted,
         )
+
+    def __add__(self, other: object) -> "Usage":  # type: ignore[override]  # a tuple would be appended
+        return self.plus(other) if isinstance(other, Usage) else NotImplemented
+
+    def __radd__(self, other: object) -> "Usage":
+        """Let `sum` begin with 0."""
+        return self if other == 0 else NotImplemented
 
     @classmethod
     def of_all(cls, usages: "Iterable[Usage]") -> "Usage":
         """Return the sum of any number of them."""
-        prompt = cached = completion = reasoning = 0
+        prompt = cached = completion = reasoning = uncounted = 0
         for usage in usages:
             prompt += usage.prompt
             cached += usage.cached
             completion += usage.completion
             reasoning += usage.reasoning
-        return cls(prompt, cached, completion, reasoning)
+            uncounted += usage.uncounted
+        return cls(prompt, cached, completion, reasoning, uncounted)
 
 
 NOTHING = Usage()

@@ -88,7 +88,8 @@ def batches(asks: Sequence[Ask], can: Capabilities, options: Options) -> list[Ba
 def body(batch: Batch, model: str, options: Options) -> dict[str, object]:
     """Return what the request says, as JSON values; `options.extra` has the last word."""
     prompt, *others = batch.prompts
-    said: dict[str, object] = {"model": model, "temperature": batch.temperature}
+    # Some servers stream unless told not to.
+    said: dict[str, object] = {"model": model, "temperature": batch.temperature, "stream": options.stream}
     if isinstance(prompt, str):
         said["prompt"] = batch.prompts if others else prompt
         said["max_tokens"] = batch.max_tokens
@@ -102,7 +103,6 @@ def body(batch: Batch, model: str, options: Options) -> dict[str, object]:
     if options.stop:
         said["stop"] = options.stop
     if options.stream:
-        said["stream"] = True
         said["stream_options"] = {"include_usage": True}
     said.update(options.extra)
     return said

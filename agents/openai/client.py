@@ -9,7 +9,6 @@ from operator import sub
 from types import TracebackType
 
 import httpx
-from httpx_aiohttp import AiohttpTransport
 from pydantic_core import to_json
 
 from ...errors import BadInput
@@ -19,15 +18,15 @@ from ..model import Ask
 from ..thinking.stream import Draw, Piece
 from .answers import answer, begun_thinking
 from .batches import Batch, Capabilities, batches, body
+from .connections import Connections
 from .exchange import Call, Exchange, Send
+from .limits import BYTES_A_TOKEN, MOST_BYTES, poured
 from .options import Options
 from .probe import ServerLacks, choose, list_models, probe, under
 from .streams import Streams
-from .wire import Reply, event_lines, read_chat, read_completion, read_stream
+from .wire import Reply, read_reply
 from .words import Words, address, keys_in
 
-KEEPALIVE_S = 4.0
-"""Idle connections are dropped before the servers' own 5 s (uvicorn): a request on a closed one would be in vain."""
 READY_PATIENCE_S = 3.0
 
 
@@ -63,13 +62,12 @@ class OpenAIModel:
         if client:
             send = partial(client.send, stream=True)
         else:
-            self._transport = transport or _connections(self._roots[0], self._options)
+            self._transport = transport or Connections(self._roots[0], self._options)
             send = self._transport.handle_async_request
         # The values of an address's query may be keys, too.
         words = Words([api_key or "", *keys_in(self._roots[0].params.multi_items())])
         self._exchange = Exchange(send, _shown(self._roots[0]), api_key, self._options, words)
-        readers = (_stream_text, _stream_chat) if self._options.stream else (_read_text, _read_chat)
-        self._reader = dict(zip((False, True), readers, strict=True))
+        self._read = _read_as_it_comes if self._options.stream else _read_at_once
         self._urls: dict[bool, httpx.URL] = {}
         self._probing, self._probing_budget = asyncio.Lock(), asyncio.Lock()
         self._capabilities: Capabilities | None = None
@@ -173,7 +171,7 @@ class OpenAIModel:
                 f"{self._exchange.server} returned {len(reply.choices)} samples where {len(batch.positions)} were asked "
                 f"for: set max_n=1 and max_batch=1"
             )
-        usage = reply.usage if endpoint.counts_all else _scaled(reply.usage, batch)
+        usage = _billed(reply, batch, endpoint.counts_all)
         self._usage = self._usage.plus(usage)
         return list(_samples(batch, reply, usage))
 
@@ -181,7 +179,8 @@ class OpenAIModel:
         assert self._model is not None
         content = to_json(body(batch, self._model, self._options))
         call = Call("POST", self._urls[batch.chat], content, patience_s, self._options.total_s)
-        return await self._exchange.request(call, self._reader[batch.chat])
+        most = MOST_BYTES + BYTES_A_TOKEN * batch.max_tokens * len(batch.positions)
+        return await self._exchange.request(call, partial(self._read, most=most))
 
 
 def _path(chat: bool) -> str:
@@ -189,14 +188,33 @@ def _path(chat: bool) -> str:
 
 
 def _samples(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, Sample]]:
-    alone = len(batch.positions) == 1
-    tokens = usage.completion if alone and reply.counted else None
+    several = len(batch.positions) > 1
     shares = _shared_out(usage, len(batch.positions))
     begun = [text for prompt in batch.prompts for text in [begun_thinking(prompt)] * batch.n]
-    for position, (text, finish), share, before in zip(
-        batch.positions, reply.choices, shares, begun, strict=True
-    ):
-        yield position, Sample(answer(text, before), finish, tokens, share)
+    for place, (position, choice) in enumerate(zip(batch.positions, reply.choices, strict=True)):
+        share, tokens = shares[place], None if several or not reply.counted else usage.completion
+        if reply.each:
+            own = reply.each[place].usage()
+            tokens, share = own.completion, share._replace(completion=own.completion, reasoning=own.reasoning)
+        yield position, Sample(answer(choice.text, begun[place], choice.told), choice.finish, tokens, share)
+
+
+def _billed(reply: Reply, batch: Batch, counts_all: bool) -> Usage:
+    """Return the usage of a whole request.
+
+    llama.cpp reports that of its first sample only, which is multiplied: an estimate.  Where it reports each choice by
+    itself, the prompt is in every one.  What came from the cache is said of one prompt of a list, and taken for no more.
+    """
+    usage, samples = reply.usage, len(batch.positions)
+    if reply.each:
+        return usage._replace(prompt=usage.prompt // batch.n, cached=usage.cached // batch.n)
+    if counts_all:
+        return usage
+    return usage._replace(
+        prompt=usage.prompt * len(batch.prompts),
+        completion=usage.completion * samples,
+        reasoning=usage.reasoning * samples,
+    )
 
 
 def _shared_out(usage: Usage, samples: int) -> list[Usage]:
@@ -207,30 +225,17 @@ def _shared_out(usage: Usage, samples: int) -> list[Usage]:
     return [Usage(*map(sub, after, before)) for before, after in pairwise(bounds)]
 
 
-def _scaled(usage: Usage, batch: Batch) -> Usage:
-    """Estimate the usage of a whole request from that of its first sample, which is all that llama.cpp reports."""
-    prompts, samples = len(batch.prompts), len(batch.positions)
-    return Usage(
-        usage.prompt * prompts, usage.cached * prompts, usage.completion * samples, usage.reasoning * samples
-    )
-
-
-async def _read_text(response: httpx.Response, begun: Callable[[], None]) -> Reply:
+async def _read_at_once(response: httpx.Response, begun: Callable[[], None], most: int) -> Reply:
     begun()
-    return read_completion(await response.aread())
+    return await read_reply(poured(response, most), _nothing)
 
 
-async def _read_chat(response: httpx.Response, begun: Callable[[], None]) -> Reply:
-    begun()
-    return read_chat(await response.aread())
+async def _read_as_it_comes(response: httpx.Response, begun: Callable[[], None], most: int) -> Reply:
+    return await read_reply(poured(response, most), begun)
 
 
-async def _stream_text(response: httpx.Response, begun: Callable[[], None]) -> Reply:
-    return await read_stream(event_lines(response.aiter_bytes()), chat=False, first_token=begun)
-
-
-async def _stream_chat(response: httpx.Response, begun: Callable[[], None]) -> Reply:
-    return await read_stream(event_lines(response.aiter_bytes()), chat=True, first_token=begun)
+def _nothing() -> None:
+    """Whoever waits for an answer in one piece has been told already that it has begun."""
 
 
 def _roots(base_url: str) -> list[httpx.URL]:
@@ -257,9 +262,3 @@ def _roots(base_url: str) -> list[httpx.URL]:
 
 def _shown(url: httpx.URL) -> str:
     return f"the model server at {url.copy_with(query=None)}".removesuffix("/v1")
-
-
-def _connections(root: httpx.URL, options: Options) -> AiohttpTransport:
-    limits = httpx.Limits(max_connections=options.max_in_flight, keepalive_expiry=KEEPALIVE_S)
-    # Loading certificates takes 35 ms, for nothing on a plain connection: redirects are not followed.
-    return AiohttpTransport(verify=root.scheme == "https", limits=limits)

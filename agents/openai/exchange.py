@@ -23,9 +23,9 @@ from tenacity.wait import wait_base
 from ..model import ModelUnavailable
 from .failures import Broken, Lasts, Refused, Transient, lasts
 from .limiter import Limiter, Slot
+from .limits import TooMuch, beginning
 from .options import Options, Wait
-from .wire import Interrupted
-from .wire_server import kind_of, message_of
+from .reported import Failed, Failure, failure_in_body
 from .words import Words, address
 
 T = TypeVar("T")
@@ -41,9 +41,6 @@ LONGEST_PAUSE_S = 15.0
 """Pauses are drawn uniformly between 0 and a limit that doubles from the first of these to the second."""
 LONGEST_RETRY_AFTER_S = 60.0
 """A server that wants to be left alone for longer is asked again after this."""
-
-ERROR_BYTES = 64 << 10
-"""Of the body of an error."""
 
 _OVERLOADED = (429, 503)
 
@@ -196,32 +193,37 @@ class Exchange:
         response = await self._send(request)
         failure: Transient | Refused
         try:
-            if response.status_code == 200:
-                return await read(response, begun)
-            if response.status_code in _OVERLOADED:
+            if response.status_code != 200:
+                raise Failed(failure_in_body(await beginning(response), response.status_code))
+            return await read(response, begun)
+        except Failed as error:
+            if error.failure.status in _OVERLOADED:
                 slot.overloaded()
-            failure = self._failure(response, await response.aread(), private)
+            failure = self._judged(error.failure, response, private)
         except ValueError as error:
-            why = "an error" if private and isinstance(error, Interrupted) else self.words(_why(error))
-            failure = Transient(f"not an answer in the form of the OpenAI API ({why})")
+            failure = Transient(f"not an answer in the form of the OpenAI API ({self.words(_why(error))})")
+        except TooMuch as error:
+            failure = Refused(f"{self.server} sends what cannot be an answer: {error}")
         finally:
             await response.aclose()
         raise failure
 
-    def _failure(self, response: httpx.Response, body: bytes, private: bool) -> Transient | Refused:
-        status = response.status_code
-        said = self.words(kind_of(body) if private else message_of(body)) or response.reason_phrase
-        said = said or "no reason given"
+    def _judged(self, failure: Failure, response: httpx.Response, private: bool) -> Transient | Refused:
+        """Return what a failure means, whether it came as a status or inside an answer."""
+        status = failure.status
+        beside = "an error" if response.status_code == 200 else response.reason_phrase
+        said = self.words(failure.kind if private else failure.said) or beside or "no reason given"
+        said = f"{status or 'in place of its answer'}: {said}"
         if response.is_redirect:
             where = self.words(address(response.headers.get("location", "elsewhere")))
             return Refused(f"{self.server} redirects to {where!r}: give that address instead", status)
-        stays = lasts(status, kind_of(body), body[:ERROR_BYTES].decode(errors="replace"))
+        stays = lasts(status, failure.kind, failure.all)
         if stays is not Lasts.STAYS:
             after_s = _retry_after(response.headers.get("retry-after", ""))
-            return Transient(f"{status}: {said}", after_s, once=stays is Lasts.ONCE_MORE)
+            return Transient(said, after_s, once=stays is Lasts.ONCE_MORE)
         if status in (401, 403):
-            return Refused(f"{self.server} does not accept the API key ({status}: {said})", status)
-        return Refused(f"{self.server} refuses the request ({status}: {said})", status)
+            return Refused(f"{self.server} does not accept the API key ({said})", status)
+        return Refused(f"{self.server} refuses the request ({said})", status)
 
     def _announce(self, state: RetryCallState) -> None:
         self._gone = True

@@ -1,6 +1,6 @@
 """One stream of an OpenAI-compatible server: prefilled, read token by token, taken up again where it breaks off."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from operator import sub
 
@@ -10,15 +10,17 @@ from pydantic_core import to_json
 from ...voting.samples import NOTHING, Usage
 from ..model import Message
 from ..thinking.stream import Draw, Piece, Token, collect, parser
+from ..thinking.tags import Split
+from .answers import Leftovers
 from .batches import Capabilities
 from .exchange import Broken, Call, Exchange, Refused
+from .json_text import whole_characters
+from .limits import BYTES_A_TOKEN, MOST_BYTES, poured
+from .logprobs import tokens_of
 from .options import Options
 from .prefill import Prefill, Raw, template
 from .probe import ServerLacks, under
-from .wire import Chunk, WireLogprobs, chunks, event_lines
-
-MISSING_LOGPROB = -9999.0
-"""What vLLM sends for minus infinity, and in place of alternatives that it does not know."""
+from .wire import Chunk, Part, chunks
 
 _SUM = "27+18="
 _PROBE_TOKENS = 24
@@ -90,8 +92,10 @@ class Streams:
         if not endpoint.works:
             raise ServerLacks(f"{self._exchange.server} has no {path}: {endpoint.why}")
 
+        most = MOST_BYTES + BYTES_A_TOKEN * draw.max_tokens
+
         def follow(response: httpx.Response, begun: Callable[[], None]) -> AsyncIterator[Chunk]:
-            return chunks(event_lines(response.aiter_bytes()), chat, begun)
+            return chunks(poured(response, most), begun)
 
         options = self._options
         content = to_json(self._body(draw, prompt))
@@ -133,6 +137,8 @@ class Streams:
             said["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         if self._can.server == "llama.cpp":
             said["timings_per_token"] = True
+            # Tags that are control tokens of the model would be left out of the text.
+            said["preserved_tokens"] = [draw.tags.open, draw.tags.close]
         said.update(options.extra)
         return said
 
@@ -149,6 +155,9 @@ def _chat(draw: Draw, messages: tuple[Message, ...], options: Options) -> Iterat
         yield "continue_final_message", True
 
 
+_NOTHING_SAID = Part(0)
+
+
 class _Reader:
     """Makes pieces of the chunks of one stream, over all requests that it takes."""
 
@@ -160,11 +169,15 @@ class _Reader:
         self._draw = draw
         self._parser = parser(draw)
         self._reasoning = False
+        self._answer: Leftovers | None = None
+        """Reads the answer of a server that has told the thoughts apart: what looks like a tag in it is text."""
         self._billed = NOTHING
 
     def next_request(self, rendered: bool) -> None:
         """Begin to count anew; `rendered`: a conversation goes on as raw text."""
         self._billed = NOTHING
+        if rendered:
+            self._answer = None
         if self._reasoning and rendered:
             # The server told the thoughts apart so far.  What comes now closes them with a tag, if at all.
             self._parser = parser(self._draw._replace(begun=self._draw.begun + self.raw))
@@ -172,24 +185,31 @@ class _Reader:
 
     def read(self, chunk: Chunk) -> Iterator[Piece]:
         """Yield the pieces of a chunk; tokens, finish and usage come with the last."""
-        text, thought, finish = "", "", None
-        tokens: tuple[Token, ...] = ()
-        if chunk.choices:
-            choice = chunk.choices[0]
-            text, thought, finish = choice.text, choice.thought, choice.finish_reason
-            tokens = _tokens(choice.logprobs)
+        _, text, thought, finish, logprobs = chunk.choices[0] if chunk.choices else _NOTHING_SAID
+        text, thought = whole_characters(text), whole_characters(thought)
+        tokens: tuple[Token, ...] = tokens_of(logprobs)
         self._note(text, thought)
-        told = self._parser.feed("", thought) if thought else []
-        told += self._parser.feed(text)
+        told = self._split(text, thought)
         if finish:
             self.finish = finish
-            told += self._parser.end()
+            told += [Split(text=self._answer.end_of_answer())] if self._answer else self._parser.end()
         usage = self._more(chunk, len(tokens) or (1 if text or thought else 0))
         pieces = [Piece(*split[:2], unopened=split.unopened) for split in told] or [Piece()]
         yield from pieces[:-1]
         last = pieces[-1]._replace(tokens=tokens, finish=finish, usage=usage)
         if last != Piece():
             yield last
+
+    def _split(self, text: str, thought: str) -> list[Split]:
+        """Tell thinking from answer, as the server does or by the tags."""
+        told = []
+        if thought:
+            told = self._parser.feed("", thought)
+            self._answer = self._answer or Leftovers()
+        if not text or self._answer is None:
+            return told + self._parser.feed(text)
+        self._parser.thinking = False
+        return [*told, Split(text=self._answer.feed(text))]
 
     def _note(self, text: str, thought: str) -> None:
         """Put the raw text together, with the tags that a server has left out."""
@@ -207,41 +227,12 @@ class _Reader:
     def _more(self, chunk: Chunk, tokens: int) -> Usage:
         """Return what a chunk adds to the bill: by the server's own count, or estimated until that comes."""
         before, timings = self._billed, chunk.timings
-        if chunk.usage and chunk.usage.completion_tokens is not None:
+        if chunk.usage and chunk.usage.completion is not None:
             self._billed = chunk.usage.usage()
         elif timings:
-            self._billed = Usage(timings.cache_n + timings.prompt_n, timings.cache_n, timings.predicted_n)
-        else:
-            self._billed = before._replace(completion=before.completion + tokens)
+            self._billed = timings.usage()
+        elif tokens:
+            self._billed = before._replace(completion=before.completion + tokens, uncounted=1)
         more = Usage(*map(sub, self._billed, before))
         self.tokens += more.completion
         return more
-
-
-def _tokens(logprobs: WireLogprobs | None) -> tuple[Token, ...]:
-    if logprobs is None:
-        return ()
-    if logprobs.content is not None:
-        return tuple(
-            Token(
-                token.token,
-                _known(token.logprob),
-                _top((t.token, t.logprob) for t in token.top_logprobs or ()),
-            )
-            for token in logprobs.content
-        )
-    texts, known = logprobs.tokens or [], logprobs.token_logprobs or []
-    tops = logprobs.top_logprobs or [None] * len(texts)
-    return tuple(
-        Token(text, _known(logprob), _top((top or {}).items()))
-        for text, logprob, top in zip(texts, known, tops, strict=False)
-    )
-
-
-def _known(logprob: float | None) -> float | None:
-    return None if logprob is None or logprob <= MISSING_LOGPROB else logprob
-
-
-def _top(pairs: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
-    known = [(text, logprob) for text, logprob in pairs if logprob > MISSING_LOGPROB]
-    return tuple(sorted(known, key=lambda pair: -pair[1]))

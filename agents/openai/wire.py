@@ -1,66 +1,45 @@
-"""The wire types of the OpenAI API: tolerant of fields that nobody here reads, strict about those that are read."""
+"""The answers of the OpenAI API, streamed or in one piece, from either endpoint: strict about what a sample needs, and no more.
 
-from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
+A choice is needed, and its text, and the end of the stream.  Every other field may be missing or odd: an answer that has
+been paid for is not thrown away for it.
+"""
 
-from pydantic import ValidationError
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from ...voting.samples import NOTHING, Usage
-from .wire_server import Wire, error_in
+from .events import events, opened
+from .finishes import FAILURES, finish_word
+from .json_text import parsed, whole_characters
+from .limits import MOST_TOKENS
+from .reported import Failed, Failure, failure_in, failure_of
+
+_DONE = (b"[DONE]", b'"[DONE]"')
+_THOUGHTS = ("reasoning", "reasoning_content", "thinking", "reasoning_details")
+"""Where servers put thoughts; some put the same into two of them."""
+_PARTS = ("text", "content", "thinking", "reasoning", "summary")
+"""Where the parts of a text have theirs."""
+_DEEPEST = 8
 
 
-class _Cached(Wire):
-    cached_tokens: int | None = None
+class Malformed(ValueError):
+    """The body of a response is not what the API says; the transport or the server is to blame, not the model."""
 
 
-class _Reasoning(Wire):
-    reasoning_tokens: int | None = None
+class WireUsage(NamedTuple):
+    """Tokens of one request, or of one choice, as far as the server says; a number that none can be counts as not said."""
 
+    prompt: int | None = None
+    completion: int | None = None
+    cached: int = 0
+    reasoning: int = 0
 
-class WireUsage(Wire):
-    """Tokens of one request; whatever a server leaves out or sets to null counts as 0."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Cached | None = None
-    completion_tokens_details: _Reasoning | None = None
-
-    def usage(self) -> Usage:
-        """Return it in our own words."""
-        cached, reasoning = self.prompt_tokens_details, self.completion_tokens_details
+    def usage(self, samples: int = 1) -> Usage:
+        """Return it in our own words, for a request of so many samples."""
+        known = None not in (self.prompt, self.completion)
         return Usage(
-            prompt=self.prompt_tokens or 0,
-            cached=cached.cached_tokens or 0 if cached else 0,
-            completion=self.completion_tokens or 0,
-            reasoning=reasoning.reasoning_tokens or 0 if reasoning else 0,
+            self.prompt or 0, self.cached, self.completion or 0, self.reasoning, 0 if known else samples
         )
-
-
-class _Timings(Wire):
-    """What llama.cpp says with every chunk if asked to."""
-
-    cache_n: int = 0
-    prompt_n: int = 0
-    """Tokens of the prompt that were not in the cache."""
-    predicted_n: int = 0
-
-
-class _TopToken(Wire):
-    token: str
-    logprob: float
-
-
-class _Token(_TopToken):
-    top_logprobs: list[_TopToken] | None = None
-
-
-class WireLogprobs(Wire):
-    """The log-probabilities of a choice in the chat endpoint's form, or in that of the completions endpoint."""
-
-    content: list[_Token] | None = None
-    tokens: list[str] | None = None
-    token_logprobs: list[float | None] | None = None
-    top_logprobs: list[dict[str, float] | None] | None = None
 
 
 class Choice(NamedTuple):
@@ -68,6 +47,8 @@ class Choice(NamedTuple):
 
     text: str
     finish: str | None
+    told: bool = False
+    """The server told the thoughts apart: there are none in the text."""
 
 
 class Reply(NamedTuple):
@@ -80,162 +61,241 @@ class Reply(NamedTuple):
     """Whether the server said anything about output tokens."""
     id: str = ""
     """What the server calls this answer; "" where it has no name."""
+    each: tuple[WireUsage, ...] = ()
+    """The usage of each choice, where the server says that (llama.cpp's streams)."""
 
 
-class _TextChoice(Wire):
+class Part(NamedTuple):
+    """What a chunk says of one choice: a piece of it, or all."""
+
     index: int
-    text: str
-    finish_reason: str | None = None
-    logprobs: WireLogprobs | None = None
-
-    @property
-    def thought(self) -> str:
-        return ""
+    text: str = ""
+    thought: str = ""
+    finish: str | None = None
+    logprobs: object = None
+    """As they came."""
 
 
-class _Message(Wire):
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
+class Chunk(NamedTuple):
+    """One event of a stream, or a whole answer."""
 
-
-class _ChatChoice(Wire):
-    index: int
-    message: _Message
-    finish_reason: str | None = None
-
-    @property
-    def text(self) -> str:
-        return self.message.content or ""
-
-
-class _Delta(Wire):
-    index: int
-    delta: _Message
-    finish_reason: str | None = None
-    logprobs: WireLogprobs | None = None
-
-    @property
-    def text(self) -> str:
-        return self.delta.content or ""
-
-    @property
-    def thought(self) -> str:
-        return self.delta.reasoning or self.delta.reasoning_content or ""
-
-
-class _Named(Wire):
-    id: object = None
-    """Of any type: no answer is worth less for its name."""
-
-
-class _Completion(_Named):
-    choices: list[_TextChoice]
+    choices: list[Part]
     usage: WireUsage | None = None
-    timings: _Timings | None = None
+    timings: WireUsage | None = None
+    """What llama.cpp says with every chunk if asked to."""
+    id: str = ""
 
 
-class _ChatCompletion(_Named):
-    choices: list[_ChatChoice]
-    usage: WireUsage | None = None
+async def read_reply(body: AsyncIterator[bytes], begun: Callable[[], None]) -> Reply:
+    """Put the answer to one request together; calls `begun` whenever the model has written.
 
-
-class _ChatChunk(_Named):
-    choices: list[_Delta]
-    usage: WireUsage | None = None
-    timings: _Timings | None = None
-
-
-Chunk = _ChatChunk | _Completion
-
-
-class Malformed(ValueError):
-    """The body of a response is not what the API says; the transport or the server is to blame, not the model."""
-
-
-class Interrupted(ValueError):
-    """The server reported an error in the middle of a stream."""
-
-
-def read_completion(body: bytes) -> Reply:
-    """Parse the answer of `/v1/completions`; raises `ValueError`."""
-    completion = _Completion.model_validate_json(body)
-    return _reply(
-        {c.index: Choice(c.text, c.finish_reason) for c in completion.choices},
-        completion.usage,
-        completion.id,
-    )
-
-
-def read_chat(body: bytes) -> Reply:
-    """Parse the answer of `/v1/chat/completions`, reasoning left out; raises `ValueError`."""
-    chat = _ChatCompletion.model_validate_json(body)
-    return _reply({c.index: Choice(c.text, c.finish_reason) for c in chat.choices}, chat.usage, chat.id)
-
-
-async def read_stream(lines: AsyncIterator[str], chat: bool, first_token: Callable[[], None]) -> Reply:
-    """Put the server-sent events of one request together; calls `first_token` once the model has begun.
-
-    Raises `ValueError` if the stream ends before the server says that it is complete.
+    Raises `ValueError` if the answer is not complete or none at all, `Failed` among them, and `TooMuch`.
     """
     texts: dict[int, list[str]] = {}
     finish: dict[int, str | None] = {}
-    usage: WireUsage | None = None
-    name: object = None
-    async for chunk in chunks(lines, chat, first_token):
-        usage, name = chunk.usage or usage, name or chunk.id
-        for choice in chunk.choices:
-            texts.setdefault(choice.index, []).append(choice.text)
-            finish[choice.index] = choice.finish_reason or finish.get(choice.index)
-    return _reply({i: Choice("".join(texts[i]), finish[i]) for i in texts}, usage, name)
+    told: set[int] = set()
+    each: dict[int, WireUsage] = {}
+    total: WireUsage | None = None
+    name = ""
+    async for chunk in chunks(body, begun):
+        name = name or chunk.id
+        for part in chunk.choices:
+            texts.setdefault(part.index, []).append(part.text)
+            finish[part.index] = part.finish or finish.get(part.index)
+            if part.thought:
+                told.add(part.index)
+        if chunk.usage and len(chunk.choices) == 1 and not total:
+            # Its own with each choice's last chunk (llama.cpp), or what has come so far with every chunk.
+            each[chunk.choices[0].index] = chunk.usage
+        elif chunk.usage:
+            total = chunk.usage
+    if sorted(texts) != list(range(len(texts))):
+        raise Malformed(f"choices are numbered {sorted(texts)[:20]!r}")
+    choices = [Choice(whole_characters("".join(texts[i])), finish[i], i in told) for i in range(len(texts))]
+    return _reply(choices, total, [each.get(i, WireUsage()) for i in range(len(texts))], name)
 
 
-async def event_lines(body: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Yield the lines of a body as server-sent events have them: unlike `str.splitlines`, only at line feeds.
+def _reply(choices: list[Choice], total: WireUsage | None, each: list[WireUsage], name: str) -> Reply:
+    said = [usage for usage in each if usage.completion is not None]
+    if total or len(said) < len(choices) or len(said) == 1:
+        total = total or (said[-1] if said else WireUsage())
+        return Reply(choices, total.usage(len(choices)), total.completion is not None, name)
+    return Reply(choices, Usage.of_all(usage.usage() for usage in said), True, name, tuple(said))
 
-    JSON may hold the other line separators of Unicode as they are.  Raises `UnicodeDecodeError`, a `ValueError`.
+
+async def chunks(body: AsyncIterator[bytes], begun: Callable[[], None]) -> AsyncIterator[Chunk]:
+    """Yield the chunks of an answer, one only where it comes in one piece; calls `begun` whenever the model has written.
+
+    A stream is complete when the server says so, or when it ends after each choice has finished.  Raises `ValueError` if
+    it ends before, `Failed` if the server reports a failure, and `TooMuch`.
     """
-    rest = b""
-    async for block in body:
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            yield line.decode()
-    yield rest.decode()
-
-
-async def chunks(
-    lines: AsyncIterator[str], chat: bool, first_token: Callable[[], None]
-) -> AsyncIterator[Chunk]:
-    """Yield the chunks of one stream of server-sent events; calls `first_token` whenever the model has written.
-
-    Raises `ValueError` if the stream ends before the server says that it is complete.
-    """
-    chunk_type: type[Chunk] = _ChatChunk if chat else _Completion
-    async for line in lines:
-        if not line.startswith("data:"):
-            continue
-        data = line[5:].strip()
-        if data == "[DONE]":
+    in_one_piece, body = await opened(body)
+    if in_one_piece:
+        answer = _whole(parsed(b"".join([block async for block in body])))
+        begun()
+        yield answer
+        return
+    finished: dict[int, bool] = {}
+    async for said in _said(body):
+        if said is _END:
             return
-        chunk = _chunk(chunk_type, data)
-        if any(choice.text or choice.thought or choice.finish_reason for choice in chunk.choices):
-            first_token()
+        if said is _UNREADABLE:
+            if not finished or not all(finished.values()):
+                raise Malformed("a part of the stream is no JSON")
+            continue
+        chunk = _chunk(said)
+        for part in chunk.choices:
+            finished[part.index] = finished.get(part.index, False) or part.finish is not None
+        if any(part.text or part.thought or part.finish for part in chunk.choices):
+            begun()
         yield chunk
-    raise Malformed("the stream broke off")
+    if not finished:
+        raise Malformed("there is no answer in it")
+    if not all(finished.values()):
+        raise Malformed("the stream broke off")
 
 
-def _chunk(chunk_type: type[Chunk], data: str) -> Chunk:
+_END: dict[str, Any] = {}
+"""Stands for the server's word that a stream is complete."""
+_UNREADABLE: dict[str, Any] = {}
+"""Stands for an event that is no JSON."""
+
+
+async def _said(body: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, Any]]:
+    """Yield the JSON objects of a stream, `_UNREADABLE` and `_END`; other JSON is passed over (llama.cpp begins with null)."""
+    held: list[bytes] = []
+    async for event in events(body):
+        if event.name == "error" and event.data:
+            raise Failed(_failure(event.data))
+        if event.data in _DONE:
+            yield _END
+            return
+        if event.data:
+            held.append(event.data)
+        if not held or (event.data and len(held) > 1):
+            continue
+        try:
+            said = parsed(b"\n".join(held))
+        except ValueError:
+            if event.data:
+                continue  # It may make JSON together with the next lines of its event.
+            said = _UNREADABLE
+        held.clear()
+        if isinstance(said, Mapping):
+            yield said
+    if held:
+        yield _UNREADABLE
+
+
+def _failure(data: bytes) -> Failure:
+    """Return what an `error` event says, which need not be JSON."""
     try:
-        return chunk_type.model_validate_json(data)
-    except ValidationError:
-        if message := error_in(data):
-            raise Interrupted(message) from None
-        raise
+        said = parsed(data)
+    except ValueError:
+        return failure_of(data.decode(errors="replace"))
+    return failure_in(said) or failure_of(said)
 
 
-def _reply(choices: dict[int, Choice], usage: WireUsage | None, name: object) -> Reply:
-    if sorted(choices) != list(range(len(choices))):
-        raise Malformed(f"choices are numbered {sorted(choices)!r}")
-    counted = usage is not None and usage.completion_tokens is not None
-    ordered = [choices[index] for index in range(len(choices))]
-    return Reply(ordered, usage.usage() if usage else NOTHING, counted, name if isinstance(name, str) else "")
+def _whole(said: object) -> Chunk:
+    """Read an answer that came in one piece; its choices have the order of the list where they have no numbers."""
+    if (failure := failure_in(said)) is not None:
+        raise Failed(failure)
+    if not isinstance(said, Mapping) or not isinstance(said.get("choices"), list) or not said["choices"]:
+        raise Malformed("there is no answer in it")
+    chunk = _chunk(said)
+    for choice in said["choices"]:
+        if not any(name in choice for name in ("message", "delta", "text")):
+            raise Malformed("a choice without a text")
+    if len({part.index for part in chunk.choices}) < len(chunk.choices):
+        return chunk._replace(choices=[part._replace(index=i) for i, part in enumerate(chunk.choices)])
+    return chunk
+
+
+def _chunk(said: Mapping[str, Any]) -> Chunk:
+    if (failure := failure_in(said)) is not None:
+        raise Failed(failure)
+    choices = said.get("choices")
+    name = said.get("id")
+    return Chunk(
+        [_part(choice, place) for place, choice in enumerate(choices if isinstance(choices, list) else ())],
+        _usage(said.get("usage")),
+        _timings(said.get("timings")),
+        name if isinstance(name, str) else "",
+    )
+
+
+def _part(choice: object, place: int) -> Part:
+    if not isinstance(choice, Mapping):
+        raise Malformed(f"a choice is {type(choice).__name__}")
+    said = choice.get("message")
+    said = said if isinstance(said, Mapping) else choice.get("delta")
+    said = said if isinstance(said, Mapping) else {"content": choice.get("text")}
+    finish = finish_word(choice.get("finish_reason"))
+    if choice.get("error") or finish in FAILURES:
+        failure = failure_in({"error": choice["error"]}) if choice.get("error") else None
+        if failure or finish in FAILURES:
+            raise Failed(failure or Failure(f"it ended its answer with {finish!r}"))
+    text, thought = _content(said.get("content"))
+    thought = next((words for name in _THOUGHTS if (words := _words(said.get(name)))), "") + thought
+    index = _index(choice.get("index"))
+    return Part(place if index is None else index, text, thought, finish, choice.get("logprobs"))
+
+
+def _content(content: object) -> tuple[str, str]:
+    """Return (answer, thoughts) of a message's content: a text, nothing, or blocks of several types."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list | Mapping):
+        raise Malformed(f"the content of an answer is {type(content).__name__}")
+    text, thoughts = [], []
+    for block in content if isinstance(content, list) else [content]:
+        kind = block.get("type") if isinstance(block, Mapping) else None
+        if kind in (None, "text", "output_text"):
+            text.append(_words(block))
+        elif "thinking" in str(kind) or "reasoning" in str(kind):
+            thoughts.append(_words(block))
+    return "".join(text), "".join(thoughts)
+
+
+def _words(said: object, depth: int = 0) -> str:
+    """Return the text of something that should be a text, and may be an object or a list of its parts."""
+    if isinstance(said, str):
+        return said
+    if isinstance(said, list) and depth < _DEEPEST:
+        return "".join([_words(part, depth + 1) for part in said])
+    if isinstance(said, Mapping) and depth < _DEEPEST:
+        return next((words for name in _PARTS if (words := _words(said.get(name), depth + 1))), "")
+    return ""
+
+
+def _index(index: object) -> int | None:
+    if isinstance(index, str) and len(index) < 10 and index.isdecimal():
+        return int(index)
+    return index if type(index) is int and index >= 0 else None
+
+
+def _usage(said: object) -> WireUsage | None:
+    if not isinstance(said, Mapping):
+        return None
+    prompt, completion = _count(said, ("prompt_tokens",)), _count(said, ("completion_tokens",))
+    if prompt is completion is None:
+        return None
+    cached = _count(said, ("prompt_tokens_details", "cached_tokens")) or 0
+    reasoning = _count(said, ("completion_tokens_details", "reasoning_tokens")) or 0
+    return WireUsage(prompt, completion, min(cached, prompt or 0), reasoning)
+
+
+def _timings(said: object) -> WireUsage | None:
+    if not isinstance(said, Mapping):
+        return None
+    cached, fresh, made = (_count(said, (name,)) for name in ("cache_n", "prompt_n", "predicted_n"))
+    return None if made is None else WireUsage((cached or 0) + (fresh or 0), made, cached or 0)
+
+
+def _count(said: object, path: Iterable[str]) -> int | None:
+    """Return a number of tokens; None where there is none, or one that no number of tokens can be."""
+    for name in path:
+        said = said.get(name) if isinstance(said, Mapping) else None
+    if isinstance(said, float) and said.is_integer():
+        said = int(said)
+    return said if type(said) is int and 0 <= said <= MOST_TOKENS else None

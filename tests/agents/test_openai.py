@@ -366,7 +366,6 @@ async def test_thoughts_in_the_text_get_into_no_report_and_no_stall(
         Fault("status", status=503),
         Fault("status", status=408),
         Fault("status", status=429),
-        Fault("drop"),
         Fault("cut"),
         Fault("malformed"),
         Fault("page"),
@@ -386,6 +385,23 @@ async def test_a_passing_fault_is_tried_again_and_never_becomes_a_sample(fault: 
     assert [wait.attempt for wait in waits] == [1, 2]
     assert all(wait.next_try_s > 0 and wait.error for wait in waits)
     assert back == [True]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_new_connection_that_is_closed_without_an_answer_is_an_outage(stream: bool) -> None:
+    waits: list[Wait] = []
+    options = Options(stream=stream, on_wait=waits.append)
+    unkept = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+    async with (
+        DoubleServer(towers_double()) as server,
+        OpenAIModel(server.url, options=options, transport=unkept) as model,
+    ):
+        await model.ready()
+        server.fail(Fault("drop"), times=2)
+        (sample,) = await drawn(model, [ask()])
+    assert sample.text == "aAB;AbcBaC"
+    assert server.stats.failed == 2
+    assert [wait.attempt for wait in waits] == [1, 2]
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])

@@ -3,46 +3,75 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from surefoot.agents.openai.wire import Choice, Reply, read_chat, read_completion, read_stream
+from surefoot.agents.openai.reported import Failed
+from surefoot.agents.openai.wire import Choice, Reply, read_reply
 from surefoot.agents.openai.wire_server import kind_of, message_of
 from surefoot.voting.samples import Usage
 
 
-def test_every_kind_of_token_is_counted() -> None:
+async def blocks(body: bytes) -> AsyncIterator[bytes]:
+    """A body as the network may cut it up."""
+    for start in range(0, len(body), 7):
+        yield body[start : start + 7]
+
+
+async def reply(body: bytes) -> Reply:
+    return await read_reply(blocks(body), lambda: None)
+
+
+async def read(*events: str) -> tuple[Reply, list[bool]]:
+    begun: list[bool] = []
+    body = "".join(f"{event}\n\n" for event in events).encode()
+    return await read_reply(blocks(body), lambda: begun.append(True)), begun
+
+
+async def test_every_kind_of_token_is_counted() -> None:
     body = b"""{"choices": [{"index": 0, "message": {"content": "4"}, "finish_reason": "stop"}], "usage": {
         "prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17,
         "prompt_tokens_details": {"cached_tokens": 8}, "completion_tokens_details": {"reasoning_tokens": 6}}}"""
-    assert read_chat(body) == Reply([Choice("4", "stop")], Usage(10, 8, 7, 6), counted=True)
+    assert await reply(body) == Reply([Choice("4", "stop")], Usage(10, 8, 7, 6), counted=True)
 
 
 @pytest.mark.parametrize(
-    ("usage", "counted"),
+    ("usage", "counted", "uncounted"),
     [
-        ("null", False),
-        ('{"prompt_tokens": null, "completion_tokens": null}', False),
-        ('{"prompt_tokens": 0, "completion_tokens": 0, "prompt_tokens_details": null}', True),
-        ('{"completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": null}}', True),
+        ("null", False, 1),
+        ('{"prompt_tokens": null, "completion_tokens": null}', False, 1),
+        ('{"prompt_tokens": 0, "completion_tokens": 0, "prompt_tokens_details": null}', True, 0),
+        ('{"completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": null}}', True, 1),
+        pytest.param('{"completion_tokens": "7", "prompt_tokens": "3"}', False, 1, id="Z6 strings"),
+        pytest.param(
+            '{"completion_tokens": 9223372036854775808, "prompt_tokens": 0}', False, 1, id="Z6 2^63"
+        ),
+        pytest.param('{"completion_tokens": 1e300, "prompt_tokens": 0}', False, 1, id="Z6 1e300"),
+        pytest.param('{"completion_tokens": -1, "prompt_tokens": 0}', False, 1, id="Z6 negative"),
+        pytest.param('{"completion_tokens": 0.5, "prompt_tokens": true}', False, 1, id="Z6 half a token"),
+        pytest.param('{"completion_tokens": NaN, "prompt_tokens": []}', False, 1, id="Z6 no number"),
+        pytest.param('{"completion_tokens": 0.0, "prompt_tokens": 0.0}', True, 0, id="Z6 JavaScript"),
+        pytest.param("[1, 2]", False, 1, id="Z6 a list"),
     ],
 )
-def test_unknown_tokens_stay_distinguishable_from_none(usage: str, counted: bool) -> None:
+async def test_unknown_tokens_stay_distinguishable_from_none(
+    usage: str, counted: bool, uncounted: int
+) -> None:
     body = b'{"choices": [{"index": 0, "text": "x"}], "usage": %s}' % usage.encode()
-    assert read_completion(body) == Reply([Choice("x", None)], Usage(), counted)
+    assert await reply(body) == Reply([Choice("x", None)], Usage(uncounted=uncounted), counted)
 
 
-def test_reasoning_is_not_part_of_the_answer() -> None:
+async def test_reasoning_is_not_part_of_the_answer() -> None:
     for field in (b"reasoning", b"reasoning_content"):
         body = b'{"choices": [{"index": 0, "message": {"content": "4", "%s": "2 + 2"}}]}' % field
-        assert read_chat(body).choices == [Choice("4", None)]
+        assert (await reply(body)).choices == [Choice("4", None, told=True)]
 
 
-def test_a_message_without_content_is_an_empty_answer() -> None:
+async def test_a_message_without_content_is_an_empty_answer() -> None:
     body = b'{"choices": [{"index": 0, "message": {"content": null, "reasoning": "hm"}, "finish_reason": "length"}]}'
-    assert read_chat(body).choices == [Choice("", "length")]
+    assert (await reply(body)).choices == [Choice("", "length", told=True)]
 
 
-def test_choices_are_put_in_the_order_of_their_index() -> None:
+async def test_choices_are_put_in_the_order_of_their_index() -> None:
     body = b'{"choices": [{"index": 1, "text": "b"}, {"index": 0, "text": "a"}]}'
-    assert [choice.text for choice in read_completion(body).choices] == ["a", "b"]
+    assert [choice.text for choice in (await reply(body)).choices] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -54,27 +83,15 @@ def test_choices_are_put_in_the_order_of_their_index() -> None:
         b"{}",
         b'{"choices": null}',
         b'{"choices": [{"index": 0}]}',
-        b'{"choices": [{"index": "0", "text": "a"}]}',
         b'{"choices": [{"index": 0, "text": 5}]}',
         b'{"choices": [{"index": 1, "text": "a"}]}',
-        b'{"choices": [{"index": 0, "text": "a"}], "usage": {"completion_tokens": "7"}}',
+        b'{"choices": [{"index": 0, "text": "a"}, "and more"]}',
         b'{"choices": [{"index": 0, "text": "\xff"}]}',
     ],
 )
-def test_what_is_not_a_completion_is_an_error(body: bytes) -> None:
+async def test_what_is_not_a_completion_is_an_error(body: bytes) -> None:
     with pytest.raises(ValueError):
-        read_completion(body)
-
-
-async def lines(*events: str) -> AsyncIterator[str]:
-    for event in events:
-        yield event
-        yield ""
-
-
-async def read(*events: str) -> tuple[Reply, list[bool]]:
-    begun: list[bool] = []
-    return await read_stream(lines(*events), chat=True, first_token=lambda: begun.append(True)), begun
+        await reply(body)
 
 
 ROLE = 'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}'
@@ -87,7 +104,7 @@ DONE = "data: [DONE]"
 
 async def test_a_stream_becomes_one_reply() -> None:
     reply, _ = await read(": ping", ROLE, THOUGHT, TEXT, TEXT, STOP, USAGE, DONE)
-    assert reply == Reply([Choice("44", "stop")], Usage(prompt=3, completion=2), counted=True)
+    assert reply == Reply([Choice("44", "stop", told=True)], Usage(prompt=3, completion=2), counted=True)
 
 
 async def test_the_model_has_begun_with_its_first_thought_not_with_its_role() -> None:
@@ -101,11 +118,11 @@ async def test_a_sample_that_ends_without_a_reason_has_none() -> None:
 
 async def test_a_stream_that_breaks_off_is_no_answer() -> None:
     with pytest.raises(ValueError, match="broke off"):
-        await read(TEXT, STOP)
+        await read(ROLE, TEXT)
 
 
 async def test_an_error_in_mid_stream_is_passed_on() -> None:
-    with pytest.raises(ValueError, match="engine died"):
+    with pytest.raises(Failed, match="engine died"):
         await read(TEXT, 'data: {"error": {"message": "engine died", "code": 500}}')
 
 

@@ -1,0 +1,77 @@
+"""Server-sent events: how an answer comes piece by piece, read from whatever blocks the network makes of it."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from .limits import MOST_BYTES, TooMuch, in_mb
+
+_BLANK = b" \t\r\n"
+
+
+class Event(NamedTuple):
+    """What one `data:` line says, or the end of an event."""
+
+    data: bytes
+    """Without the blanks around it; b"" at the end of an event."""
+    name: str = ""
+    """`error`, `message`, ... where the server names its events."""
+
+
+async def lines(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the lines of a body: they end at line feeds, for JSON may hold the other separators of Unicode as they are.
+
+    Raises `TooMuch` for a line that is longer than any token.
+    """
+    begun: list[bytes] = []
+    length = 0
+    async for block in body:
+        first, *others = block.split(b"\n")
+        begun.append(first)
+        length += len(first)
+        if length > MOST_BYTES:
+            raise TooMuch(f"one line of its stream goes on after {in_mb(MOST_BYTES)}")
+        if others:
+            yield b"".join(begun)
+            for line in others[:-1]:
+                yield line
+            begun, length = [others[-1]], len(others[-1])
+    if length:
+        yield b"".join(begun)
+
+
+async def events(body: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+    """Yield each line of data at once, and an event without data where a blank line ends one; the rest is passed over.
+
+    By the standard the lines of one event belong together; but many servers end theirs with a single line feed, so whoever
+    reads tries a line alone first.
+    """
+    name = ""
+    async for line in lines(body):
+        if line.startswith(b"data:"):
+            yield Event(line[5:].strip(), name)
+        elif line.startswith(b"event:"):
+            name = line[6:].strip().decode(errors="replace")
+        elif not line.strip():
+            name = ""
+            yield Event(b"")
+
+
+async def opened(body: AsyncIterator[bytes]) -> tuple[bool, AsyncIterator[bytes]]:
+    """Return whether a body is JSON rather than a stream of events, by how it begins, and all of it.
+
+    Content types do not tell: servers stream unasked, answer in one piece although asked to stream, and name either wrongly.
+    """
+    begun: list[bytes] = []
+    first = b""
+    async for block in body:
+        begun.append(block)
+        if first := block.lstrip(_BLANK if len(begun) > 1 else _BLANK + b"\xef\xbb\xbf")[:1]:
+            break
+
+    async def all_of_it() -> AsyncIterator[bytes]:
+        for block in begun:
+            yield block
+        async for block in body:
+            yield block
+
+    return first in (b"{", b"["), all_of_it()

@@ -1,0 +1,94 @@
+"""How much of what a server sends is taken in: every limit on outside data of the client, and why it is what it is."""
+
+import re
+import zlib
+from collections.abc import AsyncIterator
+
+import httpx
+
+MOST_BYTES = 16 << 20
+"""One body, or one line of a stream.  128 samples of 30,000 tokens fit; parsed, it is some 100 MB at most."""
+BYTES_A_TOKEN = 8 << 10
+"""What a stream may send for each token that was asked for, on top of MOST_BYTES: twenty alternatives take half of it."""
+MOST_VALUES = 1 << 20
+"""Values in one JSON text: empty objects would take thirty times as much memory as on the wire."""
+MANY_BYTES = 1 << 20
+"""Shorter texts need no count of their values."""
+ERROR_BYTES = 64 << 10
+"""The body of an error: a few hundred characters of it are quoted."""
+INFLATED_BYTES = 256 << 10
+"""What is decompressed at a time."""
+MOST_TOKENS = 1 << 31
+"""A count of tokens; a million of them still fit into the 63 bits that Redis adds up in."""
+MOST_CHARACTERS = 40
+"""A name or a word of a server's, as it is quoted."""
+
+_INFLATED = ("gzip", "x-gzip", "deflate")
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
+
+
+class TooMuch(Exception):
+    """A server sends more than any answer can be long."""
+
+
+async def poured(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
+    """Yield the body of a response block by block, decompressed if it is; raises `TooMuch` after `most` bytes.
+
+    Servers are asked not to compress, but some gateways do.  A block may inflate a thousandfold, hence in small steps.
+    """
+    length = 0
+    async for block in _inflated(response):
+        length += len(block)
+        if length > most:
+            raise TooMuch(f"its answer goes on after {in_mb(most)}")
+        yield block
+
+
+async def whole(response: httpx.Response, most: int = MOST_BYTES) -> bytes:
+    """Return a body in one piece; raises `TooMuch` above `most` bytes."""
+    return b"".join([block async for block in poured(response, most)])
+
+
+async def beginning(response: httpx.Response, most: int = ERROR_BYTES) -> bytes:
+    """Return the first bytes of a body, `most` and a block at most."""
+    found = b""
+    try:
+        async for block in poured(response, most):
+            found += block
+    except (TooMuch, ValueError):
+        return found
+    return found
+
+
+def few_values(text: bytes) -> bytes:
+    """Return a JSON text that may be parsed; raises `TooMuch` if it holds so many values that they would fill the memory."""
+    if len(text) > MANY_BYTES:
+        bare = _STRINGS.sub(b"", text)
+        if sum(map(bare.count, (b",", b"[", b"{"))) > MOST_VALUES:
+            raise TooMuch(f"its answer holds more than {MOST_VALUES:,} values")
+    return text
+
+
+def in_mb(size: int) -> str:
+    """Return a number of bytes as a person reads it."""
+    return f"{size / (1 << 20):,.0f} MB"
+
+
+async def _inflated(response: httpx.Response) -> AsyncIterator[bytes]:
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        async for block in response.aiter_raw():
+            yield block
+        return
+    if encoding not in _INFLATED:
+        raise TooMuch(
+            f"its answer is compressed, which it was asked not to be: {encoding[:MOST_CHARACTERS]!r}"
+        )
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip or zlib, whichever its header says
+    try:
+        async for block in response.aiter_raw():
+            while block:
+                yield inflater.decompress(block, INFLATED_BYTES)
+                block = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise ValueError(f"its compressed body is damaged: {error}") from None
