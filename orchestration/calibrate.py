@@ -1,5 +1,6 @@
 """Calibration: ask a model about random states of a task, and count how often it is right."""
 
+import asyncio
 import random
 from collections.abc import Hashable
 from contextlib import aclosing
@@ -49,6 +50,7 @@ async def calibrate(
         outcomes += await _ask(task, model, cases[first : first + BATCH], seed + first, sampling)
         if progress is not None:
             progress.step, progress.steps = len(outcomes), len(cases)
+        await asyncio.sleep(0)  # a model that never suspends would let nobody stop this
     known = all(case.answer is not None for case in cases)
     return Calibration.of(outcomes, known_answers=known, confidence=confidence)
 

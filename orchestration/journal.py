@@ -9,6 +9,7 @@ is recorded once whoever crashes, whoever retries, and however many believe that
 """
 
 import asyncio
+import builtins
 import secrets
 import time
 from collections import Counter
@@ -29,7 +30,7 @@ from .records import CorruptJournal, Record, chain, encode, verified
 
 LEASE_S = 10.0
 GIVE_BACK_S = 2.0
-"""Longest wait of a runner that was interrupted for Redis to take its lease, which runs out by itself."""
+"""Longest wait of a runner that was interrupted for Redis to take its last steps and its lease, which runs out by itself."""
 COMMIT_STEPS = 500
 COMMIT_S = 0.05
 CONTESTED_LISTED = 1000
@@ -115,6 +116,9 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         refused: Refused | None = None
+        interrupted = isinstance(error, asyncio.CancelledError)
+        # Who has waited for Redis in vain does not wait twice.
+        gone = isinstance(error, ConnectionError | TimeoutError)
         owner, self._owner = self._owner, None
         if self._interrupted and owner is not None:
             owner.uncancel()  # it was ours, and what is raised below says why
@@ -123,13 +127,17 @@ class Journal:
                 if not isinstance(error, Refused | RedisError):
                     # Whatever else ended the run, the steps decided so far are worth keeping.  The pulse beats on until then: cut
                     # off in the middle of a commit, it would take its steps along.
-                    await self.commit()
+                    async with asyncio.timeout(GIVE_BACK_S if interrupted else None):
+                        await self.commit()
             except Refused as reason:
                 refused = reason
+            except builtins.TimeoutError:
+                gone = True
             finally:
                 await self._stop_pulse()
-            # Who has waited for Redis in vain does not wait twice.
-            if not isinstance(error, ConnectionError | TimeoutError):
+            if interrupted and not gone:
+                await _give_back(self.redis, self.job.id, self._holder)
+            elif not gone:
                 await _release(self.redis, self.job.id, self._holder)
         except asyncio.CancelledError:
             await _give_back(self.redis, self.job.id, self._holder)
@@ -153,7 +161,9 @@ class Journal:
         self.step += 1
         if kept is not None:
             self._kept += (str(record.step), kept)
-        if len(self._buffer) >= COMMIT_STEPS or self.step % self.job.settings.segment == 0:
+        # The pulse has no turn while a model that answers at once never lets go of the event loop, nor has a cancellation.
+        late = time.monotonic() - self._since > 2 * COMMIT_S
+        if late or len(self._buffer) >= COMMIT_STEPS or self.step % self.job.settings.segment == 0:
             await self.commit()
 
     async def commit(self) -> None:

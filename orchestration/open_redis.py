@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from . import local_redis
+from .patient_redis import HeedingRedis
 from .progress import Progress
 from .redis_client import RedisUnavailable, connect
 
@@ -18,7 +19,7 @@ async def open_redis(redis: str | Redis | None, progress: Progress | None = None
     Raises `RedisUnavailable` when a Redis opened here refuses to work, or is gone for longer than the patience allows.
     """
     if redis is not None and not isinstance(redis, str):
-        yield redis
+        yield HeedingRedis(redis) if isinstance(redis, Redis) else redis
         return
 
     def waiting(sentence: str) -> None:

@@ -1,127 +1,134 @@
-"""A Redis client that waits through an outage instead of failing the run, and says so."""
+"""From a URL to a client: redis://, rediss:// and unix://, and the same behind Redis Sentinel."""
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_delay,
-    wait_exponential_jitter,
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
 )
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, RedisError
 
 from ..errors import BadInput, SurefootError
-
-T = TypeVar("T")
-OnWait = Callable[[str], None]
-"""Told in one sentence what is being waited for, and with an empty string when the wait is over."""
+from ..printable import printable
+from .patient_redis import OnWait, PatientRedis
 
 PATIENCE_S = 600.0
 CONNECTIONS = 32
+CONNECT_S = 5.0
+GREET_S = 10.0
+"""Longest wait for the first reply of all."""
+SENTINEL_S = 2.0
+"""Longest wait for a sentinel before the next one is asked."""
+
+_SENTINEL: Final = re.compile(
+    r"(?P<tls>redis|rediss)\+sentinel://((?P<user>[^/?#]*)@)?(?P<hosts>[^@/?#]+)/(?P<service>[^/?#]+)(?P<rest>(/\d+)?(\?.*)?)"
+)
+_HOST: Final = re.compile(r"(\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[^\s:\[\]]+))(:(?P<port>\d{1,5}))?")
 
 
 class RedisUnavailable(SurefootError):
     """Redis cannot be reached, has been gone for longer than the patience allows, or refuses to work."""
 
 
-class PatientRetry(Retry):
-    """redis-py's retry seam, with exponential backoff up to a total patience in seconds.
+async def connect(
+    url: str, *, patience_s: float = PATIENCE_S, on_wait: OnWait = lambda _: None
+) -> PatientRedis:
+    """Open a client for `url`, and check that a Redis answers there.
 
-    Repeating a command whose reply was lost is safe here: every write of the journal and of the saver is idempotent.
-    """
+        redis://[[user]:password@]host[:port][/database]           rediss:// with TLS
+        unix:///path/to/socket
+        redis+sentinel://[[user]:password@]sentinel[:port][,sentinel2...]/service[/database]      rediss+sentinel:// with TLS
 
-    def __init__(self, patience_s: float, on_wait: OnWait) -> None:
-        super().__init__(NoBackoff(), retries=-1, supported_errors=(ConnectionError, TimeoutError, OSError))  # type: ignore[arg-type]
-        self._patience_s = patience_s
-        self._on_wait = on_wait
-
-    async def call_with_retry(
-        self,
-        do: Callable[[], Awaitable[T]],
-        fail: Callable[..., Any],
-        is_retryable: Callable[[Exception], bool] | None = None,
-        with_failure_count: bool = False,
-    ) -> T:
-        """Call `do` until it succeeds or the patience ends; `fail` tidies the connection up after each failure."""
-
-        def worth_another_try(error: BaseException) -> bool:
-            return isinstance(error, self._supported_errors) and (is_retryable is None or is_retryable(error))
-
-        def announce(state: RetryCallState) -> None:
-            assert state.outcome is not None
-            self._on_wait(f"Redis is gone ({state.outcome.exception()}); attempt {state.attempt_number}")
-
-        failures = 0
-
-        async def attempt() -> T:
-            nonlocal failures
-            try:
-                return await do()
-            except self._supported_errors as error:
-                failures += 1
-                await (fail(error, failures) if with_failure_count else fail(error))
-                raise
-
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(worth_another_try),
-            stop=stop_after_delay(self._patience_s),
-            wait=wait_exponential_jitter(multiplier=0.05, max=5, jitter=0.05),
-            before_sleep=announce,
-            reraise=True,
-        )
-        result: T = await retrying(attempt)
-        if failures:
-            self._on_wait("")
-        return result
-
-
-async def connect(url: str, *, patience_s: float = PATIENCE_S, on_wait: OnWait = lambda _: None) -> Redis:
-    """Open a client for `url` (redis://, rediss:// or unix://) and check that a Redis answers there.
+    `?sentinel_password=` and `?sentinel_username=` are for the sentinels themselves; other options are redis-py's.
 
     The first contact fails at once with `RedisUnavailable`; later outages are waited through for `patience_s` seconds.
     When all connections are busy, callers queue up.  The caller closes the client with `aclose()`.
 
     One connection is open from the start, so that a server that ends when nobody is connected stays.
     """
-    retry = PatientRetry(patience_s, on_wait)
+    client = PatientRedis(_pool(url), patience_s, on_wait)
     try:
-        await _greet(url)
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=None,
-            retry=retry,
-            socket_connect_timeout=5,
-            socket_timeout=30,
-        )
-    except (ValueError, TypeError):
-        # What the URL parser says quotes parts of the URL, and a part may be of the password.
-        raise BadInput(
-            f"{without_password(url)!r} is not a Redis URL, which looks like redis://host:6379/0, rediss://host:6379/0 "
-            f"or unix:///path/to/socket"
-        ) from None
-    client = Redis.from_pool(pool)
-    await client.ping()
+        async with asyncio.timeout(GREET_S):
+            await client.execute_once("PING")
+    except BusyLoadingError:
+        await client.ping()  # it is there, and soon will do
+    except (RedisError, OSError) as error:
+        await client.aclose()
+        said = printable(str(error)) or f"no reply within {GREET_S:.0f} s"
+        raise RedisUnavailable(f"no Redis answers at {without_password(url)!r}: {said}") from None
+    except asyncio.CancelledError:
+        await client.aclose()
+        raise
     return client
 
 
-async def _greet(url: str) -> None:
-    first = Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=5, socket_timeout=5)
+class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Asks the sentinels who is the primary for every new connection, and queues callers up."""
+
+    async def aclose(self) -> None:
+        """Close the connections to the sentinels, too."""
+        await super().aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def _pool(url: str) -> BlockingConnectionPool:
+    options: dict[str, Any] = {
+        "max_connections": CONNECTIONS,
+        "timeout": None,
+        # The client is patient with whole commands; the connection tries once.
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": CONNECT_S,
+        "socket_timeout": None,
+    }
     try:
-        await first.ping()
-    except (RedisError, OSError) as error:
-        raise RedisUnavailable(f"no Redis answers at {without_password(url)!r}: {error}") from None
-    finally:
-        await first.aclose()
+        if "+sentinel://" in url:
+            return _sentinel_pool(url, options)
+        return BlockingConnectionPool.from_url(url, **options)
+    except (ValueError, TypeError):
+        # What the URL parser says quotes parts of the URL, and a part may be of the password.
+        raise BadInput(
+            f"{without_password(url)!r} is not a Redis URL, which looks like redis://host:6379/0, rediss://host:6379/0, "
+            f"unix:///path/to/socket or redis+sentinel://host:26379,host2:26379/service/0"
+        ) from None
+
+
+def _sentinel_pool(url: str, options: dict[str, Any]) -> _SentinelPool:
+    """Make a pool from the URL form that redis-sentinel-url, LangChain and Prefect share; `ValueError` if it is none."""
+    found = _SENTINEL.fullmatch(url)
+    hosts = [_HOST.fullmatch(host) for host in found["hosts"].split(",")] if found else [None]
+    if not found or None in hosts:
+        raise ValueError("no sentinels, or no service")
+    user = f"{found['user']}@" if found["user"] else ""
+    given = dict(parse_url(f"{found['tls']}://{user}sentinel{found['rest']}"))
+    secure = given.pop("connection_class", None) is not None
+    given.pop("host", None)
+    own = {name: given.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    shared = {name: value for name, value in given.items() if name.startswith("ssl_")}
+    sentinels = Sentinel(
+        [(host["v6"] or host["name"], int(host["port"] or 26379)) for host in hosts if host],
+        sentinel_kwargs={
+            **own,
+            **shared,
+            "ssl": secure,
+            "retry": options["retry"],
+            "socket_connect_timeout": SENTINEL_S,
+            "socket_timeout": SENTINEL_S,
+        },
+    )
+    connection = SentinelManagedSSLConnection if secure else SentinelManagedConnection
+    return _SentinelPool(found["service"], sentinels, connection_class=connection, **options | given)
 
 
 def without_password(url: str) -> str:
     """Return the URL as it may be shown."""
-    shown = re.sub(r"^(\w+://)?.*@", r"\1***@", url, flags=re.DOTALL)
+    shown = re.sub(r"^([\w+]+://)?.*@", r"\1***@", url, flags=re.DOTALL)
     return re.sub(r"(password=)[^&#]*", r"\1***", shown)

@@ -9,6 +9,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import MaxConnectionsError, NoScriptError
 
 from ..errors import BadInput, SurefootError
+from .patient_redis import heeding
 from .saver_scripts import Script
 
 Client: TypeAlias = Redis | RedisCluster
@@ -66,7 +67,7 @@ class Gate:
             deadline = asyncio.get_running_loop().time() + PATIENCE_S
             while True:
                 try:
-                    return await call()
+                    return await heeding(call())
                 except MaxConnectionsError as error:
                     # Raised before anything is sent: others hold the pool's connections just now.
                     if asyncio.get_running_loop().time() > deadline:
