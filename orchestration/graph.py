@@ -5,7 +5,8 @@ the journal.  The graph's state holds counters only, and every node begins from 
 be run again after a crash at any point: the journal is the truth, the graph's checkpoint says which node was next.
 """
 
-from collections.abc import Hashable
+import asyncio
+from collections.abc import Coroutine, Hashable
 from dataclasses import replace
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
@@ -17,7 +18,7 @@ from ..agents.task import Task
 from ..errors import SurefootError
 from ..voting.rules import FirstToAheadBy
 from .jobs import Snapshot, frames, snapshot
-from .journal import Journal, WentBack
+from .journal import GIVE_BACK_S, Journal, WentBack
 from .open_step import Terms
 from .progress import Progress
 from .records import CorruptJournal, verified
@@ -98,7 +99,7 @@ class Runner(Generic[S, A]):
         pending = (await graph.aget_state(config)).next
         start: Walk | None = None if pending else {"segment": self._segment(), "repairs": 0, "then": "run"}
         try:
-            await graph.ainvoke(start, config, durability="sync")
+            await _ended_soon(graph.ainvoke(start, config, durability="sync"))
         finally:
             await self._stride.aclose()
         if not self._over():
@@ -243,6 +244,23 @@ class Runner(Generic[S, A]):
     def _end(self, segment: int) -> int:
         end, steps = (segment + 1) * self._size, self._task.steps()
         return end if steps is None else min(end, steps)
+
+
+async def _ended_soon(run: Coroutine[Any, Any, Any]) -> None:
+    """Await a run of the graph; cancelled, it ends before long.
+
+    LangGraph waits for the checkpoints that it is writing, however long Redis may be away, unless it is cancelled once more.
+    """
+    running = asyncio.create_task(run)
+    try:
+        await asyncio.wait([running])
+        running.result()
+    finally:
+        for patience in (GIVE_BACK_S, None):
+            if running.done():
+                break
+            running.cancel()
+            await asyncio.wait([running], timeout=patience)
 
 
 def _then(state: Walk) -> Outcome:

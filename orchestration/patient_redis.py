@@ -22,7 +22,6 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_exception,
-    stop_after_delay,
     wait_exponential_jitter,
 )
 
@@ -69,7 +68,7 @@ class PatientRedis(Redis):
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(_passes),
-            stop=stop_after_delay(self._patience_s),
+            stop=self._at_its_end,
             wait=wait_exponential_jitter(multiplier=0.05, max=5, jitter=0.05),
             before_sleep=announce,
             reraise=True,
@@ -97,6 +96,14 @@ class PatientRedis(Redis):
                 raise
             await self._leave()
             raise NotNow(str(error)) from error
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close all connections; whoever still waits for the server waits no longer."""
+        self._patience_s = 0
+        await super().aclose(close_connection_pool)
+
+    def _at_its_end(self, state: RetryCallState) -> bool:
+        return (state.seconds_since_start or 0) >= self._patience_s
 
     async def _leave(self) -> None:
         """Close the connections: they may lead to a server that has lost its place to another one."""
