@@ -7,6 +7,7 @@ from .agents.openai.options import Options
 from .agents.task import Case, Task
 from .agents.towers import Towers
 from .errors import BadInput, SurefootError
+from .orchestration.overview import jobs, report
 from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
 from .orchestration.report import Report
@@ -36,7 +37,9 @@ __all__ = [
     "Task",
     "Towers",
     "Unsupported",
+    "jobs",
     "plan",
+    "report",
     "resume",
     "run",
 ]

@@ -9,18 +9,17 @@ import typer
 from pydantic import TypeAdapter
 from rich.text import Text
 
-from ..agents.catalogue import task_of
-from ..agents.connect import PEBBLES
 from ..agents.model import Sampling
 from ..agents.task import Task
 from ..errors import BadInput
 from ..orchestration import jobs as jobs_room
+from ..orchestration.again import task_known
 from ..orchestration.calibrate import STATES
 from ..orchestration.open_redis import open_redis
 from ..orchestration.plan import Plan
 from ..orchestration.plan import plan as plan_job
 from ..orchestration.progress import Progress
-from ..orchestration.report import Report, records, report
+from ..orchestration.report import Report, line, records, report
 from ..orchestration.run import resume as resume_job
 from ..orchestration.run import run as run_job
 from ..orchestration.settings import LIMIT, RELIABILITY, SEGMENT
@@ -50,15 +49,20 @@ from .options import (
     Speculate,
     States,
     Style,
+    TaskAddress,
+    TaskArguments,
     TaskName,
     Temperature,
 )
+from .tasks import at_address, task_class, task_from
 
 USUAL = Speculation()
 
 
 def run(
-    task: TaskName,
+    name: TaskName = None,
+    task: TaskAddress = None,
+    arg: TaskArguments = None,
     disks: Disks = None,
     factors: Factors = None,
     style: Style = None,
@@ -90,7 +94,16 @@ def run(
     progress = Progress()
 
     async def work() -> Report:
-        made = _task(task, disks, factors, style, form, checked, model)
+        made = task_from(
+            task_class(name, task),
+            arg or (),
+            model,
+            disks=disks,
+            factors=factors,
+            style=style,
+            form=form,
+            checked=checked or None,
+        )
         _check_out(out)
         found = await run_job(
             made,
@@ -116,7 +129,9 @@ def run(
 
 
 def plan(
-    task: TaskName,
+    name: TaskName = None,
+    task: TaskAddress = None,
+    arg: TaskArguments = None,
     disks: Disks = None,
     factors: Factors = None,
     style: Style = None,
@@ -139,7 +154,16 @@ def plan(
     progress = Progress()
 
     async def work() -> Plan:
-        made = _task(task, disks, factors, style, form, checked, model)
+        made = task_from(
+            task_class(name, task),
+            arg or (),
+            model,
+            disks=disks,
+            factors=factors,
+            style=style,
+            form=form,
+            checked=checked or None,
+        )
         return await plan_job(
             made,
             model=common.address(model, model_name),
@@ -160,6 +184,7 @@ def plan(
 
 def resume(
     job: JobId,
+    task: TaskAddress = None,
     model: Annotated[
         str | None, typer.Option(help="Go on with another model than the job began with.")
     ] = None,
@@ -180,8 +205,10 @@ def resume(
     async def work() -> Report:
         named = _another(model, model_name)
         _check_out(out)
+        kind = at_address(task)
         found = await resume_job(
             job,
+            task=kind,
             model=named,
             redis=redis,
             limit=limit,
@@ -189,7 +216,7 @@ def resume(
             api_key=api_key,
             progress=progress,
         )
-        await _write(out, redis, job, task_of(found.task, found.spec))
+        await _write(out, redis, job, kind)
         return found
 
     _finish(go(work(), as_json, progress), as_json)
@@ -209,6 +236,7 @@ def jobs(redis: RedisUrl = None, as_json: AsJson = False) -> None:
 
 def show(
     job: JobId,
+    task: TaskAddress = None,
     step: Annotated[int | None, typer.Option(help="Show one step: verdict, tally, samples if kept.")] = None,
     out: Out = None,
     redis: RedisUrl = None,
@@ -218,10 +246,9 @@ def show(
 
     async def whole() -> Report:
         async with open_redis(redis) as store:
-            known = await jobs_room.load(store, job)
-            task = task_of(known.task, known.spec)
-            await _write(out, store, job, task)
-            return await report(store, job, task)
+            kind = at_address(task)
+            await _write(out, store, job, kind)
+            return await report(store, job, task_known(await jobs_room.load(store, job), kind))
 
     async def one(number: int) -> dict[str, Any]:
         async with open_redis(redis) as store:
@@ -258,32 +285,6 @@ def _row(job: jobs_room.Job | jobs_room.Unreadable) -> dict[str, Any]:
         "step": job.step,
         "held_by": job.holder,
     }
-
-
-def _task(
-    name: str,
-    disks: int | None,
-    factors: tuple[str, str] | None,
-    style: str | None,
-    form: str | None,
-    checked: bool,
-    model: str,
-) -> Task[Any, Any]:
-    """Make the task from the options that belong to it; an option of another task is refused."""
-    given: dict[str, Any] = {
-        "disks": disks,
-        "factors": factors,
-        "style": style,
-        "form": form,
-        "checked": checked or None,
-    }
-    given = {option: value for option, value in given.items() if value is not None}
-    mine = {"towers": {"disks", "style", "form", "checked"}, "columns": {"factors"}}.get(name, set(given))
-    if strange := set(given) - mine:
-        raise BadInput(f"task {name!r} has no option --{strange.pop()}")
-    if name == "towers":
-        given.setdefault("style", "compact" if model in PEBBLES else "verbose")
-    return task_of(name, given)
 
 
 def _sampling(
@@ -334,16 +335,23 @@ def _check_out(out: Path | None) -> None:
         raise BadInput(f"the answers cannot be written to {str(out)!r}: {error.strerror}") from None
 
 
-async def _write(out: Path | None, redis: Any, job: str, task: Task[Any, Any]) -> None:
-    """Write the decided answers, one a line; the file appears as a whole or not at all."""
+async def _write(
+    out: Path | None, redis: Any, job: str, task: Task[Any, Any] | type[Task[Any, Any]] | None
+) -> None:
+    """Write the decided answers, one a line; the file appears as a whole or not at all.
+
+    Where the task is not given and cannot be made, they are written as the journal has them.
+    """
     if out is None:
         return
     part = out.with_name(out.name + ".part")
     try:
         async with open_redis(redis) as store:
+            known = await jobs_room.load(store, job)
+            words = task_known(known, task)
             with part.open("w") as file:
-                async for record in records(store, await jobs_room.load(store, job)):
-                    file.write(task.show(record.answer) + "\n")
+                async for record in records(store, known):
+                    file.write(line(words, record.answer) + "\n")
         part.replace(out)
     except OSError as error:
         raise BadInput(

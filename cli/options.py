@@ -5,7 +5,22 @@ from typing import Annotated
 
 import typer
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="`towers` or `columns`.")]
+TaskName = Annotated[
+    str | None,
+    typer.Argument(metavar="TASK", help="`towers`, `columns`, or the name of an installed task."),
+]
+TaskAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--task", metavar="PACKAGE.MODULE:CLASS", help="A task of your own, where it can be imported."
+    ),
+]
+TaskArguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arg", metavar="NAME=VALUE", help="An argument of the task, as JSON or text; may be repeated."
+    ),
+]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, as `surefoot jobs` lists it.")]
 Disks = Annotated[int | None, typer.Option(help="towers: how many disks (10).")]
 Factors = Annotated[tuple[str, str] | None, typer.Option(help="columns: the two whole numbers to multiply.")]

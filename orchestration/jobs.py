@@ -94,6 +94,10 @@ class Job(NamedTuple):
     holder: str | None
     models: tuple[str, ...]
     """Who was asked, in order; more than one if the job was resumed with another model."""
+    code: str = ""
+    """Where the task's class was when the job began, `package.module:Class`.  For a person to read: nothing is imported by it."""
+    steps: int | None = None
+    """How many steps the task said it would take; None if it did not know, or before this was written down."""
 
     @property
     def wall_s(self) -> float:
@@ -151,7 +155,15 @@ def new_id(task: str) -> str:
 
 
 async def create(
-    redis: Redis, job: str, task: str, spec: Mapping[str, Any], start: object, settings: Settings
+    redis: Redis,
+    job: str,
+    task: str,
+    spec: Mapping[str, Any],
+    start: object,
+    settings: Settings,
+    *,
+    code: str = "",
+    steps: int | None = None,
 ) -> None:
     """Write a new job down, at step 0; `BadInput` if the id is taken."""
     keys = Keys(job)
@@ -171,6 +183,8 @@ async def create(
         "head": head,
         "sealed": 0,
         "updated": now,
+        "code": code,
+        "steps": "" if steps is None else steps,
     }
     # Listed first: an id without a job is passed over, a job without its id would never be found.
     await redis.sadd(keys.jobs, job)
@@ -298,7 +312,7 @@ def _job(name: str, meta: Mapping[str, str], holder: str | None) -> Job:
     return Job(
         id=name,
         task=meta["task"],
-        spec=from_json(meta["spec"]),
+        spec={name: frozen(value) for name, value in from_json(meta["spec"]).items()},
         settings=Settings(**from_json(meta["settings"])),
         start=Snapshot(step, head, frozen(state), k),
         status="stopped" if status == "running" and holder is None else status,
@@ -310,6 +324,8 @@ def _job(name: str, meta: Mapping[str, str], holder: str | None) -> Job:
         counters={field[2:]: int(value) for field, value in meta.items() if field.startswith("n:")},
         holder=None if holder is None else describe(holder),
         models=tuple(from_json(meta["models"])),
+        code=meta.get("code", ""),
+        steps=int(meta["steps"]) if meta.get("steps") else None,
     )
 
 

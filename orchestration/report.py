@@ -8,6 +8,7 @@ from pydantic_core import from_json
 from redis.asyncio import Redis
 
 from ..agents.task import Task
+from ..printable import printable
 from ..voting.choice import about_hard_steps
 from ..voting.reliability import dissent_bound, dissent_risk
 from .jobs import Job, Keys, contested, frames, load, text
@@ -131,9 +132,10 @@ class Report(BaseModel):
     """Where a stalled job stands: step, tally, red flags and example samples."""
 
 
-async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
-    """Read the report of a job; `task` judges its result."""
+async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
+    """Read the report of a job; without its `task` the answers are shown as the journal has them."""
     job = await load(redis, job_id)
+    steps = job.steps if task is None else task.steps()
     count = job.counters
     votes, dissent = count.get("votes", 0), count.get("dissent", 0)
     stall = await redis.hget(Keys(job.id).meta, "stall")
@@ -145,7 +147,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
         status=job.status,
         solved=job.status == "done",
         steps=job.step,
-        steps_expected=task.steps(),
+        steps_expected=steps,
         votes=votes,
         samples=votes + sum(job.flags.values()),
         red_flags=job.flags,
@@ -155,10 +157,10 @@ async def report(redis: Redis, job_id: str, task: Task[S, A]) -> Report:
         k=job.settings.k,
         reliability=job.settings.reliability,
         risk=job.settings.risk,
-        hard=_hard(job, task.steps()),
+        hard=_hard(job, steps),
         dissent_rate=dissent / votes if votes else 0.0,
         dissent_bound=dissent_bound(dissent, votes, job.settings.k),
-        risk_measured=dissent_risk(dissent, votes, job.settings.k, task.steps() or max(1, job.step)),
+        risk_measured=dissent_risk(dissent, votes, job.settings.k, steps or max(1, job.step)),
         tokens=Tokens(**job.usage._asdict(), total=job.usage.total),
         speculation=_ahead(job, votes + sum(job.flags.values())),
         wall_s=round(job.wall_s, 3),
@@ -210,14 +212,22 @@ def _spent(job: Job) -> Spent | None:
     return Spent(samples=samples, tokens=tokens, wall_s=seconds)
 
 
-def _contest(task: Task[S, A], record: Record) -> Contest:
+def _contest(task: Task[S, A] | None, record: Record) -> Contest:
     against = {shown(task, answer): votes for answer, votes in record.others}
     return Contest(step=record.step, winner=shown(task, record.answer), votes=record.votes, against=against)
 
 
-def shown(task: Task[S, A], answer: A) -> str:
+def shown(task: Task[S, A] | None, answer: A) -> str:
     """Write an answer for a person, but tell apart the candidates that a task shows alike."""
-    return f"{task.show(answer)} {canonical(answer).decode()}"
+    plain = canonical(answer).decode()
+    return plain if task is None else f"{task.show(answer)} {plain}"
+
+
+def line(task: Task[S, A] | None, answer: A) -> str:
+    """Write a decided answer as a line of `--out`: in the task's words, or without its code as the journal has it."""
+    if task is not None:
+        return task.show(answer)
+    return printable(answer) if isinstance(answer, str) else canonical(answer).decode()
 
 
 def _hard(job: Job, steps: int | None) -> Hard | None:

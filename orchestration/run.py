@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 from redis.asyncio import Redis
 
-from ..agents.catalogue import task_of
+from ..agents.catalogue import address_of
 from ..agents.connect import open_model
 from ..agents.model import Model, Sampling
 from ..agents.task import Task, sampling_for
 from ..errors import BadInput
 from . import jobs
+from .again import task_again
 from .calibrate import STATES
 from .graph import AuditFailed, Runner
 from .jobs import NoSuchJob, Settings
@@ -92,14 +93,23 @@ async def run(
                 spare=spare,
                 sampling=(drawn.temperature, drawn.first_temperature, drawn.max_tokens),
             )
-            await jobs.create(store, name, task.name, task.spec(), task.start(), settings)
+            await jobs.create(
+                store,
+                name,
+                task.name,
+                task.spec(),
+                task.start(),
+                settings,
+                code=address_of(task),
+                steps=task.steps(),
+            )
         return await _carry_on(store, name, task, opened, address, progress, speculation)
 
 
 async def resume(
     job: str,
     *,
-    task: Task[Any, Any] | None = None,
+    task: Task[Any, Any] | type[Task[Any, Any]] | None = None,
     model: str | Model | None = None,
     redis: str | Redis | None = None,
     limit: int | None = None,
@@ -109,14 +119,15 @@ async def resume(
 ) -> Report:
     """Take a job up where it stands; a finished one is only reported.
 
-    `task` is needed for a task that is not part of surefoot, `model` if the job was started with a `Model` object or is to
-    go on with another one.  `limit` overrides the samples that one step may use.  `speculate` is each runner's own
+    `task` is needed for one that is neither part of surefoot nor an installed package's (entry points `surefoot.tasks`): the task, or
+    its class, which is then made with the arguments that the journal has.  `model` is needed if the job was started with a
+    `Model` object or is to go on with another one.  `limit` overrides the samples that one step may use.  `speculate` is each runner's own
     choice, since it changes no decision.
     """
     progress = progress or Progress()
     async with open_redis(redis, progress) as store:
         found = await jobs.load(store, job)
-        task = task or task_of(found.task, found.spec)
+        task = task_again(found, task)
         if found.status == "done":
             return await report(store, job, task)
         model = model or found.models[-1]

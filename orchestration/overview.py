@@ -1,0 +1,30 @@
+"""Look at jobs from Python, without running them and without the code of their tasks."""
+
+from redis.asyncio import Redis
+
+from . import jobs as journal
+from . import report as reports
+from .again import Given, task_known
+from .open_redis import open_redis
+from .report import Report
+
+
+async def report(
+    job: str,
+    *,
+    task: Given = None,
+    redis: str | Redis | None = None,
+) -> Report:
+    """Return the report of a job, whoever runs it and wherever it stands.
+
+    Answers are shown in the words of its task, where that is given, part of surefoot or installed, else as the journal has them.
+    `redis` as for `run`.  Raises `NoSuchJob`, `CorruptJournal`, `NewerJournal` or `RedisUnavailable`.
+    """
+    async with open_redis(redis) as store:
+        return await reports.report(store, job, task_known(await journal.load(store, job), task))
+
+
+async def jobs(*, redis: str | Redis | None = None) -> list[journal.Job | journal.Unreadable]:
+    """Return all jobs, oldest first, and after them those that cannot be read; `redis` as for `run`."""
+    async with open_redis(redis) as store:
+        return await journal.every(store)
