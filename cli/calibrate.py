@@ -19,6 +19,7 @@ from ..agents.thinking.reasoner import Reasoner
 from ..errors import BadInput
 from ..voting.conformal import ConformalExit, Per, unsafe_needed
 from .common import address, go, show
+from .display import count
 from .options import ApiKey, ModelName
 
 CONFIDENCE = 0.95
@@ -161,7 +162,7 @@ def _record(found: Found, out: Path) -> dict[str, Any]:
         "forced": len(collected.forced),
         "safe": sum(event.safe for event in collected.forced),
         "worst": made.rule.worst(CONFIDENCE),
-        "usage": collected.usage._asdict(),
+        "usage": collected.usage.known_all(),
     }
 
 
@@ -176,7 +177,7 @@ def _page(found: Found, out: Path) -> str:
     )
     lines = [
         f"{made.model}: {len(collected.forced)} forced exits in {found.problems} problems, {safe} of them safe; "
-        f"{collected.without_cue} problems without a cue; {collected.usage.total:,} tokens",
+        f"{collected.without_cue} problems without a cue; {count(collected.usage.known('total'))} tokens",
         f"Of the {what} at most a share {rule.delta:g} {does}, on average over calibrations; by this one, made on "
         f"{rule.unsafe} of them, less than {rule.worst(CONFIDENCE):.3f} with {CONFIDENCE:.0%} confidence.",
         f"Of the traces with a safe cue {made.kept:.0%} exit at one.  The score: {fitted}.",

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -95,7 +95,7 @@ def live(progress: Progress) -> RenderableType:
         "reliability",
         f"predicted {_chance(p.predicted)}, dissent allows {_chance(p.measured)}, if steps are alike",
     )
-    table.row("tokens", f"{p.usage.prompt:,} in, {p.usage.completion:,} out, {p.usage.cached:,} cached")
+    table.row("tokens", _tokens(p.usage.known_all()))
     if p.ahead:
         table.row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
     table.row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
@@ -115,7 +115,7 @@ def line(progress: Progress) -> str:
         f"votes {p.votes:,}",
         f"contested {p.contested:,}",
         f"red flags {_flags(p.flags) or 'none'}",
-        f"tokens {p.usage.total:,}",
+        f"tokens {count(p.usage.known('total'))}",
         *([f"ahead {_ahead(p.ahead, p.votes + p.flags.total())}"] if p.ahead else []),
         f"durable step {p.durable:,} ({p.durable_age_s:.0f} s ago)",
     ]
@@ -139,13 +139,15 @@ def page(report: Report) -> RenderableType:
     table.row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
     table.row("repaired", f"{r.repairs:,} segments")
     table.row("risk", _risk(r))
-    table.row("tokens", f"{r.tokens.prompt:,} in ({r.tokens.cached:,} cached), {r.tokens.completion:,} out")
+    table.row("tokens", _tokens(r.tokens.model_dump()))
     if (s := r.speculation) is not None:
         table.row("speculation", _speculation(s))
     table.row("wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s")
     if r.calibration is not None:
         c = r.calibration
-        spent = f"{c.samples:,} samples, {c.tokens:,} tokens, {_duration(c.wall_s)} before the first step"
+        spent = (
+            f"{c.samples:,} samples, {count(c.tokens)} tokens, {_duration(c.wall_s)} before the first step"
+        )
         table.row("calibration", spent)
     table.row("final hash", r.head)
     parts: list[RenderableType] = [table]
@@ -176,7 +178,7 @@ def forecast(plan: Plan) -> RenderableType:
         table.row("k", f"{f.k} (the observed rate alone: {plan.choice.k_at_point_estimate})")
         table.row("risk", f"{plan.choice.risk:.3g} at the bound, {f.risk:.3g} at the observed rate")
         table.row("votes", f"{f.votes:,.0f} in {f.samples:,.0f} samples")
-        table.row("tokens", f"{f.input_tokens or 0:,.0f} in, {f.output_tokens or 0:,.0f} out")
+        table.row("tokens", f"{count(f.input_tokens)} in, {count(f.output_tokens)} out")
         if f.cost is not None:
             table.row("cost", f"{f.cost:,.2f}")
         table.row("time", f"about {_duration(plan.seconds)} one step after the other, at the speed measured")
@@ -264,6 +266,20 @@ def _flags(flags: dict[str, int]) -> str:
 def _arguments(spec: object) -> str:
     assert isinstance(spec, dict)
     return " ".join(f"{name}={value}" for name, value in spec.items())
+
+
+def count(number: float | None) -> str:
+    """Return a number as a person reads it; what nobody knows is unknown, never 0."""
+    return "unknown" if number is None else f"{number:,.0f}"
+
+
+def _tokens(known: Mapping[str, int | None]) -> str:
+    said = f"{count(known['prompt'])} in ({count(known['cached'])} cached), {count(known['completion'])} out"
+    if known["uncounted"]:
+        said += (
+            f"; of {known['uncounted']:,} samples the server did not say all, and they are not in these sums"
+        )
+    return said
 
 
 def _of(step: int, steps: int | None) -> str:

@@ -120,7 +120,7 @@ async def _judged(judge: Judge, runs: Sequence[Trajectory]) -> list[Judged]:
 
 def _row(file: Path, judged: Judged) -> dict[str, Any]:
     found: dict[str, Any] = TypeAdapter(Judged).dump_python(judged, mode="json")
-    return {"file": str(file), **found, "usage": judged.usage._asdict()}
+    return {"file": str(file), **found, "usage": judged.usage.known_all()}
 
 
 def _table(files: Sequence[Path], found: Sequence[Judged]) -> Table:

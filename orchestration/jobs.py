@@ -52,7 +52,7 @@ class Settings(NamedTuple):
     """Upper bound of the share of wrong ballots that k was chosen for; None if nothing was calibrated."""
     risk: float | None = None
     """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
-    calibration: tuple[int, int, float] | None = None
+    calibration: tuple[int, int | None, float] | None = None
     """Samples, tokens and seconds that the calibration took before the first step; None if k was given."""
     hard: tuple[int, int, float, bool, tuple[str, ...]] | None = None
     """What the calibration met of hard states: how many of how many judged ones, the upper bound of their share, whether the

@@ -147,6 +147,8 @@ def _row(record: Record) -> list[Any]:
         extras["flags"] = record.flags
     if record.usage.cached or record.usage.reasoning:
         extras["more"] = (record.usage.cached, record.usage.reasoning)
+    if record.usage.uncounted:
+        extras["uncounted"] = record.usage.uncounted
     return [*row, extras] if extras else row
 
 
@@ -157,5 +159,5 @@ def _record(step: int, row: list[Any]) -> Record:
     answer, votes, prompt, completion, extras = row
     cached, reasoning = extras.get("more", (0, 0))
     others = tuple((frozen(other), count) for other, count in extras.get("others", ()))
-    usage = Usage(prompt, cached, completion, reasoning)
+    usage = Usage(prompt, cached, completion, reasoning, extras.get("uncounted", 0))
     return Record(step, frozen(answer), votes, others, extras.get("flags", {}), usage)

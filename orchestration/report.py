@@ -31,20 +31,26 @@ class Contest(BaseModel):
 
 
 class Tokens(BaseModel):
-    """Tokens of all samples that went into the journal, withdrawn segments included; work lost in a crash is not known."""
+    """Tokens of all samples that went into the journal, withdrawn segments included; work lost in a crash is not known.
 
-    prompt: int
-    cached: int
-    completion: int
-    reasoning: int
-    total: int
+    None where the server said nothing; where it counted some samples only, the sums are those of the others.
+    """
+
+    prompt: int | None
+    cached: int | None
+    completion: int | None
+    reasoning: int | None
+    total: int | None
+    uncounted: int
+    """Samples of which the server did not say what they cost, or not all of it."""
 
 
 class Spent(BaseModel):
     """What the calibration took before the first step; not part of the job's own figures."""
 
     samples: int
-    tokens: int
+    tokens: int | None
+    """None if the server did not say."""
     wall_s: float
 
 
@@ -161,7 +167,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
         dissent_rate=dissent / votes if votes else 0.0,
         dissent_bound=dissent_bound(dissent, votes, job.settings.k),
         risk_measured=dissent_risk(dissent, votes, job.settings.k, steps or max(1, job.step)),
-        tokens=Tokens(**job.usage._asdict(), total=job.usage.total),
+        tokens=Tokens(**job.usage.known_all()),
         speculation=_ahead(job, votes + sum(job.flags.values())),
         wall_s=round(job.wall_s, 3),
         calibration=_spent(job),

@@ -210,7 +210,7 @@ async def _calibrated(
         ),
         calibration=(
             found.calibration.samples,
-            found.calibration.usage.total,
+            found.calibration.usage.known("total"),
             round(time.monotonic() - began, 3),
         ),
     )

@@ -175,12 +175,12 @@ class Calibration:
         return self.hard / self.judged if self.judged else None
 
     @property
-    def per_sample(self) -> PerSample:
-        """Mean tokens of a sample, for `forecast`."""
-        usage = self.usage
-        return PerSample(
-            usage.prompt / self.samples, usage.completion / self.samples, usage.cached / self.samples
-        )
+    def per_sample(self) -> PerSample | None:
+        """Mean tokens of the samples that the server counted, for `forecast`; None if it counted none."""
+        usage, counted = self.usage, self.samples - self.usage.uncounted
+        if counted < 1:
+            return None
+        return PerSample(usage.prompt / counted, usage.completion / counted, usage.cached / counted)
 
 
 def _error_bound(counted: Sequence[tuple[int, int]], confidence: float) -> float:

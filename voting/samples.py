@@ -29,6 +29,11 @@ class Usage(NamedTuple):
         tokens: int = getattr(self, name)
         return None if self.uncounted and not tokens else tokens
 
+    def known_all(self) -> dict[str, int | None]:
+        """Return every field and the total as a report has them: None where nothing is known, `uncounted` beside it."""
+        names = ("prompt", "cached", "completion", "reasoning", "total")
+        return {**{name: self.known(name) for name in names}, "uncounted": self.uncounted}
+
     def plus(self, other: "Usage") -> "Usage":
         """Return the sum of both, field by field."""
         return Usage(

@@ -116,8 +116,8 @@ async def read_reply(body: AsyncIterator[bytes], begun: Callable[[], None]) -> R
 
 
 def _reply(choices: list[Choice], total: WireUsage | None, each: list[WireUsage], name: str) -> Reply:
-    said = [usage for usage in each if usage.completion is not None]
-    if total or len(said) < len(choices) or len(said) == 1:
+    said = [usage for usage in each if usage != WireUsage()]
+    if total or len(said) < len(choices) or len(said) == 1 or any(own.completion is None for own in said):
         total = total or (said[-1] if said else WireUsage())
         return Reply(choices, total.usage(len(choices)), total.completion is not None, name)
     return Reply(choices, Usage.of_all(usage.usage() for usage in said), True, name, tuple(said))
@@ -137,7 +137,7 @@ async def chunks(body: AsyncIterator[bytes], begun: Callable[[], None]) -> Async
         return
     finished: dict[int, bool] = {}
     async for said in _said(body):
-        if said is _END:
+        if said is _END and finished:
             return
         if said is _UNREADABLE:
             if not finished or not all(finished.values()):
