@@ -41,7 +41,7 @@ class Tokens(BaseModel):
     completion: int | None
     reasoning: int | None
     total: int | None
-    uncounted: int
+    uncounted: int = 0
     """Samples of which the server did not say what they cost, or not all of it."""
 
 
