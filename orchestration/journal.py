@@ -21,7 +21,7 @@ from typing import Any, Self
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
-from ..errors import SurefootError
+from ..errors import BadInput, SurefootError
 from ..voting.samples import Usage
 from . import journal_scripts as scripts
 from .holder import describe, gone, me
@@ -33,6 +33,8 @@ GIVE_BACK_S = 2.0
 """Longest wait of a runner that was interrupted for Redis to take its last steps and its lease, which runs out by itself."""
 COMMIT_STEPS = 500
 COMMIT_S = 0.05
+COUNTED = 10**12
+"""Largest number of tokens or votes that one step may claim: a server that says more is wrong, and sums stay exact."""
 CONTESTED_LISTED = 1000
 """Contested steps that are listed by number; the others are found by reading the records."""
 
@@ -154,6 +156,8 @@ class Journal:
             raise self._failure
         if record.step != self.step:
             raise CorruptJournal(f"step {record.step} was decided, but step {self.step} comes next")
+        if not _countable(record):
+            raise _uncountable(record)
         if not self._buffer:
             self._since = time.monotonic()
         self._buffer.append(record)
@@ -318,6 +322,8 @@ class Journal:
             raise Cancelled(
                 f"job {self.job.id!r} was cancelled; `surefoot resume {self.job.id}` takes it up again"
             )
+        if verdict in (b"number", b"type", b"damaged"):
+            raise _unwritable(self.job.id, *answer)
         if verdict == b"fenced" and _count(text(answer[1])) >= _count(self._fence):
             holder = describe(answer[2].decode()) if answer[2] else "another runner"
             raise Fenced(f"job {self.job.id!r} was taken over by {holder}; this runner stops")
@@ -342,7 +348,41 @@ async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> str:
         )
     if answer[0] == b"done":
         raise JobDone(f"job {job!r} is done")
+    if answer[0] != b"ok":
+        raise _unwritable(job, *answer)
     return text(answer[1])
+
+
+def _unwritable(job: str, verdict: bytes, what: bytes, found: bytes) -> SurefootError:
+    """Return the error for what a script saw before it wrote anything."""
+    name, value = (raw.decode(errors="backslashreplace") for raw in (what, found))
+    if verdict == b"number":
+        return BadInput(
+            f"job {job!r}: {name} was to grow by {value!r}, and only whole numbers up to {scripts.LARGEST} can be counted; "
+            "nothing of this commit was written: resume the job"
+        )
+    where = f"key {name!r} holds a {value}" if verdict == b"type" else f"its field {name!r} is {value!r}"
+    return CorruptJournal(f"job {job!r}: {where}, which is not what was written; nothing was changed")
+
+
+def _countable(record: Record) -> bool:
+    numbers = (*record.usage, record.votes, *record.flags.values(), *[votes for _, votes in record.others])
+    return all(type(number) is int and 0 <= number <= COUNTED for number in numbers)
+
+
+def _uncountable(record: Record) -> BadInput:
+    """Say which number of a record it is."""
+    named = {**record.usage._asdict(), "votes": record.votes, **record.flags}
+    named |= {f"votes for {answer!r}": votes for answer, votes in record.others}
+    name, number = next(
+        (name, number)
+        for name, number in named.items()
+        if type(number) is not int or not 0 <= number <= COUNTED
+    )
+    return BadInput(
+        f"step {record.step} cannot be recorded: {name} is {number!r}, not a whole number from 0 to {COUNTED}; "
+        "what was decided before is safe"
+    )
 
 
 async def _release(redis: Redis, job: str, holder: str) -> None:

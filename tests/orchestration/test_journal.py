@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from redis.crc import key_slot
+from surefoot.errors import BadInput, SurefootError
 from surefoot.orchestration import jobs
 from surefoot.orchestration.jobs import Keys, NewerJournal, NoSuchJob, Settings, Snapshot
 from surefoot.orchestration.journal import Cancelled, Fenced, JobDone, JobHeld, Journal, WentBack
@@ -503,3 +504,142 @@ async def test_acknowledged_steps_survive_a_kill_of_the_server(start_server: Cal
         assert len(tail) == 25
         await journal.append(record(25))
     await client.aclose()
+
+
+# --- numbers and types that would have failed half-way -------------------------------------------------
+
+HOSTILE = [
+    2**63,
+    2**63 - 1,
+    2**53,
+    10**15,
+    10**12 + 1,
+    -1,
+    -(2**63),
+    1.5,
+    float("nan"),
+    float("inf"),
+    "7",
+    None,
+    True,
+]
+
+
+async def everything(redis: Redis) -> dict[bytes, Any]:
+    """All that a job holds, but for its lease, which runs out by itself."""
+    read = {
+        b"hash": redis.hgetall,
+        b"list": lambda key: redis.lrange(key, 0, -1),
+        b"string": redis.get,
+        b"set": redis.smembers,
+    }
+    keys = [key for key in await redis.keys("surefoot:{*") if not key.endswith(b":lease")]
+    return {key: await read[await redis.type(key)](key) for key in keys}
+
+
+@pytest.mark.parametrize("number", HOSTILE, ids=lambda number: f"Z6 {number!r}")
+@pytest.mark.parametrize("field", [*Usage._fields, "votes", "others", "flags"])
+async def test_a_step_with_a_number_that_cannot_be_counted_is_refused_and_the_steps_before_it_are_kept(
+    redis: Redis, field: str, number: Any
+) -> None:
+    bad = {
+        "votes": Record(1, 2, number),
+        "others": record(1, others=((9, number),)),
+        "flags": record(1, flags={"malformed": number}),
+    }.get(field) or record(1, usage=Usage()._replace(**{field: number}))
+    with pytest.raises(BadInput, match=r"step 1 cannot be recorded: .* not a whole number"):
+        async with await Journal.acquire(redis, JOB) as journal:
+            await journal.append(record(0))
+            await journal.append(bad)
+    async with await Journal.acquire(redis, JOB) as journal:
+        _, tail = await journal.tail()
+        await journal.append(record(1))
+    assert tail == [record(0)]
+    assert (await jobs.load(redis, JOB)).counters["votes"] == 6
+
+
+@pytest.mark.parametrize(
+    "number", [2**63, 2**63 - 1, 10**15, 1.5, -0.5, 1e300], ids=lambda number: f"Z6 {number!r}"
+)
+async def test_a_count_that_a_script_cannot_add_leaves_everything_as_it_was(
+    redis: Redis, number: Any
+) -> None:
+    await filled(redis, 3)
+    async with await Journal.acquire(redis, JOB) as journal:
+        _, before = await journal.tail(), await everything(redis)
+        await journal.append(record(3, others=((9, 1),)), kept=b"[]")
+        journal.also["wasted_tokens"] = abs(number)
+        with pytest.raises(
+            BadInput, match=r"n:wasted_tokens was to grow by .*nothing of this commit was written"
+        ):
+            await journal.commit()
+        assert await everything(redis) == before
+    async with await Journal.acquire(redis, JOB) as journal:
+        _, tail = await journal.tail()
+        await journal.append(record(3))
+    assert (len(tail), (await jobs.load(redis, JOB)).step) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    "sum_so_far", ["9223372036854775807", "x", "", "1.5", "-3", "1e3", "999999999999999"]
+)
+async def test_a_counter_that_cannot_grow_leaves_everything_as_it_was(redis: Redis, sum_so_far: str) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        await redis.hset(Keys(JOB).meta, "n:votes", sum_so_far)
+        before = await everything(redis)
+        await journal.append(record(0, others=((9, 1),)), kept=b"[]")
+        with pytest.raises(SurefootError, match=r"n:votes"):
+            await journal.commit()
+        assert await everything(redis) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("log", "set"),
+        ("log", "string"),
+        ("kept", "list"),
+        ("kept", "string"),
+        ("contested", "set"),
+        ("lease", "list"),
+    ],
+)
+async def test_a_key_of_another_type_is_named_and_everything_stays_as_it_was(
+    redis: Redis, name: str, kind: str
+) -> None:
+    key = Keys(JOB).log(0) if name == "log" else getattr(Keys(JOB), name)
+    async with await Journal.acquire(redis, JOB) as journal:
+        await redis.delete(key)
+        await {"string": redis.set, "list": redis.rpush, "set": redis.sadd}[kind](key, "7")
+        before = await everything(redis)
+        await journal.append(record(0, others=((9, 1),)), kept=b"[]")
+        with pytest.raises(CorruptJournal, match=f"'{key}' holds a {kind}".replace("{", r"\{")):
+            await journal.commit()
+        assert await everything(redis) == before
+        await redis.delete(key)
+
+
+async def test_what_cannot_be_taken_back_as_a_whole_is_not_taken_back_at_all(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.append(record(0))
+        await journal.commit()
+        for damage, heal in (
+            (("SET", Keys(JOB).kept, "7"), ("DEL", Keys(JOB).kept)),
+            (("HSET", Keys(JOB).meta, "n:repairs", "many"), ("HDEL", Keys(JOB).meta, "n:repairs")),
+        ):
+            await redis.execute_command(*damage)
+            before = await everything(redis)
+            with pytest.raises(CorruptJournal):
+                await journal.rewind(journal.job.start)
+            assert await everything(redis) == before
+            await redis.execute_command(*heal)
+        await journal.rewind(journal.job.start)
+    assert (await jobs.load(redis, JOB)).step == 0
+
+
+@pytest.mark.parametrize("lease_s", [0, -1.0, 1e300])
+async def test_a_lease_that_cannot_be_granted_leaves_the_job_as_it_was(redis: Redis, lease_s: float) -> None:
+    before = await everything(redis)
+    with pytest.raises(BadInput, match="ttl_ms"):
+        await Journal.acquire(redis, JOB, lease_s=lease_s)
+    assert await everything(redis) == before
