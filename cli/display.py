@@ -134,6 +134,9 @@ def page(report: Report) -> RenderableType:
     table.row("task", f"{r.task} {_arguments(r.spec)}")
     table.row("model", ", then ".join(r.models))
     table.row("steps", _of(r.steps, r.steps_expected))
+    table.row(
+        "read back", f"the last {r.steps_read_back:,} steps" if r.steps_read_back else "none, it is being run"
+    )
     table.row("votes", f"{r.votes:,} in {r.samples:,} samples, k = {r.k}")
     table.row("red flags", _flags(r.red_flags) or "none")
     table.row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")

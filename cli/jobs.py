@@ -13,6 +13,7 @@ from ..agents.model import Sampling
 from ..agents.task import Task
 from ..errors import BadInput
 from ..orchestration import jobs as jobs_room
+from ..orchestration import segments
 from ..orchestration.again import task_known
 from ..orchestration.calibrate import STATES
 from ..orchestration.open_redis import open_redis
@@ -253,8 +254,8 @@ def show(
     async def one(number: int) -> dict[str, Any]:
         async with open_redis(redis) as store:
             known = await jobs_room.load(store, job)
-            entry = await jobs_room.record(store, known, number)
-            return {**entry._asdict(), "samples": await jobs_room.kept(store, known, number)}
+            entry = await segments.record(store, known, number)
+            return {**entry._asdict(), "samples": await segments.kept(store, known, number)}
 
     if step is None:
         found = go(whole(), as_json)

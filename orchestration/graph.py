@@ -17,11 +17,12 @@ from ..agents.model import Model, Sampling
 from ..agents.task import Task
 from ..errors import SurefootError
 from ..voting.rules import FirstToAheadBy
-from .jobs import Snapshot, frames, snapshot
 from .journal import GIVE_BACK_S, Journal, WentBack
 from .open_step import Terms
 from .progress import Progress
 from .records import CorruptJournal, verified
+from .segments import frames, snapshot
+from .snapshots import Snapshot
 from .speculate import Speculation
 from .stride import Stride
 

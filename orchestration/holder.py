@@ -6,6 +6,11 @@ import secrets
 import socket
 import time
 from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from ..printable import printable
 
 
 def me() -> str:
@@ -23,18 +28,30 @@ def me() -> str:
 
 
 def describe(holder: str) -> str:
-    """Say who holds, in words."""
-    who = json.loads(holder)
-    return f"process {who['pid']} on {who['host']}, since {who['since']}"
+    """Say who holds, in words; `ValueError` for what is no identity."""
+    who = _read(holder)
+    return f"process {who['pid']} on {printable(who['host'])}, since {printable(who['since'])}"
 
 
 def gone(holder: str) -> bool:
     """Whether the holder is certainly dead: a process of this machine that no longer runs.
 
     Taking its lease at once is safe even if this were wrong, since the fencing token shuts a former holder out.
+    `ValueError` for what is no identity.
     """
-    who = json.loads(holder)
+    who = _read(holder)
     return bool(who["machine"] == _machine() and _born(who["pid"]) != who["born"])
+
+
+def _read(holder: str) -> dict[str, Any]:
+    """Read an identity: it may be anybody's word, as deeply nested as it likes."""
+    who = from_json(holder)
+    words = ("machine", "host", "born", "since")
+    if not isinstance(who, dict) or not all(isinstance(who.get(word), str) for word in words):
+        raise ValueError(f"{holder[:60]!r} names nobody")
+    if type(who.get("pid")) is not int or not 0 < who["pid"] < 1 << 31:
+        raise ValueError(f"{holder[:60]!r} names no process")
+    return who
 
 
 def _machine() -> str:

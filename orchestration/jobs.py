@@ -7,27 +7,34 @@ Keys of one job, all in one cluster slot (`{job}` is a hash tag):
     surefoot:{job}:log:N      list    frames of records of segment N (see `records`)
     surefoot:{job}:segments   hash    segment -> snapshot after its audit
     surefoot:{job}:contested  list    the first contested steps
-    surefoot:{job}:kept       hash    step -> raw samples of a contested, flagged or randomly drawn step
+    surefoot:{job}:kept       hash    step -> raw samples of a contested, flagged or randomly drawn step, compressed
     surefoot:jobs             set     every job id
 """
 
-import json
 import secrets
 import time
-import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter
 from pydantic_core import from_json
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from ..errors import BadInput, SurefootError
 from ..voting.samples import Usage
 from . import journal_scripts as scripts
 from .holder import describe, gone
-from .records import SCHEMA, CorruptJournal, Frame, Record, canonical, decode, frozen, genesis
+from .records import SCHEMA, CorruptJournal, canonical, frozen, genesis, is_head
+from .snapshots import Snapshot, decode_snapshot, reading, text, whole
 
 PREFIX = "surefoot"
+STATUSES = ("running", "stopped", "done", "failed", "stalled", "cancelled")
+PAGE = 200
+"""Jobs that are read in one round trip."""
+FAR_FUTURE = 1e11
+"""Seconds since 1970, in the year 5138: no job is younger."""
 
 
 class NoSuchJob(BadInput):
@@ -63,16 +70,6 @@ class Settings(NamedTuple):
     """Samples asked for beyond the fewest that could decide."""
     sampling: tuple[float, float | None, int] | None = None
     """Temperature, temperature of the first ballot, token limit; None for the task's own."""
-
-
-class Snapshot(NamedTuple):
-    """The end of a sealed segment: audited, never touched again."""
-
-    step: int
-    """The first step after the segment."""
-    head: str
-    state: Any
-    k: int
 
 
 class Job(NamedTuple):
@@ -115,6 +112,11 @@ class Job(NamedTuple):
         return {name[5:]: count for name, count in self.counters.items() if name.startswith("flag:")}
 
 
+_SPEC = TypeAdapter(dict[str, Any])
+_SETTINGS = TypeAdapter(Settings)
+_MODELS = TypeAdapter(tuple[str, ...])
+
+
 class Unreadable(NamedTuple):
     """A job that is there but cannot be read."""
 
@@ -139,9 +141,9 @@ class Keys:
         return f"{self._base}:log:{segment}"
 
 
-def text(raw: bytes | str) -> str:
-    """Return a reply of Redis as text, however the client was told to decode replies."""
-    return raw.decode() if isinstance(raw, bytes) else raw
+def shown_id(raw: bytes | str) -> str:
+    """Return a job's id as it may be shown; one that is no UTF-8 belongs to nothing that surefoot wrote."""
+    return raw.decode(errors="backslashreplace") if isinstance(raw, bytes) else raw
 
 
 def plain(value: Any) -> Any:
@@ -186,48 +188,86 @@ async def create(
         "code": code,
         "steps": "" if steps is None else steps,
     }
-    # Listed first: an id without a job is passed over, a job without its id would never be found.
-    await redis.sadd(keys.jobs, job)
     pairs = [item for pair in fields.items() for item in pair]
-    answer = await redis.register_script(scripts.CREATE)(keys=[keys.meta], args=[now, *pairs])
+    with reading(f"the list of jobs, {keys.jobs!r},"):
+        # Listed first: an id without a job is passed over, a job without its id would never be found.
+        await redis.sadd(keys.jobs, job)
+    with reading(f"job {job!r}: its description"):
+        answer = await redis.register_script(scripts.CREATE)(keys=[keys.meta], args=[now, *pairs])
     if answer[0] == b"taken":
         raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
+    # Once more: whoever listed the jobs in between took the id, without a job as yet, for one that is left behind.
+    await redis.sadd(keys.jobs, job)
+
+
+async def exists(redis: Redis, job: str) -> bool:
+    """Whether there is a job of this id, readable or not."""
+    return bool(await redis.exists(Keys(job).meta))
 
 
 async def load(redis: Redis, job: str) -> Job:
     """Read a job; `NoSuchJob`, `NewerJournal` or `CorruptJournal` if that cannot be done."""
     keys = Keys(job)
-    raw = await redis.hgetall(keys.meta)
-    if not raw:
-        known = sorted(map(text, await redis.smembers(keys.jobs)))
+    with reading(f"job {job!r}: its description"):
+        meta = await redis.hgetall(keys.meta)
+    if not meta:
+        with reading(f"the list of jobs, {keys.jobs!r},"):
+            known = sorted(map(shown_id, await redis.smembers(keys.jobs)))
         raise NoSuchJob(f"there is no job {job!r} here; {_listing(known)}")
-    meta = {text(name): text(value) for name, value in raw.items()}
-    holder = text(await redis.get(keys.lease) or "")
-    try:
-        schema = int(meta["schema"])
-        if schema > SCHEMA:
-            raise NewerJournal(
-                f"job {job!r} has journal schema {schema}, this surefoot reads up to {SCHEMA}: "
-                "upgrade surefoot to work with it"
-            )
-        return _job(job, meta, None if not holder or gone(holder) else holder)
-    except (KeyError, ValueError, TypeError) as error:
-        raise CorruptJournal(f"job {job!r}: its description cannot be read ({error!r})") from None
+    with reading(f"job {job!r}: its lease"):
+        lease = await redis.get(keys.lease)
+    return _job(job, meta, lease)
 
 
 async def every(redis: Redis) -> list[Job | Unreadable]:
-    """Return all jobs, oldest first, and after them those that cannot be read."""
-    names = sorted(map(text, await redis.smembers(Keys("").jobs)))
+    """Return all jobs, oldest first, and after them those that cannot be read.
+
+    Ids whose keys somebody deleted are taken out of the list of jobs on the way.
+    """
+    with reading(f"the list of jobs, {Keys('').jobs!r},"):
+        ids = sorted(await redis.smembers(Keys("").jobs))
     readable: list[Job] = []
     unreadable: list[Unreadable] = []
-    for name in names:
-        try:
-            readable.append(await load(redis, name))
-        except NoSuchJob:
-            continue  # its creation was cut short, or its keys were deleted
-        except (NewerJournal, CorruptJournal) as error:
-            unreadable.append(Unreadable(name, str(error)))
+    left_behind: list[bytes | str] = []
+    for place in range(0, len(ids), PAGE):
+        page = ids[place : place + PAGE]
+        for raw, (meta, lease) in zip(page, await _descriptions(redis, page), strict=True):
+            try:
+                if meta:
+                    readable.append(_described(raw, meta, lease))
+                else:
+                    left_behind.append(raw)
+            except (NewerJournal, CorruptJournal) as error:
+                unreadable.append(Unreadable(shown_id(raw), str(error)))
+    await _forget(redis, left_behind)
     return [*sorted(readable, key=lambda job: job.created), *unreadable]
+
+
+async def _descriptions(redis: Redis, ids: list[bytes | str]) -> list[tuple[Any, Any]]:
+    """Read description and lease of many jobs; what Redis refuses to read comes as the error."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for raw in ids:
+            keys = Keys(shown_id(raw))
+            pipe.hgetall(keys.meta)
+            pipe.get(keys.lease)
+        found = await pipe.execute(raise_on_error=False)
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def _described(raw: bytes | str, meta: Any, lease: Any) -> Job:
+    name = shown_id(raw)
+    for what, found in (("description", meta), ("lease", lease)):
+        with reading(f"job {name!r}: its {what}"):
+            if isinstance(found, Exception):
+                raise found
+    return _job(name, meta, lease)
+
+
+async def _forget(redis: Redis, ids: list[bytes | str]) -> None:
+    """Take ids out of the list of jobs; who may only read lists jobs all the same."""
+    with suppress(ResponseError):
+        if ids:
+            await redis.srem(Keys("").jobs, *ids)
 
 
 async def cancel(redis: Redis, job: str) -> None:
@@ -238,95 +278,57 @@ async def cancel(redis: Redis, job: str) -> None:
         raise BadInput(f"job {job!r} is done already, there is nothing to cancel")
 
 
-async def snapshot(redis: Redis, job: Job, segment: int) -> Snapshot:
-    """Return the sealed end of `segment`; -1 is the start of the job."""
-    if segment < 0:
-        return job.start
-    raw = await redis.hget(Keys(job.id).segments, str(segment))
-    if raw is None:
-        raise CorruptJournal(f"job {job.id!r}: the snapshot of segment {segment} is missing")
-    return decode_snapshot(raw, f"job {job.id!r}, the snapshot of segment {segment}")
+def _job(name: str, raw: Mapping[Any, Any], lease: bytes | str | None) -> Job:
+    """Make a job of what its keys hold; `NewerJournal` or `CorruptJournal`."""
+    with reading(f"job {name!r}: its description"):
+        meta = {text(field): text(value) for field, value in raw.items()}
+        schema = whole(meta["schema"])
+        if schema > SCHEMA:
+            raise NewerJournal(
+                f"job {name!r} has journal schema {schema}, this surefoot reads up to {SCHEMA}: "
+                "upgrade surefoot to work with it"
+            )
+        job = _filled(name, meta)
+    with reading(f"job {name!r}: its lease"):
+        holder = None if not lease or gone(text(lease)) else describe(text(lease))
+    status = "stopped" if job.status == "running" and holder is None else job.status
+    return job._replace(status=status, holder=holder)
 
 
-def encode_snapshot(end: Snapshot) -> bytes:
-    """Write a snapshot with a checksum: of all that a journal holds, the hash chain covers everything but states."""
-    return canonical([*end, _checksum(end)])
-
-
-def decode_snapshot(raw: bytes | str, where: str) -> Snapshot:
-    """Read a snapshot back; `where` names it in the `CorruptJournal` raised when it is damaged."""
-    try:
-        step, head, state, k, *checksum = from_json(raw)
-    except (ValueError, TypeError):
-        raise CorruptJournal(f"{where} cannot be read: {raw[:60]!r}") from None
-    found = Snapshot(step, head, frozen(state), k)
-    if checksum and checksum != [_checksum(found)]:  # before there was a checksum, four values were written
-        raise CorruptJournal(f"{where} fails its checksum")
-    return found
-
-
-def _checksum(end: Snapshot) -> int:
-    return zlib.crc32(canonical(list(end)))
-
-
-async def frames(redis: Redis, job: Job, segment: int) -> list[tuple[Frame, list[Record]]]:
-    """Read the frames of one segment; damage raises `CorruptJournal` with its place."""
-    where = f"job {job.id!r}, segment {segment}"
-    found: list[bytes] = await redis.lrange(Keys(job.id).log(segment), 0, -1)  # type: ignore[assignment]
-    return [decode(data, where) for data in found]
-
-
-async def record(redis: Redis, job: Job, step: int) -> Record:
-    """Return the record of one decided step; `BadInput` if it is not decided yet."""
-    if not 0 <= step < job.step:
-        raise BadInput(f"job {job.id!r} has decided steps 0 to {job.step - 1}, not {step!r}")
-    for frame, part in await frames(redis, job, step // job.settings.segment):
-        if frame.first <= step < frame.first + frame.steps:
-            return part[step - frame.first]
-    raise CorruptJournal(f"job {job.id!r}: the record of step {step} is missing")
-
-
-async def contested(redis: Redis, job: Job, count: int) -> list[Record]:
-    """Return the records of the first `count` contested steps."""
-    listed = await redis.lrange(Keys(job.id).contested, 0, -1)
-    steps = sorted({int(step) for step in listed if int(step) < job.step})
-    found: list[Record] = []
-    for step in steps:
-        if len(found) == count:
-            break
-        entry = await record(redis, job, step)
-        if entry.others:  # a repair may have decided it again, unanimously
-            found.append(entry)
-    return found
-
-
-async def kept(redis: Redis, job: Job, step: int) -> Any:
-    """Return the raw samples of a step, or None if they were not kept."""
-    raw = await redis.hget(Keys(job.id).kept, str(step))
-    return None if raw is None else json.loads(raw)
-
-
-def _job(name: str, meta: Mapping[str, str], holder: str | None) -> Job:
-    status = meta["status"]
-    step, head, state, k = from_json(meta["start"])
-    return Job(
+def _filled(name: str, meta: Mapping[str, str]) -> Job:
+    job = Job(
         id=name,
         task=meta["task"],
-        spec={name: frozen(value) for name, value in from_json(meta["spec"]).items()},
-        settings=Settings(**from_json(meta["settings"])),
-        start=Snapshot(step, head, frozen(state), k),
-        status="stopped" if status == "running" and holder is None else status,
-        step=int(meta["next"]),
+        spec={name: frozen(value) for name, value in _SPEC.validate_json(meta["spec"], strict=True).items()},
+        settings=_SETTINGS.validate_json(meta["settings"], strict=True),
+        start=decode_snapshot(meta["start"], f"job {name!r}, its start"),
+        status=meta["status"],
+        step=whole(meta["next"]),
         head=meta["head"],
-        sealed=int(meta["sealed"]),
+        sealed=whole(meta["sealed"]),
         created=float(meta["created"]),
         updated=float(meta["updated"]),
-        counters={field[2:]: int(value) for field, value in meta.items() if field.startswith("n:")},
-        holder=None if holder is None else describe(holder),
-        models=tuple(from_json(meta["models"])),
+        counters={field[2:]: whole(value) for field, value in meta.items() if field.startswith("n:")},
+        holder=None,
+        models=_MODELS.validate_json(meta["models"], strict=True),
         code=meta.get("code", ""),
-        steps=int(meta["steps"]) if meta.get("steps") else None,
+        steps=whole(meta["steps"]) if meta.get("steps") else None,
     )
+    if job.start.head != genesis(job.task, job.spec, job.start.state):
+        raise ValueError("task, arguments and start state are not those that the hash chain begins with")
+    if job.settings.k < 1 or job.settings.segment < 1:
+        raise ValueError(f"settings {meta['settings']!r}")
+    sound = {
+        "status": job.status in STATUSES,
+        "head": is_head(job.head),
+        "sealed": job.sealed <= -(-job.step // job.settings.segment),
+        "created": 0 <= job.created < FAR_FUTURE,
+        "updated": 0 <= job.updated < FAR_FUTURE,
+        "models": bool(job.models),
+    }
+    if wrong := [field for field, right in sound.items() if not right]:
+        raise ValueError(f"{wrong[0]} {meta[wrong[0]]!r}")
+    return job
 
 
 def _listing(known: list[str]) -> str:

@@ -12,6 +12,7 @@ import asyncio
 import builtins
 import secrets
 import time
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -25,14 +26,21 @@ from ..errors import BadInput, SurefootError
 from ..voting.samples import Usage
 from . import journal_scripts as scripts
 from .holder import describe, gone, me
-from .jobs import Job, Keys, NoSuchJob, Snapshot, encode_snapshot, frames, load, snapshot, text
-from .records import CorruptJournal, Record, chain, encode, verified
+from .jobs import Job, Keys, NoSuchJob, load
+from .records import UNPACKED_BYTES, CorruptJournal, Record, canonical, encode, link, verified
+from .segments import frames, snapshot
+from .snapshots import Snapshot, encode_snapshot, reading, text
 
 LEASE_S = 10.0
 GIVE_BACK_S = 2.0
 """Longest wait of a runner that was interrupted for Redis to take its last steps and its lease, which runs out by itself."""
 COMMIT_STEPS = 500
 COMMIT_S = 0.05
+COMMIT_BYTES = 1 << 22
+"""A commit is made early when its answers come to so much as JSON."""
+ANSWER_BYTES = 1 << 22
+KEPT_BYTES = 1 << 24
+"""Raw samples that a job keeps, compressed.  The last quarter is for the steps drawn at random, which show the usual case."""
 COUNTED = 10**12
 """Largest number of tokens or votes that one step may claim: a server that says more is wrong, and sums stay exact."""
 CONTESTED_LISTED = 1000
@@ -85,6 +93,8 @@ class Journal:
         self._head = self._durable_head = job.head
         self._buffer: list[Record] = []
         self._kept: list[str | bytes] = []
+        self._bytes = 0
+        self._kept_bytes = job.counters.get("kept_bytes", 0)
         self._since = self._clock = time.monotonic()
         self._lock = asyncio.Lock()
         self._failure: SurefootError | RedisError | None = None
@@ -158,16 +168,23 @@ class Journal:
             raise CorruptJournal(f"step {record.step} was decided, but step {self.step} comes next")
         if not _countable(record):
             raise _uncountable(record)
+        answer = canonical(record.answer)
+        if len(answer) > ANSWER_BYTES:
+            raise BadInput(
+                f"step {record.step} cannot be recorded: its answer takes {len(answer):,} bytes as JSON, {ANSWER_BYTES:,} at most"
+            )
         if not self._buffer:
             self._since = time.monotonic()
         self._buffer.append(record)
-        self._head = chain(self._head, record.answer)
+        self._head = link(self._head, answer)
+        self._bytes += len(answer) * (1 + len(record.others))
         self.step += 1
         if kept is not None:
-            self._kept += (str(record.step), kept)
+            self._keep(record, kept)
         # The pulse has no turn while a model that answers at once never lets go of the event loop, nor has a cancellation.
         late = time.monotonic() - self._since > 2 * COMMIT_S
-        if late or len(self._buffer) >= COMMIT_STEPS or self.step % self.job.settings.segment == 0:
+        full = len(self._buffer) >= COMMIT_STEPS or self._bytes >= COMMIT_BYTES
+        if late or full or self.step % self.job.settings.segment == 0:
             await self.commit()
 
     async def commit(self) -> None:
@@ -179,7 +196,7 @@ class Journal:
                 return
             records, kept, head = self._buffer, self._kept, self._head
             also, clock = self.also, self._clock
-            self._buffer, self._kept, self.also = [], [], Counter()
+            self._buffer, self._kept, self.also, self._bytes = [], [], Counter(), 0
             try:
                 contested = await self._commit(records, kept, head, also)
             except asyncio.CancelledError:
@@ -242,6 +259,7 @@ class Journal:
         """
         self._fence = await _take(self.redis, self.job.id, self._holder, self._lease_s)
         job = self.job = await load(self.redis, self.job.id)
+        self._kept_bytes = job.counters.get("kept_bytes", 0)
         sealed = await snapshot(self.redis, job, job.sealed - 1)
         found = []
         for segment in range(job.sealed, -(-job.step // job.settings.segment)):
@@ -263,7 +281,17 @@ class Journal:
     def _stand_at(self, step: int, head: str) -> None:
         self.step = self.durable = step
         self._head = self._durable_head = head
-        self._buffer, self._kept, self._failure = [], [], None
+        self._buffer, self._kept, self._bytes, self._failure = [], [], 0, None
+
+    def _keep(self, record: Record, samples: bytes) -> None:
+        """Keep a step's samples, compressed, as long as the job has room for them."""
+        packed = zlib.compress(samples, 1)
+        notable = record.others or record.flags
+        room = KEPT_BYTES - KEPT_BYTES // 4 if notable else KEPT_BYTES
+        if self._kept_bytes + len(packed) <= room and len(samples) <= UNPACKED_BYTES:
+            self._kept_bytes += len(packed)
+            self.also["kept_bytes"] += len(packed)
+            self._kept += (str(record.step), packed)
 
     def _counters(self, records: Sequence[Record], also: Mapping[str, int]) -> dict[str, int]:
         """Sum up what one commit adds to the job's counters."""
@@ -324,8 +352,10 @@ class Journal:
             )
         if verdict in (b"number", b"type", b"damaged"):
             raise _unwritable(self.job.id, *answer)
-        if verdict == b"fenced" and _count(text(answer[1])) >= _count(self._fence):
-            holder = describe(answer[2].decode()) if answer[2] else "another runner"
+        with reading(f"job {self.job.id!r}: its lease"):
+            newer = verdict == b"fenced" and _count(text(answer[1])) >= _count(self._fence)
+            holder = describe(text(answer[2])) if newer and answer[2] else "another runner"
+        if newer:
             raise Fenced(f"job {self.job.id!r} was taken over by {holder}; this runner stops")
         raise WentBack(f"job {self.job.id!r}: Redis came back without its last moments; resume the job")
 
@@ -333,8 +363,9 @@ class Journal:
 async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> str:
     """Take or retake the lease and return the fencing token that comes with it."""
     keys = Keys(job)
-    found = text(await redis.get(keys.lease) or "")
-    dead = found if found and gone(found) else ""
+    with reading(f"job {job!r}: its lease, the key {keys.lease!r},"):
+        found = text(await redis.get(keys.lease) or "")
+        dead = found if found and gone(found) else ""
     take = redis.register_script(scripts.ACQUIRE)
     answer = await take(
         keys=[keys.meta, keys.lease], args=[holder, int(lease_s * 1000), dead, secrets.token_hex(4)]
@@ -343,7 +374,7 @@ async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> str:
         await load(redis, job)
     if answer[0] == b"held":
         raise JobHeld(
-            f"job {job!r} is being run by {describe(answer[1].decode())}; stop that runner first "
+            f"job {job!r} is being run by {describe(text(answer[1]))}; stop that runner first "
             f"(its lease runs out in {max(0, int(answer[2])) / 1000:.0f} s unless it renews it)"
         )
     if answer[0] == b"done":

@@ -10,6 +10,7 @@ decided and nothing that may differ between two runs that decide the same:
     head(0) = H(task, its arguments, start state)        head(i+1) = H(head(i), answer(i))
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -19,11 +20,16 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from ..errors import SurefootError
+from ..printable import printable
 from ..voting.samples import NOTHING, Usage
 
 SCHEMA = 1
 """Version of everything that the journal writes; raised when an older reader would misread it."""
 HEAD_BYTES = 16
+UNPACKED_BYTES = 1 << 25
+"""No frame and no step's samples are larger than this as JSON; whoever decompresses stops here."""
+
+_HEADER = re.compile(rb"(\d{1,15}) ([1-9]\d{0,8}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([0-9a-f]{8})")
 
 
 class CorruptJournal(SurefootError):
@@ -80,7 +86,17 @@ def genesis(task: str, spec: Mapping[str, Any], start: object) -> str:
 
 def chain(head: str, answer: object) -> str:
     """Return the head after one more decided answer."""
-    return blake2b(canonical(answer), digest_size=HEAD_BYTES, key=bytes.fromhex(head)).hexdigest()
+    return link(head, canonical(answer))
+
+
+def link(head: str, answer: bytes) -> str:
+    """Return the same for an answer's canonical text."""
+    return blake2b(answer, digest_size=HEAD_BYTES, key=bytes.fromhex(head)).hexdigest()
+
+
+def is_head(text: object) -> bool:
+    """Whether this is a head of a chain, as hexadecimal digits."""
+    return isinstance(text, str) and re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
 def encode(records: list[Record], before: str, after: str) -> bytes:
@@ -93,12 +109,29 @@ def encode(records: list[Record], before: str, after: str) -> bytes:
 def decode(data: bytes, where: str) -> tuple[Frame, list[Record]]:
     """Read a frame back; `where` names it in the `CorruptJournal` raised when it is damaged."""
     frame, payload = _open(data, where)
-    rows = from_json(zlib.decompress(payload))
-    if len(rows) != frame.steps:
+    place = f"{where}: the record of steps {frame.first} to {frame.first + frame.steps - 1}"
+    try:
+        rows = from_json(unpacked(payload))
+        found = [_record(frame.first + offset, row) for offset, row in enumerate(rows)]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CorruptJournal(f"{place} is not of the form that was written ({_why(error)})") from None
+    if len(found) != frame.steps:
         raise CorruptJournal(
-            f"{where}: {frame.steps} steps were written from step {frame.first}, {len(rows)} are there"
+            f"{where}: {frame.steps} steps were written from step {frame.first}, {len(found)} are there"
         )
-    return frame, [_record(frame.first + offset, row) for offset, row in enumerate(rows)]
+    return frame, found
+
+
+def unpacked(payload: bytes) -> bytes:
+    """Decompress; `ValueError` if it is damaged, or larger than `UNPACKED_BYTES`."""
+    unpack = zlib.decompressobj()
+    try:
+        found = unpack.decompress(payload, UNPACKED_BYTES)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if not unpack.eof:
+        raise ValueError(f"it is cut off, or decompresses to more than {UNPACKED_BYTES} bytes")
+    return found
 
 
 def verified(frames: Iterable[tuple[Frame, list[Record]]], head: str, step: int, where: str) -> list[Record]:
@@ -126,13 +159,12 @@ def verified(frames: Iterable[tuple[Frame, list[Record]]], head: str, step: int,
 
 def _open(data: bytes, where: str) -> tuple[Frame, bytes]:
     header, _, payload = data.partition(b"\n")
-    try:
-        first, steps, before, after, crc = header.decode("ascii").split(" ")
-        frame = Frame(int(first), int(steps), before, after)
-        intact = zlib.crc32(payload) == int(crc, 16)
-    except ValueError:
-        raise CorruptJournal(f"{where}: a record's header cannot be read: {header[:60]!r}") from None
-    if not intact:
+    found = _HEADER.fullmatch(header)
+    if found is None:
+        raise CorruptJournal(f"{where}: a record's header cannot be read: {header[:60]!r}")
+    first, steps, before, after, crc = found.groups()
+    frame = Frame(int(first), int(steps), before.decode(), after.decode())
+    if zlib.crc32(payload) != int(crc, 16):
         last = frame.first + frame.steps - 1
         raise CorruptJournal(f"{where}: the record of steps {frame.first} to {last} fails its checksum")
     return frame, payload
@@ -153,11 +185,22 @@ def _row(record: Record) -> list[Any]:
 
 
 def _record(step: int, row: list[Any]) -> Record:
+    """Read one row; `ValueError`, `TypeError` or `AttributeError` if it is none."""
     if len(row) == 4:  # nearly every step: unanimous, and nothing out of the ordinary
         answer, votes, prompt, completion = row
+        if type(votes) is not int or type(prompt) is not int or type(completion) is not int:
+            raise TypeError(f"counts {row[1:]!r}")
         return Record(step, frozen(answer), votes, usage=Usage(prompt, completion=completion))
     answer, votes, prompt, completion, extras = row
     cached, reasoning = extras.get("more", (0, 0))
     others = tuple((frozen(other), count) for other, count in extras.get("others", ()))
+    flags = extras.get("flags", {})
     usage = Usage(prompt, cached, completion, reasoning, extras.get("uncounted", 0))
-    return Record(step, frozen(answer), votes, others, extras.get("flags", {}), usage)
+    counts = (votes, *usage, *flags.values(), *[count for _, count in others])
+    if not all(type(count) is int for count in counts):
+        raise TypeError(f"counts {counts!r}")
+    return Record(step, frozen(answer), votes, others, flags, usage)
+
+
+def _why(error: Exception) -> str:
+    return printable(str(error)[:200])

@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator, Hashable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from pydantic_core import from_json
 from redis.asyncio import Redis
 
 from ..agents.task import Task
 from ..printable import printable
 from ..voting.choice import about_hard_steps
 from ..voting.reliability import dissent_bound, dissent_risk
-from .jobs import Job, Keys, contested, frames, load, text
+from .jobs import Job, Keys, load
 from .records import CorruptJournal, Record, canonical, verified
+from .segments import contested, frames, snapshot
+from .snapshots import reading
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -90,6 +91,15 @@ class Ahead(BaseModel):
     """What a draft that asks a model has spent, as far as it knows; not part of `tokens` either."""
 
 
+class Stall(BaseModel, extra="allow"):
+    """Where a stalled job stands."""
+
+    step: int
+    tally: dict[str, int]
+    red_flags: dict[str, int]
+    examples: list[str]
+
+
 class Report(BaseModel):
     """One job, at its end or wherever it stands."""
 
@@ -102,6 +112,8 @@ class Report(BaseModel):
     solved: bool
     """Whether the job is done and its result passed the task's own check, from outside the model."""
     steps: int
+    steps_read_back: int
+    """So many of them, the latest, were read for this report, and continue the hash chain to `head`; 0 while a job runs."""
     steps_expected: int | None
     votes: int
     samples: int
@@ -139,12 +151,15 @@ class Report(BaseModel):
 
 
 async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
-    """Read the report of a job; without its `task` the answers are shown as the journal has them."""
+    """Read the report of a job; without its `task` the answers are shown as the journal has them.
+
+    Counters are taken as they stand.  The latest steps of a job that nobody runs are read back, and `CorruptJournal` is raised
+    if they do not lead to the head and the sealed end that the job is said to have; `records` reads all of them.
+    """
     job = await load(redis, job_id)
     steps = job.steps if task is None else task.steps()
     count = job.counters
     votes, dissent = count.get("votes", 0), count.get("dissent", 0)
-    stall = await redis.hget(Keys(job.id).meta, "stall")
     return Report(
         job=job.id,
         task=job.task,
@@ -153,6 +168,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
         status=job.status,
         solved=job.status == "done",
         steps=job.step,
+        steps_read_back=await _read_back(redis, job),
         steps_expected=steps,
         votes=votes,
         samples=votes + sum(job.flags.values()),
@@ -172,7 +188,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
         wall_s=round(job.wall_s, 3),
         calibration=_spent(job),
         head=job.head,
-        stall=from_json(text(stall)) if stall and job.status == "stalled" else None,
+        stall=await _stall(redis, job),
     )
 
 
@@ -192,6 +208,38 @@ async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
             step, head = step + frame.steps, frame.after
     if (step, head) != (job.step, job.head):
         raise CorruptJournal(f"job {job.id!r}: {job.step} steps are decided, the records end at step {step}")
+
+
+async def _read_back(redis: Redis, job: Job) -> int:
+    """Read the last sealed segment and what comes after it, and return how many steps that are."""
+    if job.holder is not None:
+        return 0  # they change while they are read
+    first = max(0, job.sealed - 1)
+    begin = await snapshot(redis, job, first - 1)
+    step, head = begin.step, begin.head
+    for segment in range(first, -(-job.step // job.settings.segment)):
+        found = await frames(redis, job, segment)
+        step += len(verified(found, head, step, f"job {job.id!r}, segment {segment}"))
+        head = found[-1][0].after if found else head
+        if segment < job.sealed and (step, head) != (await snapshot(redis, job, segment))[:2]:
+            raise CorruptJournal(
+                f"job {job.id!r}: the records of segment {segment} do not lead to its sealed end"
+            )
+    if (step, head) != (job.step, job.head):
+        raise CorruptJournal(
+            f"job {job.id!r}: {job.step} steps are said to be decided, the records end at step {step}"
+            if step != job.step
+            else f"job {job.id!r}: the records do not lead to its final hash {job.head}"
+        )
+    return step - begin.step
+
+
+async def _stall(redis: Redis, job: Job) -> dict[str, Any] | None:
+    if job.status != "stalled":
+        return None
+    with reading(f"job {job.id!r}: where it stalled"):
+        raw = await redis.hget(Keys(job.id).meta, "stall")
+        return None if raw is None else Stall.model_validate_json(raw).model_dump()
 
 
 def _ahead(job: Job, samples: int) -> Ahead | None:

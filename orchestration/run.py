@@ -16,7 +16,7 @@ from . import jobs
 from .again import task_again
 from .calibrate import STATES
 from .graph import AuditFailed, Runner
-from .jobs import NoSuchJob, Settings
+from .jobs import Settings
 from .journal import JobDone, Journal
 from .open_draft import open_draft
 from .open_redis import open_redis
@@ -78,7 +78,7 @@ async def run(
     ):
         name = job or jobs.new_id(task.name)
         address = model if isinstance(model, str) else opened.name
-        if job is None or not await _exists(store, job):
+        if job is None or not await jobs.exists(store, job):
             if k is None:
                 settings = await _calibrated(task, opened, reliability, states, seed, sampling, progress)
             else:
@@ -214,14 +214,6 @@ async def _calibrated(
             round(time.monotonic() - began, 3),
         ),
     )
-
-
-async def _exists(redis: Redis, job: str) -> bool:
-    try:
-        await jobs.load(redis, job)
-    except NoSuchJob:
-        return False
-    return True
 
 
 def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:

@@ -1,17 +1,29 @@
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.crc import key_slot
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration import jobs
+from surefoot.orchestration import jobs, segments
 from surefoot.orchestration.jobs import Keys, NewerJournal, NoSuchJob, Settings, Snapshot
-from surefoot.orchestration.journal import Cancelled, Fenced, JobDone, JobHeld, Journal, WentBack
+from surefoot.orchestration.journal import (
+    ANSWER_BYTES,
+    COMMIT_BYTES,
+    KEPT_BYTES,
+    Cancelled,
+    Fenced,
+    JobDone,
+    JobHeld,
+    Journal,
+    WentBack,
+)
 from surefoot.orchestration.records import CorruptJournal, Record
 from surefoot.orchestration.redis_client import connect
 from surefoot.orchestration.report import records
@@ -59,10 +71,11 @@ async def test_steps_are_committed_by_time_without_being_asked(redis: Redis) -> 
 
 
 async def test_counters_add_up_exactly_once(redis: Redis) -> None:
+    samples = [{"number": 0, "text": "x", "finish": "stop", "flag": "malformed", "detail": "no answer"}]
     contested = record(1, others=((99, 2),), flags={"malformed": 4}, usage=Usage(10, 3, 7, 2))
     async with await Journal.acquire(redis, JOB) as journal:
         await journal.append(record(0, usage=Usage(5, 0, 5, 0)))
-        await journal.append(contested, kept=b'[{"text": "x"}]')
+        await journal.append(contested, kept=to_json(samples))
     job = await jobs.load(redis, JOB)
     assert {name: job.counters[name] for name in ("votes", "dissent", "contested")} == {
         "votes": 8,
@@ -70,8 +83,8 @@ async def test_counters_add_up_exactly_once(redis: Redis) -> None:
         "contested": 1,
     }
     assert (job.flags, job.usage) == ({"malformed": 4}, Usage(15, 3, 12, 2))
-    assert await jobs.contested(redis, job, 5) == [contested]
-    assert await jobs.kept(redis, job, 1) == [{"text": "x"}]
+    assert await segments.contested(redis, job, 5) == [contested]
+    assert await segments.kept(redis, job, 1) == samples
 
 
 async def test_a_commit_whose_reply_was_lost_is_not_applied_twice(redis: Redis, tmp_path: Path) -> None:
@@ -390,7 +403,7 @@ async def sealed(redis: Redis) -> bytes:
     """Seal the first segment, and return its snapshot as it is written."""
     await filled(redis, 14)
     async with await Journal.acquire(redis, JOB) as journal:
-        end = (await jobs.frames(redis, journal.job, 0))[-1][0].after
+        end = (await segments.frames(redis, journal.job, 0))[-1][0].after
         await journal.seal(0, Snapshot(10, end, 10, 3))
     return bytes(await redis.hget(Keys(JOB).segments, "0") or b"")
 
@@ -434,7 +447,7 @@ async def test_a_sealed_segment_is_where_the_next_runner_begins(redis: Redis) ->
         for step in range(14):
             await journal.append(record(step))
         await journal.commit()
-        end = (await jobs.frames(redis, journal.job, 0))[-1][0].after
+        end = (await segments.frames(redis, journal.job, 0))[-1][0].after
         for _ in range(2):  # sealing twice is sealing once
             await journal.seal(0, Snapshot(10, end, 10, 3))
         start, tail = await journal.tail()
@@ -643,3 +656,75 @@ async def test_a_lease_that_cannot_be_granted_leaves_the_job_as_it_was(redis: Re
     with pytest.raises(BadInput, match="ttl_ms"):
         await Journal.acquire(redis, JOB, lease_s=lease_s)
     assert await everything(redis) == before
+
+
+# --- what a job keeps -------------------------------------------------------------------------------------
+
+
+def long_samples(step: int, size: int = 2000) -> bytes:
+    """The samples of a contested step, as dull or as varied as those of a model: some of it repeats."""
+    rng = random.Random(step)
+    text = " ".join(
+        rng.choice(("move", "disk", "peg", "to", f"{rng.random():.12f}")) for _ in range(size // 6)
+    )
+    return to_json(
+        [{"number": n, "text": text[: size - n], "finish": "stop", "ballot": step} for n in range(5)]
+    )
+
+
+async def test_kept_samples_are_compressed_and_read_back(redis: Redis) -> None:
+    """Z12"""
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.append(record(0, others=((9, 1),)), kept=long_samples(0))
+    raw = await redis.hget(Keys(JOB).kept, "0")
+    assert raw is not None
+    assert len(raw) < len(long_samples(0)) / 2
+    assert await segments.kept(redis, await jobs.load(redis, JOB), 0) == json.loads(long_samples(0))
+
+
+async def test_samples_from_before_they_were_compressed_are_read(redis: Redis) -> None:
+    await redis.hset(Keys(JOB).kept, "0", long_samples(0))
+    assert await segments.kept(redis, await jobs.load(redis, JOB), 0) == json.loads(long_samples(0))
+
+
+async def kept_bytes(redis: Redis) -> int:
+    return sum(map(len, await redis.hvals(Keys(JOB).kept)))
+
+
+@pytest.mark.parametrize("size", [100_000, 1_000_000], ids=lambda size: f"Z12 samples of {size} bytes")
+async def test_kept_samples_have_a_bound_in_bytes_over_all_runners(redis: Redis, size: int) -> None:
+    noise = to_json([{"number": 0, "text": random.Random(1).randbytes(size).hex(), "finish": "stop"}])
+    enough = 2 * KEPT_BYTES // size + 2
+    for first in range(
+        0, min(enough, 4000), 1000
+    ):  # each runner takes up the count where the last one left it
+        async with await Journal.acquire(redis, JOB) as journal:
+            for step in range(first, min(first + 50, enough)):
+                await journal.append(record(step, others=((9, 1),)), kept=noise)
+    contested = await kept_bytes(redis)
+    assert contested <= KEPT_BYTES * 3 // 4
+    async with await Journal.acquire(redis, JOB) as journal:
+        for step in range(journal.step, journal.step + enough):
+            await journal.append(record(step), kept=noise)  # unanimous: one of those drawn at random
+    assert contested < await kept_bytes(redis) <= KEPT_BYTES
+
+
+async def test_answers_that_are_large_are_committed_in_frames_that_can_be_read(redis: Redis) -> None:
+    large = "x" * (COMMIT_BYTES // 4)
+    async with await Journal.acquire(redis, JOB) as journal:
+        for step in range(9):
+            await journal.append(Record(step, f"{step}{large}", 3))
+    job = await jobs.load(redis, JOB)
+    found = await segments.frames(redis, job, 0)
+    assert len(found) >= 2
+    assert [len(entry.answer) async for entry in records(redis, job)] == [1 + len(large)] * 9
+
+
+async def test_an_answer_too_large_for_a_frame_is_refused_and_the_steps_before_it_are_kept(
+    redis: Redis,
+) -> None:
+    with pytest.raises(BadInput, match=r"step 1 cannot be recorded: its answer takes 4,194,30. bytes"):
+        async with await Journal.acquire(redis, JOB) as journal:
+            await journal.append(record(0))
+            await journal.append(Record(1, "x" * ANSWER_BYTES, 3))
+    assert (await jobs.load(redis, JOB)).step == 1

@@ -11,7 +11,7 @@ from surefoot.agents.doubles import Double, Garbage, towers_double
 from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.model import Ask, Message, Prompt, Sampling
 from surefoot.agents.task import Case, NoCases, Task, Value
-from surefoot.orchestration import jobs
+from surefoot.orchestration import jobs, segments
 from surefoot.orchestration.calibrate import calibrate
 from surefoot.orchestration.graph import REPAIRS, AuditFailed
 from surefoot.orchestration.journal import Cancelled
@@ -40,7 +40,7 @@ def columns_double(**options: float) -> Double:
 async def answers(url: str, job: str) -> list[object]:
     async with Redis.from_url(url) as client:
         known = await jobs.load(client, job)
-        return [(await jobs.record(client, known, step)).answer for step in range(known.step)]
+        return [(await segments.record(client, known, step)).answer for step in range(known.step)]
 
 
 @pytest.mark.parametrize("disks", [1, 2, 5, 6])
