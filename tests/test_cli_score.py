@@ -64,10 +64,10 @@ def test_a_path_is_printed_as_it_is(app: typer.Typer, folder: Path, name: str) -
 
 def test_an_error_quotes_no_thought(app: typer.Typer, folder: Path) -> None:
     odd = folder / "odd.json"
-    odd.write_text(json.dumps([{"role": "assistant", "reasoning": ["a private thought"], "content": ""}]))
+    odd.write_text(json.dumps([{"role": "assistant", "content": ""}, {"role": "a private thought"}]))
     done = scored(app, odd, "--json")
     assert done.exit_code == 2
-    assert "a list at '0.reasoning'" in done.stderr
+    assert "a str at '1.role'" in done.stderr
     assert "private" not in done.stdout + done.stderr
 
 

@@ -1,9 +1,8 @@
-"""Recognising what an action does by its name and command, and a failure by the words of an observation."""
+"""Recognising what an action does by its name and command."""
 
 import json
 import re
-from collections.abc import Collection, Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 Kind = Literal["read", "edit", "run", "finish", "other"]
 
@@ -28,61 +27,26 @@ ASIDE = words(
     "cd true set export source echo printf sleep rm mkdir rmdir touch ln chmod kill pip npm apt apt-get"
 )
 """Neither look nor need to be looked at: who tidies up after a test has tested."""
+SILENT = words("cd true : set export source echo printf sleep")
+"""Nobody asks how these went."""
 GIT_LOOKS = words("diff status log show grep blame ls-files")
 GIT_EDITS = words("apply checkout stash restore reset revert merge rebase am cherry-pick")
 SUBMITTED = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 """What mini-swe-agent ends a run with."""
-
-REFUSALS = ("command not found", "No such file or directory", "Permission denied")
-FAILURES = ("Traceback (most recent call last)", "\nFAILED", "\nERROR", "\nerror:", "\nError:", "\nfatal")
-
-
-class Told(NamedTuple):
-    """A pattern, and words of which every match holds one: to look for these is ten times as fast as to try the pattern."""
-
-    pattern: re.Pattern[str]
-    words: tuple[str, ...]
-
-
-RAISED = Told(re.compile(r"\n[\w.]*(?:Error|Exception): "), ("Error: ", "Exception: "))
-COUNTED = Told(re.compile(r"\b[1-9]\d* (?:failed|errors?)\b"), (" failed", " error"))
-PASSED = Told(re.compile(r"\b\d+ passed\b"), (" passed",))
-EXITED = (
-    Told(re.compile(r"<returncode>-?[1-9]"), ("<returncode>",)),
-    Told(re.compile(r"xit (?:code|status)[ :]+-?[1-9]"), ("xit code", "xit status")),
-)
 
 COMMANDS = ("command", "cmd", "code", "script", "input")
 """Under which names tools take a shell command or a program."""
 QUOTED = re.compile(r"'[^']*+(?:'|$)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?$)", re.DOTALL)
 HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 SEPARATOR = re.compile(r"&&|\|\||;|\n")
+JOINT = re.compile(r"(&&|\|\||\|&?|;|\n|(?<![>&])&(?![>&\d]))")
+"""What stands between two commands."""
+COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*+", re.MULTILINE)
+SUBSHELL = re.compile(r"\b(?:ba|da|z)?sh\s+-\w*c\s+(?:'([^']*+)'|\"([^\"]*+)\")")
+"""A command within a command, between quotes."""
+PIPEFAIL = re.compile(r"\bset\s[^\n;&|]*\bpipefail\b")
+STRICT = re.compile(r"\bset\s+-\w*e")
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
-
-
-def looks_failed(observation: str, kinds: Collection[Kind] = ()) -> bool:
-    """Say whether an observation without a return code reads like a failure of actions of these kinds.
-
-    What was only read may tell of errors without being one, and so may tests that pass.
-    """
-    if _has(observation, REFUSALS) or any(_found(told, observation) for told in EXITED):
-        return True
-    if set(kinds) == {"read"}:
-        return False
-    if _found(COUNTED, observation):
-        return True
-    lines = f"\n{observation}"
-    told = _has(lines, FAILURES) or _found(RAISED, lines)
-    return told and not _found(PASSED, observation)
-
-
-def _found(told: Told, text: str) -> bool:
-    return _has(text, told.words) and told.pattern.search(text) is not None
-
-
-def _has(text: str, phrases: Iterable[str]) -> bool:
-    # A generator would take longer than all the looking.
-    return any(map(text.__contains__, phrases))
 
 
 def kind_of(name: str, arguments: str = "") -> Kind:
@@ -90,8 +54,7 @@ def kind_of(name: str, arguments: str = "") -> Kind:
 
     A command of several parts is what the last part that counts is: who edits and then tests has tested.
     """
-    given = _fields(arguments)
-    command = next((given[key] for key in COMMANDS if isinstance(given.get(key), str)), None)
+    command = _field(arguments)
     parts = [word.lower() for word in WORDS.findall(name)]
     if name.lower() in FINISHES or (parts and parts[0] in FINISHES):
         return "finish"
@@ -106,6 +69,57 @@ def kind_of(name: str, arguments: str = "") -> Kind:
     return "other" if READS.isdisjoint(parts) else "read"
 
 
+def command_of(name: str, arguments: str) -> str:
+    """Return the command in a call of a shell: the arguments themselves, or what stands in them under a usual name."""
+    command = _field(arguments)
+    return arguments if command is None else command
+
+
+def hides(command: str) -> bool:
+    """Say whether exit code 0 of a shell's command leaves open how a part of it went.
+
+    A pipe has the code of its end, and what another command follows or catches (`;`, `||`, `&`) leaves no code at all.
+    """
+    if any(hides(found[1] or found[2] or "") for found in SUBSHELL.finditer(command)):
+        return True
+    bare = COMMENT.sub("", _bare(command).replace("\\\n", " "))
+    pieces = JOINT.split(bare)
+    parts = [piece.split() for piece in pieces[::2]]
+    lost = {"||", "&"} if PIPEFAIL.search(bare) else {"||", "&", "|", "|&"}
+    passed = set() if STRICT.search(bare) else {";", "\n"}
+    end = max((place for place, part in enumerate(parts) if part), default=0)
+    # The last joint has nothing after it that could have another code.
+    return any(
+        joint in lost or (joint in passed and place < end and _part_kind(part) in ("run", "edit"))
+        for place, (part, joint) in enumerate(zip(parts, pieces[1::2], strict=False))
+        if part and part[0] not in SILENT
+    )
+
+
+def only_reads(command: str) -> bool:
+    """Say whether every part of a shell's command that counts reads something."""
+    parts = (piece.split() for piece in JOINT.split(COMMENT.sub("", _bare(command)))[::2])
+    return {_part_kind(part) for part in parts if part and part[0] not in SILENT} == {"read"}
+
+
+def _field(arguments: str) -> str | None:
+    given = _fields(arguments)
+    for key in COMMANDS:
+        found = given.get(key)
+        if isinstance(found, list) and found and all(isinstance(word, str) for word in found):
+            # As `exec` takes it; what a shell is given with -c is the command itself.
+            given_to_shell = len(found) > 2 and re.fullmatch(r"-\w*c", found[-2])
+            return found[-1] if given_to_shell else " ".join(found)
+        if isinstance(found, str):
+            return found
+    return None
+
+
+def _bare(command: str) -> str:
+    """Return a command without the bodies of its documents and strings."""
+    return QUOTED.sub("''", _without_documents(command))
+
+
 def _fields(arguments: str) -> dict[str, Any]:
     if not arguments.lstrip().startswith("{"):
         return {}
@@ -117,7 +131,7 @@ def _fields(arguments: str) -> dict[str, Any]:
 
 
 def _command_kind(command: str) -> Kind:
-    bare = QUOTED.sub("''", _without_documents(command))
+    bare = _bare(command)
     if SUBMITTED in command or bare.strip() in FINISHES:
         return "finish"
     kinds = (_pipe_kind(statement) for statement in reversed(SEPARATOR.split(bare)))
@@ -125,10 +139,12 @@ def _command_kind(command: str) -> Kind:
 
 
 def _pipe_kind(statement: str) -> Kind:
-    """A pipe is what it begins with, unless its end is written somewhere."""
+    """A pipe is what it begins with, unless its end is written somewhere: who filters an installation reads nothing."""
     kinds = [_part_kind(words) for part in statement.split("|") if (words := part.split())]
     if "edit" in kinds:
         return "edit"
+    if kinds[:1] == ["other"] and set(kinds[1:]) <= {"other", "read"}:
+        return "other"
     return next((kind for kind in kinds if kind != "other"), "other")
 
 

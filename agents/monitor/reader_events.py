@@ -1,57 +1,44 @@
-"""What all readers share: a log as what was said and what was heard, and turns made of that."""
+"""What all readers share: a log as what was said and what was heard, and turns made of that.
+
+A log is refused if it has not the shape of its format.  An odd value inside a message costs no more than itself: it is
+passed over and counted (`Parts`), for servers and frameworks add parts all the time.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ...errors import BadInput
+from .failures import failed
+from .reader_written import to_text, written_actions
 from .trajectory import Action, Turn, action, turn
 
 T = TypeVar("T")
 
-SHELLS = frozenset(("bash", "sh", "shell", "mswea_bash_command"))
-"""Languages of fenced blocks that text-based agents write their commands in."""
 PLACE = re.compile(r"\d+|[a-z_]+")
 """What of a place that pydantic names is a key or an index, and no type."""
-UNREADABLE = frozenset(("image_url", "input_image", "input_audio", "file"))
-CUT = frozenset(("length", "max_tokens"))
+WORDS = ("summary", "reasoning", "thinking", "text", "content", "refusal", "value")
+"""Where the words of a part may stand; a list or an object there holds parts itself."""
+THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
+"""Where the thoughts of a message may stand, apart from its text; the first that holds any counts, for some repeat others."""
+UNREADABLE = frozenset(
+    ("image", "image_url", "input_image", "input_audio", "audio", "document", "file", "input_file")
+)
+CALLS = frozenset(
+    ("tool_use", "tool_call", "function_call", "custom_tool_call", "invalid_tool_call", "server_tool_use")
+)
+ARGUMENTS = ("arguments", "args", "input", "parameters")
+DEEPEST = 16
+"""Parts within parts that are looked into."""
+CUT = frozenset(("length", "max_tokens", "max_output_tokens"))
 
 
 class Wire(BaseModel):
     """A shape of somebody else's file: strict about what is read, tolerant of the rest."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
-
-
-PartType = Literal[
-    "text",
-    "input_text",
-    "output_text",
-    "summary_text",
-    "reasoning_text",
-    "reasoning",
-    "thinking",
-    "refusal",
-    "image_url",
-    "input_image",
-    "input_audio",
-    "file",
-]
-
-
-class Part(Wire):
-    """One part of a message."""
-
-    type: PartType
-    text: str | None = None
-    reasoning: str | None = None
-    thinking: str | None = None
-    refusal: str | None = None
-
-
-Content = str | list[str | Part] | None
 
 
 class Said(NamedTuple):
@@ -68,6 +55,119 @@ class Heard(NamedTuple):
 
     text: str
     failed: bool | None = None
+    """What the log says of it, if it does."""
+    code: int | None = None
+    """The exit code beside it."""
+    printed: str | None = None
+    """What the command printed, where the text is that and more."""
+
+
+class Parts:
+    """Reads the values inside messages, whatever they are, and counts what it cannot use."""
+
+    def __init__(self) -> None:
+        self.passed_over = 0
+
+    def text(self, content: Any, depth: int = 0) -> str:
+        """Return what a content says: a string, a part, or a list of them; a part without text is named or passed over."""
+        if content is None or isinstance(content, str):
+            return content or ""
+        if isinstance(content, Mapping) and depth < DEEPEST:
+            return self._part(content, depth + 1)
+        if isinstance(content, list | tuple) and depth < DEEPEST:
+            return "\n".join(filter(None, (self.text(part, depth + 1) for part in content)))
+        self.passed_over += 1
+        return ""
+
+    def _part(self, part: Mapping[str, Any], depth: int) -> str:
+        kind = part.get("type")
+        told = [self.text(part[key], depth) for key in WORDS if part.get(key) is not None]
+        if not told and kind in UNREADABLE:
+            return f"[{kind}]"
+        if not told and kind not in CALLS and not any(key in part for key in WORDS):
+            self.passed_over += 1
+        return "\n".join(filter(None, told))
+
+    def thought(self, message: Mapping[str, Any]) -> str:
+        """Return the thoughts that a message keeps apart from its text."""
+        found = (self.text(message[key]) for key in THOUGHTS if message.get(key) is not None)
+        return next(filter(None, found), "")
+
+    def calls(self, entries: Any) -> tuple[Action, ...]:
+        """Return the calls in a list of them, in the forms of OpenAI's endpoints, LangChain and Anthropic."""
+        if entries is None:
+            return ()
+        if not isinstance(entries, list | tuple):
+            self.passed_over += 1
+            return ()
+        return tuple(called for entry in entries if (called := self._call(entry)))
+
+    def _call(self, entry: Any) -> Action | None:
+        if isinstance(entry, Mapping):
+            for inner in (entry.get("function"), entry.get("custom"), entry):
+                if isinstance(inner, Mapping) and isinstance(name := inner.get("name"), str):
+                    given = next((inner[key] for key in ARGUMENTS if inner.get(key) is not None), "")
+                    return action(name, to_text(given))
+        self.passed_over += 1
+        return None
+
+    def called_in(self, content: Any) -> tuple[Action, ...]:
+        """Return the calls among the parts of a content."""
+        if not isinstance(content, list | tuple):
+            return ()
+        return self.calls(
+            [part for part in content if isinstance(part, Mapping) and part.get("type") in CALLS]
+        )
+
+    def answer(self, message: Mapping[str, Any], written: bool = False) -> Said:
+        """Return a message of the chat endpoint as what was said; `written`: without calls they are looked for in its text."""
+        thought, text = self.thought(message), self.text(message.get("content"))
+        called = self.calls(message.get("tool_calls"))
+        if message.get("function_call") is not None:
+            called += self.calls([message["function_call"]])
+        called = called or self.called_in(message.get("content"))
+        if written and not called:
+            text, called = written_actions(text, told_apart=bool(thought))
+        return Said(joined(thought, text), called)
+
+    def reply(self, data: Any, written: bool = False) -> Said | None:
+        """Return the raw answer of a server as what was said: of the chat endpoint or of the responses endpoint; else None."""
+        if not isinstance(data, Mapping):
+            return None
+        tokens = reasoning_tokens(data.get("usage"))
+        if isinstance(output := data.get("output"), list):
+            said = Said(self.text(output), self.called_in(output))
+            return said._replace(reasoning_tokens=tokens, finish=ended(data))
+        choices = data.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, Mapping):
+            return None
+        message = first.get("message")
+        said = self.answer(message, written) if isinstance(message, Mapping) else Said("")
+        return said._replace(reasoning_tokens=tokens, finish=string(first.get("finish_reason")))
+
+
+def ended(data: Mapping[str, Any]) -> str | None:
+    """Return the word of the responses endpoint for why an answer ended."""
+    details = data.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    return string(reason) or string(data.get("status"))
+
+
+def reasoning_tokens(usage: Any) -> int:
+    """Return the reasoning tokens that a server counted, or 0."""
+    for name in ("completion_tokens_details", "output_tokens_details", "output_token_details"):
+        details = usage.get(name) if isinstance(usage, Mapping) else None
+        for key in ("reasoning_tokens", "reasoning"):
+            found = details.get(key) if isinstance(details, Mapping) else None
+            if isinstance(found, int) and 0 <= found < 1 << 53:
+                return int(found)
+    return 0
+
+
+def string(value: Any) -> str | None:
+    """Return a value if it is a string, for fields that may hold anything."""
+    return value if isinstance(value, str) and value else None
 
 
 def validated(kind: type[T], data: Any, expected: str) -> T:
@@ -90,45 +190,9 @@ def validated(kind: type[T], data: Any, expected: str) -> T:
     return found
 
 
-def text_of(content: Content) -> str:
-    """Return what a message says; a part without text is named."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "\n".join(part if isinstance(part, str) else _part_text(part) for part in content)
-
-
-def _part_text(part: Part) -> str:
-    words = part.text or part.reasoning or part.thinking or part.refusal
-    return words or (f"[{part.type}]" if part.type in UNREADABLE else "")
-
-
-def written_actions(text: str) -> tuple[Action, ...]:
-    """Find the actions of an agent that writes them into its text: `<function=NAME>`, or fenced shell commands."""
-    called = [_function(part) for part in text.split("<function=")[1:]]
-    if called:
-        return tuple(called)
-    blocks = (block.partition("\n") for block in text.split("```")[1::2])
-    return tuple(action("bash", body.strip()) for language, _, body in blocks if language.strip() in SHELLS)
-
-
-def _function(part: str) -> Action:
-    name, _, rest = part.partition(">")
-    body = rest.partition("</function>")[0]
-    given: Mapping[str, str] = {
-        key: value.partition("</parameter>")[0].strip()
-        for key, _, value in (piece.partition(">") for piece in body.split("<parameter=")[1:])
-    }
-    return action(name.strip(), to_text(given) if given else body.strip())
-
-
 def joined(*texts: str | None) -> str:
     """Return reasoning and visible text as one thought."""
     return "\n\n".join(text for text in texts if text)
-
-
-def to_text(arguments: object) -> str:
-    """Return the arguments of a call as text: as they are, or as JSON."""
-    return arguments if isinstance(arguments, str) else TypeAdapter(Any).dump_json(arguments).decode()
 
 
 def turns_of(events: Iterable[Said | Heard]) -> tuple[Turn, ...]:
@@ -155,5 +219,17 @@ def turns_of(events: Iterable[Said | Heard]) -> tuple[Turn, ...]:
 
 def _turn(said: Said, heard: list[Heard]) -> Turn:
     observation = "\n\n".join(each.text for each in heard) if heard else None
-    known = [each.failed for each in heard if each.failed is not None]
-    return turn(said.thought, said.actions, observation, any(known) if known else None, said.reasoning_tokens)
+    # A command that comes with another's result is judged by both.
+    paired = len(heard) == len(said.actions)
+    results = (
+        _failed(each, (said.actions[place],) if paired else said.actions) for place, each in enumerate(heard)
+    )
+    return turn(
+        said.thought, said.actions, observation, any(results) if heard else None, said.reasoning_tokens
+    )
+
+
+def _failed(heard: Heard, calls: Sequence[Action]) -> bool:
+    if heard.failed is not None:
+        return heard.failed
+    return failed(heard.text if heard.printed is None else heard.printed, calls, heard.code)

@@ -2,88 +2,75 @@
 arXiv 2502.08235 make of one (`responses_observations.json`, their format_message.py)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from pydantic import Field
+from typing import Any, NamedTuple
 
 from ...errors import BadInput
-from .reader_events import Heard, Said, Wire, text_of, turns_of, validated
-from .reader_messages import ChatMessage, issue_of
+from .reader_events import Heard, Parts, Said, Wire, string, turns_of, validated
+from .reader_messages import Chat, calls, chat, issue_of
+from .reader_written import written_actions
 from .trajectory import Trajectory, action
 
 CALL = "one logged call of OpenHands (`messages`, `response`, `timestamp`)"
 OBSERVATIONS = "`initial_issue`, `interactions` (a list of `response` and `observation`), `final_response`"
+MADE_NATIVE = "\nFunction: "
+"""How the authors write a native call down."""
 NOT_THE_AGENT = "draft_editor"
 """Calls of the editor's own model."""
 
 
-class _Choice(Wire):
-    message: ChatMessage
-    finish_reason: str | None = None
-
-
-class _Reasoning(Wire):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(Wire):
-    completion_tokens_details: _Reasoning | None = None
-
-
-class _Response(Wire):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-
-
-class _Call(Wire):
-    messages: list[ChatMessage]
-    response: _Response
+class _Logged(Wire):
+    messages: list[Any]
+    response: dict[str, Any]
     timestamp: float
-    fncall_messages: list[ChatMessage] | None = None
-    """The same with native tool calls, where OpenHands translates them for the model."""
-    fncall_response: _Response | None = None
+
+
+class _Call(NamedTuple):
+    """One logged call: with native tool calls, where OpenHands translates them for the model."""
+
+    prompt: Chat
+    response: Mapping[str, Any]
+    timestamp: float
 
     @property
-    def prompt(self) -> list[ChatMessage]:
-        return self.fncall_messages or self.messages
-
-    @property
-    def answer(self) -> _Response:
-        return self.fncall_response or self.response
+    def message(self) -> Mapping[str, Any]:
+        choices = self.response.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        message = first.get("message") if isinstance(first, Mapping) else None
+        return message if isinstance(message, Mapping) else {}
 
 
 class _Interaction(Wire):
-    response: str
-    observation: str | None = None
-
-
-class _Item(Wire):
-    text: str | None = None
-    content: str | None = None
+    response: str | list[Any] | None
+    observation: Any = None
 
 
 class _Observations(Wire):
-    initial_issue: str | list[str | _Item]
+    initial_issue: Any
     interactions: list[_Interaction]
-    final_response: str | None = None
-    final_finish_reason: str | None = None
+    final_response: Any = None
+    final_finish_reason: Any = None
 
 
 def completions(folder: Path) -> Trajectory:
     """Read a folder with one JSON file a call: what follows an answer is what the next call's prompt ends with."""
     paths = [path for path in folder.glob("*.json") if NOT_THE_AGENT not in path.name]
-    calls = sorted((_call(path) for path in paths), key=lambda call: call.timestamp)
-    if not calls:
+    logged = sorted((_call(path) for path in paths), key=lambda call: call.timestamp)
+    if not logged:
         raise BadInput(
             f"expected {CALL} in each file of the folder, but found no .json file in {str(folder)!r}"
         )
-    native = any(call.answer.choices[0].message.calls for call in calls)
-    last = calls[-1].answer.choices[0].finish_reason
+    parts = Parts()
+    turns = turns_of(_events(logged, parts, not any(calls(call.message) for call in logged)))
     return Trajectory(
-        issue_of(calls[0].prompt), turns_of(_events(calls, native)), last, "OpenHands completions"
+        issue_of(logged[0].prompt), turns, _finish(logged[-1]), "OpenHands completions", parts.passed_over
     )
+
+
+def _finish(call: _Call) -> str | None:
+    said = Parts().reply(call.response)
+    return said.finish if said else None
 
 
 def _call(path: Path) -> _Call:
@@ -91,47 +78,61 @@ def _call(path: Path) -> _Call:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise BadInput(f"expected {CALL} in {path.name!r}, but it is no JSON: {error}") from None
-    return validated(_Call, data, f"{CALL} in {path.name!r}")
+    expected = f"{CALL} in {path.name!r}"
+    found = validated(_Logged, data, expected)
+    prompt = chat(data.get("fncall_messages") or found.messages, expected)
+    translated = data.get("fncall_response")
+    return _Call(prompt, translated if isinstance(translated, dict) else found.response, found.timestamp)
 
 
-def _events(calls: list[_Call], native: bool) -> Iterator[Said | Heard]:
-    for place, call in enumerate(calls):
+def _events(logged: Sequence[_Call], parts: Parts, written: bool) -> Iterator[Said | Heard]:
+    for place, call in enumerate(logged):
         if place:
-            yield from _heard(call.prompt)
-        choice, usage = call.answer.choices[0], call.answer.usage
-        details = usage.completion_tokens_details if usage else None
-        tokens = (details.reasoning_tokens or 0) if details else 0
-        yield choice.message.said(native, tokens, choice.finish_reason)
+            yield from _heard(call.prompt, parts)
+        said = parts.reply(call.response, written)
+        parts.passed_over += said is None
+        yield said or Said("")
 
 
-def _heard(prompt: list[ChatMessage]) -> Iterator[Heard]:
+def _heard(prompt: Chat, parts: Parts) -> Iterator[Heard]:
     """Return what the prompt has after the last answer in it: its last message, or one for each of several calls."""
-    after = next((place for place, message in enumerate(reversed(prompt)) if message.role == "assistant"), 1)
+    after = next(
+        (place for place, message in enumerate(reversed(prompt)) if message["role"] == "assistant"), 1
+    )
     for message in prompt[len(prompt) - max(after, 1) :]:
-        if message.role != "assistant":
-            yield Heard(text_of(message.content))
+        if message["role"] != "assistant":
+            yield Heard(parts.text(message.get("content")))
 
 
 def observations(data: Any) -> Trajectory:
-    """Read `responses_observations.json`; calls stand in the responses as `Function: name(arguments)`."""
+    """Read `responses_observations.json`: calls stand in the responses as `Function: name(arguments)`, or as models write them.
+
+    Those are `<function=name>` blocks, of models without native calls; their end may be missing, for it is a stop word.
+    """
     file = validated(_Observations, data, OBSERVATIONS)
-    told = [file.initial_issue] if isinstance(file.initial_issue, str) else file.initial_issue
-    issue = "\n\n".join(item if isinstance(item, str) else item.text or item.content or "" for item in told)
-    finish = file.final_finish_reason
+    parts = Parts()
+    told = file.initial_issue if isinstance(file.initial_issue, list) else [file.initial_issue]
+    issue = "\n\n".join(filter(None, map(parts.text, told)))
+    finish = string(file.final_finish_reason)
+    last = parts.text(file.final_response)
+    responses = [*(parts.text(each.response) for each in file.interactions), last]
+    written = not any(MADE_NATIVE in f"\n{response}" for response in responses)
 
     def events() -> Iterator[Said | Heard]:
-        for interaction in file.interactions:
-            yield _written(interaction.response)
+        for interaction, response in zip(file.interactions, responses, strict=False):
+            yield _said(response, written)
             if interaction.observation is not None:
-                yield Heard(interaction.observation)
-        if file.final_response:
-            yield _written(file.final_response, "length" if finish == "EXCEEDED_MAX_LENGTH" else finish)
+                yield Heard(parts.text(interaction.observation))
+        if last:
+            yield _said(last, written, "length" if finish == "EXCEEDED_MAX_LENGTH" else finish)
 
-    return Trajectory(issue, turns_of(events()), finish, "OpenHands observations")
+    return Trajectory(issue, turns_of(events()), finish, "OpenHands observations", parts.passed_over)
 
 
-def _written(response: str, finish: str | None = None) -> Said:
-    text, *called = f"\n{response}".split("\nFunction: ")
+def _said(response: str, written: bool, finish: str | None = None) -> Said:
+    if written:
+        return Said(*written_actions(response), 0, finish)
+    text, *called = f"\n{response}".split(MADE_NATIVE)
     actions = []
     for call in called:
         name, _, arguments = call.partition("(")

@@ -9,7 +9,7 @@ from ...errors import BadInput
 from .reader_messages import langgraph, openai
 from .reader_mini import FORMAT, mini
 from .reader_openhands import completions, observations
-from .reader_swe_agent import swe_agent
+from .reader_swe_agent import demonstration, swe_agent
 from .trajectory import Trajectory
 
 KNOWN = (
@@ -53,6 +53,11 @@ def parse(data: Any) -> Trajectory:
         return swe_agent(data)
     if "interactions" in data:
         return observations(data)
+    if isinstance(attempts := data.get("attempts"), list) and attempts:
+        # SWE-agent with retries, none of which was chosen yet.
+        return swe_agent(attempts[-1])
+    if data.get("history") and "messages" not in data:
+        return demonstration(data)
     if "messages" in data and "response" in data:
         raise BadInput("it is one logged call of OpenHands; give the folder that it lies in")
     if isinstance(data.get("messages"), list | tuple):
@@ -64,9 +69,8 @@ def parse(data: Any) -> Trajectory:
 
 def _of_langchain(messages: list[Any] | tuple[Any, ...]) -> bool:
     first = messages[0] if messages else None
-    return hasattr(first, "model_dump") or (
-        isinstance(first, dict) and "type" in first and "role" not in first
-    )
+    dumped = isinstance(first, dict) and "type" in first and "role" not in first
+    return dumped or any(hasattr(message, "model_dump") for message in messages)
 
 
 def _kind(data: Any) -> str:

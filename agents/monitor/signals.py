@@ -4,6 +4,7 @@ The scale is that of Cuadron et al. 2025 (arXiv 2502.08235): 0-3 stays with the 
 times, 8-10 relies on them.  Their rubric scores loops 0, so loops are a signal of their own and no part of the score.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
@@ -49,7 +50,13 @@ WORD_BYTES = 16
 EVIDENCE = 16
 """Turns that are named at most, the latest."""
 DIGITS = b"0123456789"
-"""Left out of every comparison: times, counters, addresses."""
+"""Left out where the words of a thought are compared."""
+VARYING = re.compile(
+    rb"[0-9](?<![0-9.:][0-9])(?:x[0-9a-f]{4,16}+|[0-9]{3}[-/][0-9]{2}[-/][0-9]{2}[T ]?|[0-9]?:[0-9]{2}(?::[0-9]{2})?(?:[.,][0-9]++)?Z?"
+    rb"|[0-9.,]*+ ?(?:[mun]?s|\xc2\xb5s|sec(?:ond)?s?|min(?:ute)?s?|h(?:ours?)?)\b)",
+    re.IGNORECASE,
+)
+"""What of a result says nothing new: dates, times, durations, addresses.  Every other number is a result: another one is no loop."""
 
 
 class Signal(NamedTuple):
@@ -260,10 +267,10 @@ class _Loops:
         self._turns: deque[int] = deque(maxlen=EVIDENCE)
 
     def see(self, number: int, turn: Turn) -> Signal:
-        thought = _bare(turn.thought)
-        done = [(action.name.encode(errors="replace"), _bare(action.arguments)) for action in turn.actions]
+        thought = _bytes(turn.thought).translate(None, DIGITS)
+        done = [(_bytes(action.name), _bytes(action.arguments)) for action in turn.actions]
         key = (
-            _digest(*(part for call in done for part in call), _bare(turn.observation or ""))
+            _digest(*(part for call in done for part in call), _result(turn.observation or ""))
             if done
             else _digest(thought)
         )
@@ -287,8 +294,12 @@ def _digest(*parts: bytes) -> int:
     return int.from_bytes(found.digest(), "big")
 
 
-def _bare(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass").translate(None, DIGITS)
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _result(text: str) -> bytes:
+    return VARYING.sub(b"", _bytes(text))
 
 
 def repeated_share(text: bytes) -> float:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .kinds import Kind, kind_of, looks_failed
+from .failures import failed as told_failed
+from .kinds import Kind, kind_of
 
 THINKS = frozenset(("think", "sequentialthinking", "sequential_thinking"))
 """Tools that do nothing: what they are called with is thought."""
@@ -55,6 +56,8 @@ class Trajectory(NamedTuple):
     """The word of the log for why it ended (`stop`, `length`, `Submitted`), which says nothing about success."""
     source: str = ""
     """The format that it was read from."""
+    passed_over: int = 0
+    """Parts of messages that no reader knows."""
 
 
 def action(name: str, arguments: str = "") -> Action:
@@ -75,7 +78,7 @@ def turn(
     acted = tuple(call for call in called if call.name.lower() not in THINKS)
     thought = "\n\n".join(filter(None, [thought, *mused]))
     if failed is None and observation is not None:
-        failed = looks_failed(observation, {call.kind for call in acted})
+        failed = told_failed(observation, acted)
     return Turn(thought, acted, observation, failed, max(reasoning_tokens, estimated(thought)))
 
 

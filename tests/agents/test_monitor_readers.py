@@ -21,18 +21,7 @@ from langchain_core.messages import (
     messages_to_dict,
 )
 from langchain_core.messages.tool import tool_call_chunk
-from surefoot.agents.monitor.kinds import (
-    COUNTED,
-    EXITED,
-    FAILURES,
-    PASSED,
-    RAISED,
-    REFUSALS,
-    Kind,
-    kind_of,
-    looks_failed,
-)
-from surefoot.agents.monitor.labelled import labelled
+from surefoot.agents.monitor.kinds import kind_of
 from surefoot.agents.monitor.reader_messages import langgraph
 from surefoot.agents.monitor.readers import parse, read
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
@@ -376,15 +365,12 @@ def test_chunks_are_messages(messages: Any) -> None:
             [{"role": "robot", "content": ""}],
             r"expected a list of chat messages .*but found a str at '0\.role': Input should be 'system'",
         ),
-        (
-            [{"role": "user", "content": [{"type": "tool_result"}]}],
-            r"but found a str at '0\.content\.0\.type'",
-        ),
+        ([{"role": "user", "content": ""}, 3], r"but found a int at '1'"),
         ({"messages": [], "response": {}}, "give the folder"),
         ({"trajectory": [{"action": "ls"}]}, "expected a SWE-agent trajectory .*'trajectory.0.observation'"),
         ({"interactions": [{"response": 3}]}, "`initial_issue`"),
         ({"trajectory_format": "mini-swe-agent-1.1"}, "expected a mini-swe-agent trajectory"),
-        ([{"type": "ai", "content": 3}], "expected a list of LangChain messages"),
+        ([{"type": "ai", "content": ""}, {"type": 3}], "expected a list of LangChain messages"),
     ],
 )
 def test_an_unknown_shape_is_refused_with_what_was_expected_and_found(data: Any, sentence: str) -> None:
@@ -398,16 +384,16 @@ THOUGHT = "the user must not learn that I doubt it"
 @pytest.mark.parametrize(
     "data",
     [
-        [{"role": "assistant", "reasoning": [THOUGHT], "content": "a"}],
         [{"role": THOUGHT, "content": "a"}],
-        [{"role": "assistant", "content": [{"type": THOUGHT}]}],
-        [{"role": "assistant", "content": {THOUGHT: THOUGHT}}],
-        [{"type": "ai", "content": {"thinking": THOUGHT}}],
+        [{"role": "assistant", "content": "a"}, THOUGHT],
+        [{"role": "assistant", "content": "a"}, [THOUGHT]],
+        [{"role": [THOUGHT], "content": "a"}],
+        [{"type": "ai", "content": "a"}, {"type": {"thinking": THOUGHT}}],
         {"trajectory_format": THOUGHT},
-        {"trajectory_format": "mini-swe-agent-1.1", "info": {}, "messages": [{"content": {"text": THOUGHT}}]},
+        {"trajectory_format": "mini-swe-agent-1.1", "info": {}, "messages": [{"role": {"text": THOUGHT}}]},
         {"trajectory": [{"action": "ls", "observation": {"thought": THOUGHT}}]},
         {"trajectory": [{"action": "ls", "thought": THOUGHT}]},
-        {"initial_issue": "", "interactions": [{"response": [THOUGHT]}]},
+        {"initial_issue": "", "interactions": [{"response": {"said": THOUGHT}}]},
         {THOUGHT: THOUGHT},
     ],
 )
@@ -419,12 +405,9 @@ def test_a_refusal_quotes_no_thought(data: Any) -> None:
 
 
 def test_a_refused_call_of_openhands_quotes_no_thought(tmp_path: Path) -> None:
-    answered = {"choices": [{"message": {"role": "assistant", "reasoning": [THOUGHT]}}]}
-    call = {"messages": [], "response": answered, "timestamp": 1.0}
+    call = {"messages": [{"role": THOUGHT}], "response": {"choices": []}, "timestamp": 1.0}
     (tmp_path / "1.json").write_text(json.dumps(call))
-    with pytest.raises(
-        BadInput, match=r"found a list at 'response\.choices\.0\.message\.reasoning'"
-    ) as refused:
+    with pytest.raises(BadInput, match=r"found a str at '0\.role'") as refused:
         read(tmp_path)
     assert "doubt" not in str(refused.value)
 
@@ -482,89 +465,9 @@ def test_what_an_action_does_is_recognised(name: str, arguments: str, kind: str)
     assert kind_of(name, arguments) == kind
 
 
-def test_what_reads_like_a_failure() -> None:
-    for told in (
-        "x.py: No such file or directory",
-        "pkg.Wrong\npkg.MyError: no",
-        "2 failed, 3 passed",
-        "Exit code: 1",
-    ):
-        assert looks_failed(told, ("run",))
-    for told in (
-        "0 failed, 3 passed",
-        "MyError: expected\n3 passed",
-        "raise ValueError('x')",
-        "exit code 0",
-        "",
-    ):
-        assert not looks_failed(told, ("run",))
-    assert not looks_failed("Traceback (most recent call last)", ("read",)), "it may be what was read"
-
-
-def reads_like_a_failure(observation: str, kinds: set[Kind]) -> bool:
-    """The same by the patterns alone."""
-    if any(phrase in observation for phrase in REFUSALS) or any(
-        told.pattern.search(observation) for told in EXITED
-    ):
-        return True
-    if kinds == {"read"}:
-        return False
-    if COUNTED.pattern.search(observation):
-        return True
-    lines = f"\n{observation}"
-    told = any(phrase in lines for phrase in FAILURES) or RAISED.pattern.search(lines) is not None
-    return told and PASSED.pattern.search(observation) is None
-
-
-PIECES = [
-    ".",
-    ":",
-    "0",
-    "1",
-    "12",
-    "-",
-    "_",
-    "x",
-    "é",
-    "٣",
-    "exit",
-    "Exit",
-    "code",
-    "status",
-    "<returncode>",
-    "failed",
-    "error",
-    "errors",
-    "passed",
-    "ValueError",
-    "Exception",
-    "Error",
-    "FAILED",
-    "ERROR",
-    "error:",
-    "fatal",
-    "Traceback",
-]
-
-
-@given(st.lists(st.sampled_from([*PIECES, " ", "\n"]) | st.text(max_size=3), max_size=12).map("".join))
-def test_words_looked_for_first_change_no_result(observation: str) -> None:
-    for kinds in (set[Kind](), {"read"}, {"run", "read"}):
-        assert looks_failed(observation, kinds) is reads_like_a_failure(observation, kinds)
-
-
-def test_words_looked_for_first_change_no_result_of_the_labelled_set() -> None:
-    for told in labelled():
-        for each in told.trajectory.turns:
-            kinds = {action.kind for action in each.actions}
-            seen = each.observation or ""
-            assert looks_failed(seen, kinds) is reads_like_a_failure(seen, kinds)
-
-
 @given(st.text(), st.text())
 def test_any_text_has_a_kind(name: str, arguments: str) -> None:
     assert kind_of(name, arguments) in {"read", "edit", "run", "finish", "other"}
-    assert looks_failed(arguments) in {True, False}
 
 
 @pytest.mark.parametrize(
@@ -588,6 +491,5 @@ def test_hostile_text_takes_linear_time(piece: str) -> None:
     text = piece * (400_000 // len(piece))
     began = time.process_time()
     kind_of("bash", text)
-    looks_failed(text)
     parse([{"role": "user", "content": "?"}, {"role": "assistant", "content": text}])
     assert time.process_time() - began < 3.0

@@ -118,6 +118,48 @@ def test_the_same_turn_again_is_a_loop_and_no_part_of_the_score() -> None:
     assert reading.score == 0.0
 
 
+@pytest.mark.parametrize(
+    ("command", "results"),
+    [
+        pytest.param(
+            "sleep 300; tail -1 train.log",
+            [f"step {number}000 loss {2.5 / number:.3f}" for number in range(1, 9)],
+            id="L1 a training run",
+        ),
+        (
+            "pytest -q | tail -1",
+            [f"{number} failed, {20 - number} passed in 0.{number}s" for number in range(8)],
+        ),
+        ("squeue -j 7", [f"7 RUNNING {number * 7} %" for number in range(8)]),
+        ("ls out | wc -l", [str(number * 3) for number in range(8)]),
+        ("kubectl get pods", [f"pod-a 1/{number} Running" for number in range(1, 9)]),
+        ("curl -s localhost/progress", [f'{{"done": {number}, "of": 100}}' for number in range(8)]),
+    ],
+)
+def test_another_result_is_no_loop(command: str, results: list[str]) -> None:
+    waits = [did(Action("bash", command, "run"), seen=seen) for seen in results]
+    assert [reading.signals[3].level for reading in readings(waits)] == [0.0] * 8
+    again = [did(Action("bash", command, "run"), seen=results[0]) for _ in results]
+    assert last(*again).signals[3].level == 10.0
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "waiting, {0} s",
+        "12:0{0}:17 still queued",
+        "2026-11-2{0}T10:00:0{0}.5Z pending",
+        "done in {0}.25 seconds",
+        "<object at 0x7f3{0}aa00>",
+        "elapsed 1{0} ms, 1 failed",
+        "1 failed in 0.0{0}s",
+    ],
+)
+def test_the_same_result_at_another_time_is_a_loop(result: str) -> None:
+    polls = [did(RUN, seen=result.format(number)) for number in range(8)]
+    assert last(*polls).signals[3].level == 10.0
+
+
 def test_going_round_in_circles_is_a_loop() -> None:
     assert peaks(*[did(READ), did(EDIT), did(RUN)] * 3)["loops"] == 10.0
     assert peaks(
