@@ -2,7 +2,7 @@
 
 import typer
 
-from . import calibrate, jobs, judge
+from . import calibrate, cleanup, jobs, judge
 from .score import score
 from .serve import serve
 
@@ -12,7 +12,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (jobs.run, jobs.plan, jobs.resume, jobs.jobs, jobs.show, jobs.cancel, serve, score):
+for command in (
+    jobs.run,
+    jobs.plan,
+    jobs.resume,
+    jobs.jobs,
+    jobs.show,
+    jobs.cancel,
+    cleanup.delete,
+    cleanup.prune,
+    serve,
+    score,
+):
     app.command()(command)
 app.add_typer(judge.app, name="judge")
 app.add_typer(calibrate.app, name="calibrate")

@@ -20,7 +20,6 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from ..errors import BadInput, SurefootError
 from .saver_codec import (
     Address,
-    Layout,
     Record,
     Write,
     blob_name,
@@ -34,6 +33,7 @@ from .saver_codec import (
     wanted_id,
 )
 from .saver_gate import Client, Gate
+from .saver_layout import Layout
 from .saver_store import PAGE, Store, Stored
 
 

@@ -1,10 +1,8 @@
 """How the saver lays out a thread in Redis: key names, addresses, records and writes (see docs/saver.md)."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
-from urllib.parse import quote, unquote
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_id, writes_sort_key
@@ -12,38 +10,9 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkp
 from ..errors import BadInput
 
 SEP = "\0"
-KEYS = ("ids", "checkpoints", "blobs", "refs", "writes", "runs", "owned", "deltas")
 
 Typed = tuple[str, bytes]
 """What a serializer makes of a value: the name of the format, and the bytes."""
-
-
-class Layout:
-    """Key names under one prefix. All keys of a thread share one hash tag, hence one cluster slot."""
-
-    def __init__(self, prefix: str) -> None:
-        if not re.fullmatch(r"[\w.:-]+", prefix, re.ASCII):
-            raise BadInput(
-                f"The key prefix {prefix!r} cannot be used: give one or more letters, digits, '_', '.', ':', '-'."
-            )
-        self._prefix = prefix
-
-    def thread(self, thread_id: str) -> list[str]:
-        """The eight keys of a thread, in the order in which the scripts expect them."""
-        if not thread_id:
-            raise BadInput("The thread id '' cannot be used: name the thread in config['configurable'].")
-        return [self._key(quote(thread_id, safe=":/@ "), name) for name in KEYS]
-
-    def pattern(self, name: str) -> str:
-        """A SCAN pattern for the key `name` of every thread."""
-        return self._key("*", name)
-
-    def thread_id(self, key: str) -> str:
-        """The thread that a key belongs to."""
-        return unquote(key[key.index("{") + 1 : key.index("}")])
-
-    def _key(self, tag: str, name: str) -> str:
-        return f"{self._prefix}:saver:{{{tag}}}:{name}"
 
 
 class Address(NamedTuple):

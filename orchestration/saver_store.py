@@ -6,8 +6,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from ..errors import BadInput, SurefootError
-from .saver_codec import SEP, Address, Layout, Record, Write, channel_of, plain
+from .saver_codec import SEP, Address, Record, Write, channel_of, plain
 from .saver_gate import Gate
+from .saver_layout import Layout
 from .saver_scripts import BATCH, DELETE_RUNS, PRUNE, PUT, PUT_WRITES, READ, READ_LATEST
 
 PAGE = 32

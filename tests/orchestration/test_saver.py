@@ -34,7 +34,8 @@ from redis.crc import key_slot
 from redis.exceptions import MaxConnectionsError, RedisError
 from surefoot.errors import BadInput, SurefootError
 from surefoot.orchestration.saver import AsyncOnly, RedisSaver
-from surefoot.orchestration.saver_codec import Address, Layout, Record
+from surefoot.orchestration.saver_codec import Address, Record
+from surefoot.orchestration.saver_layout import Layout
 from surefoot.orchestration.saver_store import LostValue
 
 

@@ -1,0 +1,99 @@
+"""Jobs that are no longer wanted: delete one, or all that are finished and old."""
+
+import re
+import sys
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from ..errors import BadInput
+from ..orchestration import deletion, jobs
+from ..orchestration.open_redis import open_redis
+from ..printable import printable
+from . import common
+from .common import go
+from .options import AsJson, RedisUrl
+
+UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def delete(
+    job: Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids, as `surefoot jobs` lists them.")],
+    yes: Yes = False,
+    redis: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete jobs for good: records, samples, checkpoints."""
+    names = list(dict.fromkeys(job))
+
+    async def check() -> None:
+        async with open_redis(redis) as store:
+            for name in names:
+                if not await jobs.exists(store, name):
+                    await jobs.load(store, name)
+
+    go(check(), as_json)
+    _confirm(names, yes, as_json)
+    go(_delete(names, redis), as_json)
+    _say(names, as_json)
+
+
+def prune(
+    older_than: Annotated[str, typer.Option(help="Not written to for so long: 30d, 12h, 90m, 2w.")],
+    unfinished: Annotated[
+        bool, typer.Option("--all", help="Unfinished jobs too, not only those that are done or cancelled.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    yes: Yes = False,
+    redis: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete jobs that are finished and old; one that somebody runs is never touched."""
+
+    async def look() -> list[str]:
+        age_s = _seconds(older_than)
+        async with open_redis(redis) as store:
+            return [found.id for found in await deletion.old(store, age_s, unfinished=unfinished)]
+
+    names = go(look(), as_json)
+    if dry_run or not names:
+        common.show({"would_delete": names}, Text(f"would delete: {_listed(names)}"), as_json)
+        return
+    _confirm(names, yes, as_json)
+    go(_delete(names, redis), as_json)
+    _say(names, as_json)
+
+
+async def _delete(names: list[str], redis: str | None) -> None:
+    async with open_redis(redis) as store:
+        for name in names:
+            await deletion.delete(store, name)
+
+
+def _say(names: list[str], as_json: bool) -> None:
+    common.show({"deleted": names}, Text(f"deleted: {_listed(names)}"), as_json)
+
+
+def _confirm(names: list[str], yes: bool, as_json: bool) -> None:
+    """Ask a person; a program has to say --yes."""
+    if yes:
+        return
+    if as_json or not sys.stdin.isatty():
+        common.fail(f"this would delete {_listed(names)}: add --yes", as_json, BadInput.exit_code)
+    common.complain(f"this deletes for good: {_listed(names)}")
+    if not typer.confirm("Go on?", err=True):
+        raise typer.Exit(1)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(printable, names)) or "nothing"
+
+
+def _seconds(age: str) -> float:
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", age, re.ASCII)
+    if found is None:
+        raise BadInput(f"an age is a number and one of s, m, h, d, w, such as 30d or 12h, not {age!r}")
+    return int(found[1]) * UNIT_S[found[2]]

@@ -1,0 +1,90 @@
+"""Deleting jobs: everything that a job has in Redis, its checkpoints and its entry in the list of jobs included."""
+
+import time
+from contextlib import suppress
+
+from redis.asyncio import Redis
+
+from ..errors import BadInput
+from . import journal_scripts as scripts
+from .holder import describe, gone
+from .jobs import Job, Keys, NewerJournal, every, exists, load
+from .records import CorruptJournal
+from .saver_layout import Layout
+from .snapshots import reading, text
+
+OVER = ("done", "cancelled")
+"""Statuses of jobs that nobody goes on with."""
+BATCH = 1000
+"""Keys that one command deletes."""
+
+
+async def delete(redis: Redis, job: str) -> None:
+    """Delete a job, whatever its status, readable or not; safe to repeat after an interruption.
+
+    Raises `BadInput` while somebody runs it, and `NoSuchJob` if there is none.
+    """
+    keys = Keys(job)
+    if not await exists(redis, job):
+        await redis.srem(keys.jobs, job)
+        await load(redis, job)  # raises, with the jobs that there are
+    logs = await _logs(redis, job)
+    await _close(redis, job)
+    # The description goes last, the id after it: a deletion that is cut short leaves a job that can be deleted again.
+    checkpoints = Layout("surefoot").thread(job)
+    rest = [*logs, *checkpoints, keys.segments, keys.kept, keys.contested, keys.lease, keys.meta]
+    for place in range(0, len(rest), BATCH):
+        await redis.unlink(*rest[place : place + BATCH])
+    await redis.srem(keys.jobs, job)
+
+
+async def old(redis: Redis, older_than_s: float, *, unfinished: bool = False) -> list[Job]:
+    """Return the jobs that nobody runs and that nothing was written to for so many seconds.
+
+    Only those that are done or cancelled, unless the `unfinished` ones are wanted too.
+    """
+    if not 0 <= older_than_s < float("inf"):
+        raise BadInput(f"an age is a number of seconds, 0 or more, not {older_than_s!r}")
+    before = time.time() - older_than_s
+    idle = [
+        job
+        for job in await every(redis)
+        if isinstance(job, Job) and job.holder is None and job.updated <= before
+    ]
+    return [job for job in idle if unfinished or job.status in OVER]
+
+
+async def _close(redis: Redis, job: str) -> None:
+    """Let nobody begin to run it, or refuse if somebody does."""
+    keys = Keys(job)
+    raw, who = b"", ""
+    with (
+        suppress(CorruptJournal, ValueError),
+        reading("its lease"),
+    ):  # what no runner has written holds nobody up
+        raw = await redis.get(keys.lease) or b""
+        who = describe(text(raw)) if raw and not gone(text(raw)) else ""
+    if who:
+        raise BadInput(
+            f"job {job!r} is being run by {who}: cancel it, or stop that runner, before you delete it"
+        )
+    answer = await redis.register_script(scripts.CLOSE)(keys=[keys.meta, keys.lease], args=[raw])
+    if answer[0] == b"held":
+        raise BadInput(
+            f"job {job!r} has just been taken up: cancel it, or stop that runner, before you delete it"
+        )
+
+
+async def _logs(redis: Redis, job: str) -> list[str]:
+    """Name the logs of all segments; of a job that cannot be read they are looked for, which walks the whole key space."""
+    keys = Keys(job)
+    try:
+        found = await load(redis, job)
+    except (NewerJournal, CorruptJournal):
+        start = keys.log(0)[:-1]
+        pattern = "".join(
+            f"[{letter}]" if letter in "*?[" else letter for letter in start.replace("\\", "\\\\")
+        )
+        return [text(key) async for key in redis.scan_iter(match=pattern + "*", count=1000)]
+    # One more than there should be: a runner that was fenced off in the middle of a rewind may have left it.
+    return [keys.log(segment) for segment in range(-(-found.step // found.settings.segment) + 1)]
