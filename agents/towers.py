@@ -178,8 +178,7 @@ class Towers(Task[State, Step]):
         return answer
 
     def _read_verbose(self, text: str) -> tuple[Move, Pegs | None]:
-        move = verbose.read_move(text)
-        return move, verbose.read_pegs(text) if self.form == "full" else None
+        return verbose.read_answer(text) if self.form == "full" else (verbose.read_move(text), None)
 
     def _shown(self, pegs: Pegs, view: int) -> Pegs:
         first, second, third = self._real_pegs[view]

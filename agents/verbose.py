@@ -1,11 +1,16 @@
 """The verbose text of a Towers of Hanoi step: chat messages with the rules written out, for language models.
 
 One step is asked as the paper asks it: the procedure, the previous move and the board.  Several steps are asked in the
-same way, for drafts only; their answer is one move a line.  Text that comes before the wanted lines is not looked at.
+same way, for drafts only; their answer is one move a line.
+
+The answer is what the text ends with, whole: the wanted lines, one after the other, with nothing between or after them but
+marks.  What comes before is not looked at, be it thoughts or an answer that was taken back.  A model that goes on after its
+answer, with half of another or with words, is correcting itself, and lines that are taken from two answers are the
+decision of neither: such a text is no answer.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -51,11 +56,9 @@ move = [3, 0, 1]
 Answer with the next {{steps}} moves, in order, one a line in exactly this form, and nothing else:
 {MOVE_LINE}"""
 
-_PEG = r"\[\s*(?:\d+\s*(?:,\s*\d+\s*)*)?\]"
-_MOVE_LINE = re.compile(r"^\W*move\s*=\s*(\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\])\W*$", re.MULTILINE)
-_STATE_LINE = re.compile(
-    rf"^\W*next_state\s*=\s*(\[\s*{_PEG}\s*,\s*{_PEG}\s*,\s*{_PEG}\s*\])\W*$", re.MULTILINE
-)
+_PEG = r"\[\s*+(?:\d++\s*+(?:,\s*+\d++\s*+)*+)?+\]"
+_MOVE = re.compile(r"\W*+move\s*+=\s*+(\[\s*+\d++\s*+,\s*+\d++\s*+,\s*+\d++\s*+\])\W*+")
+_BOARD = re.compile(rf"\W*+next_state\s*+=\s*+(\[\s*+{_PEG}\s*+,\s*+{_PEG}\s*+,\s*+{_PEG}\s*+\])\W*+")
 _WORD = re.compile(r"\w")
 
 
@@ -70,23 +73,24 @@ def prompt_ahead(pegs: Pegs, previous: Move | None, steps: int) -> Prompt:
 
 
 def read_move(text: str) -> Move:
-    """Return the last move line; raise `NotAnAnswer` if there is none."""
-    return Move(*_last(_MOVE_LINE, text, "move"))
+    """Return the move that the text ends with; raise `NotAnAnswer` if its last line is none."""
+    return Move(*_numbers(_in_form(_MOVE, "move", _lines(text))))
 
 
-def read_pegs(text: str) -> Pegs:
-    """Return the last board line; raise `NotAnAnswer` if there is none."""
-    first, second, third = _last(_STATE_LINE, text, "next_state")
-    return tuple(first), tuple(second), tuple(third)
+def read_answer(text: str) -> tuple[Move, Pegs]:
+    """Return the move and the board that the text ends with; raise `NotAnAnswer` if its last two lines are none."""
+    lines = _lines(text)
+    board, move = _in_form(_BOARD, "next_state", lines), _in_form(_MOVE, "move", lines)
+    first, second, third = _numbers(board)
+    return Move(*_numbers(move)), (tuple(first), tuple(second), tuple(third))
 
 
 def read_moves(text: str) -> Sequence[Move]:
     """Return the moves that the text ends with, one a line; raise `NotAnAnswer` if its last line is none."""
-    lines = [line for line in text.splitlines() if _WORD.search(line)]
-    matches = takewhile(bool, map(_MOVE_LINE.fullmatch, reversed(lines)))
+    matches = takewhile(bool, map(_MOVE.fullmatch, _lines(text)))
     moves = [Move(*_numbers(match[1])) for match in matches if match]
     if not moves:
-        raise NotAnAnswer("the text does not end with a line 'move = [...]' in the wanted form")
+        raise _missing("move")
     return moves[::-1]
 
 
@@ -98,12 +102,23 @@ def _messages(rules: str, pegs: Pegs, previous: Move | None) -> Prompt:
     )
 
 
-def _last(line: re.Pattern[str], text: str, what: str) -> list[Any]:
-    """Return the list on the last line of this form: a model that thinks first may quote the form before."""
-    found = line.findall(text)
-    if not found:
-        raise NotAnAnswer(f"there is no line '{what} = [...]' in the wanted form")
-    return _numbers(found[-1])
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines that say something, the last one first; others are blank, or marks such as those around code."""
+    return filter(_WORD.search, reversed(text.splitlines()))
+
+
+def _in_form(form: re.Pattern[str], what: str, lines: Iterator[str]) -> str:
+    """Return the list on the next of the lines; raise `NotAnAnswer` if that has another form."""
+    match = form.fullmatch(next(lines, ""))
+    if match is None:
+        raise _missing(what)
+    return match[1]
+
+
+def _missing(what: str) -> NotAnAnswer:
+    return NotAnAnswer(
+        f"there is no line '{what} = [...]' in the wanted form where the text should end with it"
+    )
 
 
 def _numbers(text: str) -> list[Any]:

@@ -130,12 +130,13 @@ class _Confiding(Watch):
     def _begin(self, restarts: int) -> None:
         self._restarts = restarts
         self._groups = Groups(self._confide.window)
-        self._listed = False
+        self._heard = self._listed = False
 
     async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
         self._mind = mind
         if mind.restarts != self._restarts:
             self._begin(mind.restarts)
+        self._heard = self._heard or bool(piece.thought or piece.text)
         threshold = self._confide.threshold
         for token in piece.tokens:
             value = confidence(token, self._confide.k)
@@ -146,7 +147,7 @@ class _Confiding(Watch):
             if threshold is not None and self._groups.full and self._groups.now < threshold:
                 return Drop(f"group confidence {self._groups.now:.2f} is below {threshold:.2f}")
         # The tokens of a chunk come with its last piece, and so does its usage.
-        if not self._listed and (mind.thought or mind.text) and (piece.usage.completion > 0 or piece.finish):
+        if not self._listed and self._heard and (piece.usage.completion > 0 or piece.finish):
             raise self._lists_nothing()
         return None
 

@@ -11,6 +11,7 @@ from ...voting.samples import NOTHING, Usage
 from ..model import Prompt
 from .stream import Draw, Piece, Streaming, Token, parser
 from .tags import ThinkParser
+from .text import GrowingText
 from .thoughts import CUES, Cues, Thought, Thoughts
 
 RESTARTS = 3
@@ -53,10 +54,6 @@ class Mind:
     cues: Cues = field(default=CUES, repr=False)
     thoughts: list[Thought] = field(default_factory=list, repr=False)
     """Those that are complete."""
-    thought: str = field(default="", repr=False)
-    """All thinking so far, tags left out."""
-    text: str = field(default="", repr=False)
-    """The answer so far."""
     tokens: int = 0
     """Output tokens of the thinking so far (a restart begins again at 0)."""
     answer_tokens: int = 0
@@ -73,6 +70,8 @@ class Mind:
     finish: str | None = None
     usage: Usage = NOTHING
     """Everything that was spent: discarded streams and the probes that were booked included."""
+    _thought: GrowingText = field(init=False, repr=False)
+    _text: GrowingText = field(init=False, repr=False)
     _begun: str = field(default="", init=False, repr=False)
     _opened: bool = field(default=False, init=False, repr=False)
     _splitter: Thoughts = field(init=False, repr=False)
@@ -84,6 +83,33 @@ class Mind:
     def prompt(self) -> Prompt:
         """What was asked."""
         return self.draw.prompt
+
+    @property
+    def thought(self) -> str:
+        """All thinking so far, tags left out; costs its length, so what looks at every piece uses `since` or `blank`."""
+        return str(self._thought)
+
+    @thought.setter
+    def thought(self, thought: str) -> None:
+        self._thought = GrowingText(thought)
+
+    @property
+    def text(self) -> str:
+        """The answer so far; costs its length."""
+        return str(self._text)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self._text = GrowingText(text)
+
+    @property
+    def blank(self) -> bool:
+        """Whether the thinking so far is white space alone."""
+        return self._thought.blank
+
+    def since(self, start: int) -> str:
+        """Return the thinking after its first `start` characters."""
+        return self._thought.since(start)
 
     @property
     def open(self) -> str:
@@ -99,7 +125,7 @@ class Mind:
         """Raw text so far, the answer included, to go on from."""
         if not self.closed:
             return self.open
-        thinking = self.closed_with() if self.thought or self._opened else self._begun
+        thinking = self.closed_with() if self._thought.length or self._opened else self._begun
         return thinking + self.text
 
     def spend(self, usage: Usage) -> None:
@@ -111,7 +137,8 @@ class Mind:
         self._begun = begun
         self._opened = parser(self.draw._replace(begun=begun)).thinking
         self.closed = ThinkParser(begun, self.draw.tags).closed
-        self.thoughts, self.thought, self.text, self.tokens = [], "", "", 0
+        self.thoughts, self.tokens = [], 0
+        self.thought = self.text = ""
         self._splitter = Thoughts(self.cues)
 
     def close(self, guidance: str = "", keep: int | None = None) -> str:
@@ -132,11 +159,11 @@ class Mind:
         if piece.unopened:
             heard, tokens = self.text + heard, self.answer_tokens + tokens
             self.text, self.answer_tokens, self.closed = "", 0, False
-        self.thought += heard
-        self.text += piece.text
+        self._thought.add(heard)
+        self._text.add(piece.text)
         done = self._splitter.feed(heard, tokens) if heard else []
         # White space before the thinking is no answer yet, after it it is.
-        after = self.thought or self._opened or self.text.strip()
+        after = self._thought.length or self._opened or not self._text.blank
         if piece.text and after and not self.closed:
             self.closed = True
             done += self._splitter.end()

@@ -12,6 +12,10 @@ from .control import Mind
 from .stream import Draw, Streaming, Token, collect
 
 BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}?")
+NUMBER_CHARACTERS = 200
+"""Longest text that is compared as a number."""
+_HUGE = re.compile(r"e[+-]?\d{4}")
+"""A fraction writes its exponent out in digits: nine letters of a model's answer would be a gigabyte."""
 WRAPPING = " \t\r\n*$`'\""
 
 
@@ -104,9 +108,15 @@ def same_answer(answer: str, right: str) -> bool:
     if one == other:
         return bool(one)
     try:
-        return Fraction(one.replace(",", "")) == Fraction(other.replace(",", ""))
+        return _number(one) == _number(other)
     except (ValueError, ZeroDivisionError):
         return False
+
+
+def _number(answer: str) -> Fraction:
+    if len(answer) > NUMBER_CHARACTERS or _HUGE.search(digits := re.sub("[,_]", "", answer)):
+        raise ValueError("not a number that a person would write")
+    return Fraction(digits)
 
 
 def plain(answer: str) -> str:
@@ -120,12 +130,19 @@ class Spotter:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = tuple(words)
+        self._longest = max(map(len, self._words), default=0)
         self._begin(0)
 
     def _begin(self, restarts: int) -> None:
         self._restarts = restarts
-        self._number = self._start = 0
-        """Of the thought that is looked at: its number, and where it begins."""
+        self._number = 0
+        self._next(0)
+
+    def _next(self, start: int) -> None:
+        """Begin to look at the thought that begins here."""
+        self._start = self._looked = start
+        self._head = ""
+        """Its first characters but for white space, as many as tell whether it is a cue."""
         self._found = False
 
     def see(self, mind: Mind) -> list[int]:
@@ -134,14 +151,16 @@ class Spotter:
             self._begin(mind.restarts)
         starts = []
         for thought in mind.thoughts[self._number :]:
-            starts += self._judge(thought.text)
+            starts += self._judge(thought.text[self._looked - self._start :])
             self._number += 1
-            self._start += len(thought.text)
-            self._found = False
-        return starts + self._judge(mind.thought[self._start :])
+            self._next(self._start + len(thought.text))
+        return starts + self._judge(mind.since(self._looked))
 
-    def _judge(self, text: str) -> list[int]:
-        if self._found or not text.lstrip().lower().startswith(self._words):
+    def _judge(self, more: str) -> list[int]:
+        self._looked += len(more)
+        if self._found or len(self._head) >= self._longest:
             return []
-        self._found = True
-        return [self._start]
+        # White space before the first word only: `_head` is empty as long as nothing else has come.
+        self._head = (self._head + more if self._head else more.lstrip())[: self._longest]
+        self._found = self._head.lower().startswith(self._words)
+        return [self._start] if self._found else []

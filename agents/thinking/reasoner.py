@@ -141,7 +141,7 @@ class Reasoner:
                         mind.ended_by = name
                         return action
                 # Chat templates that know no `enable_thinking` ignore it.
-                if request.think is False and mind.thought.strip() and not mind.closed:
+                if request.think is False and not (mind.blank or mind.closed):
                     mind.ended_by = BUDGET
                     return Close(keep=0)
                 if mind.finish is None and mind.answer_tokens > mind.draw.answer_tokens:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from ...voting.samples import NOTHING, Usage
 from ..model import Prompt
 from .tags import THINK, Tags, ThinkParser
+from .text import GrowingText
 
 
 class Token(NamedTuple):
@@ -109,18 +110,19 @@ class Streaming(Protocol):
 
 async def collect(model: Streaming, draw: Draw) -> Piece:
     """Return a whole stream as one piece; for probes and verifiers, whose usage then has to be booked (`Mind.spend`)."""
-    thought, text, finish, usage = "", "", None, NOTHING
+    thought, text, finish, usage = GrowingText(), GrowingText(), None, NOTHING
     tokens: list[Token] = []
     async with aclosing(model.stream(draw)) as pieces:
         async for piece in pieces:
             if piece.unopened:
-                thought, text = thought + text, ""
-            thought += piece.thought
-            text += piece.text
+                thought.add(str(text))
+                text = GrowingText()
+            thought.add(piece.thought)
+            text.add(piece.text)
             tokens += piece.tokens
             finish = piece.finish or finish
             usage = usage.plus(piece.usage)
-    return Piece(thought, text, tuple(tokens), finish, usage)
+    return Piece(str(thought), str(text), tuple(tokens), finish, usage)
 
 
 def parser(draw: Draw) -> ThinkParser:

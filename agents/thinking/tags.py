@@ -1,5 +1,6 @@
 """Thinking told from answer in a stream of text, wherever the stream is cut into chunks."""
 
+import re
 from typing import NamedTuple
 
 
@@ -35,6 +36,8 @@ class ThinkParser:
 
     def __init__(self, begun: str = "", tags: Tags = THINK) -> None:
         self._tags = (tags.open, tags.close)
+        # One pass over the text finds either: two searches would each read to its end for a tag that never comes.
+        self._tag = re.compile("|".join(map(re.escape, sorted(self._tags))))
         self._held = ""
         self._reasoned = False
         self.thinking = tags.opened
@@ -55,14 +58,15 @@ class ThinkParser:
         if content and self._reasoned:
             self._reasoned = self.thinking = False
         found: list[Split] = []
-        rest = self._held + content
-        while tag := self._first_tag(rest):
-            before, _, rest = rest.partition(tag)
-            found += self._told(before)
-            self.closed = tag == self._tags[1]
+        rest, done = self._held + content, 0
+        for tag in self._tag.finditer(rest):
+            found += self._told(rest[done : tag.start()])
+            done = tag.end()
+            self.closed = tag[0] == self._tags[1]
             if self.closed and not self.thinking:
                 found.append(Split(unopened=True))
             self.thinking = not self.closed
+        rest = rest[done:]
         keep = len(rest) - self._beginning_of_tag(rest)
         self._held = rest[keep:]
         return [*found, *self._told(rest[:keep])]
@@ -76,10 +80,6 @@ class ThinkParser:
         if not text:
             return []
         return [Split(thought=text) if self.thinking else Split(text=text)]
-
-    def _first_tag(self, text: str) -> str | None:
-        found = [(start, tag) for tag in self._tags if (start := text.find(tag)) >= 0]
-        return min(found)[1] if found else None
 
     def _beginning_of_tag(self, text: str) -> int:
         """Return how many of the last characters may become a tag."""

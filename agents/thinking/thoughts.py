@@ -5,7 +5,6 @@ Kinds and words are SEAL's (Chen et al. 2025, arXiv 2504.07986).
 
 import re
 from collections import deque
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 Kind = Literal["execution", "reflection", "transition"]
@@ -41,6 +40,9 @@ class Cues(NamedTuple):
 
 CUES = Cues()
 
+_SENTENCE_END = re.compile(r"[.!?\n]")
+_WORD = re.compile(r"\S")
+
 
 class Thought(NamedTuple):
     """One segment of thinking; `text` has its separator with it, so that the thoughts joined are the whole."""
@@ -58,27 +60,62 @@ class Thoughts:
     """Splits thinking into thoughts as it comes; any chunking of the same text gives the same thoughts.
 
     A thought ends at the separator, and where a sentence begins with a cue word; white space alone is no thought.
+
+    Every character is looked at a bounded number of times: what was searched once is never searched again, and white space
+    is passed over as it comes.  A model that falls into a loop of line breaks costs no more than one that thinks.
     """
 
     def __init__(self, cues: Cues = CUES) -> None:
         self._cues = cues
         self._transition, self._reflection = _any_of(cues.transition), _any_of(cues.reflection)
-        begins = _any_of(cues.transition + cues.reflection).pattern
-        self._new_course = re.compile(rf"[.!?\n]\s*(?={begins})", re.IGNORECASE)
-        self._longest = max(map(len, (cues.separator, *cues.transition, *cues.reflection)))
-        self._rest = ""
-        self._searched = 0
+        self._words = cues.transition + cues.reflection
+        self._begins = _any_of(self._words)
+        self._longest = max(map(len, self._words), default=0)
         self._chunks: deque[tuple[int, int]] = deque()
+        self._restart()
+
+    def _restart(self) -> None:
+        self._done: list[str] = []
+        """The beginning of the thought under way, of which nothing more is to be found out."""
+        self._rest = ""
+        """What comes after it."""
+        self._sought = 0
+        """No separator begins in `_rest` before here."""
+        self._begin(0)
+
+    def _begin(self, place: int) -> None:
+        """Begin a thought at this place in `_rest`."""
+        self._blank = True
+        """White space alone has come."""
+        self._looked = place
+        """No sentence before here begins with a cue."""
+        self._sentence = False
+        """A sentence has ended, and after it there was white space alone up to `_looked`."""
 
     def feed(self, text: str, tokens: int = 0) -> list[Thought]:
         """Return the thoughts that are complete now; `tokens` of the text are booked on them in proportion."""
         self._rest += text
         self._chunks.append((len(text), tokens))
-        return list(self._complete())
+        found: list[Thought] = []
+        start = 0
+        while (end := self._end()) is not None:
+            found.append(self._thought("".join([*self._done, self._rest[start:end]])))
+            self._done.clear()
+            self._begin(end)
+            start = end
+        known = min(self._looked, self._sought)
+        self._done.append(self._rest[start:known])
+        self._rest = self._rest[known:]
+        self._looked, self._sought = self._looked - known, self._sought - known
+        return found
 
     def end(self) -> list[Thought]:
         """Return the rest, which nothing follows any more."""
-        return [self._thought(len(self._rest))] if self._rest.strip() else []
+        if self._blank:
+            return []
+        text = "".join([*self._done, self._rest])
+        self._restart()
+        return [self._thought(text)]
 
     def kind(self, text: str) -> Kind:
         """Return what a thought does by its words; changing course goes before reflecting."""
@@ -86,24 +123,51 @@ class Thoughts:
             return "transition"
         return "reflection" if self._reflection.search(text) else "execution"
 
-    def _complete(self) -> Iterator[Thought]:
-        while ends := self._ends():
-            yield self._thought(min(ends))
+    def _end(self) -> int | None:
+        """Return where in `_rest` the thought under way ends; None if that has not come yet."""
+        text, separator = self._rest, self._cues.separator
+        if self._blank:
+            word = _WORD.search(text, self._looked)
+            # A separator that begins in the white space before a thought ends nothing.
+            self._looked = word.start() if word else len(text)
+            self._sought = max(self._sought, self._looked)
+            self._blank = word is None
+        found = text.find(separator, self._sought) if separator else -1
+        if found < 0:
+            self._sought = max(self._sought, len(text) - len(separator) + 1)
+            return self._new_course(len(text))
+        self._sought, end = found, found + len(separator)
+        course = self._new_course(end)
+        return end if course is None else course
 
-    def _ends(self) -> list[int]:
+    def _new_course(self, limit: int) -> int | None:
+        """Return where, before `limit`, a sentence begins with a cue; None if none does, as far as can be told."""
         text = self._rest
-        start = max(self._searched, len(text) - len(text.lstrip()))
-        separator, course = text.find(self._cues.separator, start), self._new_course.search(text, start)
-        # What is incomplete begins within the longest of them, after white space that may be of any length.
-        self._searched = max(0, len(text[: -self._longest].rstrip()) - 1)
-        return [
-            *([separator + len(self._cues.separator)] if separator >= 0 else []),
-            *([course.end()] if course else []),
-        ]
+        while self._sentence or self._sentence_ends(limit):
+            word = _WORD.search(text, self._looked, limit)
+            self._looked = word.start() if word else limit
+            if word and self._begins.match(text, self._looked):
+                return self._looked
+            if not word or (len(text) - self._looked < self._longest and self._may_become_a_cue()):
+                return None
+            self._sentence = False
+        return None
 
-    def _thought(self, length: int) -> Thought:
-        text, self._rest, self._searched = self._rest[:length], self._rest[length:], 0
-        return Thought(text, self.kind(text), self._tokens(length))
+    def _may_become_a_cue(self) -> bool:
+        """Whether more text could make a cue of what comes last, by trying what is missing of each."""
+        begun = self._rest[self._looked :]
+        words = (word for word in self._words if len(word) > len(begun))
+        return any(self._begins.match(begun + word[len(begun) :]) for word in words)
+
+    def _sentence_ends(self, limit: int) -> bool:
+        """Look for the end of a sentence before `limit`."""
+        ended = _SENTENCE_END.search(self._rest, self._looked, limit)
+        self._looked = ended.end() if ended else limit
+        self._sentence = ended is not None
+        return self._sentence
+
+    def _thought(self, text: str) -> Thought:
+        return Thought(text, self.kind(text), self._tokens(len(text)))
 
     def _tokens(self, length: int) -> int:
         tokens = 0

@@ -123,6 +123,51 @@ def test_a_verbose_answer_is_read_strictly_and_never_repaired(text: str, why: st
         task.read(text, task.start())
 
 
+FIRST, SECOND = "next_state = [[4, 3, 2], [], [1]]", "next_state = [[4, 3, 2], [1], []]"
+CORRECTIONS = {
+    "V1 a correction in prose": f"move = [1, 0, 2]\n{FIRST}\nWait, no. The correct move = [1, 0, 1]\n{SECOND}",
+    "a second board alone": f"move = [1, 0, 2]\n{FIRST}\nNo, it is:\n{SECOND}",
+    "a second board at once": f"move = [1, 0, 2]\n{FIRST}\n{SECOND}",
+    "a second move alone": f"move = [1, 0, 2]\n{FIRST}\nNo, it is:\nmove = [1, 0, 1]",
+    "a second move in other words": f"move = [1, 0, 2]\n{FIRST}\nNo: disk 1 goes to peg 1.",
+    "the half of a second board": f"move = [1, 0, 2]\n{FIRST}\nmove = [1, 0, 1]\nnext_state = [[4, 3",
+    "a move between words, then a board": f"move = [1, 0, 2]\nSo peg 2? No, peg 1.\n{SECOND}",
+    "the board first": f"{SECOND}\nmove = [1, 0, 1]",
+    "a move, then a fenced board of another": f"move = [1, 0, 2]\n```\nmove = [1, 0\n```\n{SECOND}",
+    "taken back": f"move = [1, 0, 1]\n{SECOND}\nWait, that is wrong.",
+}
+
+
+@pytest.mark.parametrize("text", CORRECTIONS.values(), ids=CORRECTIONS.keys())
+def test_an_answer_that_was_corrected_by_half_is_none(text: str) -> None:
+    task = Towers(4)
+    with pytest.raises(NotAnAnswer, match="in the wanted form where the text should end"):
+        task.read(text, task.start())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"move = [1, 0, 2]\n{FIRST}\nWait.\nmove = [1, 0, 1]\n{SECOND}",
+        f"move = [1, 0, 2]\n{FIRST}\n\nmove = [1, 0, 1]\n{SECOND}\n",
+        f"I must end with\nmove = [disk, from peg, to peg]\nnext_state = [[...], ...]\n\nmove = [1, 0, 1]\n\n{SECOND}",
+        f"Like move = [2, 0, 2] in the example.\n```text\nmove = [1, 0, 1]\n{SECOND}\n```\n---",
+        f"{FIRST}\n- move = [1, 0, 1]\n- {SECOND}\r\n",
+    ],
+)
+def test_of_several_answers_the_last_whole_one_is_read(text: str) -> None:
+    task = Towers(4)
+    assert task.read(text, task.start()) == ((1, 0, 1), ((4, 3, 2), (1,), ()))
+
+
+@pytest.mark.parametrize("after", ["Wait, that is wrong.", "The correct move = [1, 0, 1]", "move = [1, 0"])
+def test_a_move_that_is_gone_on_from_is_no_answer_either(after: str) -> None:
+    task = Towers(4, form="move")
+    assert task.read("move = [1, 0, 2]\n```\n", task.start()) == ((1, 0, 2), None)
+    with pytest.raises(NotAnAnswer):
+        task.read(f"move = [1, 0, 2]\n{after}", task.start())
+
+
 @pytest.mark.parametrize("disks", [3, 4])
 @pytest.mark.parametrize("form", ["full", "move"])
 def test_a_chat_model_that_follows_the_procedure_solves_it(disks: int, form: str) -> None:

@@ -1,0 +1,237 @@
+"""What a model writes is read in time that grows as its length does, whatever it is made of and however it comes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from surefoot.agents.columns import Columns
+from surefoot.agents.model import Ask
+from surefoot.agents.thinking.budget import Elastic
+from surefoot.agents.thinking.control import Control, Mind
+from surefoot.agents.thinking.exits import Dynasor, Exit
+from surefoot.agents.thinking.loops import LoopDetector, Loops
+from surefoot.agents.thinking.probes import PROBING, Spotter, plain, same_answer
+from surefoot.agents.thinking.reasoner import Reasoner
+from surefoot.agents.thinking.steer import Steer
+from surefoot.agents.thinking.stream import Draw, Piece, collect
+from surefoot.agents.thinking.tags import ThinkParser
+from surefoot.agents.thinking.text import GrowingText
+from surefoot.agents.thinking.trim import Trim
+from surefoot.agents.thinking.verifier import RuleVerifier
+from surefoot.agents.towers import Towers
+from surefoot.voting.flags import NotAnAnswer
+from surefoot.voting.samples import Usage
+
+Work = Callable[[Any], object]
+Linear = Callable[..., bool]
+
+CHUNKS = (1 << 10, 1 << 14, 1 << 18)
+STEPS = (1 << 10, 1 << 13, 1 << 16)
+"""Sizes in characters; smaller where every token is a call."""
+
+DEGENERATE = {
+    "blanks": " ",
+    "line breaks": "\n",
+    "Z1 line breaks and blanks": "\n ",
+    "full stops": ".",
+    "full stops and blanks": ". ",
+    "brackets": "[",
+    "closed brackets": "[]",
+    "opening tags": "<think>",
+    "closing tags": "</think>",
+    "pairs of tags": "<think>a</think>b",
+    "half tags": "<thin",
+    "halves of closing tags": "</",
+    "quotes": '"',
+    "fences": "```\n",
+    "cues": "Wait. ",
+    "halves of cues": ". anoth",
+    "thoughts": "so 5.\n\n",
+    "one word": "a",
+    "numbers": "7",
+    "boxes": "\\boxed {",
+    "move lines": "move = [1, 0, 2]\n",
+    "half a move": "move = [1,",
+    "half a board": "next_state = [[",
+    "signs": "*",
+    "questions on new lines": "?\n",
+}
+every_kind = pytest.mark.parametrize("unit", DEGENERATE.values(), ids=DEGENERATE.keys())
+
+
+@pytest.fixture
+def linear(slope: Callable[..., float]) -> Linear:
+    """Whether some work grows as its input does; measured again if a neighbour on this machine may have disturbed it."""
+
+    def found(work: Work, of: Callable[[int], Any], sizes: Sequence[int]) -> bool:
+        return any(slope(work, of, sizes=sizes, repetitions=1) <= 1.1 for _ in range(3))
+
+    return found
+
+
+def one_chunk(unit: str) -> Callable[[int], list[str]]:
+    return lambda size: ["Let me see." + unit * (size // len(unit))]
+
+
+def tokens(unit: str) -> Callable[[int], list[str]]:
+    return lambda size: ["Let me see.", *[unit] * (size // len(unit))]
+
+
+def think(parts: list[str]) -> None:
+    """The splitter of thoughts, the mind around it, and the search for cues."""
+    mind, spotter = Mind(Draw("q", 0.0, 1, 1)), Spotter(PROBING.words)
+    for part in parts:
+        mind.hear(Piece(thought=part, usage=Usage(completion=1)))
+        spotter.see(mind)
+
+
+def tell_apart(parts: list[str]) -> None:
+    parser = ThinkParser()
+    for part in parts:
+        parser.feed(part)
+    parser.end()
+
+
+def go_in_circles(parts: list[str]) -> None:
+    detector = LoopDetector(Loops())
+    for part in parts:
+        detector.feed(part)
+
+
+@every_kind
+def test_thoughts_are_split_in_linear_time(linear: Linear, unit: str) -> None:
+    assert linear(think, one_chunk(unit), CHUNKS)
+    assert linear(think, tokens(unit), STEPS)
+
+
+@pytest.mark.parametrize("unit", ["\n ", "<think>", "</think>", "<think>a</think>b", "<thin", "</", "["])
+def test_thoughts_are_told_from_the_answer_in_linear_time(linear: Linear, unit: str) -> None:
+    assert linear(tell_apart, one_chunk(unit), CHUNKS)
+    assert linear(tell_apart, tokens(unit), STEPS)
+
+
+@pytest.mark.parametrize("unit", ["\n ", "so 5. ", "."])
+def test_loops_are_found_in_linear_time(linear: Linear, unit: str) -> None:
+    assert linear(go_in_circles, one_chunk(unit), STEPS)
+
+
+@every_kind
+def test_answers_are_compared_in_linear_time(linear: Linear, unit: str) -> None:
+    def compare(text: str) -> None:
+        plain(text)
+        same_answer(text, text + "1")
+
+    assert linear(compare, lambda size: unit * (size // len(unit)), CHUNKS)
+
+
+@pytest.mark.parametrize(
+    "number", ["1e999999999", "1e-999999999", "2E+999_999_999", "1,000e99999", "9" * 100_000]
+)
+def test_a_number_that_nobody_would_write_is_compared_as_text_alone(number: str) -> None:
+    """As a fraction the first of them has a billion digits."""
+    assert not same_answer(number, "5")
+    assert same_answer(number, number)
+
+
+TASKS = {
+    "verbose": Towers(4),
+    "verbose, move": Towers(4, form="move"),
+    "compact": Towers(4, "compact"),
+    "compact, move": Towers(4, "compact", "move"),
+    "columns": Columns(("12", "34")),
+}
+
+
+@every_kind
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
+def test_answers_of_tasks_are_read_in_linear_time(linear: Linear, task: Towers | Columns, unit: str) -> None:
+    """V2: 12,000 line breaks took 2.8 s in the verbose reader."""
+
+    def read(text: str) -> None:
+        for reader in (task.read, task.read_ahead):
+            with pytest.raises(NotAnAnswer):
+                reader(text, task.start())  # type: ignore[arg-type]
+
+    assert linear(read, lambda size: unit * (size // len(unit)) + "!", CHUNKS)
+
+
+class Scripted:
+    """Streams pieces that are told in advance, whatever it is asked."""
+
+    name = "scripted"
+
+    def __init__(self, parts: list[str]) -> None:
+        parser = ThinkParser("<think>")
+        told = (parser.feed(part) for part in parts)
+        self.pieces = [
+            Piece(split.thought, split.text, unopened=split.unopened, usage=Usage(completion=1))
+            for splits in told
+            for split in splits
+        ]
+
+    async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
+        if draw.begun:
+            yield Piece(text="5", finish="stop", usage=Usage(completion=1))
+            return
+        for piece in self.pieces:
+            yield piece
+        yield Piece(text="5", finish="stop")
+
+    async def tokenize(self, text: str) -> list[int]:
+        return [hash(text)]
+
+    async def native_budget(self) -> bool:
+        return False
+
+
+def controls() -> Iterator[Control]:
+    yield Elastic(1 << 24, 64)
+    yield Trim(RuleVerifier(lambda thought: None), underthinking=None, loops=None)
+    yield Steer(-5)
+    yield Exit(Dynasor())
+
+
+@pytest.mark.parametrize("unit", ["\n ", " ", ". ", "Wait. ", "so 5.\n\n", "a</think>", "["])
+def test_a_reasoner_with_its_controls_is_linear_token_by_token(linear: Linear, unit: str) -> None:
+    """Z1: 400 tokens of a line break and a blank took 7 s of CPU on the event loop."""
+
+    def reason(model: Scripted) -> None:
+        async def one() -> None:
+            reasoner = Reasoner(model, *controls(), think_tokens=1 << 24)
+            async with aclosing(reasoner.sample([Ask("q", 1.0, 64, 1)])) as samples:
+                assert [sample.finish async for _, sample in samples] == ["stop"]
+
+        asyncio.run(one())
+
+    def models(size: int) -> Scripted:
+        return Scripted(tokens(unit)(size))
+
+    assert linear(reason, models, STEPS)
+
+
+@pytest.mark.parametrize("unit", ["\n ", "a</think>", "<think>a"])
+def test_a_stream_is_collected_in_linear_time(linear: Linear, unit: str) -> None:
+    def gather(model: Scripted) -> None:
+        async def one() -> None:
+            await collect(model, Draw("q", 1.0, 1, 1))
+
+        asyncio.run(one())
+
+    assert linear(gather, lambda size: Scripted(tokens(unit)(size)), STEPS)
+
+
+def test_text_that_grows_is_the_text_that_was_added() -> None:
+    text, whole = GrowingText("ab"), "ab"
+    for part in ("", "c", "def", " ", "ghi"):
+        text.add(part)
+        whole += part
+        assert [text.since(start) for start in range(len(whole) + 2)] == [
+            whole[start:] for start in range(len(whole) + 2)
+        ]
+        assert text.length == len(whole)
+    assert str(text) == str(text) == whole
+    assert text.since(3) == whole[3:]
+    assert not text.blank
+    assert GrowingText(" \n").blank and GrowingText().blank and str(GrowingText()) == ""
