@@ -176,6 +176,9 @@ def command(build: Build, source: Source, serving: Serving, port: int) -> list[s
         "--max-num-seqs": str(serving.max_num_seqs),
         "--max-model-len": _context(source, serving),
         "--dtype": "float32" if source.micro and serving.dtype == "auto" else serving.dtype,
+        # Without it vLLM takes temperature, top_k and the like from a file beside the weights, whenever a request leaves
+        # them out: votes would be drawn from what that file has left of the model.
+        "--generation-config": "vllm",
     }
     if build.device == "gpu":
         options["--gpu-memory-utilization"] = str(serving.gpu_memory)
