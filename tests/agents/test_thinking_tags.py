@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.openai.wire import chunks, event_lines
+from surefoot.agents.openai.wire import chunks
 from surefoot.agents.thinking.tags import THINK, Split, Tags, ThinkParser
 
 Runs = list[tuple[str, str]]
@@ -67,10 +67,7 @@ async def test_any_cut_of_the_bytes_gives_the_same_parse(text: str, borders: set
         for start, end in pairwise(places):
             yield body[start:end]
 
-    parts = [
-        chunk.choices[0].text
-        async for chunk in chunks(event_lines(blocks()), chat=False, first_token=lambda: None)
-    ]
+    parts = [part.text async for chunk in chunks(blocks(), lambda: None) for part in chunk.choices]
     assert parsed(parts) == parsed([text])
 
 
