@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from ..model import Ask, Prompt
 from .options import Options
+from .vllm import goes_on_after_thinking, is_vllm, own_fields
 
 T = TypeVar("T")
 
@@ -85,25 +86,33 @@ def batches(asks: Sequence[Ask], can: Capabilities, options: Options) -> list[Ba
     return found
 
 
-def body(batch: Batch, model: str, options: Options) -> dict[str, object]:
-    """Return what the request says, as JSON values; `options.extra` has the last word."""
+def body(batch: Batch, model: str, options: Options, can: Capabilities | None = None) -> dict[str, object]:
+    """Return what the request says, as JSON values; `options.extra` has the last word.
+
+    `can` is None as long as that is being found out.
+    """
     prompt, *others = batch.prompts
+    vllm = can is not None and is_vllm(can.server)
+    streamed = options.stream or (vllm and goes_on_after_thinking(prompt))
+    limit = min(batch.max_tokens, (can and can.context) or batch.max_tokens)
     # Some servers stream unless told not to.
-    said: dict[str, object] = {"model": model, "temperature": batch.temperature, "stream": options.stream}
+    said: dict[str, object] = {"model": model, "temperature": batch.temperature, "stream": streamed}
     if isinstance(prompt, str):
         said["prompt"] = batch.prompts if others else prompt
-        said["max_tokens"] = batch.max_tokens
+        said["max_tokens"] = limit
     else:
         said["messages"] = [message._asdict() for message in prompt]
-        said[options.chat_limit] = batch.max_tokens
+        said[options.chat_limit] = limit
     if batch.n > 1:
         said["n"] = batch.n
     if batch.seed is not None:
         said["seed"] = batch.seed
     if options.stop:
         said["stop"] = options.stop
-    if options.stream:
+    if streamed:
         said["stream_options"] = {"include_usage": True}
+    if vllm:
+        said.update(own_fields(batch.chat, streamed, options.stop))
     said.update(options.extra)
     return said
 

@@ -24,6 +24,7 @@ from .limits import BYTES_A_TOKEN, MOST_BYTES, poured
 from .options import Options
 from .probe import ServerLacks, choose, list_models, probe, under
 from .streams import Streams
+from .vllm import check_sampling, is_vllm, without_stops
 from .wire import Reply, read_reply
 from .words import Words, address, keys_in
 
@@ -102,6 +103,8 @@ class OpenAIModel:
                 self._urls = {chat: under(root, _path(chat)) for chat in (False, True)}
                 post = partial(self._post, patience_s=patience_s)
                 can = await probe(self._exchange, root, models, card, post, self._options)
+                if is_vllm(can.server) and can.text.works:
+                    await check_sampling(self._exchange, self._urls[False], card.id, patience_s)
                 self._streams = Streams(self._exchange, root, card.id, can, self._options)
                 self._capabilities = can
             return self._capabilities
@@ -177,10 +180,12 @@ class OpenAIModel:
 
     async def _post(self, batch: Batch, patience_s: float) -> Reply:
         assert self._model is not None
-        content = to_json(body(batch, self._model, self._options))
+        said = body(batch, self._model, self._options, self._capabilities)
+        content = to_json(said)
         call = Call("POST", self._urls[batch.chat], content, patience_s, self._options.total_s)
         most = MOST_BYTES + BYTES_A_TOKEN * batch.max_tokens * len(batch.positions)
-        return await self._exchange.request(call, partial(self._read, most=most))
+        reply = await self._exchange.request(call, partial(self._read, most=most))
+        return without_stops(reply, said)
 
 
 def _path(chat: bool) -> str:

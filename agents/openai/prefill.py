@@ -3,7 +3,7 @@
 import httpx
 from pydantic_core import to_json
 
-from ..model import Message, Prompt
+from ..model import Message, ModelUnavailable, Prompt
 from ..thinking.stream import Draw
 from .batches import Capabilities
 from .exchange import Call, Exchange
@@ -28,6 +28,7 @@ class Prefill:
         self._root = root
         self._model = model
         self._server = can.server
+        self._context = can.context
         self.renders = can.server.startswith(("vLLM", "llama.cpp"))
         """Whether a conversation that has begun goes to the completions endpoint, where thoughts come with their tags."""
         self._options = options
@@ -56,6 +57,21 @@ class Prefill:
         # The tag is the last token, or a line break is.
         opened = tag in (rendered[-len(tag) :], rendered[-len(tag) - 1 : -1])
         return rendered + await self.tokenize(_once(open_tag, draw.begun, opened))
+
+    async def fills_context(self, draw: Draw) -> bool:
+        """Whether nothing fits into the context after what has begun, as far as the server lets its tokens be counted."""
+        context = self._context
+        if context is None:
+            return False
+        try:
+            raw = await self.prompt(draw)
+            tokens = (
+                raw if isinstance(raw, list) else await self.tokenize(raw) if isinstance(raw, str) else []
+            )
+        except ModelUnavailable:
+            return False
+        # One more that marks the beginning.
+        return len(tokens) + 1 >= context
 
     async def tokenize(self, text: str) -> list[int]:
         """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""

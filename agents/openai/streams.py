@@ -11,6 +11,7 @@ from ...voting.samples import NOTHING, Usage
 from ..model import Message
 from ..thinking.stream import Draw, Piece, Token, collect, parser
 from ..thinking.tags import Split
+from ..thinking.text import GrowingText
 from .answers import Leftovers
 from .batches import Capabilities
 from .exchange import Broken, Call, Exchange, Refused
@@ -20,6 +21,7 @@ from .logprobs import tokens_of
 from .options import Options
 from .prefill import Prefill, Raw, template
 from .probe import ServerLacks, under
+from .vllm import StopCutter, is_vllm, own_fields, stops_to_cut
 from .wire import Chunk, Part, chunks
 
 _SUM = "27+18="
@@ -46,7 +48,7 @@ class Streams:
         A stream that breaks off after the model has begun goes on in another request from what has come, with the tokens
         that are left.  The result is a sample of the same model, but not the one that an unbroken stream would have been.
         """
-        reader = _Reader(draw)
+        reader = _Reader(draw, self._can.context)
         while True:
             left = draw.max_tokens - reader.tokens
             if reader.finish or left < 1:
@@ -59,6 +61,11 @@ class Streams:
                     async for chunk in received:
                         for piece in reader.read(chunk):
                             yield piece
+                return
+            except Refused as refusal:
+                if not draw.begun or refusal.status != 400 or not await self._prefill.fills_context(rest):
+                    raise
+                yield Piece(finish="length")
                 return
             except Broken:
                 reader.next_request(rendered=self._prefill.renders)
@@ -98,7 +105,8 @@ class Streams:
             return chunks(poured(response, most), begun)
 
         options = self._options
-        content = to_json(self._body(draw, prompt))
+        said = self._body(draw, prompt)
+        content = to_json(said)
         call = Call(
             "POST",
             under(self._root, path),
@@ -107,12 +115,17 @@ class Streams:
             options.total_s,
             private=bool(draw.begun),
         )
+        cutter = StopCutter(stops) if (stops := stops_to_cut(said)) else None
         async with aclosing(self._exchange.stream(call, follow)) as received:
             async for chunk in received:
+                if cutter and chunk.choices:
+                    chunk = chunk._replace(choices=[cutter.cut(chunk.choices[0])])
                 yield chunk
 
     def _body(self, draw: Draw, prompt: Raw | tuple[Message, ...]) -> dict[str, object]:
         options = self._options
+        # vLLM refuses a limit that is longer than its context.
+        limit = min(draw.max_tokens, self._can.context or draw.max_tokens)
         said: dict[str, object] = {
             "model": self.name,
             "temperature": draw.temperature,
@@ -121,19 +134,21 @@ class Streams:
             "stream_options": {"include_usage": True},
         }
         if isinstance(prompt, tuple):
-            said.update(_chat(draw, prompt, options))
+            said.update(_chat(draw._replace(max_tokens=limit), prompt, options))
         else:
-            said |= {"prompt": prompt, "max_tokens": draw.max_tokens}
+            said |= {"prompt": prompt, "max_tokens": limit}
             if draw.top_logprobs:
                 said["logprobs"] = draw.top_logprobs
-        if stop := options.stop + draw.stop:
+        stop = options.stop + draw.stop
+        if stop:
             said["stop"] = stop
         if draw.logit_bias:
             said["logit_bias"] = {str(token): bias for token, bias in draw.logit_bias}
         if draw.thinking_budget is not None:
             said["thinking_token_budget"] = draw.thinking_budget
         # What an aborted stream has cost is known only if every chunk says so.
-        if self._can.server.startswith("vLLM"):
+        if is_vllm(self._can.server):
+            said.update(own_fields(isinstance(prompt, tuple), True, stop))
             said["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         if self._can.server == "llama.cpp":
             said["timings_per_token"] = True
@@ -161,9 +176,9 @@ _NOTHING_SAID = Part(0)
 class _Reader:
     """Makes pieces of the chunks of one stream, over all requests that it takes."""
 
-    def __init__(self, draw: Draw) -> None:
-        self.raw = ""
-        """What the model has written, tags included."""
+    def __init__(self, draw: Draw, context: int | None) -> None:
+        self._raw = GrowingText()
+        self._context = context
         self.tokens = 0
         self.finish: str | None = None
         self._draw = draw
@@ -172,6 +187,11 @@ class _Reader:
         self._answer: Leftovers | None = None
         """Reads the answer of a server that has told the thoughts apart: what looks like a tag in it is text."""
         self._billed = NOTHING
+
+    @property
+    def raw(self) -> str:
+        """What the model has written, tags included."""
+        return str(self._raw)
 
     def next_request(self, rendered: bool) -> None:
         """Begin to count anew; `rendered`: a conversation goes on as raw text."""
@@ -198,7 +218,13 @@ class _Reader:
         yield from pieces[:-1]
         last = pieces[-1]._replace(tokens=tokens, finish=finish, usage=usage)
         if last != Piece():
-            yield last
+            yield last._replace(room=self._room())
+
+    def _room(self) -> int | None:
+        """Return how many tokens the context has left, where the server says how long it is and how much is in it."""
+        if self._context is None or not self._billed.prompt:
+            return None
+        return self._context - self._billed.prompt - self._billed.completion
 
     def _split(self, text: str, thought: str) -> list[Split]:
         """Tell thinking from answer, as the server does or by the tags."""
@@ -215,14 +241,14 @@ class _Reader:
         """Put the raw text together, with the tags that a server has left out."""
         if thought:
             if not (self._reasoning or self._parser.thinking):
-                self.raw += self._draw.tags.open
+                self._raw.add(self._draw.tags.open)
             self._reasoning = True
-            self.raw += thought
+            self._raw.add(thought)
         if text:
             if self._reasoning:
-                self.raw += self._draw.tags.close
+                self._raw.add(self._draw.tags.close)
                 self._reasoning = False
-            self.raw += text
+            self._raw.add(text)
 
     def _more(self, chunk: Chunk, tokens: int) -> Usage:
         """Return what a chunk adds to the bill: by the server's own count, or estimated until that comes."""

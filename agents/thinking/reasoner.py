@@ -10,7 +10,7 @@ from ...voting.samples import NOTHING, Sample
 from ..gather import as_they_end
 from ..model import Ask
 from .control import RESTARTS, Action, Close, Control, Drop, Mind, Restart, Watch
-from .stream import Draw, Streaming, parser
+from .stream import Draw, Piece, Streaming, parser
 from .tags import THINK, Tags
 from .thoughts import CUES, Cues
 
@@ -20,6 +20,9 @@ DROPPED = "dropped"
 """How a sample finishes that a control threw away."""
 BUDGET = "budget"
 """What ended the thinking if it reached its limit, or was not wanted at all."""
+
+CLOSING_TOKENS = 8
+"""Room in the context for the tag that closes the thinking."""
 
 Watches = Sequence[tuple[str, Watch]]
 """Each with the name of its control."""
@@ -35,7 +38,8 @@ class Reasoner:
     A sample is at most two requests, and one more per restart: the thinking, at most `think_tokens` long, and the answer,
     which always gets `answer_tokens` of its own, or what a control like `Elastic` gives it, or the ask's `max_tokens` if
     that is less.  Thinking that has not ended by then, or that a control ends, is closed by hand and answered; thinking
-    that was not wanted (`Draw.think`) is closed at its first word.  Of several controls the first that wants something
+    that was not wanted (`Draw.think`) is closed at its first word.  Where the server says how long its context is, thinking is
+    also closed before it takes the answer's room; a sample without any room for an answer finishes as "length".  Of several controls the first that wants something
     done about a piece gets its way.
 
     `Sample.tokens` counts the answer, `Sample.usage` everything: what is not answer is `reasoning`.  Of a stream that is
@@ -140,6 +144,9 @@ class Reasoner:
                     if isinstance(action, Drop) or (action and not mind.closed):
                         mind.ended_by = name
                         return action
+                if not mind.closed and _context_is_full(mind, piece):
+                    mind.ended_by = BUDGET
+                    return Close()
                 # Chat templates that know no `enable_thinking` ignore it.
                 if request.think is False and not (mind.blank or mind.closed):
                     mind.ended_by = BUDGET
@@ -148,6 +155,13 @@ class Reasoner:
                     mind.finish = "length"
                     return None
         return None
+
+
+def _context_is_full(mind: Mind, piece: Piece) -> bool:
+    """Whether more thinking would take the room that the answer needs, at most half of what there was."""
+    if piece.room is None:
+        return False
+    return piece.room < min(mind.draw.answer_tokens, (piece.room + mind.tokens) // 2) + CLOSING_TOKENS
 
 
 def derived(seed: int, number: int) -> int:

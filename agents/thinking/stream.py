@@ -40,6 +40,8 @@ class Piece(NamedTuple):
     """
     unopened: bool = False
     """A closing tag came that nothing had opened: all the text until this piece was thinking."""
+    room: int | None = None
+    """Tokens that the context has left after this piece; None where the server does not say how long it is."""
 
     def __repr__(self) -> str:
         """Show no text: raw thoughts do not belong into logs."""

@@ -59,7 +59,9 @@ def test_nothing_but_tags_is_lost(text: str) -> None:
 @given(TEXTS, BORDERS)
 async def test_any_cut_of_the_bytes_gives_the_same_parse(text: str, borders: set[int]) -> None:
     """Cut within characters, within tags and within events, as a network does."""
-    events = [json.dumps({"choices": [{"index": 0, "text": part}]}, ensure_ascii=False) for part in text]
+    events = [
+        json.dumps({"choices": [{"index": 0, "text": part}]}, ensure_ascii=False) for part in ["", *text]
+    ]
     body = "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
     places = [0, *sorted(border * 7 % (len(body) + 1) for border in borders), len(body)]
 
