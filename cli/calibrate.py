@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple, cast
 
 import typer
 from pydantic_core import to_jsonable_python
-from rich.markup import escape
+from rich.console import Group
 
 from ..agents.connect import open_model
 from ..agents.model import ModelUnavailable
@@ -166,7 +166,7 @@ def _record(found: Found, out: Path) -> dict[str, Any]:
     }
 
 
-def _page(found: Found, out: Path) -> str:
+def _page(found: Found, out: Path) -> Group:
     made, collected = found.calibration, found.collected
     rule = made.rule
     what = "traces with an unsafe cue" if rule.per == "trace" else "unsafe cues"
@@ -183,4 +183,4 @@ def _page(found: Found, out: Path) -> str:
         f"Of the traces with a safe cue {made.kept:.0%} exit at one.  The score: {fitted}.",
         f"Written to {out}; Exit(Conformal({str(out)!r})) uses it.",
     ]
-    return escape("\n".join(lines))
+    return Group(*lines)

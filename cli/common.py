@@ -1,7 +1,8 @@
 """What all commands share: run, print, fail in one sentence."""
 
 import asyncio
-import json
+import os
+import re
 import shlex
 import signal
 import sys
@@ -9,12 +10,13 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from ..errors import SurefootError
 from ..orchestration.progress import Progress
 from ..voting.election import Stalled
 from .display import Watch, samples
+from .terminal import Terminal, to_json
 
 T = TypeVar("T")
 
@@ -23,40 +25,49 @@ DRAIN_S = 5.0
 """An interrupted run has so long to make durable what it has decided; Redis may be away, and who interrupts may not wait."""
 
 
-def go(work: Coroutine[Any, Any, T], as_json: bool, progress: Progress | None = None) -> T:
-    """Run a coroutine to its end, showing a job's progress; an error becomes one sentence and an exit code."""
+def go(
+    work: Coroutine[Any, Any, T], as_json: bool, progress: Progress | None = None, redis: str | None = None
+) -> T:
+    """Run a coroutine to its end, showing a job's progress; an error becomes one sentence and an exit code.
+
+    `redis` is the address that the user gave: the commands that a sentence names need it too.
+    """
     try:
         if progress is None:
             return asyncio.run(_interruptible(work))
         with Watch(progress):
             return asyncio.run(_interruptible(work))
     except SurefootError as error:
-        _failed(error, progress, as_json)
+        _failed(error, progress, as_json, redis)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        fail(_interrupted(progress), as_json, INTERRUPTED)
+        more = {"job": progress.job} if progress and progress.job else {}
+        fail(_there(_interrupted(progress), redis), as_json, INTERRUPTED, more)
 
 
-def show(data: Any, shown: RenderableType | None, as_json: bool) -> None:
-    """Print for a person, or as JSON, which is all there is if nothing is `shown`."""
-    if as_json or shown is None:
-        sys.stdout.write(json.dumps(data, indent=2, default=_plain) + "\n")
+def show(data: Any, shown: RenderableType, as_json: bool) -> None:
+    """Print for a person, or as JSON."""
+    if as_json:
+        sys.stdout.write(to_json(data, indent=2) + "\n")
     else:
-        Console().print(shown)
+        Terminal().page(shown)
 
 
 def fail(sentence: str, as_json: bool, code: int, more: Mapping[str, Any] | None = None) -> NoReturn:
     """End with a sentence on standard error; if JSON is wanted, with the same and `more` on standard output."""
     if as_json:
-        sys.stdout.write(json.dumps({"error": sentence, **(more or {})}) + "\n")
+        sys.stdout.write(to_json({"error": sentence, **(more or {})}) + "\n")
     complain(sentence)
     raise typer.Exit(code)
 
 
 def complain(sentence: str) -> None:
     """Say on standard error what is wrong."""
-    Console(stderr=True).print(
-        f"surefoot: {sentence}", style="red", markup=False, emoji=False, highlight=False, soft_wrap=True
-    )
+    Terminal(stderr=True).print(f"surefoot: {sentence}", style="red", soft_wrap=True)
+
+
+def command(verb: str, job: str, redis: str | None) -> str:
+    """Return the command that does this with a job, ready to be typed."""
+    return f"surefoot {verb} {shlex.quote(job)}{_elsewhere(redis)}"
 
 
 def address(model: str, name: str | None) -> str:
@@ -64,7 +75,7 @@ def address(model: str, name: str | None) -> str:
     return model if name is None else f"{model}#{name}"
 
 
-def _failed(error: SurefootError, progress: Progress | None, as_json: bool) -> NoReturn:
+def _failed(error: SurefootError, progress: Progress | None, as_json: bool, redis: str | None) -> NoReturn:
     """End with what happened, and with what a person needs next: the job's name, and the samples behind a stall."""
     job = progress.job if progress else ""
     more: dict[str, Any] = {"job": job} if job else {}
@@ -72,8 +83,8 @@ def _failed(error: SurefootError, progress: Progress | None, as_json: bool) -> N
         more |= _stalled(error)
         if error.examples and not as_json:
             # On standard output, as in a report: standard error has the one sentence.
-            Console().print(*samples(more["examples"]), sep="\n", soft_wrap=True)
-    fail(str(error) + _hint(str(error), job), as_json, error.exit_code, more)
+            Terminal().print(*samples(more["examples"]), sep="\n", soft_wrap=True)
+    fail(_there(str(error) + _hint(str(error), job), redis), as_json, error.exit_code, more)
 
 
 def _stalled(stall: Stalled) -> dict[str, Any]:
@@ -86,17 +97,34 @@ def _stalled(stall: Stalled) -> dict[str, Any]:
 
 def _hint(sentence: str, job: str) -> str:
     """Name the job, whose id nobody may have seen before; a sentence about the job says itself what to do with it."""
-    name = shlex.quote(job)
     if not job or f"job {job!r}" in sentence or f"`surefoot show {job} " in sentence:
         return ""
-    return f"; `surefoot show {name}` shows the job, `surefoot resume {name}` goes on"
+    return f"; `{command('show', job, None)}` shows the job, `{command('resume', job, None)}` goes on"
 
 
 def _interrupted(progress: Progress | None) -> str:
     if progress is None:
         return "interrupted"
-    hint = f"; `surefoot resume {shlex.quote(progress.job)}` goes on" if progress.job else ""
+    hint = f"; `{command('resume', progress.job, None)}` goes on" if progress.job else ""
     return f"interrupted; what was decided is safe{hint}"
+
+
+def _there(sentence: str, redis: str | None) -> str:
+    """Let the commands that a sentence names find the job: only the command line knows which Redis was typed."""
+    return re.sub(
+        r"`(surefoot (?:show|resume|run|jobs) [^`]+)`",
+        lambda found: f"`{found[1]}{_elsewhere(redis)}`",
+        sentence,
+    )
+
+
+def _elsewhere(redis: str | None) -> str:
+    """Return the option for a Redis that the next command would not find by itself, without its passwords."""
+    if redis is None or redis == os.environ.get("SUREFOOT_REDIS"):
+        return ""
+    shown = re.sub(r"^([\w+.-]+://)?([^:@]*):.*@", r"\1\2:PASSWORD@", redis, flags=re.DOTALL)
+    shown = re.sub(r"(password=)[^&#]*", r"\1PASSWORD", shown)
+    return f" --redis {shlex.quote(shown)}"
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
@@ -111,10 +139,3 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     return await task
-
-
-def _plain(value: Any) -> Any:
-    """JSON for what json does not know: a mapping that is no dict."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{value!r} cannot be written as JSON")

@@ -7,20 +7,21 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..orchestration.jobs import Job, Unreadable
 from ..orchestration.plan import Plan
 from ..orchestration.progress import Progress
 from ..orchestration.report import Ahead, Report
-from ..printable import printable
+from .terminal import Terminal, words
 
-LINE_EVERY_S = 60.0
-"""Without a terminal one line is printed per minute."""
+FIRST_LINE_S = 1.0
+"""Without a terminal the first line is printed as soon as something is done, and after so long in any case."""
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S, PAUSE = 10.0, 300.0, 0.15
+"""Then a line is printed after pauses that grow with the run: this share of the time so far."""
 WAITING_LINE_EVERY_S = 5.0
 """While something is waited for, one line is printed this often instead."""
 LOOK_EVERY_S = 0.2
@@ -29,24 +30,24 @@ SAMPLE_CHARACTERS = 200
 
 
 class Watch:
-    """Shows a `Progress` on standard error while the `with` block runs: live on a terminal, else a line a minute.
+    """Shows a `Progress` on standard error while the `with` block runs: live on a terminal, else by a line now and then.
 
     It reads the counters from a thread of its own, so a busy run needs no pauses for it.
     """
 
-    def __init__(self, progress: Progress, console: Console | None = None) -> None:
+    def __init__(self, progress: Progress, terminal: Terminal | None = None) -> None:
         self._progress = progress
-        self._console = console or Console(stderr=True)
+        self._terminal = terminal or Terminal(stderr=True)
         self._live: Live | None = None
         self._over = threading.Event()
         self._noted = 0
         self._thread = threading.Thread(target=self._lines, daemon=True)
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._terminal.is_live:
             self._live = Live(
                 get_renderable=lambda: live(self._progress),
-                console=self._console,
+                console=self._terminal,
                 refresh_per_second=FRAMES_PER_S,
                 transient=True,
             )
@@ -63,32 +64,43 @@ class Watch:
             self._live.stop()
 
     def _lines(self) -> None:
-        shown = time.monotonic()
+        p, began = self._progress, time.monotonic()
+        shown, pause, at_first = 0.0, FIRST_LINE_S, p.doing
         over = False
         while not over:
             over = self._over.wait(LOOK_EVERY_S)
             self._print_notes()
             if self._live is not None or over:
                 continue
-            every = WAITING_LINE_EVERY_S if self._progress.waiting else LINE_EVERY_S
-            if time.monotonic() - shown >= every:
-                shown = time.monotonic()
-                self._console.print(Text(line(self._progress)), soft_wrap=True)
+            now = time.monotonic() - began
+            due = shown + (min(pause, WAITING_LINE_EVERY_S) if p.waiting else pause)
+            if now >= due or (not shown and p.doing != at_first):
+                self._terminal.print(line(p), soft_wrap=True)
+                shown, pause = now, min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, now * PAUSE))
 
     def _print_notes(self) -> None:
         for note in self._progress.notes[self._noted :]:
             self._noted += 1
-            self._console.print(Text(printable(note), style="yellow"), soft_wrap=True)
+            self._terminal.print(words(note, "yellow"), soft_wrap=True)
 
 
 def live(progress: Progress) -> RenderableType:
     """The live display."""
     p = progress
-    table = _Grid()
+    table = Grid()
     table.row("job", f"{p.job or '-'}   {p.doing} {p.task}")
-    table.row("steps", f"{_of(p.step, p.steps)}   {p.rate:,.1f}/s   ETA {_duration(p.eta_s)}")
+    what = "steps" if p.k else "states"  # of which a calibration asks
+    table.row(what, f"{_of(p.step, p.steps)}   {p.rate:,.1f}/s   ETA {_duration(p.eta_s)}")
     table.row("", ProgressBar(total=p.steps or 1, completed=min(p.step, p.steps or 1), width=50))
-    table.row("votes", f"{p.votes:,}   {p.votes / p.step if p.step else 0:.3f} per step   k = {p.k or '-'}")
+    if p.k:
+        _counters(table, p)
+    if p.waiting:
+        table.row("waiting", words(p.waiting, "yellow"))
+    return table
+
+
+def _counters(table: "Grid", p: Progress) -> None:
+    table.row("votes", f"{p.votes:,}   {p.votes / p.step if p.step else 0:.3f} per step   k = {p.k}")
     table.row("contested", f"{p.contested:,} steps   {p.repairs} segments repaired")
     table.row("red flags", _flags(p.flags) or "none")
     table.row(
@@ -99,36 +111,40 @@ def live(progress: Progress) -> RenderableType:
     if p.ahead:
         table.row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
     table.row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
-    if p.waiting:
-        table.row("waiting", Text(p.waiting, style="yellow"))
-    return table
 
 
 def line(progress: Progress) -> str:
     """The same on one line, for logs."""
     p = progress
-    parts = [
-        f"{p.job or p.task}: {p.doing}",
-        f"step {_of(p.step, p.steps)}",
-        f"{p.rate:,.1f}/s",
-        f"ETA {_duration(p.eta_s)}",
-        f"votes {p.votes:,}",
-        f"contested {p.contested:,}",
-        f"red flags {_flags(p.flags) or 'none'}",
-        f"tokens {count(p.usage.known('total'))}",
-        *([f"ahead {_ahead(p.ahead, p.votes + p.flags.total())}"] if p.ahead else []),
-        f"durable step {p.durable:,} ({p.durable_age_s:.0f} s ago)",
-    ]
-    return ", ".join(parts) + (f"; waiting: {p.waiting}" if p.waiting else "")
+    said = f"{p.job or p.task or 'surefoot'}: {p.doing}, "
+    if p.votes:
+        said += ", ".join(
+            [
+                f"step {_of(p.step, p.steps)}",
+                f"{p.rate:,.1f}/s",
+                f"ETA {_duration(p.eta_s)}",
+                f"votes {p.votes:,}",
+                f"contested {p.contested:,}",
+                f"red flags {_flags(p.flags) or 'none'}",
+                f"tokens {count(p.usage.known('total'))}",
+                *([f"ahead {_ahead(p.ahead, p.votes + p.flags.total())}"] if p.ahead else []),
+                f"durable step {p.durable:,} ({p.durable_age_s:.0f} s ago)",
+            ]
+        )
+    elif p.step:
+        said += f"{_of(p.step, p.steps)} states, {_duration(p.elapsed_s)} so far"
+    else:
+        said += f"{_duration(p.elapsed_s)} so far"
+    return said + (f"; waiting: {p.waiting}" if p.waiting else "")
 
 
-def page(report: Report) -> RenderableType:
-    """The one-page report."""
+def page(report: Report, again: str) -> RenderableType:
+    """The one-page report; `again` is the command that shows it again."""
     r = report
     verdict = (
-        Text("SOLVED", style="bold green") if r.solved else Text(f"NOT SOLVED ({r.status})", style="bold red")
+        Text("SOLVED", style="bold green") if r.solved else words(f"NOT SOLVED ({r.status})", "bold red")
     )
-    table = _Grid()
+    table = Grid()
     table.row("result", verdict)
     table.row("job", r.job)
     table.row("task", f"{r.task} {_arguments(r.spec)}")
@@ -155,19 +171,19 @@ def page(report: Report) -> RenderableType:
     table.row("final hash", r.head)
     parts: list[RenderableType] = [table]
     if r.hard is not None:
-        parts += [Text(r.hard.why), *(Text(f"  hard: {state}", style="yellow") for state in r.hard.states)]
+        parts += [r.hard.why, *(words(f"  hard: {state}", "yellow") for state in r.hard.states)]
     if r.contested_steps:
         parts.append(_contests(r))
     if r.stall is not None:
         parts.append(_stall(r))
-    parts.append(Text(f"surefoot show {r.job}", style="dim"))
+    parts.append(words(again, "dim"))
     return Group(*parts)
 
 
 def forecast(plan: Plan) -> RenderableType:
     """What a plan promises and what it costs."""
     c, f = plan.calibration, plan.forecast
-    table = _Grid()
+    table = Grid()
     table.row("steps", f"{plan.steps:,}, wanted all right with probability {plan.reliability:g}")
     table.row(
         "calibrated", f"{c.samples:,} samples of {c.states:,} different states, {c.valid_rate:.2%} valid"
@@ -185,29 +201,16 @@ def forecast(plan: Plan) -> RenderableType:
         if f.cost is not None:
             table.row("cost", f"{f.cost:,.2f}")
         table.row("time", f"about {_duration(plan.seconds)} one step after the other, at the speed measured")
-    return Group(table, Text(plan.choice.why))
-
-
-def listing(jobs: list[Job | Unreadable]) -> RenderableType:
-    """All jobs of a Redis."""
-    table = Table("job", "task", "status", "step", "held by", box=None)
-    for job in jobs:
-        if isinstance(job, Unreadable):
-            row = (job.id, job.why, "unreadable", "", "")
-        else:
-            task = f"{job.task} {_arguments(job.spec)}"
-            row = (job.id, task, job.status, f"{job.step:,}", job.holder or "")
-        table.add_row(*map(Text, row))
-    return table if jobs else Text("no jobs yet")
+    return Group(table, plan.choice.why)
 
 
 def samples(texts: Iterable[str]) -> list[Text]:
     """The few samples that a stall keeps as examples, a line each."""
-    return [Text(f"  sample: {text[:SAMPLE_CHARACTERS]!r}", style="yellow") for text in texts]
+    return [words(f"  sample: {text[:SAMPLE_CHARACTERS]!r}", "yellow") for text in texts]
 
 
-class _Grid(Table):
-    """Names and values in two columns, as text: what comes from data may look like markup to rich, or like an emoji."""
+class Grid(Table):
+    """Names and values in two columns."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -223,14 +226,15 @@ class _Grid(Table):
         self.add_column()
 
     def row(self, name: str, value: RenderableType) -> None:
-        self.add_row(name, Text(value) if isinstance(value, str) else value)
+        """Add a line."""
+        self.add_row(name, value)
 
 
 def _contests(r: Report) -> RenderableType:
     table = Table("contested step", "winner", "votes", "against", box=None, title_justify="left")
     for contest in r.contested_steps:
         against = ", ".join(f"{answer} ({votes})" for answer, votes in contest.against.items())
-        table.add_row(*map(Text, (f"{contest.step:,}", contest.winner, str(contest.votes), against)))
+        table.add_row(f"{contest.step:,}", contest.winner, str(contest.votes), against)
     return table
 
 
@@ -238,7 +242,7 @@ def _stall(r: Report) -> RenderableType:
     assert r.stall is not None
     tally = ", ".join(f"{answer}: {votes}" for answer, votes in r.stall["tally"].items()) or "no valid ballot"
     flags = _flags(r.stall["red_flags"]) or "none"
-    what = Text(f"step {r.stall['step']:,} stalled; votes: {tally}; red flags: {flags}", style="yellow")
+    what = words(f"step {r.stall['step']:,} stalled; votes: {tally}; red flags: {flags}", "yellow")
     return Group(what, *samples(r.stall["examples"]))
 
 

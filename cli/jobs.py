@@ -1,4 +1,4 @@
-"""Jobs: begin one, forecast it, take it up, list, show and cancel."""
+"""Jobs: begin one, forecast it, take it up, show and cancel."""
 
 import tempfile
 from dataclasses import replace
@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
-from rich.text import Text
 
 from ..agents.model import Sampling
 from ..agents.task import Task
@@ -25,6 +24,7 @@ from ..orchestration.run import resume as resume_job
 from ..orchestration.run import run as run_job
 from ..orchestration.settings import LIMIT, RELIABILITY, SEGMENT
 from ..orchestration.speculate import Speculation
+from ..printable import printable
 from ..voting.reliability import Price
 from . import common, display
 from .common import go
@@ -55,6 +55,7 @@ from .options import (
     TaskName,
     Temperature,
 )
+from .step import Step
 from .tasks import at_address, task_class, task_from
 
 USUAL = Speculation()
@@ -126,7 +127,7 @@ def run(
         await _write(out, redis, found.job, made)
         return found
 
-    _finish(go(work(), as_json, progress), as_json)
+    _finish(go(work(), as_json, progress, redis), as_json, redis)
 
 
 def plan(
@@ -220,19 +221,7 @@ def resume(
         await _write(out, redis, job, kind)
         return found
 
-    _finish(go(work(), as_json, progress), as_json)
-
-
-def jobs(redis: RedisUrl = None, as_json: AsJson = False) -> None:
-    """List the jobs."""
-
-    async def work() -> list[jobs_room.Job | jobs_room.Unreadable]:
-        async with open_redis(redis) as store:
-            return await jobs_room.every(store)
-
-    found = go(work(), as_json)
-    rows = [_row(job) for job in found]
-    common.show(rows, display.listing(found), as_json)
+    _finish(go(work(), as_json, progress, redis), as_json, redis)
 
 
 def show(
@@ -251,17 +240,18 @@ def show(
             await _write(out, store, job, kind)
             return await report(store, job, task_known(await jobs_room.load(store, job), kind))
 
-    async def one(number: int) -> dict[str, Any]:
+    async def one(number: int) -> Step:
         async with open_redis(redis) as store:
             known = await jobs_room.load(store, job)
             entry = await segments.record(store, known, number)
-            return {**entry._asdict(), "samples": await segments.kept(store, known, number)}
+            return Step(known, entry, await segments.kept(store, known, number))
 
     if step is None:
-        found = go(whole(), as_json)
-        common.show(found.model_dump(mode="json"), display.page(found), as_json)
+        found = go(whole(), as_json, redis=redis)
+        _print(found, as_json, redis)
     else:
-        common.show(go(one(step), as_json), None, as_json=True)
+        decided = go(one(step), as_json, redis=redis)
+        common.show(decided.row(), decided, as_json)
 
 
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
@@ -271,21 +261,8 @@ def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
         async with open_redis(redis) as store:
             await jobs_room.cancel(store, job)
 
-    go(work(), as_json)
-    common.show({"job": job, "status": "cancelled"}, Text(f"job {job} is cancelled"), as_json)
-
-
-def _row(job: jobs_room.Job | jobs_room.Unreadable) -> dict[str, Any]:
-    if isinstance(job, jobs_room.Unreadable):
-        return {"job": job.id, "task": None, "status": "unreadable", "step": None, "why": job.why}
-    return {
-        "job": job.id,
-        "task": job.task,
-        "spec": job.spec,
-        "status": job.status,
-        "step": job.step,
-        "held_by": job.holder,
-    }
+    go(work(), as_json, redis=redis)
+    common.show({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
 
 
 def _sampling(
@@ -352,16 +329,21 @@ async def _write(
             words = task_known(known, task)
             with part.open("w") as file:
                 async for record in records(store, known):
-                    file.write(line(words, record.answer) + "\n")
+                    file.write(printable(line(words, record.answer)) + "\n")
         part.replace(out)
     except OSError as error:
         raise BadInput(
             f"the answers cannot be written to {str(out)!r}: {error.strerror}; they are safe, and "
-            f"`surefoot show {job} --out FILE` writes them"
+            f"`{common.command('show', job, None)} --out FILE` writes them"
         ) from None
 
 
-def _finish(found: Report, as_json: bool) -> None:
-    common.show(found.model_dump(mode="json"), display.page(found), as_json)
+def _finish(found: Report, as_json: bool, redis: str | None) -> None:
+    _print(found, as_json, redis)
     if not found.solved:
         raise typer.Exit(1)
+
+
+def _print(found: Report, as_json: bool, redis: str | None) -> None:
+    again = common.command("show", found.job, redis)
+    common.show(found.model_dump(mode="json"), display.page(found, again), as_json)

@@ -9,7 +9,6 @@ import typer
 from pydantic import TypeAdapter
 from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
 from ..agents.monitor.agreement import Agreement, agreement, read_labels
 from ..agents.monitor.judge import Judge, Judged, open_judge
@@ -127,15 +126,13 @@ def _table(files: Sequence[Path], found: Sequence[Judged]) -> Table:
     table = Table("run", "score", "votes", "paralysis", "rogue", "premature", "turns", box=None)
     for file, judged in zip(files, found, strict=True):
         if judged.score is None or judged.spread is None:
-            table.add_row(Text(str(file)), "none", "", "", "", "", Text("; ".join(judged.unread)))
+            table.add_row(str(file), "none", "", "", "", "", "; ".join(judged.unread))
             continue
         low, high = judged.spread
         turns = {turn for one in judged.judgments for name in PATTERNS for turn in getattr(one, name).turns}
         patterns = [f"{judged.patterns[name]:g}" for name in PATTERNS]
         votes = f"{low}-{high}" if high > low else f"{low}"
-        table.add_row(
-            Text(str(file)), f"{judged.score:g}", votes, *patterns, ", ".join(map(str, sorted(turns)))
-        )
+        table.add_row(str(file), f"{judged.score:g}", votes, *patterns, ", ".join(map(str, sorted(turns))))
     return table
 
 
@@ -147,4 +144,4 @@ def _page(name: str, found: Agreement, unscored: int) -> Group:
         lines.append(
             f"{unscored} of {found.pairs + unscored} runs got no score and do not count; --json says why"
         )
-    return Group(*map(Text, lines))
+    return Group(*lines)

@@ -1,6 +1,5 @@
 """`surefoot score`: how far runs preferred their own thoughts to the environment, by signals and without a model."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -8,15 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from ..agents.monitor.readers import read
 from ..agents.monitor.signals import FLAGGED, MOST, Pattern, Reading, Signal, readings
 from ..agents.monitor.trajectory import Trajectory
 from ..errors import BadInput
+from ..printable import printable
 from .common import complain
+from .terminal import Terminal, to_json
 
 PICTURES = (".png", ".svg")
 NAMES: dict[Pattern, str] = {
@@ -76,7 +75,7 @@ def score(
     if as_json:
         sys.stdout.write(_json(rows))
     elif scored:
-        Console().print(table(scored))
+        Terminal().page(table(scored))
     for write in (partial(_write, out, rows), partial(_picture, plot, scored)):
         try:
             write()
@@ -114,8 +113,7 @@ def table(scored: Sequence[Scored]) -> Table:
     for each in scored:
         flagged = "; ".join(_told(signal) for signal in each.last.flagged)
         turns, score = str(len(each.trajectory.turns)), f"{each.last.score:.1f}"
-        # As text, for a path may hold what is markup to rich, or the name of an emoji.
-        made.add_row(Text(each.file), each.trajectory.source, turns, score, flagged or "-")
+        made.add_row(each.file, each.trajectory.source, turns, score, flagged or "-")
     return made
 
 
@@ -125,7 +123,7 @@ def _told(signal: Signal) -> str:
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:
     """Return a JSON list with a row a line."""
-    return "[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n"
+    return "[\n" + ",\n".join(map(to_json, rows)) + "\n]\n"
 
 
 def _write(path: Path | None, rows: Sequence[dict[str, Any]]) -> None:
@@ -165,7 +163,12 @@ def _picture(path: Path | None, scored: Sequence[Scored]) -> None:
 
 def _lines(scored: Sequence[Scored]) -> Iterator[tuple[str, list[float]]]:
     if len(scored) > 1:
-        yield from ((each.file, [reading.score for reading in each.readings]) for each in scored)
+        yield from ((_label(each.file), [reading.score for reading in each.readings]) for each in scored)
         return
     for place, name in enumerate(NAMES.values()):
         yield name, [reading.signals[place].level for reading in scored[0].readings]
+
+
+def _label(text: str) -> str:
+    """Return a text as a plot shows it: between dollars matplotlib would read a formula."""
+    return printable(text).replace("$", r"\$")

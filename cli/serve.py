@@ -1,16 +1,15 @@
 """`surefoot serve`: a local vLLM."""
 
-import json
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ..agents.local_vllm import Serving, source
 from ..agents.serve import serve_forever
 from .common import go
 from .options import AsJson
+from .terminal import Terminal, to_json
 
 
 def serve(
@@ -27,13 +26,13 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Start a local vLLM with the flags that suit this toolkit, and end it cleanly."""
-    stderr = Console(stderr=True)
+    stderr = Terminal(stderr=True)
 
     def say(sentence: str) -> None:
-        stderr.print(sentence, style="dim", markup=False, emoji=False, highlight=False, soft_wrap=True)
+        stderr.print(sentence, style="dim", soft_wrap=True)
 
     def ready(url: str) -> None:
-        told = json.dumps({"url": url, "model": source(model).name}) if as_json else url
+        told = to_json({"url": url, "model": source(model).name}) if as_json else url
         sys.stdout.write(told + "\n")
         sys.stdout.flush()  # whoever waits for this line reads it through a pipe, which stays open
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,10 +54,11 @@ class Done(NamedTuple):
         return json.loads(self.out)
 
     def sentence(self, code: int) -> str:
-        """The one line on standard error of a command that failed as it should."""
+        """The one sentence on standard error of a command that failed as it should; before it a run says how far it is."""
         assert self.code == code, self
-        (line,) = self.err.splitlines()
+        *before, line = self.err.splitlines()
         assert line.startswith("surefoot: ")
+        assert not any(other.startswith("surefoot: ") for other in before)
         return line
 
 
@@ -549,8 +551,9 @@ def test_without_a_terminal_there_is_a_report_and_no_live_display(
     sf: Surefoot, store: Redis, exact: str
 ) -> None:
     done = sf("run", *towers(3, exact), "--job", "plain")
-    assert (done.code, done.err) == (0, "")
-    assert "\x1b" not in done.out
+    assert done.code == 0
+    assert all(line.startswith("plain: ") for line in done.err.splitlines())
+    assert "\x1b" not in done.out + done.err
     for word in (
         "SOLVED",
         "plain",
@@ -606,7 +609,7 @@ def test_an_interrupted_run_keeps_what_it_decided_and_goes_on(
         done = sf.end_of(process)
     said = done.sentence(130)
     assert f"interrupted; what was decided is safe; `surefoot resume {job}` goes on" in said
-    assert done.json == {"error": said.removeprefix("surefoot: ")}
+    assert done.json == {"error": said.removeprefix("surefoot: "), "job": job}
     (row,) = [row for row in sf("jobs", "--json").json if row["job"] == job]
     assert (row["status"], row["held_by"]) == ("stopped", None)
     assert 20 <= row["step"] < 127
@@ -672,9 +675,8 @@ def test_a_run_waits_for_its_model_server_and_says_so(
         reaches(store, "patient", 20)
         frozen.kill()
         assert process.stderr is not None
-        line = process.stderr.readline()
+        (line,) = islice((line for line in process.stderr if "; waiting: " in line), 1)
         assert line.startswith("patient: running, step ")
-        assert "; waiting: " in line
         model_server(port=frozen.port)
         done = sf.end_of(process)
     assert (done.code, done.json["head"]) == (0, head_of_7)

@@ -4,8 +4,10 @@ import io
 import time
 
 import pytest
-from rich.console import Console, RenderableType
-from surefoot.cli.display import Watch, listing, live, page
+from rich.console import RenderableType
+from surefoot.cli.display import Watch, live, page
+from surefoot.cli.listing import Listing, cells
+from surefoot.cli.terminal import Terminal
 from surefoot.orchestration.jobs import Unreadable
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import Contest, Report, Tokens
@@ -16,7 +18,7 @@ MARKUP = ["[/INST]", "yes [true,1]", "[red]no", ":smile:"]
 
 def printed(what: RenderableType) -> str:
     shown = io.StringIO()
-    Console(file=shown, width=200).print(what)
+    Terminal(file=shown).print(what)
     return shown.getvalue()
 
 
@@ -56,21 +58,21 @@ def full_of(text: str) -> Report:
 
 @pytest.mark.parametrize("text", MARKUP)
 def test_a_report_loses_nothing(text: str) -> None:
-    shown = printed(page(full_of(text)))
+    shown = printed(page(full_of(text), "surefoot show x"))
     for place in "jnsmrwatfe":
         assert f"{place}{text}" in shown
 
 
 @pytest.mark.parametrize("text", MARKUP)
 def test_a_list_of_jobs_loses_nothing(text: str) -> None:
-    shown = printed(listing([Unreadable(f"j{text}", f"w{text}")]))
+    shown = printed(Listing([cells(Unreadable(f"j{text}", f"w{text}"), now=0)]))
     assert f"j{text}" in shown
     assert f"w{text}" in shown
 
 
 @pytest.mark.parametrize("text", MARKUP)
 def test_the_live_display_loses_nothing(text: str) -> None:
-    progress = Progress(job=f"j{text}", task=f"t{text}", waiting=f"w{text}")
+    progress = Progress(job=f"j{text}", task=f"t{text}", waiting=f"w{text}", k=2)
     progress.flags[f"f{text}"] += 1
     shown = printed(live(progress))
     for place in "jtwf":
@@ -80,7 +82,7 @@ def test_the_live_display_loses_nothing(text: str) -> None:
 def test_the_lines_of_a_run_without_a_terminal_lose_nothing() -> None:
     shown = io.StringIO()
     waiting = " ".join(MARKUP)
-    with Watch(Progress(job="[/x]", waiting=waiting), Console(file=shown, width=400)):
+    with Watch(Progress(job="[/x]", waiting=waiting), Terminal(file=shown)):
         deadline = time.monotonic() + PATIENCE_S
         while not shown.getvalue().endswith("\n") and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -1,0 +1,130 @@
+"""`surefoot jobs`: what is there, the latest work first."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+
+from ..agents.catalogue import task_of
+from ..errors import SurefootError
+from ..orchestration.jobs import Job, Unreadable, every
+from ..orchestration.open_redis import open_redis
+from .common import go, show
+from .options import AsJson, RedisUrl
+from .terminal import UNBOUNDED, words
+
+COLUMNS = ("job", "outcome", "steps", "last work", "created", "model", "task", "held by")
+UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+
+
+def jobs(
+    last: Annotated[int | None, typer.Option(min=1, help="Only so many, the latest; all if absent.")] = None,
+    redis: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs, those worked on last first."""
+
+    async def work() -> list[Job | Unreadable]:
+        async with open_redis(redis) as store:
+            return await every(store)
+
+    found = sorted(go(work(), as_json, redis=redis), key=_updated, reverse=True)[:last]
+    now = time.time()
+    show([_row(job) for job in found], Listing([cells(job, now) for job in found]), as_json)
+
+
+class Listing:
+    """Jobs in a table as long as nothing has to be cut for it, else each on lines of its own: an id is always whole."""
+
+    def __init__(self, rows: Sequence[tuple[str, ...]]) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self._rows:
+            yield "no jobs yet"
+            return
+        table = Table(*COLUMNS, box=None, pad_edge=False)
+        for row in self._rows:
+            table.add_row(*row)
+        if Measurement.get(console, options.update(max_width=UNBOUNDED), table).maximum <= options.max_width:
+            yield table
+            return
+        for name, *cells in self._rows:
+            yield words(name, "bold")
+            yield words("  " + "   ".join(filter(None, cells)), "")
+
+
+def _updated(job: Job | Unreadable) -> float:
+    return 0.0 if isinstance(job, Unreadable) else job.updated
+
+
+def cells(job: Job | Unreadable, now: float) -> tuple[str, ...]:
+    """Return what a line of the list says of a job, by `COLUMNS`; `now` in seconds since 1970."""
+    if isinstance(job, Unreadable):
+        return (job.id, "unreadable", "", "", "", "", job.why, "")
+    expected = _expected(job)
+    return (
+        job.id,
+        "solved" if job.status == "done" else job.status,
+        f"{job.step:,}" if expected is None else f"{job.step:,} of {expected:,}",
+        f"{_age(now - job.updated)} ago",
+        datetime.fromtimestamp(job.created).strftime("%Y-%m-%d %H:%M"),
+        job.models[-1],
+        " ".join([job.task, *(f"{name}={value}" for name, value in job.spec.items())]),
+        job.holder or "",
+    )
+
+
+def _row(job: Job | Unreadable) -> dict[str, Any]:
+    """Return a job as JSON has it."""
+    if isinstance(job, Unreadable):
+        return {"job": job.id, "task": None, "status": "unreadable", "step": None, "why": job.why}
+    return {
+        "job": job.id,
+        "task": job.task,
+        "spec": job.spec,
+        "status": job.status,
+        "solved": job.status == "done",
+        "step": job.step,
+        "steps_expected": _expected(job),
+        "created": _instant(job.created),
+        "updated": _instant(job.updated),
+        "models": job.models,
+        "held_by": job.holder,
+        "k": job.settings.k,
+        "reliability": job.settings.reliability,
+        "risk": job.settings.risk,
+        "votes": job.counters.get("votes", 0),
+        "contested": job.counters.get("contested", 0),
+        "repairs": job.counters.get("repairs", 0),
+        "red_flags": job.flags,
+        "tokens": {**job.usage._asdict(), "total": job.usage.total},
+        "wall_s": round(job.wall_s, 3),
+        "head": job.head,
+    }
+
+
+def _expected(job: Job) -> int | None:
+    """Return the length of a job, if surefoot knows its task."""
+    try:
+        return task_of(job.task, job.spec).steps()
+    except SurefootError:
+        return None
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _age(seconds: float) -> str:
+    """Return a time span in its largest unit."""
+    for size, unit in UNITS:
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{max(0, seconds):.0f} s"

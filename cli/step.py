@@ -1,0 +1,70 @@
+"""`surefoot show --step`: one decision, its tally and, where they were kept, its samples."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from rich.console import Console, ConsoleOptions, RenderResult
+
+from ..agents.catalogue import task_of
+from ..errors import SurefootError
+from ..orchestration.jobs import Job
+from ..orchestration.records import Record, canonical, frozen
+from ..orchestration.report import shown
+from .display import Grid
+
+TEXT_CHARACTERS = 2_000
+"""So much of a sample is shown; JSON has all of it."""
+
+
+class Step(NamedTuple):
+    """One decided step of a job."""
+
+    job: Job
+    record: Record
+    samples: Any
+    """As `kept` returns them."""
+
+    def row(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {**self.record._asdict(), "usage": self.record.usage._asdict(), "samples": self.samples}
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        record, usage = self.record, self.record.usage
+        table = Grid()
+        table.row("job", self.job.id)
+        table.row("step", f"{record.step:,} of {self.job.step:,} decided")
+        table.row("winner", self._shown(record.answer))
+        table.row("votes", f"{record.votes:,} for the winner, {record.against:,} against")
+        for answer, votes in record.others:
+            table.row("", f"{votes:,} for {self._shown(answer)}")
+        flags = ", ".join(f"{reason}: {count:,}" for reason, count in record.flags.items())
+        table.row("red flags", flags or "none")
+        read = f"{usage.prompt:,} in ({usage.cached:,} cached)"
+        table.row("tokens", f"{read}, {usage.completion:,} out ({usage.reasoning:,} of them thoughts)")
+        if isinstance(self.samples, list):
+            table.row("samples", f"{len(self.samples):,}, in the order in which they count")
+            for sample in self.samples:
+                self._add(table, sample)
+        else:
+            table.row("samples", "not kept, as of most steps on which all ballots agree")
+        yield table
+
+    def _add(self, table: Grid, sample: Any) -> None:
+        if not isinstance(sample, Mapping):
+            table.row("", repr(sample))  # surefoot has not written it
+            return
+        if "flag" in sample:
+            fate = f"red flag {sample['flag']}: {sample.get('detail')}"
+        else:
+            fate = f"a vote for {self._shown(frozen(sample.get('ballot')))}"
+        text = str(sample.get("text"))
+        more = len(text) - TEXT_CHARACTERS
+        table.row(f"  number {sample.get('number')}", f"{fate}; ended by {sample.get('finish')!r}")
+        table.row("", repr(text[:TEXT_CHARACTERS]) + (f" and {more:,} characters more" if more > 0 else ""))
+
+    def _shown(self, answer: Any) -> str:
+        """Write an answer in the task's words, if surefoot knows the task."""
+        try:
+            return shown(task_of(self.job.task, self.job.spec), answer)
+        except SurefootError:
+            return canonical(answer).decode()
