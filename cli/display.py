@@ -19,7 +19,7 @@ from ..orchestration.report import Ahead, Report
 from .terminal import Terminal, words
 
 FIRST_LINE_S = 1.0
-"""Without a terminal the first line is printed as soon as something is done, and after so long in any case."""
+"""Without a terminal the first line is printed as soon as something is done, and after so long in any case; an outage likewise."""
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S, PAUSE = 10.0, 300.0, 0.15
 """Then a line is printed after pauses that grow with the run: this share of the time so far."""
 WAITING_LINE_EVERY_S = 5.0
@@ -65,7 +65,7 @@ class Watch:
 
     def _lines(self) -> None:
         p, began = self._progress, time.monotonic()
-        shown, pause, at_first = 0.0, FIRST_LINE_S, p.doing
+        shown, pause, at_first, waited = 0.0, FIRST_LINE_S, p.doing, False
         over = False
         while not over:
             over = self._over.wait(LOOK_EVERY_S)
@@ -73,7 +73,8 @@ class Watch:
             if self._live is not None or over:
                 continue
             now = time.monotonic() - began
-            due = shown + (min(pause, WAITING_LINE_EVERY_S) if p.waiting else pause)
+            longest = (WAITING_LINE_EVERY_S if waited else FIRST_LINE_S) if p.waiting else pause
+            due, waited = shown + min(pause, longest), bool(p.waiting)
             if now >= due or (not shown and p.doing != at_first):
                 self._terminal.print(line(p), soft_wrap=True)
                 shown, pause = now, min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, now * PAUSE))
