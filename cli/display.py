@@ -65,7 +65,8 @@ class Watch:
 
     def _lines(self) -> None:
         p, began = self._progress, time.monotonic()
-        shown, pause, at_first, waited = 0.0, FIRST_LINE_S, p.doing, False
+        shown, pause, at_first = 0.0, FIRST_LINE_S, p.doing
+        waits = False
         over = False
         while not over:
             over = self._over.wait(LOOK_EVERY_S)
@@ -73,10 +74,12 @@ class Watch:
             if self._live is not None or over:
                 continue
             now = time.monotonic() - began
-            longest = (WAITING_LINE_EVERY_S if waited else FIRST_LINE_S) if p.waiting else pause
-            due, waited = shown + min(pause, longest), bool(p.waiting)
+            waits = waits and bool(p.waiting)
+            longest = (WAITING_LINE_EVERY_S if waits else FIRST_LINE_S) if p.waiting else pause
+            due = shown + min(pause, longest)
             if now >= due or (not shown and p.doing != at_first):
                 self._terminal.print(line(p), soft_wrap=True)
+                waits = bool(p.waiting)
                 shown, pause = now, min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, now * PAUSE))
 
     def _print_notes(self) -> None:
@@ -108,7 +111,7 @@ def _counters(table: "Grid", p: Progress) -> None:
         "reliability",
         f"predicted {_chance(p.predicted)}, dissent allows {_chance(p.measured)}, if steps are alike",
     )
-    table.row("tokens", _tokens(p.usage.known_all()))
+    table.row("tokens", tokens(p.usage.known_all()))
     if p.ahead:
         table.row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
     table.row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
@@ -159,7 +162,7 @@ def page(report: Report, again: str) -> RenderableType:
     table.row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
     table.row("repaired", f"{r.repairs:,} segments")
     table.row("risk", _risk(r))
-    table.row("tokens", _tokens(r.tokens.model_dump()))
+    table.row("tokens", tokens(r.tokens.model_dump()))
     if (s := r.speculation) is not None:
         table.row("speculation", _speculation(s))
     table.row("wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s")
@@ -281,7 +284,8 @@ def count(number: float | None) -> str:
     return "unknown" if number is None else f"{number:,.0f}"
 
 
-def _tokens(known: Mapping[str, int | None]) -> str:
+def tokens(known: Mapping[str, int | None]) -> str:
+    """Return tokens in words, as `Usage.known_all` has them."""
     said = f"{count(known['prompt'])} in ({count(known['cached'])} cached), {count(known['completion'])} out"
     if known["uncounted"]:
         said += (

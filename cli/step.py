@@ -1,16 +1,15 @@
 """`surefoot show --step`: one decision, its tally and, where they were kept, its samples."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
-from ..agents.catalogue import task_of
-from ..errors import SurefootError
+from ..orchestration.again import task_known
 from ..orchestration.jobs import Job
-from ..orchestration.records import Record, canonical, frozen
+from ..orchestration.records import Record, frozen
 from ..orchestration.report import shown
-from .display import Grid
+from .display import Grid, tokens
 
 TEXT_CHARACTERS = 2_000
 """So much of a sample is shown; JSON has all of it."""
@@ -21,15 +20,15 @@ class Step(NamedTuple):
 
     job: Job
     record: Record
-    samples: Any
+    samples: Sequence[Mapping[str, Any]] | None
     """As `kept` returns them."""
 
     def row(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        return {**self.record._asdict(), "usage": self.record.usage._asdict(), "samples": self.samples}
+        return {**self.record._asdict(), "usage": self.record.usage.known_all(), "samples": self.samples}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        record, usage = self.record, self.record.usage
+        record = self.record
         table = Grid()
         table.row("job", self.job.id)
         table.row("step", f"{record.step:,} of {self.job.step:,} decided")
@@ -39,20 +38,16 @@ class Step(NamedTuple):
             table.row("", f"{votes:,} for {self._shown(answer)}")
         flags = ", ".join(f"{reason}: {count:,}" for reason, count in record.flags.items())
         table.row("red flags", flags or "none")
-        read = f"{usage.prompt:,} in ({usage.cached:,} cached)"
-        table.row("tokens", f"{read}, {usage.completion:,} out ({usage.reasoning:,} of them thoughts)")
-        if isinstance(self.samples, list):
+        table.row("tokens", tokens(record.usage.known_all()))
+        if self.samples is None:
+            table.row("samples", "not kept, as of most steps on which all ballots agree")
+        else:
             table.row("samples", f"{len(self.samples):,}, in the order in which they count")
             for sample in self.samples:
                 self._add(table, sample)
-        else:
-            table.row("samples", "not kept, as of most steps on which all ballots agree")
         yield table
 
-    def _add(self, table: Grid, sample: Any) -> None:
-        if not isinstance(sample, Mapping):
-            table.row("", repr(sample))  # surefoot has not written it
-            return
+    def _add(self, table: Grid, sample: Mapping[str, Any]) -> None:
         if "flag" in sample:
             fate = f"red flag {sample['flag']}: {sample.get('detail')}"
         else:
@@ -63,8 +58,5 @@ class Step(NamedTuple):
         table.row("", repr(text[:TEXT_CHARACTERS]) + (f" and {more:,} characters more" if more > 0 else ""))
 
     def _shown(self, answer: Any) -> str:
-        """Write an answer in the task's words, if surefoot knows the task."""
-        try:
-            return shown(task_of(self.job.task, self.job.spec), answer)
-        except SurefootError:
-            return canonical(answer).decode()
+        """Write an answer for a person, in the task's words if they are known here."""
+        return shown(task_known(self.job), answer)

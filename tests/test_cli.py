@@ -637,7 +637,7 @@ def test_a_run_that_waits_for_redis_can_be_interrupted(
             done = sf.end_of(process)
         assert done.code == 130
         assert "Redis is gone" in done.err
-        assert "`surefoot resume cut` goes on" in done.err.splitlines()[-1]
+        assert f"`surefoot resume cut --redis unix://{socket}` goes on" in done.err.splitlines()[-1]
         with impatient(socket) as client, server(command, client):
             resumed = sf("resume", "cut", "--model", exact, "--redis", f"unix://{socket}", "--json")
     assert (resumed.code, resumed.json["head"]) == (0, head_of_7)

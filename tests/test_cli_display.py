@@ -34,6 +34,7 @@ def full_of(text: str) -> Report:
         solved=False,
         steps=3,
         steps_expected=7,
+        steps_read_back=3,
         k=2,
         votes=9,
         samples=12,
