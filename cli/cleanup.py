@@ -5,7 +5,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from ..errors import BadInput
 from ..orchestration import deletion, jobs
@@ -35,7 +34,7 @@ def delete(
                 if not await jobs.exists(store, name):
                     await jobs.load(store, name)
 
-    go(check(), as_json)
+    go(check(), as_json, redis=redis)
     _confirm(names, yes, as_json)
     go(_delete(names, redis), as_json)
     _say(names, as_json)
@@ -60,7 +59,7 @@ def prune(
 
     names = go(look(), as_json)
     if dry_run or not names:
-        common.show({"would_delete": names}, Text(f"would delete: {_listed(names)}"), as_json)
+        common.show({"would_delete": names}, f"would delete: {_listed(names)}", as_json)
         return
     _confirm(names, yes, as_json)
     go(_delete(names, redis), as_json)
@@ -74,7 +73,7 @@ async def _delete(names: list[str], redis: str | None) -> None:
 
 
 def _say(names: list[str], as_json: bool) -> None:
-    common.show({"deleted": names}, Text(f"deleted: {_listed(names)}"), as_json)
+    common.show({"deleted": names}, f"deleted: {_listed(names)}", as_json)
 
 
 def _confirm(names: list[str], yes: bool, as_json: bool) -> None:

@@ -112,7 +112,7 @@ def _interrupted(progress: Progress | None) -> str:
 def _there(sentence: str, redis: str | None) -> str:
     """Let the commands that a sentence names find the job: only the command line knows which Redis was typed."""
     return re.sub(
-        r"`(surefoot (?:show|resume|run|jobs) [^`]+)`",
+        r"`(surefoot (?:show|resume|run|jobs|cancel|delete) [^`]+)`",
         lambda found: f"`{found[1]}{_elsewhere(redis)}`",
         sentence,
     )
