@@ -130,7 +130,7 @@ def waits_shown_in(progress: Progress) -> Options:
     def back() -> None:
         progress.waiting = ""
 
-    return Options(on_wait=wait, on_back=back)
+    return Options(on_wait=wait, on_back=back, on_notice=progress.notes.append)
 
 
 def check_reliability(reliability: float) -> None:
