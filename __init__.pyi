@@ -1,8 +1,6 @@
 """What `surefoot` offers: the one list, for type checkers and for the lazy face in `__init__.py` alike."""
 
-from .agents.codec import Codec, Typed
 from .agents.columns import Columns
-from .agents.guarded import NotPlain, TaskFailed
 from .agents.model import Ask, Message, Model, ModelUnavailable, Sampling
 from .agents.openai import OpenAIModel
 from .agents.openai.options import Options
@@ -21,13 +19,11 @@ __all__ = [
     "Ask",
     "BadInput",
     "Case",
-    "Codec",
     "Columns",
     "Message",
     "Model",
     "ModelUnavailable",
     "NotAnAnswer",
-    "NotPlain",
     "OpenAIModel",
     "Options",
     "Plan",
@@ -39,9 +35,7 @@ __all__ = [
     "Stalled",
     "SurefootError",
     "Task",
-    "TaskFailed",
     "Towers",
-    "Typed",
     "Unsupported",
     "jobs",
     "plan",

@@ -194,6 +194,7 @@ def resume(
     api_key: ApiKey = None,
     redis: RedisUrl = None,
     limit: Annotated[int | None, typer.Option(help="Another limit of samples per step.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Take it up even if it was cancelled.")] = False,
     speculate: Speculate = "off",
     depth: Depth = USUAL.depth,
     max_waste: MaxWaste = USUAL.max_waste,
@@ -214,6 +215,7 @@ def resume(
             model=named,
             redis=redis,
             limit=limit,
+            again=again,
             speculate=_speculation(speculate, depth, max_waste, capacity),
             api_key=api_key,
             progress=progress,
@@ -255,7 +257,7 @@ def show(
 
 
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
-    """Stop a job, whoever runs it."""
+    """Stop a job for good, whoever runs it."""
 
     async def work() -> None:
         async with open_redis(redis) as store:

@@ -271,7 +271,7 @@ async def _forget(redis: Redis, ids: list[bytes | str]) -> None:
 
 
 async def cancel(redis: Redis, job: str) -> None:
-    """Stop a job, whoever runs it: the runner is refused at its next commit.  It can be resumed unless it is done."""
+    """Stop a job, whoever runs it: the runner is refused at its next commit.  Only `resume` with `again` takes it up."""
     await load(redis, job)
     answer = await redis.register_script(scripts.CANCEL)(keys=[Keys(job).meta])
     if answer[0] == b"done":

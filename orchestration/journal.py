@@ -10,12 +10,10 @@ is recorded once whoever crashes, whoever retries, and however many believe that
 
 import asyncio
 import builtins
-import secrets
 import time
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,15 +23,23 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError
 from ..errors import BadInput, SurefootError
 from ..voting.samples import Usage
 from . import journal_scripts as scripts
-from .holder import describe, gone, me
+from .holder import describe, left, me
 from .jobs import Job, Keys, NoSuchJob, load
+from .lease import (
+    GIVE_BACK_S,
+    LEASE_S,
+    Cancelled,
+    Refused,
+    cancelled,
+    give_back,
+    release,
+    take,
+    unwritable,
+)
 from .records import UNPACKED_BYTES, CorruptJournal, Record, canonical, encode, link, verified
 from .segments import frames, snapshot
 from .snapshots import Snapshot, encode_snapshot, reading, text
 
-LEASE_S = 10.0
-GIVE_BACK_S = 2.0
-"""Longest wait of a runner that was interrupted for Redis to take its last steps and its lease, which runs out by itself."""
 COMMIT_STEPS = 500
 COMMIT_S = 0.05
 COMMIT_BYTES = 1 << 22
@@ -47,24 +53,8 @@ CONTESTED_LISTED = 1000
 """Contested steps that are listed by number; the others are found by reading the records."""
 
 
-class JobHeld(SurefootError):
-    """Another runner holds the job."""
-
-
-class JobDone(SurefootError):
-    """The job is done, there is nothing to run."""
-
-
-class Refused(SurefootError):
-    """A write was refused; whatever was not durable yet is decided again by whoever runs the job next."""
-
-
 class Fenced(Refused):
     """Another runner took the job over; nothing of ours is written any more."""
-
-
-class Cancelled(Refused):
-    """The job was cancelled while it ran."""
 
 
 class WentBack(Refused):
@@ -105,18 +95,28 @@ class Journal:
         self._append = redis.register_script(scripts.APPEND)
 
     @classmethod
-    async def acquire(cls, redis: Redis, job: str, *, lease_s: float = LEASE_S) -> Self:
-        """Take the lease of a job; `JobHeld` says who has it, `JobDone` that nobody needs it.
+    async def acquire(
+        cls,
+        redis: Redis,
+        job: str,
+        *,
+        lease_s: float = LEASE_S,
+        holder: str | None = None,
+        again: bool = False,
+    ) -> Self:
+        """Take the lease of a job; `JobHeld` says who has it, `JobDone` that nobody needs it, `Cancelled` that nobody wants it.
 
-        The lease of a runner that died on this machine is taken at once, any other one when it has run out.
+        The lease of a runner that died on this machine is taken at once, any other one when it has run out.  `holder` is who
+        holds the name of the job already (see `claimed`); `again` takes a cancelled job, too.
         """
-        holder = me()
+        holder = holder or me()
         try:
-            fence = await _take(redis, job, holder, lease_s)
+            fence = await take(redis, job, holder, lease_s, again=again)
             return cls(redis, await load(redis, job), holder, fence, lease_s)
         except (asyncio.CancelledError, SurefootError):
             # Whatever was answered, or was not waited for: the lease may be ours, and there is no journal to give it back.
-            await _give_back(redis, job, holder)
+            left(holder)
+            await give_back(redis, job, holder)
             raise
 
     async def __aenter__(self) -> Self:
@@ -148,12 +148,14 @@ class Journal:
             finally:
                 await self._stop_pulse()
             if interrupted and not gone:
-                await _give_back(self.redis, self.job.id, self._holder)
+                await give_back(self.redis, self.job.id, self._holder)
             elif not gone:
-                await _release(self.redis, self.job.id, self._holder)
+                await release(self.redis, self.job.id, self._holder)
         except asyncio.CancelledError:
-            await _give_back(self.redis, self.job.id, self._holder)
+            await give_back(self.redis, self.job.id, self._holder)
             raise
+        finally:
+            left(self._holder)  # what Redis could not be told this process knows
         if refused is not None:
             raise refused
 
@@ -257,7 +259,7 @@ class Journal:
 
         Also what a runner does when a commit raised `WentBack`: it continues from there.
         """
-        self._fence = await _take(self.redis, self.job.id, self._holder, self._lease_s)
+        self._fence = await take(self.redis, self.job.id, self._holder, self._lease_s)
         job = self.job = await load(self.redis, self.job.id)
         self._kept_bytes = job.counters.get("kept_bytes", 0)
         sealed = await snapshot(self.redis, job, job.sealed - 1)
@@ -344,56 +346,18 @@ class Journal:
             return
         if verdict == b"missing":
             raise NoSuchJob(
-                f"job {self.job.id!r} has vanished: this Redis kept nothing over a restart; switch its persistence on"
+                f"job {self.job.id!r} has vanished: this Redis kept nothing over a restart or a fail-over; switch its persistence on"
             )
         if verdict == b"cancelled":
-            raise Cancelled(
-                f"job {self.job.id!r} was cancelled; `surefoot resume {self.job.id}` takes it up again"
-            )
+            raise Cancelled(cancelled(self.job.id))
         if verdict in (b"number", b"type", b"damaged"):
-            raise _unwritable(self.job.id, *answer)
+            raise unwritable(self.job.id, *answer)
         with reading(f"job {self.job.id!r}: its lease"):
             newer = verdict == b"fenced" and _count(text(answer[1])) >= _count(self._fence)
             holder = describe(text(answer[2])) if newer and answer[2] else "another runner"
         if newer:
             raise Fenced(f"job {self.job.id!r} was taken over by {holder}; this runner stops")
         raise WentBack(f"job {self.job.id!r}: Redis came back without its last moments; resume the job")
-
-
-async def _take(redis: Redis, job: str, holder: str, lease_s: float) -> str:
-    """Take or retake the lease and return the fencing token that comes with it."""
-    keys = Keys(job)
-    with reading(f"job {job!r}: its lease, the key {keys.lease!r},"):
-        found = text(await redis.get(keys.lease) or "")
-        dead = found if found and gone(found) else ""
-    take = redis.register_script(scripts.ACQUIRE)
-    answer = await take(
-        keys=[keys.meta, keys.lease], args=[holder, int(lease_s * 1000), dead, secrets.token_hex(4)]
-    )
-    if answer[0] == b"missing":
-        await load(redis, job)
-    if answer[0] == b"held":
-        raise JobHeld(
-            f"job {job!r} is being run by {describe(text(answer[1]))}; stop that runner first "
-            f"(its lease runs out in {max(0, int(answer[2])) / 1000:.0f} s unless it renews it)"
-        )
-    if answer[0] == b"done":
-        raise JobDone(f"job {job!r} is done")
-    if answer[0] != b"ok":
-        raise _unwritable(job, *answer)
-    return text(answer[1])
-
-
-def _unwritable(job: str, verdict: bytes, what: bytes, found: bytes) -> SurefootError:
-    """Return the error for what a script saw before it wrote anything."""
-    name, value = (raw.decode(errors="backslashreplace") for raw in (what, found))
-    if verdict == b"number":
-        return BadInput(
-            f"job {job!r}: {name} was to grow by {value!r}, and only whole numbers up to {scripts.LARGEST} can be counted; "
-            "nothing of this commit was written: resume the job"
-        )
-    where = f"key {name!r} holds a {value}" if verdict == b"type" else f"its field {name!r} is {value!r}"
-    return CorruptJournal(f"job {job!r}: {where}, which is not what was written; nothing was changed")
 
 
 def _countable(record: Record) -> bool:
@@ -414,18 +378,6 @@ def _uncountable(record: Record) -> BadInput:
         f"step {record.step} cannot be recorded: {name} is {number!r}, not a whole number from 0 to {COUNTED}; "
         "what was decided before is safe"
     )
-
-
-async def _release(redis: Redis, job: str, holder: str) -> None:
-    """Give the lease back if it is this holder's."""
-    await redis.register_script(scripts.RELEASE)(keys=[Keys(job).lease], args=[holder])
-
-
-async def _give_back(redis: Redis, job: str, holder: str) -> None:
-    """Release in passing, on the way out with something more important to say."""
-    with suppress(RedisError, asyncio.TimeoutError):
-        async with asyncio.timeout(GIVE_BACK_S):
-            await _release(redis, job, holder)
 
 
 def _count(fence: str) -> int:

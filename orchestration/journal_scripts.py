@@ -35,6 +35,13 @@ _STANDS = """
 if found[2] ~= ARGV[2] or found[3] ~= ARGV[3] then return {'moved', found[2], found[3]} end
 """
 
+_HELD = """
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then
+    return {'held', holder, tostring(redis.call('PTTL', KEYS[2]))}
+end
+"""
+
 CREATE = """
 -- KEYS meta; ARGV the moment of creation, (field, value)*
 local made = redis.call('HGET', KEYS[1], 'created')
@@ -46,17 +53,18 @@ return {'ok'}
 """
 
 ACQUIRE = (
-    "-- KEYS meta, lease; ARGV holder, ttl_ms, holder to take over from ('' for none), nonce\n"
+    "-- KEYS meta, lease; ARGV holder, ttl_ms, holder to take over from ('' for none), nonce, 'again' to take what was cancelled\n"
     + _LOOK
     + """
 local bad = mistyped(KEYS[1], 'hash') or mistyped(KEYS[2], 'string')
 if bad then return bad end
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then
-    return {'held', holder, tostring(redis.call('PTTL', KEYS[2]))}
-end
-if redis.call('HGET', KEYS[1], 'status') == 'done' then return {'done'} end
+"""
+    + _HELD
+    + """
+local status = redis.call('HGET', KEYS[1], 'status')
+if status == 'done' then return {'done'} end
+if status == 'cancelled' and ARGV[5] ~= 'again' then return {'cancelled'} end
 if (whole(ARGV[2]) or 0) == 0 then return {'number', 'ttl_ms', ARGV[2]} end
 local fences = redis.call('HGET', KEYS[1], 'fences')
 if fences and not whole(fences) then return {'damaged', 'fences', fences} end
@@ -65,6 +73,24 @@ local fence = redis.call('HINCRBY', KEYS[1], 'fences', 1) .. '-' .. ARGV[4]
 redis.call('HSET', KEYS[1], 'status', 'running', 'fence', fence)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return {'ok', fence}
+"""
+)
+
+CLAIM = (
+    "-- KEYS meta, lease; ARGV holder, ttl_ms, holder to take over from ('' for none)\n"
+    + _LOOK
+    + """
+local bad = mistyped(KEYS[1], 'hash') or mistyped(KEYS[2], 'string')
+if bad then return bad end
+"""
+    + _HELD
+    + """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    return {redis.call('HGET', KEYS[1], 'status') == 'cancelled' and 'cancelled' or 'there'}
+end
+if (whole(ARGV[2]) or 0) == 0 then return {'number', 'ttl_ms', ARGV[2]} end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {'ok'}
 """
 )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..agents.connect import open_model
-from ..agents.guarded import guarded
 from ..agents.model import Model, Sampling
 from ..agents.openai.options import Options, Wait
 from ..agents.task import Task, sampling_for
@@ -67,7 +66,6 @@ async def plan(
     """
     progress = progress or Progress()
     check_reliability(reliability)
-    task = guarded(task)
     async with open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened:
         return await plan_with(task, opened, reliability, states, seed, sampling, price, progress)
 
@@ -130,7 +128,7 @@ def waits_shown_in(progress: Progress) -> Options:
     def back() -> None:
         progress.waiting = ""
 
-    return Options(on_wait=wait, on_back=back, on_notice=progress.notes.append)
+    return Options(on_wait=wait, on_back=back)
 
 
 def check_reliability(reliability: float) -> None:

@@ -1,26 +1,25 @@
 """Run a job from Python: start it, take it up again, read its report."""
 
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
 
 from ..agents.catalogue import address_of
-from ..agents.codec import written
 from ..agents.connect import open_model
-from ..agents.guarded import guarded
 from ..agents.model import Model, Sampling
 from ..agents.task import Task, sampling_for
-from ..errors import BadInput, SurefootError
+from ..errors import BadInput
 from . import jobs
 from .again import task_again
 from .calibrate import STATES
 from .graph import AuditFailed, Runner
 from .jobs import Settings
-from .journal import JobDone, Journal
+from .journal import Journal, WentBack
+from .lease import Cancelled, JobDone, cancelled, claimed
 from .open_draft import open_draft
 from .open_redis import open_redis
 from .open_step import StepStalled
@@ -74,17 +73,15 @@ async def run(
     """
     progress = progress or Progress()
     _check(reliability, k, limit, spare, segment)
-    given, task = task, guarded(task)
-    spec, start = task.spec(), written(task.state_codec, task.start())
+    name = job or jobs.new_id(task.name)
     async with (
-        _naming_the_job(progress),
         open_redis(redis, progress) as store,
+        claimed(store, name) as holder,
         open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
-        open_draft(speculate, given, opened) as speculation,
+        open_draft(speculate, task, opened) as speculation,
     ):
-        name = job or jobs.new_id(task.name)
         address = model if isinstance(model, str) else opened.name
-        if job is None or not await jobs.exists(store, job):
+        if holder is not None:
             if k is None:
                 settings = await _calibrated(task, opened, reliability, states, seed, sampling, progress)
             else:
@@ -103,13 +100,13 @@ async def run(
                 store,
                 name,
                 task.name,
-                spec,
-                start,
+                task.spec(),
+                task.start(),
                 settings,
-                code=address_of(given),
+                code=address_of(task),
                 steps=task.steps(),
             )
-        return await _carry_on(store, name, task, opened, address, progress, speculation)
+        return await _carry_on(store, name, task, opened, address, progress, speculation, holder=holder)
 
 
 async def resume(
@@ -119,11 +116,12 @@ async def resume(
     model: str | Model | None = None,
     redis: str | Redis | None = None,
     limit: int | None = None,
+    again: bool = False,
     speculate: Speculation | None = None,
     api_key: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Take a job up where it stands; a finished one is only reported.
+    """Take a job up where it stands; a finished one is only reported, a cancelled one is taken up only if `again`.
 
     `task` is needed for one that is neither part of surefoot nor an installed package's (entry points `surefoot.tasks`): the task, or
     its class, which is then made with the arguments that the journal has.  `model` is needed if the job was started with a
@@ -131,36 +129,22 @@ async def resume(
     choice, since it changes no decision.
     """
     progress = progress or Progress()
-    async with _naming_the_job(progress), open_redis(redis, progress) as store:
+    async with open_redis(redis, progress) as store:
         found = await jobs.load(store, job)
-        given = task_again(found, task)
-        task = guarded(given)
+        task = task_again(found, task)
         if found.status == "done":
             return await report(store, job, task)
+        if found.status == "cancelled" and not again:
+            raise Cancelled(cancelled(job))
         model = model or found.models[-1]
         async with (
             open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
-            open_draft(speculate, given, opened) as speculation,
+            open_draft(speculate, task, opened) as speculation,
         ):
             address = model if isinstance(model, str) else opened.name
-            return await _carry_on(store, job, task, opened, address, progress, speculation, limit)
-
-
-@asynccontextmanager
-async def _naming_the_job(progress: Progress) -> AsyncIterator[None]:
-    """Let every error say which job it has ended: nobody may have seen a name that was made up for it."""
-    progress.job = ""
-    try:
-        yield
-    except SurefootError as error:
-        error.job = progress.job
-        raise
-    except Exception as error:
-        if progress.job:
-            error.add_note(
-                f"It ended job {progress.job!r}; what was decided is safe, and resuming the job goes on."
+            return await _carry_on(
+                store, job, task, opened, address, progress, speculation, limit=limit, again=again
             )
-        raise
 
 
 async def _carry_on(
@@ -171,14 +155,17 @@ async def _carry_on(
     address: str,
     progress: Progress,
     speculation: Speculation | None,
+    *,
     limit: int | None = None,
+    holder: str | None = None,
+    again: bool = False,
 ) -> Report:
     found = await jobs.load(redis, job)
     _check_task(task, found)
     if limit is not None:
         _check_least("limit", limit, found.settings.k)
     try:
-        async with await Journal.acquire(redis, job) as journal:
+        async with await Journal.acquire(redis, job, holder=holder, again=again) as journal:
             if address != journal.job.models[-1]:
                 models = to_json([*journal.job.models, address]).decode()
                 await journal.settle("running", models=models)
@@ -192,17 +179,22 @@ async def _carry_on(
 
 
 async def _to_the_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], saver: RedisSaver) -> None:
-    """Let the runner work, and write down how it ended where that is for good or needs a person."""
-    try:
-        state = await runner.go(saver)
-    except StepStalled as stall:
-        await journal.commit()
-        await journal.settle("stalled", stall=to_json(_stall(task, stall)).decode())
-        raise
-    except AuditFailed:
-        await journal.settle("failed")
-        raise
-    await journal.settle("done" if task.solved(state) else "failed")
+    """Let the runner work, and write down how it ended where that is for good or needs a person.
+
+    A Redis that lost its last moments, as in a fail-over, may be noticed only now: then the runner goes on from where it stands.
+    """
+    while True:
+        with suppress(WentBack):
+            try:
+                state = await runner.go(saver)
+            except StepStalled as stall:
+                await journal.commit()
+                await journal.settle("stalled", stall=to_json(_stall(task, stall)).decode())
+                raise
+            except AuditFailed:
+                await journal.settle("failed")
+                raise
+            return await journal.settle("done" if task.solved(state) else "failed")
 
 
 async def _calibrated(
@@ -258,9 +250,7 @@ def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:
 def _stall(task: Task[S, A], stall: StepStalled) -> Mapping[str, Any]:
     return {
         "step": stall.step,
-        "tally": {
-            shown(task, written(task.answer_codec, answer)): votes for answer, votes in stall.tally.items()
-        },
+        "tally": {shown(task, answer): votes for answer, votes in stall.tally.items()},
         "red_flags": stall.flags,
         "examples": [sample.text for sample in stall.examples],
     }
@@ -268,7 +258,7 @@ def _stall(task: Task[S, A], stall: StepStalled) -> Mapping[str, Any]:
 
 def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
     """Refuse to go on with a task that is not the one the journal was written by."""
-    own = (task.name, jobs.plain(task.spec()), jobs.plain(written(task.state_codec, task.start())))
+    own = (task.name, jobs.plain(task.spec()), jobs.plain(task.start()))
     if own != (job.task, jobs.plain(job.spec), job.start.state):
         raise BadInput(
             f"job {job.id!r} was started as {job.task} with {dict(job.spec)!r}, "

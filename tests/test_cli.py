@@ -659,7 +659,11 @@ def test_cancelling_stops_the_runner(sf: Surefoot, store: Redis, frozen: Freezin
         reaches(store, "unwanted", 5)
         assert sf("cancel", "unwanted").out.strip() == "job unwanted is cancelled"
         frozen.thaw()
-        assert "'unwanted' was cancelled; `surefoot resume unwanted`" in sf.end_of(process).sentence(FAILED)
+        assert "'unwanted' was cancelled; `surefoot resume unwanted --again`" in sf.end_of(process).sentence(
+            FAILED
+        )
+    for command in (("run", *towers(7, frozen.url), "--job", "unwanted"), ("resume", "unwanted")):
+        assert "'unwanted' was cancelled; `surefoot resume unwanted --again`" in sf(*command).sentence(FAILED)
     (row,) = [row for row in sf("jobs", "--json").json if row["job"] == "unwanted"]
     assert row["status"] == "cancelled"
 

@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeVar
 
 from ..model import Ask, Prompt
 from .options import Options
-from .stored import mark
 from .vllm import goes_on_after_thinking, is_vllm, own_fields
 
 T = TypeVar("T")
@@ -42,8 +41,6 @@ class Capabilities:
     """Most samples of one prompt in a request, where the server says so."""
     context: int | None = None
     """Tokens of prompt and answer together, where the server says so."""
-    notices: tuple[str, ...] = ()
-    """What a person should know before anything is spent, a sentence each."""
 
     def endpoint(self, batch: "Batch") -> Endpoint:
         """Return the endpoint that a request goes to."""
@@ -60,8 +57,6 @@ class Batch(NamedTuple):
     seed: int | None
     positions: tuple[int, ...]
     """Which ask each sample answers: all samples of the first prompt come first."""
-    echo: bool = False
-    """Let the server repeat each prompt before what it writes."""
 
     @property
     def chat(self) -> bool:
@@ -91,12 +86,10 @@ def batches(asks: Sequence[Ask], can: Capabilities, options: Options) -> list[Ba
     return found
 
 
-def body(
-    batch: Batch, model: str, options: Options, can: Capabilities | None = None, number: int = 0
-) -> dict[str, object]:
+def body(batch: Batch, model: str, options: Options, can: Capabilities | None = None) -> dict[str, object]:
     """Return what the request says, as JSON values; `options.extra` has the last word.
 
-    `can` is None as long as that is being found out.  `number` makes the request differ from all others (`mark`).
+    `can` is None as long as that is being found out.
     """
     prompt, *others = batch.prompts
     vllm = can is not None and is_vllm(can.server)
@@ -114,8 +107,6 @@ def body(
         said["n"] = batch.n
     if batch.seed is not None:
         said["seed"] = batch.seed
-    if batch.echo:
-        said["echo"] = True
     if options.stop:
         said["stop"] = options.stop
     if streamed:
@@ -123,7 +114,6 @@ def body(
     if vllm:
         said.update(own_fields(batch.chat, streamed, options.stop))
     said.update(options.extra)
-    mark(said, number)
     return said
 
 

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -38,8 +39,10 @@ class Server:
             ),
             *options,
         ]
-        self.socket = str(Path(self._directory.name) / "s")
+        self.directory = Path(self._directory.name)
+        self.socket = str(self.directory / "s")
         self.url = f"unix://{self.socket}"
+        self.port = int(options[options.index("--port") + 1]) if "--port" in options else None
         self.start()
 
     def start(self) -> None:
@@ -55,6 +58,11 @@ class Server:
                     assert self._process.poll() is None, f"{self._command[0]} ended at once"
                     assert time.monotonic() < deadline, f"{self._command[0]} does not answer"
                     time.sleep(0.01)
+
+    def tell(self, *command: object) -> Any:
+        """Send one command, and return the reply."""
+        with Redis.from_url(self.url, decode_responses=True, protocol=2) as client:
+            return client.execute_command(*command)  # type: ignore[arg-type]
 
     def kill(self) -> None:
         """End the process as a crash would: SIGKILL, no farewell."""
@@ -102,3 +110,17 @@ def start_server(redis_binary: str) -> Iterator[Callable[..., Server]]:
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., None]]:
+    """Starts processes that end with the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(*command: str) -> None:
+        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait()

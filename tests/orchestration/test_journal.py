@@ -17,13 +17,11 @@ from surefoot.orchestration.journal import (
     ANSWER_BYTES,
     COMMIT_BYTES,
     KEPT_BYTES,
-    Cancelled,
     Fenced,
-    JobDone,
-    JobHeld,
     Journal,
     WentBack,
 )
+from surefoot.orchestration.lease import Cancelled, JobDone, JobHeld
 from surefoot.orchestration.records import CorruptJournal, Record
 from surefoot.orchestration.redis_client import connect
 from surefoot.orchestration.report import records

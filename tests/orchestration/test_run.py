@@ -14,7 +14,7 @@ from surefoot.agents.task import Case, NoCases, Task, Value
 from surefoot.orchestration import jobs, segments
 from surefoot.orchestration.calibrate import calibrate
 from surefoot.orchestration.graph import REPAIRS, AuditFailed
-from surefoot.orchestration.journal import Cancelled
+from surefoot.orchestration.lease import Cancelled, JobHeld, claimed
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import report
 from surefoot.tools.towers import optimal_move, optimal_state
@@ -216,6 +216,73 @@ async def test_cancelling_stops_a_running_job(redis_url: str) -> None:
         with pytest.raises(Cancelled):
             await run
         assert (await jobs.load(client, "long")).status == "cancelled"
+
+
+async def test_a_cancelled_job_stays_cancelled_until_somebody_says_again(redis_url: str) -> None:
+    """As when compose starts a worker again that ended because its job was cancelled."""
+    quick = towers_double()
+    async with Redis.from_url(redis_url) as client:
+        await jobs.create(
+            client, "off", "towers", towers(5).spec(), towers(5).start(), jobs.Settings(2, "double")
+        )
+        await jobs.cancel(client, "off")
+        for _ in range(2):
+            with pytest.raises(Cancelled, match=r"'off' was cancelled; `surefoot resume off --again`"):
+                await surefoot.run(towers(5), model="http://127.0.0.1:9/v1", redis=redis_url, job="off")
+            with pytest.raises(Cancelled, match=r"'off' was cancelled; `surefoot resume off --again`"):
+                await surefoot.resume("off", model="http://127.0.0.1:9/v1", redis=redis_url)
+        found = await jobs.load(client, "off")
+        assert (found.status, found.step, found.holder) == ("cancelled", 0, None)
+    report = await surefoot.resume("off", model=quick, redis=redis_url, again=True)
+    assert (report.solved, report.status) == (True, "done")
+
+
+async def test_o1_the_second_to_begin_a_job_is_told_who_calibrates_it_and_pays_nothing(
+    redis_url: str,
+) -> None:
+    first, second = towers_double(latency=0.01, name="first"), Garbage()
+    beginning = asyncio.create_task(
+        surefoot.run(towers(5), model=first, redis=redis_url, job="same", reliability=0.99, states=200)
+    )
+    async with Redis.from_url(redis_url) as client, asyncio.timeout(20):
+        while not await client.exists("surefoot:{same}:lease"):
+            await asyncio.sleep(0.01)
+        for options in ({"reliability": 0.99}, {"k": 3}):
+            with pytest.raises(JobHeld, match=r"'same' is being run by process \d+ on .+ since"):
+                await surefoot.run(towers(5), model=second, redis=redis_url, job="same", **options)  # type: ignore[arg-type]
+        with pytest.raises(jobs.NoSuchJob):
+            await jobs.load(client, "same")  # the first is still calibrating
+        report = await beginning
+        assert (report.solved, report.models) == (True, ["first"])
+        assert not await client.exists("surefoot:{same}:lease")
+
+
+async def test_o1_of_many_who_begin_a_job_at_once_exactly_one_runs_it(redis_url: str) -> None:
+    model = towers_double(latency=0.002)
+    begun = [
+        surefoot.run(towers(5), model=model, redis=redis_url, job="same", reliability=0.99, states=60)
+        for _ in range(6)
+    ]
+    ended = await asyncio.gather(*begun, return_exceptions=True)
+    held = [end for end in ended if isinstance(end, JobHeld)]
+    (report,) = [end for end in ended if not isinstance(end, JobHeld)]
+    assert (len(held), report.solved) == (5, True)  # type: ignore[union-attr]
+
+
+async def test_o1_a_name_is_free_again_when_its_calibration_came_to_nothing(redis_url: str) -> None:
+    with pytest.raises(Unsupported):
+        await surefoot.run(towers(6), model=towers_double(error=0.7), redis=redis_url, states=60, job="same")
+    report = await surefoot.run(towers(6), model=towers_double(), redis=redis_url, k=2, job="same")
+    assert report.solved
+
+
+async def test_o1_the_claim_outlasts_its_lease_while_a_calibration_goes_on(redis_url: str) -> None:
+    client = Redis.from_url(redis_url)
+    async with client, claimed(client, "slow", lease_s=0.6):
+        for _ in range(8):
+            await asyncio.sleep(0.25)
+            with pytest.raises(JobHeld):
+                await surefoot.run(towers(3), model=Garbage(), redis=redis_url, k=1, job="slow")
 
 
 async def test_cancelling_does_not_wait_for_a_model_that_does_not_answer(redis_url: str) -> None:
