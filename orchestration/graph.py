@@ -13,6 +13,8 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
+from ..agents.codec import read_back, written
+from ..agents.guarded import TaskFailed
 from ..agents.model import Model, Sampling
 from ..agents.task import Task
 from ..errors import SurefootError
@@ -21,7 +23,7 @@ from .journal import Journal, WentBack
 from .lease import GIVE_BACK_S
 from .open_step import Terms
 from .progress import Progress
-from .records import CorruptJournal, verified
+from .records import CorruptJournal, Record, verified
 from .segments import frames, snapshot
 from .snapshots import Snapshot
 from .speculate import Speculation
@@ -81,7 +83,7 @@ class Runner(Generic[S, A]):
         )
         self._stride = Stride(terms, model, speculation)
         self._sealed = journal.job.start
-        self._state: S = journal.job.start.state
+        self._state: S = self._read_state(journal.job.start.state)
         self._broken = ""
 
     async def go(self, saver: BaseCheckpointSaver[str]) -> S:
@@ -164,7 +166,7 @@ class Runner(Generic[S, A]):
         except WentBack:
             await self._recover()
         else:
-            self._state = self._sealed.state
+            self._state = self._read_state(self._sealed.state)
         self._progress.repairs += 1
         self._progress.step = self._journal.step
         return {"segment": self._segment(), "repairs": state["repairs"] + 1, "then": "run"}
@@ -185,12 +187,12 @@ class Runner(Generic[S, A]):
     async def _recover(self) -> None:
         """Derive the state from the journal: the last sealed segment, then its verified tail."""
         self._sealed, tail = await self._journal.tail()
-        state: S = self._sealed.state
+        state: S = self._read_state(self._sealed.state)
         for record in tail:
-            before, state = state, self._task.advance(state, record.answer)
+            before, state = state, self._after(state, record)
         if tail and self._task.acts(before):
             # It is durable, but nobody knows whether it was done; those before it were, or it would not have been asked for.
-            await self._task.act(tail[-1].step, before, tail[-1].answer)
+            await self._task.act(tail[-1].step, before, self._read_answer(tail[-1].answer))
         self._state = state
         await self._remind()
         self._progress.step = self._progress.durable = self._journal.step
@@ -202,11 +204,11 @@ class Runner(Generic[S, A]):
         job = self._journal.job
         first = max(0, self._segment() - REMEMBERED_SEGMENTS)
         begin = await snapshot(self._journal.redis, job, first - 1)
-        state: S = begin.state
+        state: S = self._read_state(begin.state)
         for segment in range(first, -(-self._journal.step // self._size)):
             for _, part in await frames(self._journal.redis, job, segment):
                 for record in part:
-                    before, state = state, self._task.advance(state, record.answer)
+                    before, state = state, self._after(state, record)
                     self._stride.draft.decided(before, state)
 
     async def _audited(self, segment: int) -> Snapshot | None:
@@ -215,20 +217,39 @@ class Runner(Generic[S, A]):
         where = f"job {journal.job.id!r}, segment {segment}"
         found = await frames(journal.redis, journal.job, segment)
         records = verified(found, self._sealed.head, self._sealed.step, where)
-        state: S = self._sealed.state
-        for record in records:
-            if why := task.audit(state, record.answer):
-                self._broken = f"step {record.step}: {why}"
-                return None
-            state = task.advance(state, record.answer)
+        state: S = self._read_state(self._sealed.state)
+        try:
+            for record in records:
+                answer = self._read_answer(record.answer)
+                if why := task.audit(state, answer):
+                    self._broken = f"step {record.step}: {why}"
+                    return None
+                state = task.advance(state, answer)
+        except TaskFailed as failure:
+            failure.step = record.step
+            raise
         if self._sealed.step + len(records) < journal.step:
             raise WentBack(f"{where}: acknowledged steps are missing")
         if state != self._state:
             raise CorruptJournal(f"{where}: the records do not lead to the state that the run has reached")
         head = found[-1][0].after if found else self._sealed.head
-        sealed = Snapshot(journal.step, head, state, self._stride_k())
+        sealed = Snapshot(journal.step, head, written(task.state_codec, state), self._stride_k())
         await journal.seal(segment, sealed)
         return sealed
+
+    def _after(self, state: S, record: Record) -> S:
+        """Return the state after a step that the journal has."""
+        try:
+            return self._task.advance(state, self._read_answer(record.answer))
+        except TaskFailed as failure:
+            failure.step = record.step
+            raise
+
+    def _read_state(self, plain: Any) -> S:
+        return read_back(self._task.state_codec, plain)
+
+    def _read_answer(self, plain: Any) -> A:
+        return read_back(self._task.answer_codec, plain)
 
     def _stride_k(self) -> int:
         rule = self._stride.terms.rule

@@ -5,10 +5,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from ..agents.guarded import screened
 from ..agents.model import Ask, Prompt, Sampling
 from ..agents.task import Task
 from ..voting.election import Election, Stalled, Verdict
-from ..voting.flags import Reading, RedFlag, screen
+from ..voting.flags import RedFlag
 from ..voting.rules import Rule
 from ..voting.samples import Sample, Usage
 from .supposing import supposing
@@ -29,8 +30,10 @@ class StepStalled(Stalled):
         super().__init__(stall.tally, stall.flags, examples)
         self.step = step
 
-    def __str__(self) -> str:
-        what = super().__str__()
+    @property
+    def sentence(self) -> str:
+        """Where, on what grounds, and what to do."""
+        what = super().sentence
         return f"step {self.step} stalled: {what}; look at the samples, then resume with another model or a larger limit"
 
 
@@ -219,9 +222,7 @@ class OpenStep(Generic[S, A]):
         view = number % task.views
         key = (view, sample.text, sample.finish, sample.tokens)
         if key not in self._outcomes:
-            reading: Reading[A] = Reading(sample, lambda text: task.read(text, state, view), state)
-            outcome = screen(reading, task.flags)
-            self._outcomes[key] = outcome
+            self._outcomes[key] = screened(task, sample, state, view)
         return self._outcomes[key]
 
 

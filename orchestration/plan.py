@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..agents.connect import open_model
+from ..agents.guarded import guarded
 from ..agents.model import Model, Sampling
 from ..agents.openai.options import Options, Wait
 from ..agents.task import Task, sampling_for
@@ -66,6 +67,7 @@ async def plan(
     """
     progress = progress or Progress()
     check_reliability(reliability)
+    task = guarded(task)
     async with open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened:
         return await plan_with(task, opened, reliability, states, seed, sampling, price, progress)
 
@@ -128,7 +130,7 @@ def waits_shown_in(progress: Progress) -> Options:
     def back() -> None:
         progress.waiting = ""
 
-    return Options(on_wait=wait, on_back=back)
+    return Options(on_wait=wait, on_back=back, on_notice=progress.notes.append)
 
 
 def check_reliability(reliability: float) -> None:

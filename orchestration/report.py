@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
+from ..agents.codec import read_back
 from ..agents.task import Task
 from ..printable import printable
 from ..voting.choice import about_hard_steps
@@ -271,17 +272,17 @@ def _contest(task: Task[S, A] | None, record: Record) -> Contest:
     return Contest(step=record.step, winner=shown(task, record.answer), votes=record.votes, against=against)
 
 
-def shown(task: Task[S, A] | None, answer: A) -> str:
-    """Write an answer for a person, but tell apart the candidates that a task shows alike."""
-    plain = canonical(answer).decode()
-    return plain if task is None else f"{task.show(answer)} {plain}"
+def shown(task: Task[S, A] | None, plain: Any) -> str:
+    """Write an answer of the journal for a person, but tell apart the candidates that a task shows alike."""
+    canon = canonical(plain).decode()
+    return canon if task is None else f"{line(task, plain)} {canon}"
 
 
-def line(task: Task[S, A] | None, answer: A) -> str:
-    """Write a decided answer as a line of `--out`: in the task's words, or without its code as the journal has it."""
+def line(task: Task[S, A] | None, plain: Any) -> str:
+    """Write an answer of the journal as a line of `--out`: in the task's words, or without its code as it stands there."""
     if task is not None:
-        return task.show(answer)
-    return printable(answer) if isinstance(answer, str) else canonical(answer).decode()
+        return task.show(read_back(task.answer_codec, plain))
+    return printable(plain) if isinstance(plain, str) else canonical(plain).decode()
 
 
 def _hard(job: Job, steps: int | None) -> Hard | None:

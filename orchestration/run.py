@@ -1,18 +1,20 @@
 """Run a job from Python: start it, take it up again, read its report."""
 
 import time
-from collections.abc import Hashable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Hashable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
 
 from ..agents.catalogue import address_of
+from ..agents.codec import written
 from ..agents.connect import open_model
+from ..agents.guarded import guarded
 from ..agents.model import Model, Sampling
 from ..agents.task import Task, sampling_for
-from ..errors import BadInput
+from ..errors import BadInput, SurefootError
 from . import jobs
 from .again import task_again
 from .calibrate import STATES
@@ -73,12 +75,15 @@ async def run(
     """
     progress = progress or Progress()
     _check(reliability, k, limit, spare, segment)
+    given, task = task, guarded(task)
+    spec, start = task.spec(), written(task.state_codec, task.start())
     name = job or jobs.new_id(task.name)
     async with (
+        _naming_the_job(progress),
         open_redis(redis, progress) as store,
         claimed(store, name) as holder,
         open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
-        open_draft(speculate, task, opened) as speculation,
+        open_draft(speculate, given, opened) as speculation,
     ):
         address = model if isinstance(model, str) else opened.name
         if holder is not None:
@@ -100,10 +105,10 @@ async def run(
                 store,
                 name,
                 task.name,
-                task.spec(),
-                task.start(),
+                spec,
+                start,
                 settings,
-                code=address_of(task),
+                code=address_of(given),
                 steps=task.steps(),
             )
         return await _carry_on(store, name, task, opened, address, progress, speculation, holder=holder)
@@ -129,9 +134,10 @@ async def resume(
     choice, since it changes no decision.
     """
     progress = progress or Progress()
-    async with open_redis(redis, progress) as store:
+    async with _naming_the_job(progress), open_redis(redis, progress) as store:
         found = await jobs.load(store, job)
-        task = task_again(found, task)
+        given = task_again(found, task)
+        task = guarded(given)
         if found.status == "done":
             return await report(store, job, task)
         if found.status == "cancelled" and not again:
@@ -139,12 +145,29 @@ async def resume(
         model = model or found.models[-1]
         async with (
             open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
-            open_draft(speculate, task, opened) as speculation,
+            open_draft(speculate, given, opened) as speculation,
         ):
             address = model if isinstance(model, str) else opened.name
             return await _carry_on(
                 store, job, task, opened, address, progress, speculation, limit=limit, again=again
             )
+
+
+@asynccontextmanager
+async def _naming_the_job(progress: Progress) -> AsyncIterator[None]:
+    """Let every error say which job it has ended: nobody may have seen a name that was made up for it."""
+    progress.job = ""
+    try:
+        yield
+    except SurefootError as error:
+        error.job = progress.job
+        raise
+    except Exception as error:
+        if progress.job:
+            error.add_note(
+                f"It ended job {progress.job!r}; what was decided is safe, and resuming the job goes on."
+            )
+        raise
 
 
 async def _carry_on(
@@ -250,7 +273,9 @@ def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:
 def _stall(task: Task[S, A], stall: StepStalled) -> Mapping[str, Any]:
     return {
         "step": stall.step,
-        "tally": {shown(task, answer): votes for answer, votes in stall.tally.items()},
+        "tally": {
+            shown(task, written(task.answer_codec, answer)): votes for answer, votes in stall.tally.items()
+        },
         "red_flags": stall.flags,
         "examples": [sample.text for sample in stall.examples],
     }
@@ -258,7 +283,7 @@ def _stall(task: Task[S, A], stall: StepStalled) -> Mapping[str, Any]:
 
 def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
     """Refuse to go on with a task that is not the one the journal was written by."""
-    own = (task.name, jobs.plain(task.spec()), jobs.plain(task.start()))
+    own = (task.name, jobs.plain(task.spec()), jobs.plain(written(task.state_codec, task.start())))
     if own != (job.task, jobs.plain(job.spec), job.start.state):
         raise BadInput(
             f"job {job.id!r} was started as {job.task} with {dict(job.spec)!r}, "

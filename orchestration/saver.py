@@ -15,9 +15,11 @@ from langgraph.checkpoint.base import (
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from ..errors import BadInput, SurefootError
+from ..printable import printable
 from .saver_codec import (
     Address,
     Record,
@@ -35,6 +37,17 @@ from .saver_codec import (
 from .saver_gate import Client, Gate
 from .saver_layout import Layout
 from .saver_store import PAGE, Store, Stored
+
+KEEP = 50
+"""Checkpoints that a thread keeps in each namespace: enough to look back and to fork, and room that grows as the state does."""
+
+
+class UntrustedValue(SurefootError):
+    """A stored value is of a kind that the saver does not write, and whose reading builds objects."""
+
+
+class DamagedCheckpoint(SurefootError):
+    """A stored checkpoint is not of the form that was written."""
 
 
 class AsyncOnly(SurefootError, NotImplementedError):
@@ -68,8 +81,8 @@ class _AsyncSaver(BaseCheckpointSaver[str]):
 class RedisSaver(_AsyncSaver):
     """Keeps a graph's checkpoints in Redis with core commands only.
 
-    RedisSaver(client)                   every checkpoint of every thread
-    RedisSaver(client, keep=3)           the newest 3 of each thread and namespace; older ones go as new ones come
+    RedisSaver(client)                   the newest 50 checkpoints of each thread and namespace; older ones go as new ones come
+    RedisSaver(client, keep=None)        every checkpoint: a thread whose messages grow then takes quadratic room
     RedisSaver(client, prefix="team-a")  blind to whatever is stored under another prefix
     RedisSaver(client, serde=...)        default: msgpack that rebuilds only LangGraph's list of safe types
 
@@ -83,7 +96,7 @@ class RedisSaver(_AsyncSaver):
         client: Client,
         *,
         prefix: str = "surefoot",
-        keep: int | None = None,
+        keep: int | None = KEEP,
         connections: int = 8,
         serde: SerializerProtocol | None = None,
     ) -> None:
@@ -197,12 +210,34 @@ class RedisSaver(_AsyncSaver):
         return pack(self.serde.dumps_typed(value))
 
     def _load(self, packed: bytes) -> Any:
-        return self.serde.loads_typed(unpack(packed))
+        kind, data = unpack(packed)
+        if kind == "json" and not _reads_json(self.serde):
+            raise UntrustedValue(
+                "A stored value is of the kind 'json', which the saver never writes and whose reading makes objects of "
+                "what it names: delete the thread, or give a serde with allowed_json_modules if you trust the store."
+            )
+        return self.serde.loads_typed((kind, data))
 
     def _blobs(self, checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, bytes]:
         return {name: self._dump(checkpoint["channel_values"][channel_of(name)]) for name in names}
 
     def _tuple(self, thread_id: str, stored: Stored) -> CheckpointTuple:
+        try:
+            return self._rebuilt(thread_id, stored)
+        except (
+            ValueError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            NotImplementedError,
+            RecursionError,
+        ) as error:
+            raise DamagedCheckpoint(
+                f"Checkpoint {stored.address.id!r} of thread {thread_id!r} cannot be read "
+                f"({printable(repr(error)[:200])}): restore it or delete the thread."
+            ) from error
+
+    def _rebuilt(self, thread_id: str, stored: Stored) -> CheckpointTuple:
         address, record, blobs, writes = stored
         checkpoint: Checkpoint = self._load(record.body)
         checkpoint["channel_values"] = {channel_of(name): self._load(blob) for name, blob in blobs.items()}
@@ -214,3 +249,12 @@ class RedisSaver(_AsyncSaver):
             parent_config=config_of(thread_id, Address(address.ns, parent)) if parent else None,
             pending_writes=[(w.task_id, w.channel, self._load(w.packed)) for w in writes],
         )
+
+
+def _reads_json(serde: SerializerProtocol) -> bool:
+    """Whether the kind `json`, which LangGraph's serializer reads and no longer writes, was allowed by whoever made it."""
+    if isinstance(serde, EncryptedSerializer):
+        return _reads_json(serde.serde)  # it hands on what is not encrypted
+    if isinstance(serde, JsonPlusSerializer):
+        return bool(getattr(serde, "_allowed_json_modules", None))
+    return True  # a format of the user's own

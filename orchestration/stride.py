@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic_core import to_json
 
+from ..agents.codec import written
+from ..agents.guarded import TaskFailed
 from ..agents.model import Model
 from ..voting.flags import RedFlag
 from .drafts import Draft
@@ -54,21 +56,26 @@ class Stride(Generic[S, A]):
         Every verdict is appended to the journal before the next step begins, and made durable there before a task acts on
         the world.  Raises `Stalled` for a step that cannot be decided, and what the journal raises.
         """
-        task = self.terms.task
-        while journal.step < until and not task.finished(state):
-            step = journal.step
-            decision = await self.decide(state, step)
-            record = _record(step, decision)
-            if self._window is not None:
-                news = self._window.news()
-                journal.also.update(news)
-                progress.ahead.update(news)
-            await journal.append(record, self._kept(decision, step, progress))
-            if task.acts(state):
-                await journal.commit()
-                await task.act(step, state, record.answer)
-            state = task.advance(state, decision.verdict.winner)
-            _count(progress, record, journal)
+        task, step = self.terms.task, journal.step
+        try:
+            while journal.step < until and not task.finished(state):
+                step = journal.step
+                decision = await self.decide(state, step)
+                record = self._record(step, decision)
+                if self._window is not None:
+                    news = self._window.news()
+                    journal.also.update(news)
+                    progress.ahead.update(news)
+                await journal.append(record, self._kept(decision, step, progress))
+                winner = decision.verdict.winner
+                if task.acts(state):
+                    await journal.commit()
+                    await task.act(step, state, winner)
+                state = task.advance(state, winner)
+                _count(progress, record, journal)
+        except TaskFailed as failure:
+            failure.step = step
+            raise
         return state
 
     async def decide(self, state: S, step: int) -> Decision[A]:
@@ -99,13 +106,23 @@ class Stride(Generic[S, A]):
             return None
         if not notable and seed_of(self.terms.seed, step, -1) % KEPT_ONE_IN:
             return None
-        return to_json([_shown(entry) for entry in decision.drawn])
+        return to_json([self._shown(entry) for entry in decision.drawn])
 
+    def _record(self, step: int, decision: Decision[A]) -> Record:
+        codec = self.terms.task.answer_codec
+        winner, tally = decision.verdict.winner, decision.verdict.tally
+        others = tuple((written(codec, answer), votes) for answer, votes in tally.items() if answer != winner)
+        plain = written(codec, winner)
+        return Record(step, plain, tally[winner], others, decision.verdict.flags, decision.usage)
 
-def _record(step: int, decision: Decision[A]) -> Record:
-    winner, tally = decision.verdict.winner, decision.verdict.tally
-    others = tuple((answer, votes) for answer, votes in tally.items() if answer != winner)
-    return Record(step, winner, tally[winner], others, decision.verdict.flags, decision.usage)
+    def _shown(self, entry: Drawn) -> dict[str, Any]:
+        outcome = entry.outcome
+        fate = (
+            {"flag": outcome.reason, "detail": outcome.detail}
+            if isinstance(outcome, RedFlag)
+            else {"ballot": written(self.terms.task.answer_codec, outcome)}
+        )
+        return {"number": entry.number, "text": entry.sample.text, "finish": entry.sample.finish, **fate}
 
 
 def _count(progress: Progress, record: Record, journal: Journal) -> None:
@@ -119,13 +136,3 @@ def _count(progress: Progress, record: Record, journal: Journal) -> None:
     progress.usage = progress.usage.plus(record.usage)
     progress.durable = journal.durable
     progress.durable_at = journal.committed_at
-
-
-def _shown(entry: Drawn) -> dict[str, Any]:
-    outcome = entry.outcome
-    fate = (
-        {"flag": outcome.reason, "detail": outcome.detail}
-        if isinstance(outcome, RedFlag)
-        else {"ballot": outcome}
-    )
-    return {"number": entry.number, "text": entry.sample.text, "finish": entry.sample.finish, **fate}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -29,6 +30,7 @@ class Body(BaseModel):
     max_completion_tokens: int | None = None
     seed: int | None = None
     stream: bool = False
+    echo: bool = False
     stop: str | list[str] = []
     logprobs: bool | int | None = None
     top_logprobs: int = 0
@@ -58,6 +60,17 @@ def token_ids(said: Mapping[str, Any], tags: Tags) -> list[int]:
         return [ord(letter) for letter in said["prompt"]]
     rendered = "\n".join(message["content"] for message in said["messages"])
     return [ord(letter) for letter in rendered + (tags.open if tags.opened else "")]
+
+
+def echoed(body: Body, samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples, each after its prompt if that is asked for, all samples of the first prompt first."""
+    if not body.echo or body.messages is not None:
+        return [*samples]
+    prompts = body.prompts()
+    each = len(samples) // len(prompts)
+    return [
+        replace(sample, text=f"{prompts[place // each]}{sample.text}") for place, sample in enumerate(samples)
+    ]
 
 
 def refusal(status: int, message: str, retry_after: str | None = None) -> web.Response:

@@ -32,7 +32,7 @@ from ...voting.samples import Sample
 from ..model import Ask
 from .double import Double, Garbage, Latency, towers_double
 from .faults import Fault
-from .replies import Body, refusal, reply, stream, token_ids
+from .replies import Body, echoed, refusal, reply, stream, token_ids
 from .streams import Style, live
 from .thinking import ThinkingDouble
 
@@ -197,7 +197,7 @@ class DoubleServer:
                     return await live(
                         request, body, self._model, self._thoughts, seed, fault.tokens if fault else None
                     )
-            samples = await self._draw(list(self._asks(body)))
+            samples = echoed(body, await self._draw(list(self._asks(body))))
             return await stream(request, body, samples) if body.stream else reply(body, samples)
 
     @asynccontextmanager

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from ..model import Ask, Prompt
 from .options import Options
+from .stored import mark
 from .vllm import goes_on_after_thinking, is_vllm, own_fields
 
 T = TypeVar("T")
@@ -41,6 +42,8 @@ class Capabilities:
     """Most samples of one prompt in a request, where the server says so."""
     context: int | None = None
     """Tokens of prompt and answer together, where the server says so."""
+    notices: tuple[str, ...] = ()
+    """What a person should know before anything is spent, a sentence each."""
 
     def endpoint(self, batch: "Batch") -> Endpoint:
         """Return the endpoint that a request goes to."""
@@ -57,6 +60,8 @@ class Batch(NamedTuple):
     seed: int | None
     positions: tuple[int, ...]
     """Which ask each sample answers: all samples of the first prompt come first."""
+    echo: bool = False
+    """Let the server repeat each prompt before what it writes."""
 
     @property
     def chat(self) -> bool:
@@ -86,10 +91,12 @@ def batches(asks: Sequence[Ask], can: Capabilities, options: Options) -> list[Ba
     return found
 
 
-def body(batch: Batch, model: str, options: Options, can: Capabilities | None = None) -> dict[str, object]:
+def body(
+    batch: Batch, model: str, options: Options, can: Capabilities | None = None, number: int = 0
+) -> dict[str, object]:
     """Return what the request says, as JSON values; `options.extra` has the last word.
 
-    `can` is None as long as that is being found out.
+    `can` is None as long as that is being found out.  `number` makes the request differ from all others (`mark`).
     """
     prompt, *others = batch.prompts
     vllm = can is not None and is_vllm(can.server)
@@ -107,6 +114,8 @@ def body(batch: Batch, model: str, options: Options, can: Capabilities | None = 
         said["n"] = batch.n
     if batch.seed is not None:
         said["seed"] = batch.seed
+    if batch.echo:
+        said["echo"] = True
     if options.stop:
         said["stop"] = options.stop
     if streamed:
@@ -114,6 +123,7 @@ def body(batch: Batch, model: str, options: Options, can: Capabilities | None = 
     if vllm:
         said.update(own_fields(batch.chat, streamed, options.stop))
     said.update(options.extra)
+    mark(said, number)
     return said
 
 

@@ -23,6 +23,7 @@ from .exchange import Call, Exchange, Send
 from .limits import BYTES_A_TOKEN, MOST_BYTES, poured
 from .options import Options
 from .probe import ServerLacks, choose, list_models, probe, under
+from .stored import Marks, Names, Stored
 from .streams import Streams
 from .vllm import check_sampling, is_vllm, without_stops
 from .wire import Reply, read_reply
@@ -73,6 +74,7 @@ class OpenAIModel:
         self._probing, self._probing_budget = asyncio.Lock(), asyncio.Lock()
         self._capabilities: Capabilities | None = None
         self._streams: Streams | None = None
+        self._marks, self._names = Marks(), Names()
         self._usage = NOTHING
 
     @property
@@ -105,8 +107,11 @@ class OpenAIModel:
                 can = await probe(self._exchange, root, models, card, post, self._options)
                 if is_vllm(can.server) and can.text.works:
                     await check_sampling(self._exchange, self._urls[False], card.id, patience_s)
-                self._streams = Streams(self._exchange, root, card.id, can, self._options)
+                self._streams = Streams(self._exchange, root, card.id, can, self._options, self._names)
                 self._capabilities = can
+                if tell := self._options.on_notice:
+                    for notice in can.notices:
+                        tell(notice)
             return self._capabilities
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
@@ -168,7 +173,8 @@ class OpenAIModel:
         endpoint = can.endpoint(batch)
         if not endpoint.works:
             raise ServerLacks(f"{self._exchange.server} has no {_path(batch.chat)}: {endpoint.why}")
-        reply = await self._post(batch, patience_s=self._options.patience_s)
+        # A seed makes a request repeatable, so what marks it repeats with the seed.
+        reply = await self._post(batch, self._options.patience_s, batch.seed)
         if len(reply.choices) != len(batch.positions):
             raise ServerLacks(
                 f"{self._exchange.server} returned {len(reply.choices)} samples where {len(batch.positions)} were asked "
@@ -178,13 +184,19 @@ class OpenAIModel:
         self._usage = self._usage.plus(usage)
         return list(_samples(batch, reply, usage))
 
-    async def _post(self, batch: Batch, patience_s: float) -> Reply:
+    async def _post(self, batch: Batch, patience_s: float, number: int | None = None) -> Reply:
         assert self._model is not None
-        said = body(batch, self._model, self._options, self._capabilities)
+        if number is None:
+            number = self._marks.next()
+        said = body(batch, self._model, self._options, self._capabilities, number)
         content = to_json(said)
-        call = Call("POST", self._urls[batch.chat], content, patience_s, self._options.total_s)
+        fresh = batch.temperature > 0
+        call = Call("POST", self._urls[batch.chat], content, patience_s, self._options.total_s, fresh)
         most = MOST_BYTES + BYTES_A_TOKEN * batch.max_tokens * len(batch.positions)
         reply = await self._exchange.request(call, partial(self._read, most=most))
+        if self._names.seen(reply.id, batch.prompts, number) and fresh:
+            name = self._exchange.words(reply.id)
+            raise Stored(self._exchange.server, f"two requests got the one answer {name!r}")
         return without_stops(reply, said)
 
 

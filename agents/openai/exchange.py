@@ -26,6 +26,7 @@ from .limiter import Limiter, Slot
 from .limits import TooMuch, beginning
 from .options import Options, Wait
 from .reported import Failed, Failure, failure_in_body
+from .stored import PLEASE_DO_NOT, Stored, sign_of_store
 from .words import Words, address
 
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class Call(NamedTuple):
     body: bytes | None
     patience_s: float
     total_s: float
+    fresh: bool = False
+    """It asks for samples, which no store may answer."""
     private: bool = False
     """There are raw thoughts in what is sent, so that the server's words, which may quote them, are passed on to nobody."""
 
@@ -70,7 +73,9 @@ class Exchange:
         self._send = send
         self._first_token_s = options.first_token_s
         self._on_wait, self._on_back = options.on_wait, options.on_back
-        self._headers = httpx.Headers({"content-type": "application/json", "accept-encoding": "identity"})
+        self._headers = httpx.Headers(
+            {"content-type": "application/json", "accept-encoding": "identity", **PLEASE_DO_NOT}
+        )
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._extensions = {
@@ -175,7 +180,7 @@ class Exchange:
                     if streamed:
                         slot.began()
 
-                return await self._read(request, read, slot, begun, call.private)
+                return await self._read(request, read, slot, begun, call)
         except TimeoutError:
             what, seconds = (
                 ("first token", self._first_token_s) if first.expired() else ("answer", call.total_s)
@@ -188,13 +193,16 @@ class Exchange:
         raise failure
 
     async def _read(
-        self, request: httpx.Request, read: Read[T], slot: Slot, begun: Callable[[], None], private: bool
+        self, request: httpx.Request, read: Read[T], slot: Slot, begun: Callable[[], None], call: Call
     ) -> T:
         response = await self._send(request)
+        private = call.private
         failure: Transient | Refused
         try:
             if response.status_code != 200:
                 raise Failed(failure_in_body(await beginning(response), response.status_code))
+            if call.fresh and (sign := sign_of_store(response.headers)):
+                raise Stored(self.server, self.words(sign))
             return await read(response, begun)
         except Failed as error:
             if error.failure.status in _OVERLOADED:

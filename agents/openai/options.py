@@ -56,6 +56,9 @@ class Options:
     on_back: Callable[[], None] | None = None
     """Called at the first answer after a pause."""
 
+    on_notice: Callable[[str], None] | None = None
+    """Called with what the probe has found that a person should know, a sentence each."""
+
     def __post_init__(self) -> None:
         for what in ("max_n", "max_batch", "max_in_flight"):
             if getattr(self, what) < 1:

@@ -11,7 +11,9 @@ import httpx
 from ..model import Message, ModelUnavailable, Prompt
 from .batches import Batch, Capabilities, Endpoint
 from .exchange import Call, Exchange, Refused
+from .fresh import check_fresh
 from .options import Options
+from .stored import Stored
 from .wire import Reply
 from .wire_server import ModelCard, ModelList, ServerSlots, ServerVersion
 
@@ -20,10 +22,18 @@ LISTING_S = 5.0
 NAMES_SHOWN = 20
 """Providers list hundreds of models."""
 
-_PROMPTS: tuple[Prompt, ...] = ("a", "b")
-_CHAT: tuple[Prompt, ...] = ((Message("user", "a"),),)
+_FREE, _TOWERS = "Write down some random words: ", "---;AabcBC>"
+"""Two prompts that no model goes on from alike; to the first there is no end of different answers."""
+_PROMPTS: tuple[Prompt, ...] = (_FREE, _TOWERS)
+_CHAT: tuple[Prompt, ...] = tuple((Message("user", text),) for text in (_FREE, _TOWERS))
 _SEEDED_TOKENS = 8
+_NEARLY_GREEDY = 0.01
+"""vLLM takes it for the least temperature at which it draws, and refuses n at 0."""
+_TELLING_TOKENS = 8
+_MORE_TOKENS = 64
+"""For servers that refuse to be stopped at the first token."""
 _NOT_THIS_API = (None, 404, 405)
+_BAD_REQUEST = (400, 422)
 
 Post = Callable[[Batch], Awaitable[Reply]]
 """Sends a request and returns its reply."""
@@ -68,7 +78,7 @@ async def probe(
     exchange: Exchange, root: httpx.URL, models: ModelList, card: ModelCard, post: Post, options: Options
 ) -> Capabilities:
     """Try out what the client would like to rely on; raises `ServerLacks` where it cannot do without."""
-    text, chat, server, slots = await asyncio.gather(
+    (text, *text_ones), (chat, *chat_ones), server, slots = await asyncio.gather(
         _endpoint(post, _PROMPTS, exchange.server),
         _endpoint(post, _CHAT, exchange.server),
         _server(exchange, root, card),
@@ -78,32 +88,89 @@ async def probe(
         raise ServerLacks(f"{exchange.server} serves neither completions nor chat ({text.why}; {chat.why})")
     if options.seeded:
         await _check_seed(post, (_PROMPTS if text.works else _CHAT)[0], exchange.server)
+    tried = [
+        check_fresh(post, prompts[0], 2 if endpoint.n else 1, *ones, exchange.server)
+        for prompts, endpoint, ones in ((_PROMPTS, text, text_ones), (_CHAT, chat, chat_ones))
+        if endpoint.works
+    ]
+    notices = dict.fromkeys(notice for notice in await asyncio.gather(*tried) if notice)
     context = card.max_model_len or (card.meta.n_ctx if card.meta else None)
-    return Capabilities(server, tuple(model.id for model in models.data), text, chat, slots, context)
+    models_known = tuple(model.id for model in models.data)
+    return Capabilities(server, models_known, text, chat, slots, context, tuple(notices))
 
 
-async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> Endpoint:
+async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> tuple[Endpoint, Reply, Reply]:
+    """Return what an endpoint does, and its answers of one token to the two prompts."""
     try:
-        one = await post(_request(prompts[:1], 1))
+        one = await _first(post, _request(prompts[:1], 1), server)
+        # Another prompt, before the same one comes again: see `Names`.
+        other = await _optional(post, _request(prompts[1:], 1)._replace(temperature=0.0))
+    except Stored:
+        raise
     except ModelUnavailable as error:
-        return Endpoint(works=False, why=str(error))
+        return Endpoint(works=False, why=str(error)), Reply([]), Reply([])
+    if isinstance(prompts[0], str):
+        return await _text_endpoint(post, prompts), one, other
+    both = await _optional(post, _request(prompts[:1], 2))
+    n = len(both.choices) == 2
+    return Endpoint(n=n, counts_all=not n or both.usage.completion > 1), one, other
+
+
+async def _first(post: Post, request: Batch, server: str) -> Reply:
+    try:
+        one = await post(request)
+    except Refused as error:
+        if error.status not in _BAD_REQUEST:
+            raise
+        return await post(request._replace(max_tokens=_MORE_TOKENS))
     if one.usage.completion > 1:
         raise ServerLacks(
             f"{server} ignores the token limit: asked for 1 token it wrote {one.usage.completion}"
         )
-    both = await _optional(post, _request(prompts, 2))
+    return one
+
+
+async def _text_endpoint(post: Post, prompts: tuple[Prompt, ...]) -> Endpoint:
+    both = await _optional(post, _request(prompts, 2)._replace(echo=True))
     if len(both.choices) == 2 * len(prompts):
-        return Endpoint(n=True, lists=len(prompts) > 1, counts_all=both.usage.completion > 1)
-    if len(prompts) == 1:
-        return Endpoint()
+        counts_all = both.usage.completion > 1
+        in_order = _echoed(both, prompts, 2) or await _in_order(post, prompts, 2)
+        return Endpoint(n=True, lists=in_order, counts_all=counts_all)
     pairs = [await _optional(post, _request(prompts[:1], 2)), await _optional(post, _request(prompts, 1))]
     n, lists = (len(pair.choices) == 2 for pair in pairs)
-    return Endpoint(n=n, lists=lists, counts_all=max(pair.usage.completion for pair in pairs) > 1)
+    counts_all = max(pair.usage.completion for pair in pairs) > 1
+    return Endpoint(n=n, lists=lists and await _in_order(post, prompts, 1), counts_all=counts_all)
+
+
+def _echoed(reply: Reply, prompts: tuple[Prompt, ...], n: int) -> bool:
+    """Whether each answer begins with the prompt that it belongs to."""
+    asked = [prompt for prompt in prompts for _ in range(n)]
+    return all(
+        choice.text.startswith(str(prompt)) for choice, prompt in zip(reply.choices, asked, strict=True)
+    )
+
+
+async def _in_order(post: Post, prompts: tuple[Prompt, ...], n: int) -> bool:
+    """Whether the answers to a list, all samples of the first prompt first, are those that the prompts get one by one.
+
+    A server that cannot show it is not sent lists: its answers might belong to other prompts.
+    """
+    echoed = await _optional(post, _request(prompts, n)._replace(echo=True)) if n == 1 else Reply([])
+    if len(echoed.choices) == len(prompts) and _echoed(echoed, prompts, n):
+        return True
+    calm = [
+        _request(part, each)._replace(temperature=_NEARLY_GREEDY, max_tokens=_TELLING_TOKENS)
+        for part, each in ((prompts[:1], 1), (prompts[1:], 1), (prompts, n))
+    ]
+    first, second, both = [[choice.text for choice in (await _optional(post, r)).choices] for r in calm]
+    return first != second and both == first * n + second * n
 
 
 async def _optional(post: Post, batch: Batch) -> Reply:
     try:
         return await post(batch)
+    except Stored:
+        raise
     except ModelUnavailable:
         return Reply([])
 

@@ -75,21 +75,24 @@ class Names:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, object] = {}
+        self._known: dict[str, tuple[object, int]] = {}
         self._mean_something = True
 
-    def seen(self, name: str, prompts: object) -> bool:
-        """Note the name of an answer; return whether an answer to the same prompts had it before."""
+    def seen(self, name: str, prompts: object, number: int) -> bool:
+        """Note the name of an answer; return whether another request for the same prompts got an answer of that name.
+
+        `number` is what marks the request: the very same request may well get the very same answer.
+        """
         if not self._mean_something or not _telling(name):
             return False
         if name not in self._known:
-            self._known[name] = prompts
+            self._known[name] = prompts, number
             if len(self._known) > NAMES_KEPT:
                 del self._known[next(iter(self._known))]
             return False
-        if self._known[name] != prompts:
-            self._mean_something = False
-        return self._mean_something
+        before, its_number = self._known[name]
+        self._mean_something = before == prompts
+        return before == prompts and number != its_number
 
 
 def sign_of_store(headers: Mapping[str, str] | httpx.Headers) -> str:
@@ -104,5 +107,5 @@ def sign_of_store(headers: Mapping[str, str] | httpx.Headers) -> str:
 
 
 def _telling(name: str) -> bool:
-    """Whether it is drawn from so many that it never comes twice by chance, nor is the time of day."""
+    """Whether it is drawn from so many that it never comes twice by chance, and is not the time of day."""
     return len(name) >= TELLING and not name.rpartition("-")[2].isdigit()

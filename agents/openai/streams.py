@@ -21,6 +21,7 @@ from .logprobs import tokens_of
 from .options import Options
 from .prefill import Prefill, Raw, template
 from .probe import ServerLacks, under
+from .stored import Names, Stored, mark
 from .vllm import StopCutter, is_vllm, own_fields, stops_to_cut
 from .wire import Chunk, Part, chunks
 
@@ -32,9 +33,16 @@ class Streams:
     """Draws streams from one server, whose capabilities are known."""
 
     def __init__(
-        self, exchange: Exchange, root: httpx.URL, model: str, can: Capabilities, options: Options
+        self,
+        exchange: Exchange,
+        root: httpx.URL,
+        model: str,
+        can: Capabilities,
+        options: Options,
+        names: Names,
     ) -> None:
         self.name = model
+        self._names = names
         self._exchange = exchange
         self._root = root
         self._can = can
@@ -113,14 +121,24 @@ class Streams:
             content,
             options.patience_s,
             options.total_s,
+            fresh=draw.temperature > 0,
             private=bool(draw.begun),
         )
         cutter = StopCutter(stops) if (stops := stops_to_cut(said)) else None
+        name = ""
         async with aclosing(self._exchange.stream(call, follow)) as received:
             async for chunk in received:
+                if not name and (name := chunk.id):
+                    self._check_fresh(name, draw)
                 if cutter and chunk.choices:
                     chunk = chunk._replace(choices=[cutter.cut(chunk.choices[0])])
                 yield chunk
+
+    def _check_fresh(self, name: str, draw: Draw) -> None:
+        if self._names.seen(name, (draw.prompt, draw.begun), draw.seed) and draw.temperature > 0:
+            raise Stored(
+                self._exchange.server, f"two requests got the one answer {self._exchange.words(name)!r}"
+            )
 
     def _body(self, draw: Draw, prompt: Raw | tuple[Message, ...]) -> dict[str, object]:
         options = self._options
@@ -155,6 +173,7 @@ class Streams:
             # Tags that are control tokens of the model would be left out of the text.
             said["preserved_tokens"] = [draw.tags.open, draw.tags.close]
         said.update(options.extra)
+        mark(said, draw.seed)
         return said
 
 

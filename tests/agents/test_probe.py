@@ -31,8 +31,8 @@ async def test_a_complete_server_is_recognised_with_a_handful_of_tokens() -> Non
         assert can.text == Endpoint(n=True, lists=True)
         assert can.chat == Endpoint(n=True, lists=False)
         assert can.models == ("garbage",)
-        assert server.stats.samples <= 8
-        assert all(body["max_tokens"] == 1 for body in server.bodies)
+        assert server.stats.samples <= 20
+        assert sum(body["max_tokens"] * body.get("n", 1) for body in server.bodies) <= 250
 
 
 async def test_a_server_is_probed_once() -> None:
@@ -205,3 +205,90 @@ async def server_of(card: dict[str, object], pages: dict[str, dict[str, object]]
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     await runner.cleanup()
+
+
+ORDERS = {
+    "right": lambda prompts, n: [p for p in prompts for _ in range(n)],
+    "interleaved": lambda prompts, n: [*prompts] * n,
+    "reversed": lambda prompts, n: [p for p in reversed(prompts) for _ in range(n)],
+    "sorted": lambda prompts, n: sorted(p for p in prompts for _ in range(n)),
+    "rotated": lambda prompts, n: [p for p in (*prompts[1:], prompts[0]) for _ in range(n)],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("echoes", [True, False])
+@pytest.mark.parametrize("most", [1, 4], ids=["without n", "with n"])
+async def test_answers_belong_to_their_prompts_in_whatever_order_a_server_gives_them(
+    order: str, echoes: bool, most: int
+) -> None:
+    """I: prompt lists in another order are not used."""
+    async with lists_in(order, echoes, most) as url, OpenAIModel(url) as model:
+        can = await model.ready()
+        asks = [Ask(prompt, 0.5, 9, seed) for seed in range(2) for prompt in ("zebra", "apple", "mango")]
+        samples = await drawn(model, asks)
+    assert [sample.text for sample in samples] == [f"{ask.prompt}!" for ask in asks]
+    if order == "right":
+        assert can.text.lists
+    if order in ("interleaved", "reversed") and most > 1:
+        assert not can.text.lists
+
+
+async def test_a_server_that_cannot_show_the_order_of_its_answers_gets_one_prompt_at_a_time() -> None:
+    async with server_of({"id": "m"}, {}) as url, OpenAIModel(url) as model:
+        can = await model.ready()
+    assert can.text.n
+    assert not can.text.lists
+
+
+@asynccontextmanager
+async def lists_in(order: str, echoes: bool, most: int) -> AsyncIterator[str]:
+    """Serve a model that says every prompt again, and answers lists in an order of its own."""
+
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": "m"}]})
+
+    async def completions(request: web.Request) -> web.Response:
+        body = await request.json()
+        prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
+        asked = ORDERS[order](prompts, min(body.get("n", 1), most))
+        texts = [
+            (p if echoes and body.get("echo") else "") + f"{p}!"[: 4 * body["max_tokens"]] for p in asked
+        ]
+        choices = [{"index": i, "text": text, "finish_reason": "stop"} for i, text in enumerate(texts)]
+        return web.json_response({"choices": choices, "usage": {"completion_tokens": len(texts)}})
+
+    app = web.Application()
+    app.router.add_get("/v1/models", models)
+    app.router.add_post("/v1/completions", completions)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("least", [2, 16, 64])
+async def test_a_server_that_refuses_to_be_stopped_at_the_first_token_is_asked_for_more(least: int) -> None:
+    """F2: 400 "limit reached before the answer" to one token."""
+
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": "m"}]})
+
+    async def chat(request: web.Request) -> web.Response:
+        if (await request.json())["max_tokens"] < least:
+            return web.json_response({"error": {"message": "limit reached before the answer"}}, status=400)
+        choice = {"index": 0, "message": {"content": "42"}, "finish_reason": "stop"}
+        return web.json_response({"choices": [choice], "usage": {"completion_tokens": 40}})
+
+    app = web.Application()
+    app.router.add_get("/v1/models", models)
+    app.router.add_post("/v1/chat/completions", chat)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with OpenAIModel(f"http://127.0.0.1:{runner.addresses[0][1]}") as model:
+        assert (await model.ready()).chat.works
+        samples = await drawn(model, [Ask((Message("user", "6*7"),), 0.5, 100, 0)])
+    await runner.cleanup()
+    assert samples[0].text == "42"

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
@@ -24,16 +25,18 @@ from langgraph.checkpoint.conformance.test_utils import (
     generate_metadata,
 )
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
 from langgraph.types import Command, interrupt
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.crc import key_slot
 from redis.exceptions import MaxConnectionsError, RedisError
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration.saver import AsyncOnly, RedisSaver
+from surefoot.orchestration.saver import KEEP, AsyncOnly, DamagedCheckpoint, RedisSaver, UntrustedValue
 from surefoot.orchestration.saver_codec import Address, Record
 from surefoot.orchestration.saver_layout import Layout
 from surefoot.orchestration.saver_store import LostValue
@@ -147,7 +150,7 @@ async def test_it_answers_like_the_in_memory_saver_after_any_history(client: Red
     seeds = random.Random(7)
     for round_ in range(20):
         rng = random.Random(seeds.random())
-        savers = (RedisSaver(client), InMemorySaver())
+        savers = (RedisSaver(client, keep=None), InMemorySaver())
         stored: list[RunnableConfig] = []
         for _ in range(30):
             ns = rng.choice(["", "sub", "sub|deeper"])
@@ -204,7 +207,7 @@ async def test_listing_without_a_config_walks_every_thread_and_without_a_namespa
 
 
 async def test_a_long_listing_pages_without_gaps(client: Redis) -> None:
-    saver = RedisSaver(client)
+    saver = RedisSaver(client, keep=None)
     ids = [(await put(saver, n=n))["configurable"]["checkpoint_id"] for n in range(100)]
     listed = [
         s.config["configurable"]["checkpoint_id"] for s in await everything(saver, generate_config("t"))
@@ -285,7 +288,7 @@ async def test_with_keep_the_store_stays_flat_however_many_supersteps_run(client
 
 
 async def test_without_keep_a_thread_grows_in_bytes_but_not_in_keys(client: Redis) -> None:
-    graph = counting_graph(RedisSaver(client))
+    graph = counting_graph(RedisSaver(client, keep=None))
     await graph.ainvoke({"i": 0, "until": 20}, thread())
     keys, _ = await footprint(client)
     await graph.ainvoke({"i": 0, "until": 200}, thread())
@@ -376,7 +379,7 @@ async def test_writes_that_come_after_their_checkpoint_was_trimmed_are_swept(cli
 
 
 async def test_a_long_past_is_trimmed_a_batch_at_a_time_and_pruned_to_the_end(client: Redis) -> None:
-    hoarder = RedisSaver(client)
+    hoarder = RedisSaver(client, keep=None)
     for n in range(400):
         await put(hoarder, n=n)
     await put(RedisSaver(client, keep=1), n=400)
@@ -633,3 +636,131 @@ async def test_names_that_cannot_be_stored_are_refused(client: Redis) -> None:
         await saver.aget_tuple(generate_config("t", checkpoint_ns="a\0b"))
     with pytest.raises(BadInput, match="strategy 'newest' is unknown"):
         await saver.aprune(["t"], strategy="newest")
+
+
+# --- what a thread takes --------------------------------------------------------------------------------
+
+
+class NoCipher:
+    """A cipher that hides nothing: only what goes past it matters here."""
+
+    def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+        return "none", plaintext
+
+    def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+        return ciphertext
+
+
+class Chat(TypedDict):
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+def chat_graph(saver: BaseCheckpointSaver[str]) -> Any:
+    """A chat whose messages grow by two a turn, of 600 and 900 characters."""
+    builder = StateGraph(Chat)
+    builder.add_node("agent", lambda state: {"messages": [AIMessage("b" * 900)]})
+    builder.add_edge(START, "agent")
+    builder.add_edge("agent", END)
+    return builder.compile(checkpointer=saver)
+
+
+async def chat_bytes(client: Redis, saver: RedisSaver, turns: int) -> int:
+    """The memory that a chat of so many turns takes, in bytes."""
+    graph = chat_graph(saver)
+    for _ in range(turns):
+        await graph.ainvoke(
+            {"messages": [HumanMessage("a" * 600)]}, thread(f"chat-{turns}"), durability="sync"
+        )
+    sizes = [await client.memory_usage(key, samples=0) for key in Layout("surefoot").thread(f"chat-{turns}")]
+    return sum(size or 0 for size in sizes)
+
+
+async def test_a_thread_whose_messages_grow_takes_linear_room_as_the_saver_comes(client: Redis) -> None:
+    """Z13: 25, 50, 100, 200 turns took 1.7, 6.3, 24, 94 MB."""
+    short, long = [await chat_bytes(client, RedisSaver(client), turns) for turns in (60, 120)]
+    assert long < 2.6 * short  # quadratic: 4
+    assert len(await everything(RedisSaver(client), generate_config("chat-120"))) == KEEP
+
+
+@pytest.mark.parametrize("before", [1, 10, 15], ids=lambda before: f"Z13 {before} turns back")
+async def test_a_chat_can_be_looked_back_at_and_forked_as_the_saver_comes(client: Redis, before: int) -> None:
+    await chat_bytes(client, RedisSaver(client), 60)
+    graph = chat_graph(RedisSaver(client))
+    past = [state async for state in graph.aget_state_history(thread("chat-60")) if not state.next]
+    found = past[before]
+    assert len(found.values["messages"]) == 2 * (60 - before)
+    forked = await graph.ainvoke({"messages": [HumanMessage("again")]}, found.config)
+    assert [message.content for message in forked["messages"][-2:]] == ["again", "b" * 900]
+    assert len(forked["messages"]) == 2 * (60 - before) + 2
+
+
+# --- what others wrote ----------------------------------------------------------------------------------
+
+HUMAN = b'{"lc": 2, "type": "constructor", "id": ["langchain_core", "messages", "human", "HumanMessage"], "kwargs": {"content": "x"}}'
+
+
+async def with_blob(client: Redis, packed: bytes) -> None:
+    """A thread whose value is what somebody else wrote."""
+    await put(RedisSaver(client), n=1)
+    blobs = Layout("surefoot").thread("t")[2]
+    (name,) = await client.hkeys(blobs)
+    await client.hset(blobs, name, packed)
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"json\0" + HUMAN,
+        b"json\0[1]",
+        b"json\0" + HUMAN.replace(b'"lc": 2', b'"lc": 1'),
+        b"json\0" + HUMAN.replace(b"human", b"ai"),
+    ],
+    ids=lambda packed: f"Z18 {packed[:30]!r}",
+)
+@pytest.mark.parametrize(
+    "serde",
+    [
+        None,
+        JsonPlusSerializer(allowed_msgpack_modules=None),
+        JsonPlusSerializer(),
+        EncryptedSerializer(NoCipher()),
+    ],
+    ids=["as it comes", "strict", "LangGraph's default", "encrypted"],
+)
+async def test_a_value_of_the_kind_json_is_refused_unless_it_was_allowed(
+    client: Redis, packed: bytes, serde: Any
+) -> None:
+    await with_blob(client, packed)
+    saver = RedisSaver(client, serde=serde)
+    with pytest.raises(UntrustedValue, match="kind 'json'"):
+        await saver.aget_tuple(generate_config("t"))
+    with pytest.raises(UntrustedValue, match="kind 'json'"):
+        await everything(saver, generate_config("t"))
+
+
+async def test_a_value_of_the_kind_json_is_read_if_it_was_allowed(client: Redis) -> None:
+    await with_blob(client, b"json\0" + HUMAN)
+    module = ("langchain_core", "messages", "human", "HumanMessage")
+    saver = RedisSaver(client, serde=JsonPlusSerializer(allowed_json_modules=[module]))
+    found = await saver.aget_tuple(generate_config("t"))
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"n": HumanMessage("x")}
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"",
+        b"msgpack\0",
+        b"msgpack\0\xc1",
+        b"pickle\0x",
+        b"\xff\0x",
+        b"surprise\0x",
+        b"msgpack\0" + b"\x91" * 100_000,
+    ],
+    ids=lambda packed: repr(packed[:12]),
+)
+async def test_a_value_that_cannot_be_read_is_named(client: Redis, packed: bytes) -> None:
+    await with_blob(client, packed)
+    with pytest.raises(DamagedCheckpoint, match=r"Checkpoint '.*' of thread 't' cannot be read"):
+        await RedisSaver(client).aget_tuple(generate_config("t"))

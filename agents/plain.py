@@ -1,0 +1,59 @@
+"""Plain values: what can be compared, hashed and written down, and comes back from the journal as it was.
+
+None, bool, int, str, and tuples of these, named tuples included.  A list would come back as a tuple, a dataclass as a mapping, an
+enum's member as its value: a run that was resumed would go on with something else than one that was not.
+"""
+
+from typing import cast
+
+_ATOMS = frozenset({type(None), bool, int, str})
+_all_atoms = _ATOMS.issuperset
+_KNOWN: set[type] = {*_ATOMS, tuple}
+"""Types that are plain; named tuples join them when they are first met."""
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is plain.  Looked at by exact type, a tuple of atoms in one go: a run asks this at every step."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind not in _KNOWN and not _named(kind):
+        return False
+    for item in cast(tuple[object, ...], value):
+        kind = type(item)
+        if kind in _ATOMS or (kind in _KNOWN and _all_atoms(map(type, item))):  # type: ignore[call-overload]
+            continue
+        if not is_plain(item):
+            return False
+    return True
+
+
+def _named(kind: type) -> bool:
+    """Whether a type is a named tuple's; it is known from then on."""
+    found = issubclass(kind, tuple) and hasattr(kind, "_fields")
+    if found:
+        _KNOWN.add(kind)
+    return found
+
+
+def strange(value: object, place: str = "") -> tuple[str, object]:
+    """Return the first part of a value that is not plain, and where it is: `[0][2]`."""
+    if isinstance(value, tuple) and type(value) in _KNOWN:
+        for number, item in enumerate(value):
+            if not is_plain(item):
+                return strange(item, f"{place}[{number}]")
+    return place, value
+
+
+def instead(part: object) -> str:
+    """Say what to write in place of a part that is not plain."""
+    match part:
+        case list():
+            return "write it as a tuple: states, answers and arguments are None, bool, int, str and tuples of these"
+        case float():
+            return "write it as a whole number of a smaller unit, or as a text"
+        case _:
+            return (
+                "states, answers and arguments are None, bool, int, str and tuples of these; for richer states and answers give "
+                "the task a codec, surefoot.Typed"
+            )

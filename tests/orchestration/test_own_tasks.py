@@ -1,0 +1,386 @@
+"""Tasks of one's own in the engine: what they must not return, what they may raise, and richer values by a codec."""
+
+import enum
+import pickle
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytest
+import surefoot
+from pydantic import BaseModel
+from redis.asyncio import Redis
+from surefoot import BadInput, Case, NotAnAnswer, NotPlain, Stalled, SurefootError, Task, TaskFailed, Typed
+from surefoot.agents.doubles import Double, Garbage
+from surefoot.agents.model import Prompt
+from surefoot.agents.plain import is_plain
+from surefoot.orchestration import jobs
+from surefoot.voting import PAPER, Broken
+
+
+def answered(prompt: Prompt) -> str:
+    return str(int(str(prompt).split()[0]) - 1)
+
+
+def counter(**options: Any) -> Double:
+    return Double(answered, lambda prompt, which: str(1000 + which % 1000), **options)
+
+
+class Countdown(Task[Any, Any]):
+    """Counts down; what its methods do is replaced by name, so that each can go wrong in its own way."""
+
+    name = "countdown"
+
+    def __init__(self, first: int = 5, **odd: Any) -> None:
+        self.first, self.odd = first, odd
+
+    def _or(self, method: str, usual: Any, *given: Any) -> Any:
+        odd = self.odd.get(method)
+        return odd(*given) if callable(odd) else usual
+
+    def spec(self) -> Mapping[str, Any]:
+        return self._or("spec", {"first": self.first})  # type: ignore[no-any-return]
+
+    def start(self) -> Any:
+        return self._or("start", self.first)
+
+    def ask(self, state: Any, view: int = 0) -> Prompt:
+        return self._or("ask", f"{state} - 1 =", state)  # type: ignore[no-any-return]
+
+    def read(self, text: str, state: Any, view: int = 0) -> Any:
+        if "read" not in self.odd and not text.isdigit():
+            raise NotAnAnswer("not a number")
+        return self._or("read", int(text) if text.isdigit() else 0, text)
+
+    def advance(self, state: Any, answer: Any) -> Any:
+        return self._or("advance", answer, state, answer)
+
+    def finished(self, state: Any) -> bool:
+        return self._or("finished", state == 0, state)  # type: ignore[no-any-return]
+
+    def solved(self, state: Any) -> bool:
+        return self._or("solved", True, state)  # type: ignore[no-any-return]
+
+    def steps(self) -> int | None:
+        return self._or("steps", self.first)  # type: ignore[no-any-return]
+
+    def audit(self, state: Any, answer: Any) -> str | None:
+        return self._or("audit", None, state, answer)  # type: ignore[no-any-return]
+
+    def case(self, rng: random.Random) -> Any:
+        state = rng.randint(1, self.first)
+        return self._or("case", Case(state, state - 1), state)
+
+    def show(self, answer: Any) -> str:
+        return self._or("show", str(answer), answer)  # type: ignore[no-any-return]
+
+    def acts(self, state: Any) -> bool:
+        return "act" in self.odd or self._or("acts", False, state)
+
+    async def act(self, step: int, state: Any, answer: Any) -> None:
+        self._or("act", None, answer)
+
+
+@dataclass(frozen=True)
+class Box:
+    inside: int
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (None, True),
+        (True, True),
+        (10**40, True),
+        ("text", True),
+        ((), True),
+        ((1, (2, ("x", None)), ()), True),
+        (Pair(1, (Pair(2, "x"),)), True),
+        (1.5, False),
+        ([1], False),
+        (((1, [2]),), False),
+        (Pair(1, {2}), False),
+        ((1, (2, (3, 4.0))), False),
+        (Box(1), False),
+        (Colour.RED, False),
+        (((), (), (b"x",)), False),
+        ({"a": 1}, False),
+    ],
+)
+def test_a_value_is_plain_if_it_comes_back_from_the_journal_as_it_was(value: object, plain: bool) -> None:
+    assert is_plain(value) is plain
+
+
+def boom(*given: Any) -> Any:
+    raise KeyError("gone\x1b[2J")
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"start": lambda: ((1, 2, [3]),)}, r"`start`: returned a list at \[0\]\[2\]: \[3\]; write it as a tuple"),
+        ({"start": lambda: 1.5}, r"`start`: returned a float: 1.5; write it as a whole number"),
+        ({"start": lambda: Box(1)}, r"`start`: returned a Box: Box\(inside=1\).*surefoot.Typed"),
+        ({"spec": lambda: {"first": [5]}}, r"`spec\(\)\['first'\]`: returned a list: \[5\]"),
+        ({"spec": lambda: [5]}, r"`spec`: returned a list; it returns a mapping"),
+        ({"read": lambda text: [int(text)]}, r"`read` at step 0: returned a list: \[4\]"),
+        ({"read": lambda text: Box(int(text))}, r"`read` at step 0: returned a Box"),
+        ({"read": lambda text: (0, (int(text), 0.5))}, r"`read` at step 0: returned a float at \[1\]\[1\]: 0.5"),
+        ({"read": lambda text: Colour.RED}, r"`read` at step 0: returned a Colour"),
+        ({"read": lambda text: None}, r"`read` at step 0: returned None; the sample was '4'; .*NotAnAnswer"),
+        ({"advance": lambda state, answer: {answer}}, r"`advance` at step 0: returned a set"),
+        (
+            {"advance": lambda state, answer: [answer] if answer == 2 else answer},
+            r"`advance` at step 2: returned a list: \[2\]",
+        ),
+        ({"ask": lambda state: [{"role": "user"}]}, r"`ask` at step 0: returned a list; a prompt is a text or"),
+    ],
+)  # fmt: skip
+async def test_a_value_that_is_not_plain_is_refused_at_once_with_what_and_where(
+    redis_url: str, odd: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(TaskFailed, match=said):
+        await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
+
+
+async def test_what_start_and_spec_return_is_looked_at_before_anything_is_opened() -> None:
+    for odd in ({"start": lambda: [1]}, {"spec": lambda: {"first": 1.0}}):
+        with pytest.raises(NotPlain) as refused:
+            await surefoot.run(Countdown(**odd), model="http://127.0.0.1:1/v1", redis="unix:///nowhere")
+        assert isinstance(refused.value, BadInput)
+
+
+@pytest.mark.parametrize(
+    ("method", "where"),
+    [
+        ("ask", "`ask` at step 0"),
+        ("read", "`read` at step 0"),
+        ("advance", "`advance` at step 0"),
+        ("finished", "`finished`"),
+        ("act", "`act` at step 0"),
+        ("audit", "`audit` at step 0"),
+        ("solved", "`solved`"),
+        ("start", "`start`"),
+        ("spec", "`spec`"),
+    ],
+)
+async def test_what_a_task_raises_says_where_it_happened(redis_url: str, method: str, where: str) -> None:
+    with pytest.raises(TaskFailed) as failure:
+        await surefoot.run(Countdown(**{method: boom}), model=counter(), redis=redis_url, k=2)
+    error = failure.value
+    assert f"task 'countdown' failed in {where}: KeyError: 'gone" in str(error)
+    assert "\x1b" not in str(error)
+    assert type(error.__cause__) is KeyError
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.step, again.job) == (
+        type(error),
+        str(error),
+        error.step,
+        error.job,
+    )
+
+
+@pytest.mark.parametrize("speculate", [None, surefoot.Speculation("leading")], ids=["in turn", "ahead"])
+async def test_a_value_error_in_read_says_what_to_raise_and_shows_the_sample(
+    redis_url: str, speculate: surefoot.Speculation | None
+) -> None:
+    wordy = Double(lambda prompt: "It\x1b[31m is " + "x" * 2000, lambda prompt, which: "")
+    task = Countdown(read=lambda text: int(text))
+    with pytest.raises(TaskFailed) as failure:
+        await surefoot.run(task, model=wordy, redis=redis_url, k=2, speculate=speculate)
+    error = failure.value
+    assert "ValueError: invalid literal for int()" in str(error)
+    assert "the sample was 'It\\x1b[31m is xxx" in str(error)
+    assert "raises surefoot.NotAnAnswer, which throws the sample away" in str(error)
+    assert len(str(error)) < 1000
+    assert (error.step, error.method) == (0, "read")
+
+
+async def test_flags_of_ones_own_that_raise_are_named_too(redis_url: str) -> None:
+    task = Countdown()
+    task.flags = PAPER | Broken("odd", lambda state, answer: boom())
+    with pytest.raises(TaskFailed, match="`flags` at step 0: KeyError"):
+        await surefoot.run(task, model=counter(), redis=redis_url, k=2)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"case": boom}, {"case": lambda state: (state, 1)}, {"case": lambda state: Case([state])}]
+)
+async def test_cases_that_cannot_be_are_named_by_plan_and_run(redis_url: str, odd: dict[str, Any]) -> None:
+    for work in (surefoot.plan(Countdown(**odd), model=counter()),
+                 surefoot.run(Countdown(**odd), model=counter(), redis=redis_url)):  # fmt: skip
+        with pytest.raises(TaskFailed, match="`case`"):
+            await work
+
+
+async def test_the_made_up_name_of_a_job_is_in_whatever_ends_it(redis_url: str) -> None:
+    class Moody(Double):
+        async def sample(self, asks: Any) -> Any:
+            raise ZeroDivisionError("a model of one's own")
+            yield
+
+    async def the_job() -> str:
+        async with Redis.from_url(redis_url) as client:
+            return (await jobs.every(client))[-1].id
+
+    broken = Countdown(advance=boom)
+    for task, model, kind in ((broken, counter(), TaskFailed), (Countdown(), Garbage(), Stalled)):
+        with pytest.raises(SurefootError) as failure:
+            await surefoot.run(task, model=model, redis=redis_url, k=2, limit=10)
+        assert isinstance(failure.value, kind)
+        assert failure.value.job == await the_job()
+        assert f"(job {failure.value.job!r})" in str(failure.value)
+    with pytest.raises(ZeroDivisionError) as raised:
+        await surefoot.run(Countdown(), model=Moody(answered, lambda prompt, which: ""), redis=redis_url, k=2)
+    assert await the_job() in "".join(raised.value.__notes__)
+
+
+async def test_a_mended_task_goes_on_where_it_failed(redis_url: str) -> None:
+    def fails_late(state: int, answer: int) -> int:
+        if answer == 1:
+            raise RuntimeError("not so far")
+        return answer
+
+    with pytest.raises(TaskFailed, match="`advance` at step 3") as failure:
+        await surefoot.run(Countdown(advance=fails_late), model=counter(), redis=redis_url, k=2)
+    report = await surefoot.resume(failure.value.job, task=Countdown, model=counter(), redis=redis_url)
+    assert (report.solved, report.steps) == (True, 5)
+
+
+class Board(BaseModel, frozen=True):
+    left: int
+    seen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Move:
+    to: int
+    share: float
+
+
+class Typeful(Task[Any, Any]):
+    """A model for a state, a dataclass with a float for an answer, or named tuples for both."""
+
+    name = "typeful"
+    state_codec = Typed(Board)
+    answer_codec = Typed(Move)
+
+    def spec(self) -> Mapping[str, Any]:
+        return {}
+
+    def start(self) -> Any:
+        return Board(left=9)
+
+    def ask(self, state: Board, view: int = 0) -> Prompt:
+        assert isinstance(state, Board)
+        return f"{state.left} - 1 ="
+
+    def read(self, text: str, state: Board, view: int = 0) -> Move:
+        if not text.isdigit():
+            raise NotAnAnswer("not a number")
+        return Move(int(text), int(text) / 7)
+
+    def advance(self, state: Board, answer: Move) -> Board:
+        assert isinstance(state, Board)
+        assert isinstance(answer, Move)
+        return Board(left=answer.to, seen=(*state.seen, f"{answer.share:.2f}"))
+
+    def finished(self, state: Board) -> bool:
+        return state.left == 0
+
+    def audit(self, state: Board, answer: Move) -> str | None:
+        return None if answer.to == state.left - 1 else "not one less"
+
+    def show(self, answer: Move) -> str:
+        return f"to {answer.to}"
+
+
+async def test_a_codec_brings_models_and_dataclasses_back_as_they_were(redis_url: str) -> None:
+    """A run that was killed twice is the same as one that was not."""
+
+    class Dying(Double):
+        left = 7
+
+        def draw(self, ask: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise ZeroDivisionError("killed")
+            return super().draw(ask)
+
+    calm = await surefoot.run(
+        Typeful(), model=counter(error=0.2, seed=5), redis=redis_url, k=2, segment=2, job="calm"
+    )
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            model = Dying(answered, lambda prompt, which: str(1000 + which % 1000), error=0.2, seed=5)
+            await surefoot.run(Typeful(), model=model, redis=redis_url, k=2, segment=2, job="rough")
+    rough = await surefoot.resume("rough", task=Typeful, model=counter(error=0.2, seed=5), redis=redis_url)
+    assert calm.solved
+    assert rough.solved
+    assert rough.head == calm.head
+    assert calm.contested_steps[0].winner.startswith("to ")
+    without = await surefoot.report("rough", redis=redis_url)
+    assert without.contested_steps[0].winner.startswith('"{')
+
+
+class Loose(Typeful):
+    """Its codec does not read back what it writes."""
+
+    class _Codec:
+        def encode(self, value: Board) -> int:
+            return value.left
+
+        def decode(self, plain: int) -> Board:
+            return Board(left=plain)
+
+    state_codec = _Codec()  # type: ignore[assignment]
+
+
+async def test_a_codec_that_loses_something_is_found_out_at_the_first_value(redis_url: str) -> None:
+    with pytest.raises(NotPlain, match=r"`advance` at step 0: returned Board.*reads back as Board"):
+        await surefoot.run(Loose(), model=counter(), redis=redis_url, k=2)
+
+
+class Melting(Typeful):
+    """A state that can be changed cannot be counted."""
+
+    class Soft(BaseModel):
+        left: int
+
+    state_codec = Typed(Soft)
+
+    def start(self) -> Any:
+        return self.Soft(left=3)
+
+
+async def test_a_state_that_is_not_frozen_is_refused() -> None:
+    with pytest.raises(NotPlain, match=r"`start`: returned what cannot be hashed.*frozen"):
+        await surefoot.run(Melting(), model=counter(), redis="unix:///nowhere", k=2)
+
+
+class Tupled(Countdown):
+    """Relies on the names of a named tuple, which the journal does not keep."""
+
+    def read(self, text: str, state: Any, view: int = 0) -> Any:
+        return Pair(int(text), 0)
+
+    def advance(self, state: Any, answer: Any) -> Any:
+        return answer.left
+
+
+async def test_names_of_a_tuple_that_the_journal_has_lost_are_explained(redis_url: str) -> None:
+    with pytest.raises(TaskFailed, match="named tuples come back from the journal as tuples: unpack them"):
+        await surefoot.run(Tupled(), model=counter(), redis=redis_url, k=2)
+    kept = Tupled()
+    kept.answer_codec = Typed(Pair)
+    assert (await surefoot.run(kept, model=counter(), redis=redis_url, k=2)).solved
