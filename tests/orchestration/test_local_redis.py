@@ -2,6 +2,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import socket as socketlib
 import stat
 import tempfile
 import threading
@@ -214,3 +215,149 @@ async def test_a_server_that_loads_a_long_file_is_waited_for_and_says_how_far_it
     assert said[0].startswith("the embedded Redis loads its file: ")
     done = [float(sentence.split(": ")[1].split()[0].replace(",", "")) for sentence in said[:-1]]
     assert done == sorted(done)
+
+
+# --- whose files they are ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a?b",
+        "a#b",
+        "100%41",
+        "line\nbreak",
+        "quo\"te's",
+        "back\\slash",
+        " blanks ",
+        "ünï",
+        "a&b=c@d:e",
+        "$(x)`y`;z",
+        "*[x]?",
+        os.fsdecode(b"\xff\xfe"),
+        "--dir",
+    ],
+    ids=lambda name: f"Z9 {name!r}",
+)
+async def test_a_state_folder_may_have_any_name(home: Path, name: str) -> None:
+    folder = home / name
+    with Redis.from_url(await start(folder)) as client:
+        client.set("step", 7)
+    assert (folder / "appendonlydir").is_dir()
+    end(folder)
+    with Redis.from_url(await start(folder)) as client:
+        assert client.get("step") == b"7"
+    end(folder)
+
+
+def modes(directory: Path) -> dict[str, int]:
+    """The permissions of a folder and of everything in it, but for links."""
+    return {str(path): stat.S_IMODE(path.lstat().st_mode) for path in (directory, *directory.rglob("*"))}
+
+
+@pytest.mark.parametrize("before", [None, 0o755, 0o777], ids=["new", "readable", "writable"])
+async def test_nobody_else_can_read_or_write_what_the_server_keeps(home: Path, before: int | None) -> None:
+    """Z9: the append-only file was readable by others."""
+    folder = home / "state"
+    if before is not None:
+        folder.mkdir()
+        folder.chmod(before)
+    old = os.umask(0)
+    try:
+        with Redis.from_url(await start(folder)) as client:
+            client.set("step", 7)
+            client.bgrewriteaof()
+            eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
+            assert {path: oct(mode) for path, mode in modes(folder).items() if mode & 0o077} == {}
+    finally:
+        os.umask(old)
+    assert any(path.endswith(".aof") for path in modes(folder))
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    path.symlink_to(path.parents[1] / "victim")
+
+
+def second_name(path: Path) -> None:
+    path.hardlink_to(path.parents[1] / "victim")
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to(path.parents[1] / "nowhere")
+
+
+def listening(path: Path) -> None:
+    with socketlib.socket(socketlib.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+def strange(path: Path) -> None:
+    """A file of somebody else's, which only root can put there."""
+    path.touch()
+    os.chown(path, 12345, 12345)
+
+
+@pytest.mark.parametrize(
+    "put", [link, dangling, second_name, pipe, Path.mkdir, listening], ids=lambda put: f"Z9 {put.__name__}"
+)
+@pytest.mark.parametrize("name", ["guard.lock", "server.lock", "redis.log", "redis.sock", "appendonlydir"])
+async def test_what_somebody_else_put_there_is_named_and_not_touched(
+    home: Path, name: str, put: Callable[[Path], Any]
+) -> None:
+    if (name, put) in {("redis.sock", listening), ("appendonlydir", Path.mkdir)}:
+        put = strange if os.geteuid() == 0 else link  # of the right kind, but not ours
+    victim = home / "victim"
+    victim.write_text("precious")
+    folder = home / "state"
+    folder.mkdir()
+    put(folder / name)
+    with pytest.raises(NoLocalRedis, match=rf"cannot be used .*{name}' is .*SUREFOOT_HOME"):
+        await start(folder)
+    assert victim.read_text() == "precious"
+    assert not (home / "nowhere").exists()
+    assert not servers(folder)
+
+
+@pytest.mark.parametrize("put", [link, pipe, listening], ids=lambda put: f"Z9 {put.__name__}")
+async def test_a_folder_that_is_none_is_named(home: Path, put: Callable[[Path], Any]) -> None:
+    (home / "victim").write_text("precious")
+    (home / "below").mkdir()
+    put(home / "below" / "state")
+    with pytest.raises(NoLocalRedis, match=r"cannot be used"):
+        await start(home / "below" / "state")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is somebody else's")
+async def test_a_folder_of_somebody_elses_is_named(home: Path) -> None:
+    (home / "theirs").mkdir()
+    os.chown(home / "theirs", 12345, 12345)
+    with pytest.raises(NoLocalRedis, match=r"somebody else's \(user 12345\)"):
+        await start(home / "theirs")
+
+
+async def test_a_link_of_ones_own_to_a_folder_of_ones_own_is_a_folder(home: Path) -> None:
+    (home / "disk").mkdir()
+    (home / "state").symlink_to(home / "disk")
+    with Redis.from_url(await start(home / "state")) as client:
+        client.set("step", 7)
+    assert (home / "disk" / "appendonlydir").is_dir()
+    end(home / "state")
+
+
+def environment(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+async def test_guard_and_server_are_given_no_keys(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Z19"""
+    for name in ("SUREFOOT_API_KEY", "OPENAI_API_KEY", "SUREFOOT_REDIS", "MY_TOKEN"):
+        monkeypatch.setenv(name, "hush-hush")
+    await start(home)
+    eventually(lambda: servers(home) and guards(home))
+    given = [environment(pid) for pid in [*guards(home), *servers(home)]]
+    assert b"PATH=" in given[0]  # a server writes its title over what it was given
+    assert not any(b"hush-hush" in text for text in given)
