@@ -1,6 +1,5 @@
 """Jobs: begin one, forecast it, take it up, show and cancel."""
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from ..orchestration.calibrate import STATES
 from ..orchestration.open_redis import open_redis
 from ..orchestration.plan import Plan
 from ..orchestration.plan import plan as plan_job
+from ..orchestration.private_files import check_target, replacement
 from ..orchestration.progress import Progress
 from ..orchestration.report import Report, line, records, report
 from ..orchestration.run import resume as resume_job
@@ -306,11 +306,8 @@ def _check_out(out: Path | None) -> None:
     """Refuse a file that cannot be written before anything is spent on its content."""
     if out is None:
         return
-    if out.is_dir():
-        raise BadInput(f"the answers cannot be written to {str(out)!r}: it is a directory")
     try:
-        with tempfile.TemporaryFile(dir=out.absolute().parent):
-            pass
+        check_target(out)
     except OSError as error:
         raise BadInput(f"the answers cannot be written to {str(out)!r}: {error.strerror}") from None
 
@@ -324,15 +321,14 @@ async def _write(
     """
     if out is None:
         return
-    part = out.with_name(out.name + ".part")
     try:
         async with open_redis(redis) as store:
             known = await jobs_room.load(store, job)
             words = task_known(known, task)
-            with part.open("w") as file:
+            check_target(out)
+            with replacement(out) as file:
                 async for record in records(store, known):
                     file.write(printable(line(words, record.answer)) + "\n")
-        part.replace(out)
     except OSError as error:
         raise BadInput(
             f"the answers cannot be written to {str(out)!r}: {error.strerror}; they are safe, and "

@@ -13,6 +13,7 @@ from ..agents.monitor.readers import read
 from ..agents.monitor.signals import FLAGGED, MOST, Pattern, Reading, Signal, readings
 from ..agents.monitor.trajectory import Trajectory
 from ..errors import BadInput
+from ..orchestration.private_files import check_target, replacement
 from ..printable import printable
 from .common import complain
 from .terminal import Terminal, to_json
@@ -130,10 +131,10 @@ def _write(path: Path | None, rows: Sequence[dict[str, Any]]) -> None:
     """Write the JSON; the file appears as a whole or not at all."""
     if path is None:
         return
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(_json(rows))
-        part.replace(path)
+        check_target(path)
+        with replacement(path) as file:
+            file.write(_json(rows))
     except OSError as error:
         raise BadInput(f"the scores cannot be written to {str(path)!r}: {error.strerror}") from None
 

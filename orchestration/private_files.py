@@ -1,8 +1,12 @@
 """Files and folders of our own, and of nobody else's making: owner and kind are checked, and no link is followed."""
 
 import os
+import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 KINDS = {
     stat.S_IFREG: "a file",
@@ -69,3 +73,30 @@ def opened(path: Path) -> int:
         os.close(file)
         raise
     return file
+
+
+def check_target(path: Path) -> None:
+    """Raise `OSError` if a file could not be put at `path` in one go: its folder, or what lies there, does not allow it."""
+    with suppress(FileNotFoundError):
+        kind = stat.S_IFMT(path.lstat().st_mode)
+        if kind != stat.S_IFREG:
+            raise NotOurs(path, f"{KINDS.get(kind, 'a device')}, not a file")
+    with replacement(path, keep=False):
+        pass
+
+
+@contextmanager
+def replacement(path: Path, *, keep: bool = True) -> Iterator[TextIO]:
+    """Write a text that appears at `path` as a whole when the block ends, and not at all if it fails or not to be kept.
+
+    It is written to a fresh file beside it, whose name nobody can foresee, and renamed.
+    """
+    part = path.absolute().with_name(f".surefoot-{secrets.token_hex(12)}")
+    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    try:
+        with os.fdopen(file, "w", encoding="utf-8", errors="backslashreplace") as text:
+            yield text
+        if keep:
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
