@@ -9,6 +9,7 @@ from .agents.openai.options import Options
 from .agents.task import Case, Task
 from .agents.towers import Towers
 from .errors import BadInput, SurefootError
+from .orchestration.budget import Budget
 from .orchestration.overview import jobs, report
 from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
@@ -16,10 +17,12 @@ from .orchestration.report import Report
 from .orchestration.run import resume, run
 from .orchestration.speculate import Speculation
 from .voting import NotAnAnswer, Sample, Stalled
+from .voting.reliability import Price
 
 __all__ = [
     "Ask",
     "BadInput",
+    "Budget",
     "Case",
     "Codec",
     "Columns",
@@ -31,6 +34,7 @@ __all__ = [
     "OpenAIModel",
     "Options",
     "Plan",
+    "Price",
     "Progress",
     "Report",
     "Sample",

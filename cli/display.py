@@ -178,6 +178,8 @@ def page(report: Report, again: str) -> RenderableType:
         parts += [r.hard.why, *(words(f"  hard: {state}", "yellow") for state in r.hard.states)]
     if r.contested_steps:
         parts.append(_contests(r))
+    if r.stopped is not None:
+        parts.append(words(r.stopped, "yellow"))
     if r.stall is not None:
         parts.append(_stall(r))
     parts.append(words(again, "dim"))

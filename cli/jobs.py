@@ -13,6 +13,7 @@ from ..errors import BadInput
 from ..orchestration import jobs as jobs_room
 from ..orchestration import segments
 from ..orchestration.again import task_known
+from ..orchestration.budget import Budget
 from ..orchestration.calibrate import STATES
 from ..orchestration.open_redis import open_redis
 from ..orchestration.plan import Plan
@@ -31,6 +32,8 @@ from .common import go
 from .options import (
     ApiKey,
     AsJson,
+    BudgetCost,
+    BudgetTokens,
     Capacity,
     Checked,
     Depth,
@@ -38,12 +41,15 @@ from .options import (
     Factors,
     FirstTemperature,
     Form,
+    InputPrice,
     JobId,
+    MaxSteps,
     MaxTokens,
     MaxWaste,
     ModelAddress,
     ModelName,
     Out,
+    OutputPrice,
     RedisUrl,
     Reliability,
     Seed,
@@ -59,6 +65,8 @@ from .step import Step
 from .tasks import at_address, task_class, task_from
 
 USUAL = Speculation()
+STOPPED = 3
+"""A run that stopped in order, within its budget; resuming goes on."""
 
 
 def run(
@@ -89,6 +97,11 @@ def run(
     depth: Depth = USUAL.depth,
     max_waste: MaxWaste = USUAL.max_waste,
     capacity: Capacity = USUAL.capacity,
+    max_steps: MaxSteps = None,
+    budget_tokens: BudgetTokens = None,
+    budget_cost: BudgetCost = None,
+    input_price: InputPrice = None,
+    output_price: OutputPrice = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -121,6 +134,7 @@ def run(
             seed=seed,
             sampling=_sampling(made, temperature, first_temperature, max_tokens),
             speculate=_speculation(speculate, depth, max_waste, capacity),
+            budget=_budget(max_steps, budget_tokens, budget_cost, _price(input_price, output_price)),
             api_key=api_key,
             progress=progress,
         )
@@ -148,8 +162,8 @@ def plan(
     first_temperature: FirstTemperature = None,
     max_tokens: MaxTokens = None,
     seed: Seed = 0,
-    input_price: Annotated[float | None, typer.Option(help="Price of a million input tokens.")] = None,
-    output_price: Annotated[float | None, typer.Option(help="Price of a million output tokens.")] = None,
+    input_price: InputPrice = None,
+    output_price: OutputPrice = None,
     as_json: AsJson = False,
 ) -> None:
     """Calibrate, then say k, votes, tokens, cost, time and risk before anything is spent."""
@@ -199,6 +213,11 @@ def resume(
     depth: Depth = USUAL.depth,
     max_waste: MaxWaste = USUAL.max_waste,
     capacity: Capacity = USUAL.capacity,
+    max_steps: MaxSteps = None,
+    budget_tokens: BudgetTokens = None,
+    budget_cost: BudgetCost = None,
+    input_price: InputPrice = None,
+    output_price: OutputPrice = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -217,6 +236,7 @@ def resume(
             limit=limit,
             again=again,
             speculate=_speculation(speculate, depth, max_waste, capacity),
+            budget=_budget(max_steps, budget_tokens, budget_cost, _price(input_price, output_price)),
             api_key=api_key,
             progress=progress,
         )
@@ -292,6 +312,12 @@ def _speculation(draft: str, depth: int, max_waste: float, capacity: int) -> Spe
     return Speculation(draft, depth, max_waste, capacity)
 
 
+def _budget(steps: int | None, tokens: int | None, cost: float | None, price: Price | None) -> Budget | None:
+    if steps is None and tokens is None and cost is None:
+        return None
+    return Budget(steps=steps, tokens=tokens, cost=cost, price=price if cost is not None else None)
+
+
 def _price(input_price: float | None, output_price: float | None) -> Price | None:
     if input_price is None and output_price is None:
         return None
@@ -339,7 +365,7 @@ async def _write(
 def _finish(found: Report, as_json: bool, redis: str | None) -> None:
     _print(found, as_json, redis)
     if not found.solved:
-        raise typer.Exit(1)
+        raise typer.Exit(STOPPED if found.stopped else 1)
 
 
 def _print(found: Report, as_json: bool, redis: str | None) -> None:

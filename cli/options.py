@@ -66,3 +66,12 @@ MaxWaste = Annotated[float, typer.Option(help="Largest share of samples that may
 Capacity = Annotated[int, typer.Option(help="Most samples in flight when asking ahead.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[Path | None, typer.Option(help="Write the decided answers here, one a line.")]
+MaxSteps = Annotated[int | None, typer.Option(help="Stop in order after so many steps; resuming goes on.")]
+BudgetTokens = Annotated[
+    int | None, typer.Option(help="Stop in order before the job has taken more tokens; resuming goes on.")
+]
+BudgetCost = Annotated[
+    float | None, typer.Option(help="The same in money, by --input-price and --output-price.")
+]
+InputPrice = Annotated[float | None, typer.Option(help="Price of a million input tokens.")]
+OutputPrice = Annotated[float | None, typer.Option(help="Price of a million output tokens.")]

@@ -11,7 +11,8 @@ from ..agents.model import Ask, Model, Sampling
 from ..agents.task import Case, Task, sampling_for
 from ..errors import BadInput
 from ..voting.calibration import Calibration, StateOutcome
-from ..voting.samples import NOTHING
+from ..voting.samples import NOTHING, Usage
+from .budget import Budget, OverBudget
 from .open_step import seed_of
 from .progress import Progress
 
@@ -36,6 +37,7 @@ async def calibrate(
     confidence: float = 0.95,
     sampling: Sampling | None = None,
     progress: Progress | None = None,
+    budget: Budget | None = None,
 ) -> Calibration:
     """Draw samples of `states` different random states of the task, at the temperature of the later ballots.
 
@@ -50,9 +52,20 @@ async def calibrate(
         outcomes += await _ask(task, model, cases[first : first + BATCH], seed + first, sampling)
         if progress is not None:
             progress.step, progress.steps = len(outcomes), len(cases)
+        if budget is not None:
+            _check_budget(budget, outcomes, len(cases))
         await asyncio.sleep(0)  # a model that never suspends would let nobody stop this
     known = all(case.answer is not None for case in cases)
     return Calibration.of(outcomes, known_answers=known, confidence=confidence)
+
+
+def _check_budget(budget: Budget, outcomes: list[StateOutcome], states: int) -> None:
+    """Raise `OverBudget` once the states so far show that all of them would cost too much."""
+    usage = Usage.of_all([outcome.usage for outcome in outcomes])
+    if over := budget.over(Usage(*(tokens * states // len(outcomes) for tokens in usage))):
+        raise OverBudget(
+            f"calibrating on {states} states takes too much: {over}; give k, fewer states, or a larger budget"
+        )
 
 
 def _different(task: Task[S, A], count: int, rng: random.Random) -> list[Case[S, A]]:

@@ -19,6 +19,7 @@ from ..agents.model import Model, Sampling
 from ..agents.task import Task
 from ..errors import SurefootError
 from ..voting.rules import FirstToAheadBy
+from .budget import Meter
 from .journal import Journal, WentBack
 from .lease import GIVE_BACK_S
 from .open_step import Terms
@@ -65,6 +66,7 @@ class Runner(Generic[S, A]):
         progress: Progress,
         limit: int,
         speculation: Speculation | None = None,
+        meter: Meter | None = None,
     ) -> None:
         settings = journal.job.settings
         self._task = task
@@ -81,7 +83,7 @@ class Runner(Generic[S, A]):
             spare=settings.spare,
             seed=settings.seed,
         )
-        self._stride = Stride(terms, model, speculation)
+        self._stride = Stride(terms, model, speculation, meter)
         self._sealed = journal.job.start
         self._state: S = self._read_state(journal.job.start.state)
         self._broken = ""
@@ -89,7 +91,7 @@ class Runner(Generic[S, A]):
     async def go(self, saver: BaseCheckpointSaver[str]) -> S:
         """Take the job to its end and return the final state.
 
-        Raises `AuditFailed` when a segment is given up.  The graph ends there too, so whoever resumes begins its repairs anew.
+        Raises `Paused` before the budget is overspent, and `AuditFailed` when a segment is given up.  The graph ends there too, so whoever resumes begins its repairs anew.
         """
         await self._recover()
         if self._over():

@@ -93,6 +93,8 @@ class Job(NamedTuple):
     """Who was asked, in order; more than one if the job was resumed with another model."""
     code: str = ""
     """Where the task's class was when the job began, `package.module:Class`.  For a person to read: nothing is imported by it."""
+    paused: str = ""
+    """Why the last run stopped in order, if it did."""
     steps: int | None = None
     """How many steps the task said it would take; None if it did not know, or before this was written down."""
 
@@ -312,6 +314,7 @@ def _filled(name: str, meta: Mapping[str, str]) -> Job:
         holder=None,
         models=_MODELS.validate_json(meta["models"], strict=True),
         code=meta.get("code", ""),
+        paused=meta.get("paused", ""),
         steps=whole(meta["steps"]) if meta.get("steps") else None,
     )
     if job.start.head != genesis(job.task, job.spec, job.start.state):

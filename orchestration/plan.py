@@ -18,6 +18,7 @@ from ..voting.choice import Choice, choose_k
 from ..voting.election import Stalled
 from ..voting.reliability import Forecast, Price, forecast
 from ..voting.rules import FirstToAheadBy
+from .budget import Budget
 from .calibrate import STATES, calibrate
 from .open_step import Terms
 from .progress import Progress
@@ -81,6 +82,7 @@ async def plan_with(
     sampling: Sampling | None,
     price: Price | None,
     progress: Progress,
+    budget: Budget | None = None,
 ) -> Plan:
     """Plan a job with a model that is open already."""
     steps = task.steps()
@@ -90,7 +92,9 @@ async def plan_with(
         )
     progress.task, progress.doing = task.name, "calibrating"
     sampling = sampling_for(task, sampling)
-    calibration = await calibrate(task, model, states=states, seed=seed, sampling=sampling, progress=progress)
+    calibration = await calibrate(
+        task, model, states=states, seed=seed, sampling=sampling, progress=progress, budget=budget
+    )
     choice = choose_k(calibration, steps, reliability)
     expected = seconds = None
     if choice.k is not None:

@@ -149,6 +149,8 @@ class Report(BaseModel):
     """The hash chain's head: two runs that decided the same steps have the same."""
     stall: dict[str, Any] | None = None
     """Where a stalled job stands: step, tally, red flags and example samples."""
+    stopped: str | None = None
+    """Why the run stopped in order before the job was over: its budget.  Resuming goes on."""
 
 
 async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
@@ -190,6 +192,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
         calibration=_spent(job),
         head=job.head,
         stall=await _stall(redis, job),
+        stopped=job.paused or None if job.status == "stopped" else None,
     )
 
 

@@ -17,6 +17,7 @@ from ..agents.task import Task, sampling_for
 from ..errors import BadInput, SurefootError
 from . import jobs
 from .again import task_again
+from .budget import Budget, Meter, Paused
 from .calibrate import STATES
 from .graph import AuditFailed, Runner
 from .jobs import Settings
@@ -53,6 +54,7 @@ async def run(
     seed: int = 0,
     sampling: Sampling | None = None,
     speculate: Speculation | None = None,
+    budget: Budget | None = None,
     api_key: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -68,6 +70,7 @@ async def run(
     `sampling`: temperatures and token limit, if the task's own are not to be used; the limit is never higher than the
     task's flags let pass.
     `speculate`: ask ahead, on the leading ballot or on a draft; it changes when samples are drawn and no decision.
+    `budget`: steps, tokens or money after which the run stops in order; its report has the status `stopped` and says why.
 
     Raises `Unsupported` if the calibration does not support the reliability, `Stalled` if a step cannot be decided,
     `ModelUnavailable` and others of `SurefootError`; in each case what is decided is safe, and running or resuming the same
@@ -88,7 +91,9 @@ async def run(
         address = model if isinstance(model, str) else opened.name
         if holder is not None:
             if k is None:
-                settings = await _calibrated(task, opened, reliability, states, seed, sampling, progress)
+                settings = await _calibrated(
+                    task, opened, reliability, states, seed, sampling, progress, budget
+                )
             else:
                 settings = Settings(k, "")
             _check_least("limit", limit, settings.k)
@@ -111,7 +116,9 @@ async def run(
                 code=address_of(given),
                 steps=task.steps(),
             )
-        return await _carry_on(store, name, task, opened, address, progress, speculation, holder=holder)
+        return await _carry_on(
+            store, name, task, opened, address, progress, speculation, holder=holder, budget=budget
+        )
 
 
 async def resume(
@@ -123,6 +130,7 @@ async def resume(
     limit: int | None = None,
     again: bool = False,
     speculate: Speculation | None = None,
+    budget: Budget | None = None,
     api_key: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -131,7 +139,7 @@ async def resume(
     `task` is needed for one that is neither part of surefoot nor an installed package's (entry points `surefoot.tasks`): the task, or
     its class, which is then made with the arguments that the journal has.  `model` is needed if the job was started with a
     `Model` object or is to go on with another one.  `limit` overrides the samples that one step may use.  `speculate` is each runner's own
-    choice, since it changes no decision.
+    choice, since it changes no decision, and so is `budget`.
     """
     progress = progress or Progress()
     async with _naming_the_job(progress), open_redis(redis, progress) as store:
@@ -149,7 +157,16 @@ async def resume(
         ):
             address = model if isinstance(model, str) else opened.name
             return await _carry_on(
-                store, job, task, opened, address, progress, speculation, limit=limit, again=again
+                store,
+                job,
+                task,
+                opened,
+                address,
+                progress,
+                speculation,
+                limit=limit,
+                again=again,
+                budget=budget,
             )
 
 
@@ -182,6 +199,7 @@ async def _carry_on(
     limit: int | None = None,
     holder: str | None = None,
     again: bool = False,
+    budget: Budget | None = None,
 ) -> Report:
     found = await jobs.load(redis, job)
     _check_task(task, found)
@@ -192,9 +210,12 @@ async def _carry_on(
             if address != journal.job.models[-1]:
                 models = to_json([*journal.job.models, address]).decode()
                 await journal.settle("running", models=models)
+            if journal.job.paused:
+                await journal.settle("running", paused="")
             _begin(progress, journal.job, task)
             limit = limit or journal.job.settings.limit
-            runner = Runner(task, model, journal, progress, limit, speculation)
+            meter = None if budget is None else Meter(budget, journal.step, _calibration_tokens(journal.job))
+            runner = Runner(task, model, journal, progress, limit, speculation, meter)
             await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))
     except JobDone:
         pass
@@ -217,6 +238,9 @@ async def _to_the_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], 
             except AuditFailed:
                 await journal.settle("failed")
                 raise
+            except Paused as pause:
+                await journal.commit()
+                return await journal.settle("stopped", paused=pause.sentence)
             return await journal.settle("done" if task.solved(state) else "failed")
 
 
@@ -228,9 +252,10 @@ async def _calibrated(
     seed: int,
     sampling: Sampling | None,
     progress: Progress,
+    budget: Budget | None,
 ) -> Settings:
     began = time.monotonic()
-    found = await plan_with(task, model, reliability, states, seed, sampling, None, progress)
+    found = await plan_with(task, model, reliability, states, seed, sampling, None, progress, budget)
     if found.choice.k is None:
         raise Unsupported(found.choice.why)
     progress.notes.append(found.choice.why)
@@ -253,6 +278,10 @@ async def _calibrated(
             round(time.monotonic() - began, 3),
         ),
     )
+
+
+def _calibration_tokens(job: jobs.Job) -> int:
+    return (job.settings.calibration[1] or 0) if job.settings.calibration else 0
 
 
 def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:

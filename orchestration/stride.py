@@ -11,6 +11,7 @@ from ..agents.codec import written
 from ..agents.guarded import TaskFailed
 from ..agents.model import Model
 from ..voting.flags import RedFlag
+from .budget import Meter
 from .drafts import Draft
 from .journal import Journal
 from .open_step import Decision, Drawn, OpenStep, Terms, seed_of
@@ -38,9 +39,16 @@ class Stride(Generic[S, A]):
     With a `speculation` the steps ahead are asked for before their turn, which changes when samples are drawn and nothing else.
     """
 
-    def __init__(self, terms: Terms[S, A], model: Model, speculation: Speculation | None = None) -> None:
+    def __init__(
+        self,
+        terms: Terms[S, A],
+        model: Model,
+        speculation: Speculation | None = None,
+        meter: Meter | None = None,
+    ) -> None:
         self.terms = terms
         self._model = model
+        self._meter = meter
         self._window: Window[S, A] | None = None
         if speculation is not None:
             self._window = Window(model, speculation)
@@ -54,18 +62,19 @@ class Stride(Generic[S, A]):
         """Decide steps until the task is finished or `until` is the next step, and return the state reached.
 
         Every verdict is appended to the journal before the next step begins, and made durable there before a task acts on
-        the world.  Raises `Stalled` for a step that cannot be decided, and what the journal raises.
+        the world.  Raises `Stalled` for a step that cannot be decided, `Paused` before the budget is overspent, and what the
+        journal raises.
         """
         task, step = self.terms.task, journal.step
         try:
             while journal.step < until and not task.finished(state):
                 step = journal.step
-                decision = await self.decide(state, step)
+                if self._meter is not None:
+                    await self._keep_to_the_budget(self._meter, state, journal, progress)
+                decision = await self.decide(state, step, progress)
                 record = self._record(step, decision)
                 if self._window is not None:
-                    news = self._window.news()
-                    journal.also.update(news)
-                    progress.ahead.update(news)
+                    self._note(self._window.news(), journal, progress)
                 await journal.append(record, self._kept(decision, step, progress))
                 winner = decision.verdict.winner
                 if task.acts(state):
@@ -73,23 +82,43 @@ class Stride(Generic[S, A]):
                     await task.act(step, state, winner)
                 state = task.advance(state, winner)
                 _count(progress, record, journal)
+                if self._meter is not None:
+                    self._meter.learn(decision.usage, len(decision.drawn))
         except TaskFailed as failure:
             failure.step = step
             raise
         return state
 
-    async def decide(self, state: S, step: int) -> Decision[A]:
+    async def decide(self, state: S, step: int, progress: Progress | None = None) -> Decision[A]:
         """Hold the election of one step, or take what speculation has made of it already."""
         if self._window is not None:
             return await self._window.decide(self.terms, state, step)
         open_step = OpenStep(self.terms, step, state)
         while asks := open_step.asks():
+            if self._meter is not None and progress is not None and open_step.drawn:
+                self._meter.learn(open_step.usage, len(open_step.drawn))
+                spent = progress.usage + open_step.usage
+                self._meter.check_more(step, spent, len(asks), progress.ahead)
             async with aclosing(self._model.sample([ask for _, ask in asks])) as samples:
                 async for position, sample in samples:
                     open_step.cast(asks[position][0], sample)
                     if open_step.decided:
                         break
         return open_step.decision()
+
+    async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal, progress: Progress) -> None:
+        """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
+        window = self._window
+        if window is not None and not meter.has_room_ahead(progress.usage, window.at_risk, progress.ahead):
+            window.give_up(state, journal.step)
+            await self.aclose()
+            self._note(window.news(), journal, progress)
+            self._window = None
+        meter.check(journal.step, progress.usage, progress.ahead)
+
+    def _note(self, news: Counter[str], journal: Journal, progress: Progress) -> None:
+        journal.also.update(news)
+        progress.ahead.update(news)
 
     def news(self) -> Counter[str]:
         """Return what speculation has done since the last call (see `Ledger.news`)."""

@@ -114,6 +114,15 @@ class Window(Generic[S, A]):
             self._told = self.draft.spent.total
         return news
 
+    @property
+    def at_risk(self) -> int:
+        """Samples that may turn out to be in vain: of the open steps, and those that may yet be asked for."""
+        return sum(step.asked for step in self._open) + self._speculation.capacity
+
+    def give_up(self, state: S, step: int) -> None:
+        """Count all open steps as in vain: nothing is asked ahead any more."""
+        self._cut(0, state, step)
+
     async def aclose(self) -> None:
         """Drop everything; whatever still runs is cancelled."""
         # Nothing is asked again for a call that fails while it is being cancelled: nobody waits for it.
