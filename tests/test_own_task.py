@@ -331,13 +331,13 @@ def test_a_run_stops_in_order_within_its_limits_and_says_so(author: User, counte
     assert (some.code, some.json["status"], some.json["steps"]) == (3, "stopped", 8), some
     more = author(
         *("resume", "some", "--task", "counting_house.tasks:Countdown"),
-        *("--budget-cost", "0.0004", "--input-price", "1", "--output-price", "2"),
+        *("--budget-cost", "0.00015", "--input-price", "1", "--output-price", "2"),
     )
     assert more.code == 3, more
     assert "NOT SOLVED (stopped)" in more.out
-    assert "more than the budget of 0.0004" in more.out
+    assert "more than the budget of 0.00015" in more.out
     shown = author("show", "some", "--json").json
     assert 8 < shown["steps"] < 30
-    assert "more than the budget of 0.0004" in shown["stopped"]
+    assert "more than the budget of 0.00015" in shown["stopped"]
     rest = author("resume", "some", "--task", "counting_house.tasks:Countdown", "--json")
     assert (rest.code, rest.json["steps"], rest.json["stopped"]) == (0, 30, None), rest
