@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeVar
 
 from ..model import Ask, Prompt
 from .options import Options
-from .stored import mark
 from .vllm import goes_on_after_thinking, is_vllm, own_fields
 
 T = TypeVar("T")
@@ -24,6 +23,8 @@ class Endpoint(NamedTuple):
     """The tokens of a request for several samples are those of all; llama.cpp counts only one of them."""
     why: str = ""
     """The server's own words where the endpoint does not work."""
+    wants: tuple[str, ...] = ()
+    """What its requests say otherwise than the API does: see `dialect`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,10 @@ def batches(asks: Sequence[Ask], can: Capabilities, options: Options) -> list[Ba
     return found
 
 
-def body(
-    batch: Batch, model: str, options: Options, can: Capabilities | None = None, number: int = 0
-) -> dict[str, object]:
+def body(batch: Batch, model: str, options: Options, can: Capabilities | None = None) -> dict[str, object]:
     """Return what the request says, as JSON values; `options.extra` has the last word.
 
-    `can` is None as long as that is being found out.  `number` makes the request differ from all others (`mark`).
+    `can` is None as long as that is being found out.
     """
     prompt, *others = batch.prompts
     vllm = can is not None and is_vllm(can.server)
@@ -123,7 +122,6 @@ def body(
     if vllm:
         said.update(own_fields(batch.chat, streamed, options.stop))
     said.update(options.extra)
-    mark(said, number)
     return said
 
 

@@ -1,8 +1,9 @@
 """The client for any OpenAI-compatible server: vLLM, llama.cpp, or a provider."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from operator import sub
@@ -19,7 +20,9 @@ from ..thinking.stream import Draw, Piece
 from .answers import answer, begun_thinking
 from .batches import Batch, Capabilities, batches, body
 from .connections import Connections
-from .exchange import Call, Exchange, Send
+from .dialect import MOST_REMEDIES, NO_STOP, Dialect, Remedy, cut_at
+from .exchange import Call, Exchange, Read, Send
+from .failures import Refused
 from .limits import BYTES_A_TOKEN, MOST_BYTES, poured
 from .options import Options
 from .probe import ServerLacks, choose, list_models, probe, under
@@ -75,6 +78,8 @@ class OpenAIModel:
         self._capabilities: Capabilities | None = None
         self._streams: Streams | None = None
         self._marks, self._names = Marks(), Names()
+        self._dialects = {False: Dialect(), True: Dialect()}
+        self._told: list[str] = []
         self._usage = NOTHING
 
     @property
@@ -107,12 +112,24 @@ class OpenAIModel:
                 can = await probe(self._exchange, root, models, card, post, self._options)
                 if is_vllm(can.server) and can.text.works:
                     await check_sampling(self._exchange, self._urls[False], card.id, patience_s)
-                self._streams = Streams(self._exchange, root, card.id, can, self._options, self._names)
-                self._capabilities = can
+                self._streams = Streams(
+                    self._exchange, root, card.id, can, self._options, self._names, self._dialects
+                )
+                self._capabilities = can = self._with_dialects(can)
                 if tell := self._options.on_notice:
                     for notice in can.notices:
-                        tell(notice)
+                        if notice not in self._told:
+                            tell(notice)
             return self._capabilities
+
+    def _with_dialects(self, can: Capabilities) -> Capabilities:
+        """Return what the server can do with what was learnt about how it is spoken to."""
+        wants = {
+            chat: tuple(remedy.name for remedy in dialect.remedies)
+            for chat, dialect in self._dialects.items()
+        }
+        text, chat = can.text._replace(wants=wants[False]), can.chat._replace(wants=wants[True])
+        return replace(can, text=text, chat=chat, notices=(*can.notices, *self._told))
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask and yield (position of the ask, sample) in the order of completion.
@@ -188,20 +205,67 @@ class OpenAIModel:
         assert self._model is not None
         if number is None:
             number = self._marks.next()
-        said = body(batch, self._model, self._options, self._capabilities, number)
-        content = to_json(said)
+        said = body(batch, self._model, self._options, self._capabilities)
         fresh = batch.temperature > 0
-        call = Call("POST", self._urls[batch.chat], content, patience_s, self._options.total_s, fresh)
+        call = Call("POST", self._urls[batch.chat], None, patience_s, self._options.total_s, fresh)
         most = MOST_BYTES + BYTES_A_TOKEN * batch.max_tokens * len(batch.positions)
-        reply = await self._exchange.request(call, partial(self._read, most=most))
+        reply = await self._understood(batch.chat, call, said, number, partial(self._read, most=most))
         if self._names.seen(reply.id, batch.prompts, number) and fresh:
             name = self._exchange.words(reply.id)
             raise Stored(self._exchange.server, f"two requests got the one answer {name!r}")
         return without_stops(reply, said)
 
+    async def _understood(
+        self, chat: bool, call: Call, said: Mapping[str, object], number: int, read: Read[Reply]
+    ) -> Reply:
+        """Send a request in the server's dialect, and learn that from its refusals; raises `Refused` as it came first."""
+        dialect = self._dialects[chat]
+        tried: list[Remedy] = []
+        helping: tuple[Remedy, ...] = ()
+        errors: list[Refused] = []
+        while len(errors) <= MOST_REMEDIES:
+            sent = dialect.spoken(said, number, helping)
+            try:
+                reply = await self._exchange.request(call._replace(body=to_json(sent)), read)
+            except Refused as error:
+                if errors and str(error) == str(errors[-1]):
+                    helping = helping[:-1]
+                errors.append(error)
+                cures = [
+                    cure for cure in dialect.cures(error, sent, self._options.extra) if cure not in tried
+                ]
+                if not cures or len(tried) >= MOST_REMEDIES:
+                    break
+                tried.append(cures[0])
+                helping = (*helping, cures[0])
+            else:
+                self._tell(dialect.learn(helping))
+                return _cut(reply, said) if NO_STOP in dialect.remedies else reply
+        raise errors[0]
+
+    def _tell(self, notices: list[str]) -> None:
+        for notice in notices:
+            notice = f"{self._exchange.server} {notice}"
+            if notice not in self._told and self._options.on_notice:
+                self._options.on_notice(notice)
+            self._told.append(notice)
+
 
 def _path(chat: bool) -> str:
     return "/chat/completions" if chat else "/completions"
+
+
+def _cut(reply: Reply, said: Mapping[str, object]) -> Reply:
+    """Return the reply as a server that knows stop strings would have sent it."""
+    stops = said.get("stop")
+    stops = (stops,) if isinstance(stops, str) else tuple(stops) if isinstance(stops, tuple | list) else ()
+    cut = [(choice, cut_at(choice.text, stops)) for choice in reply.choices]
+    return reply._replace(
+        choices=[
+            choice if text == choice.text else choice._replace(text=text, finish="stop")
+            for choice, text in cut
+        ]
+    )
 
 
 def _samples(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, Sample]]:

@@ -231,7 +231,8 @@ class Exchange:
             return Transient(said, after_s, once=stays is Lasts.ONCE_MORE)
         if status in (401, 403):
             return Refused(f"{self.server} does not accept the API key ({said})", status)
-        return Refused(f"{self.server} refuses the request ({said})", status)
+        told = failure.kind if private else self.words.without_keys(failure.all)
+        return Refused(f"{self.server} refuses the request ({said})", status, told)
 
     def _announce(self, state: RetryCallState) -> None:
         self._gone = True

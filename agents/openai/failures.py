@@ -9,9 +9,11 @@ from ..model import ModelUnavailable
 class Refused(ModelUnavailable):
     """The server answers, and says no: trying the same again would change nothing."""
 
-    def __init__(self, sentence: str, status: int | None = None) -> None:
+    def __init__(self, sentence: str, status: int | None = None, words: str = "") -> None:
         super().__init__(sentence)
         self.status = status
+        self.words = words
+        """All that the server said, without keys, to look for words in."""
 
 
 class Transient(Exception):

@@ -24,6 +24,8 @@ NAMES_SHOWN = 20
 
 _FREE, _TOWERS = "Write down some random words: ", "---;AabcBC>"
 """Two prompts that no model goes on from alike; to the first there is no end of different answers."""
+_TELLING: tuple[Prompt, ...] = (_TOWERS, "48+67=")
+"""Two that any model goes on from in different ways, even one that knows of nothing else."""
 _PROMPTS: tuple[Prompt, ...] = (_FREE, _TOWERS)
 _CHAT: tuple[Prompt, ...] = tuple((Message("user", text),) for text in (_FREE, _TOWERS))
 _SEEDED_TOKENS = 8
@@ -111,7 +113,8 @@ async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> tup
         return Endpoint(works=False, why=str(error)), Reply([]), Reply([])
     if isinstance(prompts[0], str):
         return await _text_endpoint(post, prompts), one, other
-    both = await _optional(post, _request(prompts[:1], 2))
+    # Neither 0 nor 1: some servers take no other temperature than these.
+    both = await _optional(post, _request(prompts[:1], 2)._replace(temperature=0.5))
     n = len(both.choices) == 2
     return Endpoint(n=n, counts_all=not n or both.usage.completion > 1), one, other
 
@@ -134,12 +137,12 @@ async def _text_endpoint(post: Post, prompts: tuple[Prompt, ...]) -> Endpoint:
     both = await _optional(post, _request(prompts, 2)._replace(echo=True))
     if len(both.choices) == 2 * len(prompts):
         counts_all = both.usage.completion > 1
-        in_order = _echoed(both, prompts, 2) or await _in_order(post, prompts, 2)
+        in_order = _echoed(both, prompts, 2) or await _in_order(post, 2)
         return Endpoint(n=True, lists=in_order, counts_all=counts_all)
     pairs = [await _optional(post, _request(prompts[:1], 2)), await _optional(post, _request(prompts, 1))]
     n, lists = (len(pair.choices) == 2 for pair in pairs)
     counts_all = max(pair.usage.completion for pair in pairs) > 1
-    return Endpoint(n=n, lists=lists and await _in_order(post, prompts, 1), counts_all=counts_all)
+    return Endpoint(n=n, lists=lists and await _in_order(post, 1), counts_all=counts_all)
 
 
 def _echoed(reply: Reply, prompts: tuple[Prompt, ...], n: int) -> bool:
@@ -150,11 +153,12 @@ def _echoed(reply: Reply, prompts: tuple[Prompt, ...], n: int) -> bool:
     )
 
 
-async def _in_order(post: Post, prompts: tuple[Prompt, ...], n: int) -> bool:
+async def _in_order(post: Post, n: int) -> bool:
     """Whether the answers to a list, all samples of the first prompt first, are those that the prompts get one by one.
 
     A server that cannot show it is not sent lists: its answers might belong to other prompts.
     """
+    prompts = _TELLING
     echoed = await _optional(post, _request(prompts, n)._replace(echo=True)) if n == 1 else Reply([])
     if len(echoed.choices) == len(prompts) and _echoed(echoed, prompts, n):
         return True

@@ -57,13 +57,13 @@ class Marks:
         return next(self._numbers)
 
 
-def mark(said: dict[str, object], number: int) -> None:
+def mark(said: dict[str, object], number: int, seeds: bool = True) -> None:
     """Make the request differ from every other: the same for the same number.  A greedy one may be answered from a store."""
     temperature = said.get("temperature")
     if isinstance(temperature, int | float) and temperature > 0:
         said["temperature"] = temperature * (1 - (1 + number % (MARKS - 1)) * FINE)
-    elif temperature is None:
-        # A server that lets nobody set it: what tells requests apart must be something else.
+    elif temperature is None and seeds and said.get("n", 1) == 1:
+        # The server lets nobody set it, so something else must tell requests apart.
         said.setdefault("seed", number % (1 << 31))
 
 

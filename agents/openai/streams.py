@@ -1,6 +1,6 @@
 """One stream of an OpenAI-compatible server: prefilled, read token by token, taken up again where it breaks off."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from operator import sub
 
@@ -14,6 +14,7 @@ from ..thinking.tags import Split
 from ..thinking.text import GrowingText
 from .answers import Leftovers
 from .batches import Capabilities
+from .dialect import Dialect
 from .exchange import Broken, Call, Exchange, Refused
 from .json_text import whole_characters
 from .limits import BYTES_A_TOKEN, MOST_BYTES, poured
@@ -21,7 +22,7 @@ from .logprobs import tokens_of
 from .options import Options
 from .prefill import Prefill, Raw, template
 from .probe import ServerLacks, under
-from .stored import Names, Stored, mark
+from .stored import Names, Stored
 from .vllm import StopCutter, is_vllm, own_fields, stops_to_cut
 from .wire import Chunk, Part, chunks
 
@@ -40,8 +41,10 @@ class Streams:
         can: Capabilities,
         options: Options,
         names: Names,
+        dialects: Mapping[bool, Dialect],
     ) -> None:
         self.name = model
+        self._dialects = dialects
         self._names = names
         self._exchange = exchange
         self._root = root
@@ -173,8 +176,7 @@ class Streams:
             # Tags that are control tokens of the model would be left out of the text.
             said["preserved_tokens"] = [draw.tags.open, draw.tags.close]
         said.update(options.extra)
-        mark(said, draw.seed)
-        return said
+        return self._dialects[isinstance(prompt, tuple)].spoken(said, draw.seed)
 
 
 def _chat(draw: Draw, messages: tuple[Message, ...], options: Options) -> Iterator[tuple[str, object]]:
