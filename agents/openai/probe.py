@@ -24,8 +24,9 @@ NAMES_SHOWN = 20
 
 _FREE, _TOWERS = "Write down some random words: ", "---;AabcBC>"
 """Two prompts that no model goes on from alike; to the first there is no end of different answers."""
-_TELLING: tuple[Prompt, ...] = (_TOWERS, "48+67=")
-"""Two that any model goes on from in different ways, even one that knows of nothing else."""
+_TELLING: tuple[Prompt, ...] = ("aAB;AbcBaC>", "48+67=", "bAC;AcBaCb>", "31+22=")
+"""At least three of them any model goes on from in different ways, even one that knows of nothing else; sorted by nothing."""
+_TOLD_APART = 3
 _PROMPTS: tuple[Prompt, ...] = (_FREE, _TOWERS)
 _CHAT: tuple[Prompt, ...] = tuple((Message("user", text),) for text in (_FREE, _TOWERS))
 _SEEDED_TOKENS = 8
@@ -112,7 +113,7 @@ async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> tup
     except ModelUnavailable as error:
         return Endpoint(works=False, why=str(error)), Reply([]), Reply([])
     if isinstance(prompts[0], str):
-        return await _text_endpoint(post, prompts), one, other
+        return await _text_endpoint(post), one, other
     # Neither 0 nor 1: some servers take no other temperature than these.
     both = await _optional(post, _request(prompts[:1], 2)._replace(temperature=0.5))
     n = len(both.choices) == 2
@@ -133,21 +134,23 @@ async def _first(post: Post, request: Batch, server: str) -> Reply:
     return one
 
 
-async def _text_endpoint(post: Post, prompts: tuple[Prompt, ...]) -> Endpoint:
-    both = await _optional(post, _request(prompts, 2)._replace(echo=True))
-    if len(both.choices) == 2 * len(prompts):
-        counts_all = both.usage.completion > 1
-        in_order = _echoed(both, prompts, 2) or await _in_order(post, 2)
-        return Endpoint(n=True, lists=in_order, counts_all=counts_all)
-    pairs = [await _optional(post, _request(prompts[:1], 2)), await _optional(post, _request(prompts, 1))]
-    n, lists = (len(pair.choices) == 2 for pair in pairs)
-    counts_all = max(pair.usage.completion for pair in pairs) > 1
-    return Endpoint(n=n, lists=lists and await _in_order(post, 1), counts_all=counts_all)
+async def _text_endpoint(post: Post) -> Endpoint:
+    everything = await _optional(post, _request(_TELLING, 2)._replace(echo=True))
+    if len(everything.choices) == 2 * len(_TELLING):
+        counts_all = everything.usage.completion > 1
+        return Endpoint(
+            n=True, lists=_echoed(everything, 2) or await _in_order(post, 2), counts_all=counts_all
+        )
+    several = await _optional(post, _request(_TELLING[:1], 2))
+    listed = await _optional(post, _request(_TELLING, 1)._replace(echo=True))
+    lists = len(listed.choices) == len(_TELLING) and (_echoed(listed, 1) or await _in_order(post, 1))
+    counts_all = max(several.usage.completion, listed.usage.completion) > 1
+    return Endpoint(n=len(several.choices) == 2, lists=lists, counts_all=counts_all)
 
 
-def _echoed(reply: Reply, prompts: tuple[Prompt, ...], n: int) -> bool:
+def _echoed(reply: Reply, n: int) -> bool:
     """Whether each answer begins with the prompt that it belongs to."""
-    asked = [prompt for prompt in prompts for _ in range(n)]
+    asked = [prompt for prompt in _TELLING for _ in range(n)]
     return all(
         choice.text.startswith(str(prompt)) for choice, prompt in zip(reply.choices, asked, strict=True)
     )
@@ -158,16 +161,18 @@ async def _in_order(post: Post, n: int) -> bool:
 
     A server that cannot show it is not sent lists: its answers might belong to other prompts.
     """
-    prompts = _TELLING
-    echoed = await _optional(post, _request(prompts, n)._replace(echo=True)) if n == 1 else Reply([])
-    if len(echoed.choices) == len(prompts) and _echoed(echoed, prompts, n):
-        return True
-    calm = [
-        _request(part, each)._replace(temperature=_NEARLY_GREEDY, max_tokens=_TELLING_TOKENS)
-        for part, each in ((prompts[:1], 1), (prompts[1:], 1), (prompts, n))
+    requests = [*(_request((prompt,), 1) for prompt in _TELLING), _request(_TELLING, n)]
+    *alone, together = [
+        [choice.text for choice in (await _optional(post, _calm(request))).choices] for request in requests
     ]
-    first, second, both = [[choice.text for choice in (await _optional(post, r)).choices] for r in calm]
-    return first != second and both == first * n + second * n
+    return len({*map(tuple, alone)}) >= _TOLD_APART and together == [
+        text for own in alone for text in own * n
+    ]
+
+
+def _calm(request: Batch) -> Batch:
+    """Return the request with samples that are nearly certain, and long enough to be told apart."""
+    return request._replace(temperature=_NEARLY_GREEDY, max_tokens=_TELLING_TOKENS)
 
 
 async def _optional(post: Post, batch: Batch) -> Reply:
