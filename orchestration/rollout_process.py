@@ -6,6 +6,7 @@ draft, which should be the fastest of all, is as slow as the rest.  Here only it
 
 import asyncio
 import multiprocessing
+import pickle
 import signal
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from ..agents.model import Model, ModelUnavailable
 from ..agents.task import Task
 from ..errors import SurefootError
+from ..printable import printable
 from ..voting.samples import Usage
 from .drafts import Draft, Rollout
 
@@ -48,7 +50,10 @@ class _Said(NamedTuple):
     number: int
     state: Any = None
     over: bool = False
-    failure: Exception | None = None
+    words: str = ""
+    """Why it has failed, if it has."""
+    failure: bytes = b""
+    """The same as a pickled error, if that can be."""
     spent: Usage | None = None
     """What the rollout there has spent up to now, in all its rolls; None if it has not begun."""
 
@@ -82,8 +87,8 @@ class RolloutProcess(Draft[S]):
             self._theirs.close()
             asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._listen)
             ready = await self._said.get()
-            if ready.failure is not None:
-                raise ready.failure
+            if ready.over:
+                raise _made(ready)
         except BaseException:
             try:
                 # A thread cannot be cancelled: what it starts has to be there before it can be ended.
@@ -109,8 +114,8 @@ class RolloutProcess(Draft[S]):
             read += 1
             if read % (ROOM // 2) == 0:
                 self._tell(_Room(number))
-        if news.failure is not None:
-            raise news.failure
+        if news.words:
+            raise _made(news)
 
     def _tell(self, order: _Roll | _Room) -> None:
         try:
@@ -122,7 +127,7 @@ class RolloutProcess(Draft[S]):
         """Take in what the process says; what belongs to an earlier roll is late, but was paid for."""
         try:
             while self._pipe.poll():
-                said: _Said = self._pipe.recv()
+                said = self._read(self._pipe.recv_bytes())
                 if said.spent is not None:
                     self.spent = said.spent
                 if said.number == self._number:
@@ -131,9 +136,17 @@ class RolloutProcess(Draft[S]):
             self._hang_up()
             self._gone()
 
+    def _read(self, raw: bytes) -> _Said:
+        try:
+            said: _Said = pickle.loads(raw)
+        except Exception as error:
+            # A state, say, of a class that is not to be had here: without it the roll leads nowhere.
+            return _failed(self._number, error)
+        return said
+
     def _gone(self) -> None:
-        failure = ModelUnavailable(f"the process of the draft ({self.name}) has ended: start again")
-        self._said.put_nowait(_Said(self._number, over=True, failure=failure))
+        words = f"the process of the draft ({self.name}) has ended: start again"
+        self._said.put_nowait(_Said(self._number, over=True, words=words))
 
     def _hang_up(self) -> None:
         """Listen no longer; the process hears of it, and ends."""
@@ -167,8 +180,8 @@ async def _obey(pipe: Connection, task: Task[Any, Any], opened: Open, votes: int
         async with opened() as model:
             pipe.send(_Said(0))
             await _roll(pipe, Rollout(task, model, votes), orders)
-    except SurefootError as failure:
-        pipe.send(_Said(0, over=True, failure=failure))
+    except Exception as failure:
+        pipe.send(_failed(0, failure))
 
 
 def _hear(pipe: Connection, orders: "asyncio.Queue[_Roll | _Room | None]") -> None:
@@ -199,17 +212,38 @@ async def _roll(pipe: Connection, draft: Rollout[Any], orders: "asyncio.Queue[_R
 
 async def _follow(pipe: Connection, draft: Rollout[Any], order: _Roll, room: asyncio.Semaphore) -> None:
     """Say every state of one roll as there is room for it, and how it ended."""
-    failure: Exception | None = None
+    end = _Said(order.number, over=True)
     try:
         async with aclosing(draft.roll([order.state])) as states:
             async for state in states:
                 pipe.send(_Said(order.number, state, spent=draft.spent))
                 await room.acquire()
-    except SurefootError as error:
-        failure = error
-    except Exception as error:
-        # Whatever it is has to be known where the run is; there it may not even be a class that can be made again.
-        failure = ModelUnavailable(
-            f"the draft's model failed in its process ({error!r}): choose another draft"
-        )
-    pipe.send(_Said(order.number, over=True, failure=failure, spent=draft.spent))
+    except (Exception, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # another order has come; else it is the model that was cancelled
+        end = _failed(order.number, error)
+    pipe.send(end._replace(spent=draft.spent))
+
+
+def _failed(number: int, error: BaseException) -> _Said:
+    """Return how a roll is told to have ended by an error, in words that arrive even if the error itself cannot be made again there."""
+    try:
+        words = printable(f"{error!r:.500}")
+    except Exception:
+        words = type(error).__name__
+    words = f"the draft's model failed in its process ({words}): choose another draft"
+    try:
+        failure = pickle.dumps(error)
+    except Exception:
+        failure = b""
+    return _Said(number, over=True, words=words, failure=failure)
+
+
+def _made(said: _Said) -> SurefootError:
+    """Return the error that a roll ended by: what the model raised if it is one of ours, and else its words."""
+    with suppress(Exception):
+        error = pickle.loads(said.failure)
+        if isinstance(error, SurefootError):
+            return error
+    return ModelUnavailable(said.words)

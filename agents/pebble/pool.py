@@ -224,6 +224,13 @@ class NumpyPebble:
                 self._spread()
         except ModelUnavailable as error:
             self._fail(error)
+        except Exception as error:
+            # What it says cannot be read, so that no answer can be told from another: nobody is left waiting.
+            self._fail(
+                ModelUnavailable(
+                    f"a worker process of {NAME} said what cannot be read ({error!r}): start again"
+                )
+            )
 
     def _fail(self, error: ModelUnavailable) -> None:
         """Tell everybody who waits, and whoever comes later."""

@@ -1,12 +1,15 @@
 import asyncio
 import gc
+import importlib
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 from argparse import Namespace
 from contextlib import aclosing, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,6 +144,117 @@ async def test_what_it_raises_against_all_rules_is_known_here_too() -> None:
     async with RolloutProcess(TASK, partial(nullcontext, Namespace(name="broken"))) as draft:
         with pytest.raises(ModelUnavailable, match=r"failed in its process \(AttributeError.*sample"):
             await states(draft, TASK.start())
+
+
+ODD_MODELS = """
+import asyncio, os
+from contextlib import asynccontextmanager
+from surefoot import Sample, SurefootError
+
+class TwoArguments(SurefootError):
+    def __init__(self, code, words):
+        super().__init__(f"{code}: {words}")
+        self.code = code
+
+class Foreign(Exception):
+    def __init__(self, code, words):
+        super().__init__(f"{code}: {words}")
+
+class Unpicklable(Exception):
+    def __init__(self, words):
+        super().__init__(words)
+        self.callback = lambda: words
+
+class Unspeakable(Exception):
+    def __repr__(self):
+        raise ValueError("no words")
+
+def local():
+    class Local(SurefootError):
+        pass
+    return Local("out of credit")
+
+FAILURES = {
+    "two arguments": lambda: TwoArguments(402, "out of credit"),
+    "foreign": lambda: Foreign(402, "out of credit"),
+    "unpicklable": lambda: Unpicklable("out of credit"),
+    "unspeakable": lambda: Unspeakable("out of credit"),
+    "local": local,
+    "cancelled": lambda: asyncio.CancelledError("out of credit"),
+    "exit": lambda: SystemExit("out of credit"),
+    "control": lambda: ValueError("out of \\x1b[31mcredit"),
+}
+
+class Odd:
+    name = "odd"
+
+    def __init__(self, how):
+        self.how = how
+
+    async def sample(self, asks):
+        raise FAILURES[self.how]()
+        yield 0, Sample("")
+
+@asynccontextmanager
+async def shut(how):
+    raise FAILURES[how]()
+    yield Odd(how)
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of models that fail oddly, which the process finds as it finds everything: on the path that this one has."""
+    (tmp_path / "odd_models.py").write_text(ODD_MODELS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("odd_models")
+    sys.modules.pop("odd_models")
+
+
+WORDS = {
+    "two arguments": "402: out of credit",
+    "foreign": r"failed in its process \(Foreign\('402: out of credit'\)",
+    "unpicklable": r"failed in its process \(Unpicklable\('out of credit'\)",
+    "unspeakable": r"failed in its process \(Unspeakable\)",
+    "local": r"failed in its process \(Local\('out of credit'\)",
+    "cancelled": r"failed in its process \(CancelledError\('out of credit'\)",
+    "exit": "has ended",
+    "control": r"failed in its process \(ValueError\('out of \\+x1b\[31mcredit'\)",
+}
+
+
+@pytest.mark.parametrize("how", WORDS)
+async def test_u3_a_failure_comes_over_whatever_its_class_and_nobody_is_left_waiting(
+    odd: Any, how: str
+) -> None:
+    kind = odd.TwoArguments if how == "two arguments" else ModelUnavailable
+    async with asyncio.timeout(60), RolloutProcess(TASK, partial(nullcontext, odd.Odd(how))) as draft:
+        for _ in range(2):
+            with pytest.raises(kind, match=WORDS[how] if how != "exit" else "has ended") as raised:
+                await states(draft, TASK.start())
+            if how == "two arguments":
+                assert raised.value.code == 402
+
+
+@pytest.mark.parametrize("how", ["two arguments", "foreign", "unpicklable", "local"])
+async def test_u3_a_model_that_fails_oddly_while_it_is_opened_is_told_of_in_its_words(
+    odd: Any, how: str
+) -> None:
+    kind = odd.TwoArguments if how == "two arguments" else ModelUnavailable
+    with pytest.raises(kind, match=WORDS[how]):
+        async with asyncio.timeout(60), RolloutProcess(TASK, partial(odd.shut, how)):
+            raise AssertionError("it was opened")
+
+
+@pytest.mark.parametrize("how", ["two arguments", "foreign", "local", "cancelled"])
+async def test_u3_a_run_whose_draft_fails_oddly_ends_with_its_words(
+    redis_url: str, odd: Any, how: str
+) -> None:
+    kind = odd.TwoArguments if how == "two arguments" else ModelUnavailable
+    model = towers_double(latency=0.05)
+    async with asyncio.timeout(60), RolloutProcess(TASK, partial(nullcontext, odd.Odd(how))) as draft:
+        with pytest.raises(kind, match=WORDS[how]):
+            await surefoot.run(TASK, model=model, k=3, redis=redis_url, speculate=surefoot.Speculation(draft))
 
 
 async def test_a_process_that_was_killed_is_not_waited_for() -> None:

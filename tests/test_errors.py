@@ -1,0 +1,120 @@
+"""Every error of ours can be copied and sent to another process: a pool that cannot read an error breaks, or waits for ever (U2)."""
+
+import copy
+import importlib
+import inspect
+import multiprocessing
+import pickle
+import pkgutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+import surefoot
+from surefoot import SurefootError
+from surefoot.agents.openai.failures import Refused
+from surefoot.agents.openai.probe import ServerLacks
+from surefoot.agents.openai.stored import Stored
+from surefoot.orchestration.open_step import StepStalled
+from surefoot.voting import Sample, Stalled
+
+STALLED = Stalled({"a": 2, ("b", None): 1}, {"malformed": 3}, (Sample("text", "stop"),))
+MADE: dict[type[SurefootError], SurefootError] = {
+    Stalled: STALLED,
+    StepStalled: StepStalled(7, STALLED, STALLED.examples),
+    Refused: Refused("no", 402),
+    ServerLacks: ServerLacks("no", 404),
+    Stored: Stored("a server", "a sign"),
+}
+"""Those that are not made from a sentence alone."""
+
+
+def modules() -> Iterator[str]:
+    for module in pkgutil.walk_packages(surefoot.__path__, "surefoot."):
+        if not module.name.endswith(("__main__", ".worker")) and not module.name.startswith(
+            ("surefoot.tests", "surefoot.bench", "surefoot.build", "surefoot.examples")
+        ):
+            yield module.name
+
+
+def tree(kind: type[SurefootError]) -> Iterator[type[SurefootError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from tree(below)
+
+
+def kinds() -> list[type[SurefootError]]:
+    for name in modules():
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:  # an extra that is not installed
+            assert not (error.name or "").startswith("surefoot"), name
+    return sorted(
+        {kind for kind in tree(SurefootError) if kind.__module__.startswith("surefoot.")},
+        key=lambda kind: str(kind),
+    )
+
+
+def example(kind: type[SurefootError]) -> SurefootError:
+    if kind in MADE:
+        error = MADE[kind]
+    else:
+        own = inspect.isfunction(kind.__init__)
+        assert not own, f"{kind.__name__} is made in its own way: give an example in MADE"
+        error = kind("what happened, and what to do next")
+    error.add_note("said on the way")
+    return error
+
+
+def same(one: SurefootError, other: Any) -> bool:
+    return (type(one), str(one), one.args, vars(one)) == (type(other), str(other), other.args, vars(other))
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_u2_every_error_survives_pickle_and_copy(kind: type[SurefootError]) -> None:
+    error = example(kind)
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert same(error, pickle.loads(pickle.dumps(error, protocol)))
+    assert same(error, copy.copy(error))
+    assert same(error, copy.deepcopy(error))
+
+
+def test_u2_the_tree_was_walked() -> None:
+    found = kinds()
+    assert len(found) > 25
+    assert {Stalled, StepStalled, surefoot.ModelUnavailable, surefoot.BadInput} <= set(found)
+    assert inspect.isclass(found[0])
+
+
+def test_u2_a_stall_keeps_its_tally_flags_and_examples() -> None:
+    stall = pickle.loads(pickle.dumps(MADE[StepStalled]))
+    assert (stall.step, stall.tally, stall.flags, stall.examples) == (
+        7,
+        {"a": 2, ("b", None): 1},
+        {"malformed": 3},
+        (Sample("text", "stop"),),
+    )
+    assert str(stall).startswith("step 7 stalled: no ballot got far enough ahead in 6 samples")
+
+
+def test_u2_an_error_whose_class_takes_what_it_likes_is_made_again() -> None:
+    again = copy.deepcopy(Odd(402, words="no credit"))
+    assert (str(again), again.code) == ("402: no credit", 402)
+
+
+class Odd(SurefootError):
+    def __init__(self, code: int, *, words: str) -> None:
+        super().__init__(f"{code}: {words}")
+        self.code = code
+
+
+def test_u2_a_pool_of_processes_hands_a_stall_over_and_goes_on() -> None:
+    """`election` raises it there; before, the pool was broken by what it could not read."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        undecided = surefoot.voting.Election(surefoot.voting.FirstToAheadBy(2), limit=3)
+        with pytest.raises(Stalled, match="no valid ballot"):
+            pool.submit(undecided.verdict).result(60)
+        assert pool.submit(partial(max, 1, 2)).result(60) == 2
