@@ -12,9 +12,6 @@ from .openai.options import Options
 from .openai.words import address as shown
 from .pebble import pool
 
-PEBBLES = (embedded.NAME, pool.NAME)
-"""The addresses of the embedded model, which reads the compact style alone."""
-
 
 @asynccontextmanager
 async def open_model(

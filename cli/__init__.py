@@ -8,36 +8,43 @@ from io import TextIOWrapper
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from . import calibrate, cleanup, jobs, judge, listing
-from .common import fail
-from .score import score
-from .serve import serve
-from .terminal import Terminal
+from .later import Later
+from .terminal import Terminal, fail
 
 FAILED = BROKEN_PIPE = 1
+COMMANDS = {
+    "run": ("jobs:run", "Do a job, one voted step at a time."),
+    "plan": (
+        "jobs:plan",
+        "Calibrate, then say k, votes, tokens, cost, time and risk before anything is spent.",
+    ),
+    "resume": ("jobs:resume", "Take a job up where it stands."),
+    "jobs": ("listing:jobs", "List the jobs, those worked on last first."),
+    "show": ("show:show", "Show a job's report, or one of its steps."),
+    "cancel": ("show:cancel", "Stop a job for good, whoever runs it."),
+    "delete": ("cleanup:delete", "Delete jobs for good: records, samples, checkpoints."),
+    "prune": (
+        "cleanup:prune",
+        "Delete jobs that are finished and old; one that somebody runs is never touched.",
+    ),
+    "serve": ("serve:serve", "Start a local vLLM with the flags that suit this toolkit, and end it cleanly."),
+    "score": (
+        "score:score",
+        "Score the logs of agents: 0 stays with the environment, 10 relies on its own thoughts.",
+    ),
+    "judge": ("judge:app", "Let a model score how far runs think instead of acting."),
+    "calibrate": ("calibrate:app", "Learn from problems with known answers when less is enough."),
+}
+"""Where each command is, and what it says of itself; its room is loaded when it is used."""
 
 app = typer.Typer(
-    help="Agents that take a million steps without a stumble.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (
-    jobs.run,
-    jobs.plan,
-    jobs.resume,
-    listing.jobs,
-    jobs.show,
-    jobs.cancel,
-    cleanup.delete,
-    cleanup.prune,
-    serve,
-    score,
-):
-    app.command()(command)
-app.add_typer(judge.app, name="judge")
-app.add_typer(calibrate.app, name="calibrate")
 
 
 def _version(wanted: bool) -> None:
@@ -53,6 +60,15 @@ def surefoot(
     ] = False,
 ) -> None:
     """Agents that take a million steps without a stumble."""
+
+
+def group() -> TyperGroup:
+    """Return the whole command line."""
+    made = get_command(app)
+    assert isinstance(made, TyperGroup)
+    for name, (place, said) in COMMANDS.items():
+        made.add_command(Later(name, place, said))
+    return made
 
 
 def main() -> None:
@@ -72,7 +88,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        return app(standalone_mode=False) or 0
+        return int(group()(standalone_mode=False) or 0)
     except typer.Abort:
         return FAILED
     except typer.TyperException as error:

@@ -13,6 +13,7 @@ from ..printable import printable
 from . import common
 from .common import go
 from .options import AsJson, RedisUrl
+from .terminal import complain, fail
 
 UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -81,8 +82,8 @@ def _confirm(names: list[str], yes: bool, as_json: bool) -> None:
     if yes:
         return
     if as_json or not sys.stdin.isatty():
-        common.fail(f"this would delete {_listed(names)}: add --yes", as_json, BadInput.exit_code)
-    common.complain(f"this deletes for good: {_listed(names)}")
+        fail(f"this would delete {_listed(names)}: add --yes", as_json, BadInput.exit_code)
+    complain(f"this deletes for good: {_listed(names)}")
     if not typer.confirm("Go on?", err=True):
         raise typer.Exit(1)
 

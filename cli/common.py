@@ -6,17 +6,16 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
-import typer
 from rich.console import RenderableType
 
 from ..errors import SurefootError
 from ..orchestration.progress import Progress
 from ..voting.election import Stalled
 from .display import Watch, samples
-from .terminal import Terminal, to_json
+from .terminal import Terminal, fail, to_json
 
 T = TypeVar("T")
 
@@ -50,19 +49,6 @@ def show(data: Any, shown: RenderableType, as_json: bool) -> None:
         sys.stdout.write(to_json(data, indent=2) + "\n")
     else:
         Terminal().page(shown)
-
-
-def fail(sentence: str, as_json: bool, code: int, more: Mapping[str, Any] | None = None) -> NoReturn:
-    """End with a sentence on standard error; if JSON is wanted, with the same and `more` on standard output."""
-    if as_json:
-        sys.stdout.write(to_json({"error": sentence, **(more or {})}) + "\n")
-    complain(sentence)
-    raise typer.Exit(code)
-
-
-def complain(sentence: str) -> None:
-    """Say on standard error what is wrong."""
-    Terminal(stderr=True).print(f"surefoot: {sentence}", style="red", soft_wrap=True)
 
 
 def command(verb: str, job: str, redis: str | None) -> str:
@@ -122,8 +108,9 @@ def _elsewhere(redis: str | None) -> str:
     """Return the option for a Redis that the next command would not find by itself, without its passwords."""
     if redis is None or redis == os.environ.get("SUREFOOT_REDIS"):
         return ""
-    shown = re.sub(r"^([\w+.-]+://)?([^:@]*):.*@", r"\1\2:PASSWORD@", redis, flags=re.DOTALL)
-    shown = re.sub(r"(password=)[^&#]*", r"\1PASSWORD", shown)
+    scheme, mark, rest = redis.partition("://") if "://" in redis else ("", "", redis)
+    rest = re.sub(r"^([^:@]*):.*@", r"\1:PASSWORD@", rest, flags=re.DOTALL)
+    shown = re.sub(r"(password=)[^&#]*", r"\1PASSWORD", scheme + mark + rest)
     return f" --redis {shlex.quote(shown)}"
 
 

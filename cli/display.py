@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -13,10 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..orchestration.plan import Plan
 from ..orchestration.progress import Progress
 from ..orchestration.report import Ahead, Report
 from .terminal import Terminal, words
+
+if TYPE_CHECKING:
+    from ..orchestration.plan import Plan  # loads the model clients, which lists and reports do without
 
 FIRST_LINE_S = 1.0
 """Without a terminal the first line is printed as soon as something is done, and after so long in any case; an outage likewise."""
@@ -186,7 +188,7 @@ def page(report: Report, again: str) -> RenderableType:
     return Group(*parts)
 
 
-def forecast(plan: Plan) -> RenderableType:
+def forecast(plan: "Plan") -> RenderableType:
     """What a plan promises and what it costs."""
     c, f = plan.calibration, plan.forecast
     table = Grid()

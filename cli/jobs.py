@@ -1,7 +1,6 @@
-"""Jobs: begin one, forecast it, take it up, show and cancel."""
+"""Jobs: begin one, forecast it, take it up."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,24 +9,19 @@ from pydantic import TypeAdapter
 from ..agents.model import Sampling
 from ..agents.task import Task
 from ..errors import BadInput
-from ..orchestration import jobs as jobs_room
-from ..orchestration import segments
-from ..orchestration.again import task_known
 from ..orchestration.budget import Budget
 from ..orchestration.calibrate import STATES
-from ..orchestration.open_redis import open_redis
 from ..orchestration.plan import Plan
 from ..orchestration.plan import plan as plan_job
-from ..orchestration.private_files import check_target, replacement
 from ..orchestration.progress import Progress
-from ..orchestration.report import Report, line, records, report
+from ..orchestration.report import Report
 from ..orchestration.run import resume as resume_job
 from ..orchestration.run import run as run_job
 from ..orchestration.settings import LIMIT, RELIABILITY, SEGMENT
 from ..orchestration.speculate import Speculation
-from ..printable import printable
 from ..voting.reliability import Price
 from . import common, display
+from .answers import check_out, write
 from .common import go
 from .options import (
     ApiKey,
@@ -61,7 +55,7 @@ from .options import (
     TaskName,
     Temperature,
 )
-from .step import Step
+from .show import show_report
 from .tasks import at_address, task_class, task_from
 
 USUAL = Speculation()
@@ -119,7 +113,7 @@ def run(
             form=form,
             checked=checked or None,
         )
-        _check_out(out)
+        check_out(out)
         found = await run_job(
             made,
             model=common.address(model, model_name),
@@ -138,7 +132,7 @@ def run(
             api_key=api_key,
             progress=progress,
         )
-        await _write(out, redis, found.job, made)
+        await write(out, redis, found.job, made)
         return found
 
     _finish(go(work(), as_json, progress, redis), as_json, redis)
@@ -226,7 +220,7 @@ def resume(
 
     async def work() -> Report:
         named = _another(model, model_name)
-        _check_out(out)
+        check_out(out)
         kind = at_address(task)
         found = await resume_job(
             job,
@@ -240,51 +234,10 @@ def resume(
             api_key=api_key,
             progress=progress,
         )
-        await _write(out, redis, job, kind)
+        await write(out, redis, job, kind)
         return found
 
     _finish(go(work(), as_json, progress, redis), as_json, redis)
-
-
-def show(
-    job: JobId,
-    task: TaskAddress = None,
-    step: Annotated[int | None, typer.Option(help="Show one step: verdict, tally, samples if kept.")] = None,
-    out: Out = None,
-    redis: RedisUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show a job's report, or one of its steps."""
-
-    async def whole() -> Report:
-        async with open_redis(redis) as store:
-            kind = at_address(task)
-            await _write(out, store, job, kind)
-            return await report(store, job, task_known(await jobs_room.load(store, job), kind))
-
-    async def one(number: int) -> Step:
-        async with open_redis(redis) as store:
-            known = await jobs_room.load(store, job)
-            entry = await segments.record(store, known, number)
-            return Step(known, entry, await segments.kept(store, known, number))
-
-    if step is None:
-        found = go(whole(), as_json, redis=redis)
-        _print(found, as_json, redis)
-    else:
-        decided = go(one(step), as_json, redis=redis)
-        common.show(decided.row(), decided, as_json)
-
-
-def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
-    """Stop a job for good, whoever runs it."""
-
-    async def work() -> None:
-        async with open_redis(redis) as store:
-            await jobs_room.cancel(store, job)
-
-    go(work(), as_json, redis=redis)
-    common.show({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
 
 
 def _sampling(
@@ -328,46 +281,7 @@ def _price(input_price: float | None, output_price: float | None) -> Price | Non
     return Price(input_price, output_price)
 
 
-def _check_out(out: Path | None) -> None:
-    """Refuse a file that cannot be written before anything is spent on its content."""
-    if out is None:
-        return
-    try:
-        check_target(out)
-    except OSError as error:
-        raise BadInput(f"the answers cannot be written to {str(out)!r}: {error.strerror}") from None
-
-
-async def _write(
-    out: Path | None, redis: Any, job: str, task: Task[Any, Any] | type[Task[Any, Any]] | None
-) -> None:
-    """Write the decided answers, one a line; the file appears as a whole or not at all.
-
-    Where the task is not given and cannot be made, they are written as the journal has them.
-    """
-    if out is None:
-        return
-    try:
-        async with open_redis(redis) as store:
-            known = await jobs_room.load(store, job)
-            words = task_known(known, task)
-            check_target(out)
-            with replacement(out) as file:
-                async for record in records(store, known):
-                    file.write(printable(line(words, record.answer)) + "\n")
-    except OSError as error:
-        raise BadInput(
-            f"the answers cannot be written to {str(out)!r}: {error.strerror}; they are safe, and "
-            f"`{common.command('show', job, None)} --out FILE` writes them"
-        ) from None
-
-
 def _finish(found: Report, as_json: bool, redis: str | None) -> None:
-    _print(found, as_json, redis)
+    show_report(found, as_json, redis)
     if not found.solved:
         raise typer.Exit(STOPPED if found.stopped else 1)
-
-
-def _print(found: Report, as_json: bool, redis: str | None) -> None:
-    again = common.command("show", found.job, redis)
-    common.show(found.model_dump(mode="json"), display.page(found, again), as_json)

@@ -15,8 +15,7 @@ from ..agents.monitor.trajectory import Trajectory
 from ..errors import BadInput
 from ..orchestration.private_files import check_target, replacement
 from ..printable import printable
-from .common import complain
-from .terminal import Terminal, to_json
+from .terminal import Terminal, complain, to_json
 
 PICTURES = (".png", ".svg")
 NAMES: dict[Pattern, str] = {

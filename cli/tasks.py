@@ -7,7 +7,7 @@ from typing import Any
 
 from ..agents.arguments import arguments
 from ..agents.catalogue import made, task_at
-from ..agents.connect import PEBBLES
+from ..agents.pebble import PEBBLES
 from ..agents.task import Task
 from ..errors import BadInput
 

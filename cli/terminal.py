@@ -1,9 +1,11 @@
 """What is printed for a person.  The words of servers, models, logs and journals end here: none of them gives an order to a terminal."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
+import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -61,6 +63,19 @@ def words(text: str, style: str) -> Text:
 def to_json(data: Any, indent: int | None = None) -> str:
     """Return data as JSON in ASCII, without the one control character that the standard library leaves as it is."""
     return json.dumps(data, indent=indent, default=_plain).replace("\x7f", "\\u007f")
+
+
+def fail(sentence: str, as_json: bool, code: int, more: Mapping[str, Any] | None = None) -> NoReturn:
+    """End with a sentence on standard error; if JSON is wanted, with the same and `more` on standard output."""
+    if as_json:
+        sys.stdout.write(to_json({"error": sentence, **(more or {})}) + "\n")
+    complain(sentence)
+    raise typer.Exit(code)
+
+
+def complain(sentence: str) -> None:
+    """Say on standard error what is wrong."""
+    Terminal(stderr=True).print(f"surefoot: {sentence}", style="red", soft_wrap=True)
 
 
 def _plain(value: Any) -> Any:

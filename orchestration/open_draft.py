@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..agents.catalogue import task_of
-from ..agents.connect import PEBBLES, open_model
+from ..agents.connect import open_model
 from ..agents.model import Model
+from ..agents.pebble import PEBBLES
 from ..agents.task import Task
 from ..errors import BadInput
 from .drafts import AskAhead, Draft, Rollout

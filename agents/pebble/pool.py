@@ -18,9 +18,10 @@ from typing import IO, NamedTuple, Self
 from ...errors import BadInput
 from ...voting.samples import Sample
 from ..model import Ask, ModelUnavailable
+from . import PEBBLES
 from .lines import LONGEST_LINE, check, read_samples, write_asks
 
-NAME = "pebble-numpy"
+NAME = PEBBLES[1]
 MOST_WORKERS = 4
 CHUNK = 24
 """Most asks that travel together: enough for large matrix products, few enough to keep the answers flowing."""

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from surefoot import Ask, BadInput, Message, ModelUnavailable, OpenAIModel, Sample, Towers
-from surefoot.agents.connect import PEBBLES, open_model
+from surefoot.agents.connect import open_model
 from surefoot.agents.embedded import NAME, EmbeddedServer, options
-from surefoot.agents.pebble import data, pool
+from surefoot.agents.pebble import PEBBLES, data, pool
 from surefoot.agents.pebble.inference import CONTEXT, HERE, Network, uniform
 from surefoot.agents.pebble.pool import NumpyPebble
 from surefoot.tools.towers import optimal_length

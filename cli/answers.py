@@ -1,0 +1,48 @@
+"""`--out`: the decided answers in a file, one a line."""
+
+from pathlib import Path
+from typing import Any
+
+from ..agents.task import Task
+from ..errors import BadInput
+from ..orchestration.again import task_known
+from ..orchestration.jobs import load
+from ..orchestration.open_redis import open_redis
+from ..orchestration.private_files import check_target, replacement
+from ..orchestration.report import line, records
+from ..printable import printable
+from . import common
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a file that cannot be written before anything is spent on its content."""
+    if out is None:
+        return
+    try:
+        check_target(out)
+    except OSError as error:
+        raise BadInput(f"the answers cannot be written to {str(out)!r}: {error.strerror}") from None
+
+
+async def write(
+    out: Path | None, redis: Any, job: str, task: Task[Any, Any] | type[Task[Any, Any]] | None
+) -> None:
+    """Write the decided answers, one a line; the file appears as a whole or not at all.
+
+    Where the task is not given and cannot be made, they are written as the journal has them.
+    """
+    if out is None:
+        return
+    try:
+        async with open_redis(redis) as store:
+            known = await load(store, job)
+            words = task_known(known, task)
+            check_target(out)
+            with replacement(out) as file:
+                async for record in records(store, known):
+                    file.write(printable(line(words, record.answer)) + "\n")
+    except OSError as error:
+        raise BadInput(
+            f"the answers cannot be written to {str(out)!r}: {error.strerror}; they are safe, and "
+            f"`{common.command('show', job, None)} --out FILE` writes them"
+        ) from None

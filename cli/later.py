@@ -1,0 +1,30 @@
+"""A command whose room is loaded when it is used: who lists jobs need not wait for LangGraph, nor who asks for help."""
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command, get_group
+
+
+class Later(TyperCommand):
+    """Stands for the command at `module:name` in this package, until it is called."""
+
+    def __init__(self, name: str, place: str, said: str) -> None:
+        super().__init__(name, help=said)
+        self._place = place
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the arguments as the command itself does."""
+        return self.load().make_context(info_name, args, parent, **extra)
+
+    def load(self) -> Any:
+        """Load the command itself."""
+        module, _, name = self._place.partition(":")
+        found = getattr(import_module(f".{module}", __package__), name)
+        if isinstance(found, typer.Typer):
+            return get_group(found)
+        alone = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+        alone.command(self.name)(found)
+        return get_command(alone)
