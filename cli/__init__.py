@@ -99,10 +99,8 @@ def _misused(error: typer.TyperException) -> int:
     """Answer a wrong use of the command line like any other bad input."""
     said, where = error.format_message(), getattr(error, "ctx", None)
     if said:  # else the help has been printed, as nothing at all was asked for
-        more = (
-            f"{' ' if said.endswith('?') else '; '}`{where.command_path} --help` says more" if where else ""
-        )
-        sentence = said[:1].lower() + said[1:].removesuffix(".") + more
+        sentence = said[:1].lower() + said[1:].removesuffix(".") + (" " if said.endswith("?") else "; ")
+        sentence += f"`{where.command_path if where else 'surefoot'} --help` says more"
         with suppress(typer.Exit):
             fail(sentence, "--json" in sys.argv, error.exit_code)
     return error.exit_code

@@ -7,11 +7,11 @@ import pytest
 import surefoot
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from surefoot import Columns, Towers
 from surefoot.agents.doubles import Double, towers_double
 from surefoot.agents.model import Message, Prompt
 from surefoot.cli.display import page
+from surefoot.cli.terminal import Terminal
 from surefoot.orchestration.progress import Progress
 from surefoot.voting.reliability import dissent_bound, dissent_risk
 
@@ -41,7 +41,7 @@ def sums(**chances: float) -> Double:
 
 def printed(report: surefoot.Report) -> str:
     shown = io.StringIO()
-    Console(file=shown, width=400).print(page(report))
+    Terminal(file=shown).page(page(report, "surefoot show x"))
     return shown.getvalue()
 
 
