@@ -2,7 +2,7 @@
 
 python bench/monitor.py [--judge URL[#MODEL]] [--results bench/results]
 
-Three things: microseconds that making a turn of usual size (`turn`: kinds and failures recognised) and `Signals.see` take
+Four things: what the node of a LangGraph graph takes for one turn more, microseconds that making a turn of usual size (`turn`: kinds and failures recognised) and `Signals.see` take
 together, seconds for 10,000 trajectories of 30 turns, and precision and recall on the labelled trajectories of `surefoot.agents.monitor.labelled`.  With --judge an LLM judges the
 same trajectories, of the first seed only.
 """
@@ -19,12 +19,14 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from million_page import machine, table
 from surefoot.agents.monitor.judge import open_judge
 from surefoot.agents.monitor.labelled import Grade, Labelled, grade, labelled
 from surefoot.agents.monitor.labelled_teller import Teller
 from surefoot.agents.monitor.signals import FLAGGED, readings
 from surefoot.agents.monitor.trajectory import action, turn
+from surefoot.orchestration.monitored import monitor_node
 
 THOUGHT_TOKENS, OBSERVED = 250, 2000
 """Of a turn of usual size: 1 kB and 2 kB."""
@@ -32,6 +34,7 @@ TRAJECTORIES, TURNS = 10_000, 30
 DIFFERENT = 100
 """So many different ones are scored again and again, each from scratch: 10,000 would not fit into memory."""
 SEEDS = 20
+FOLLOWED = (20, 200, 2000)
 AIM_US, AIM_S = 50.0, 20.0
 JUDGED_AT_ONCE = 8
 GRADES = ("pattern", "trajectories", "found", "false alarms", "precision", "recall")
@@ -68,6 +71,25 @@ def seconds(runs: Sequence[Sequence[Logged]], times: int = 1) -> float:
     for _ in range(times):
         scored(runs)
     return time.process_time() - began
+
+
+def node_us(turns: int, rounds: int) -> float:
+    """Return the processor time in µs that the graph's node takes for one turn of usual size after so many others."""
+    teller, node = Teller(random.Random(0)), monitor_node()
+    said: list[AnyMessage] = [HumanMessage("Go.")]
+    for number in range(turns + 1):
+        each = usual(teller)
+        call = {"name": each.name, "args": {"text": each.arguments}, "id": str(number), "type": "tool_call"}
+        said += [
+            AIMessage(each.thought, tool_calls=[call], id=f"a{number}"),
+            ToolMessage(each.observation, tool_call_id=str(number)),
+        ]
+    before = node({"messages": said[:-2]}).update
+    assert isinstance(before, dict)
+    began = time.process_time()
+    for _ in range(rounds):
+        node({"messages": said, "monitor": before["monitor"]})
+    return (time.process_time() - began) / rounds * 1e6
 
 
 def found_by_signals(told: Iterable[Labelled]) -> list[frozenset[str]]:
@@ -131,6 +153,9 @@ def measured(rounds: int) -> tuple[list[str], bool]:
     size = median(len(each.thought) + len(each.observation) for run in runs for each in run)
     return [
         f"A turn of {size / 1000:.1f} kB, recognised and scored: {middle:.1f} µs of one core, 5 % to 95 % of runs: {low:.1f} to {high:.1f} µs (aim: {AIM_US:.0f}).",
+        "The node of a LangGraph graph, for one turn more: "
+        + ", ".join(f"{node_us(turns, 50 * rounds):.0f} µs after {turns:,} turns" for turns in FOLLOWED)
+        + ".",
         f"{TRAJECTORIES:,} trajectories of {TURNS} turns, the same: {whole:.1f} s of one core (aim: {AIM_S:.0f}).",
     ], middle < AIM_US and whole < AIM_S
 

@@ -7,14 +7,14 @@
 It sees every turn as a whole, after its tools have answered.  The agent finds in `state["monitor"]` what is asked of it.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langgraph.graph import END
 from langgraph.types import Command
 
+from ..agents.monitor.live import Memory, follow
 from ..agents.monitor.policies import (
     AT_EASE,
     CutBudget,
@@ -25,19 +25,9 @@ from ..agents.monitor.policies import (
     Stance,
     Stop,
 )
-from ..agents.monitor.reader_messages import langgraph
-from ..agents.monitor.signals import Reading, readings
-from ..agents.monitor.trajectory import Turn
 
 OURS = "surefoot-monitor"
 """Ids of the monitor's own messages begin so; they are no part of what is scored, and ids are sent to no model."""
-
-MEMORY = 50
-"""Turns that are read again each time, so that a turn of a long run costs no more than one of a run of 50.
-
-What lies before is forgotten.  Seldom does a level depend on it: where an edit of then was never looked at, or where idle
-turns and actions have kept each other in balance ever since.
-"""
 
 
 class Monitor(TypedDict):
@@ -52,6 +42,8 @@ class Monitor(TypedDict):
     stance: Sequence[float]
     acts: int
     """How often it stepped in."""
+    seen: NotRequired[Memory | None]
+    """What was read before the latest turn, a few kilobytes at most."""
 
 
 FREE = Monitor(thinking_share=1.0, tool_choice="auto", stopped=None, stance=tuple(AT_EASE), acts=0)
@@ -80,7 +72,6 @@ def answered(messages: Sequence[AnyMessage]) -> bool:
 
 
 def monitor_node(
-    signals: Callable[[Iterable[Turn]], Iterable[Reading]] = readings,
     policy: Policy | None = None,
     *,
     agent: str = "agent",
@@ -88,24 +79,21 @@ def monitor_node(
 ) -> MonitorNode:
     """Make a node that sends the run on to `agent`, or to the end if it is `done` or the policy says stop.
 
-    The node itself remembers nothing.  Readings are taken anew from the messages and the policy's stance lies in
-    the graph's state, so one compiled graph serves many threads, and a run goes on after a crash as if there had been none.
+    `done` is given all messages, the monitor's own among them.  The node itself remembers nothing: what it has read and the policy's
+    stance lie in the graph's state, so one compiled graph serves many threads, a run goes on after a crash as if there had been
+    none, and a turn costs the same however long the run has become.
     """
     rules = policy or Policy()
 
     def monitor(state: MonitorState) -> Command[str]:
-        messages = [message for message in state["messages"] if not (message.id or "").startswith(OURS)]
-        turns = langgraph(_recent(messages)).turns
-        if not turns:
-            return Command(goto=agent)
+        messages = state["messages"]
         before = state.get("monitor") or FREE
-        over = done(messages)
-        if not over and answered(messages):
-            # The reader takes a last word without a tool call for the end; here it is a turn without action.
-            turns = (*turns[:-1], turns[-1]._replace(actions=()))
-        (reading,) = deque(signals(turns), maxlen=1)
-        decision = rules.decide(reading, _stance(before))
-        after = _asked(decision, before)
+        over = bool(messages) and done(messages)
+        found = follow(messages, before.get("seen"), goes_on=not over, leave_out=_ours)
+        if found is None:
+            return Command(goto=agent)
+        decision = rules.decide(found.reading, _stance(before))
+        after = _asked(decision, before, found.memory)
         if decision.act is None or isinstance(decision.act, Stop):
             return Command(update={"monitor": after}, goto=END if over or decision.act else agent)
         said: list[Any] = [HumanMessage(decision.said, id=f"{OURS}-{after['acts']}")]
@@ -116,9 +104,8 @@ def monitor_node(
     return monitor
 
 
-def _recent(messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
-    spoken = [place for place, message in enumerate(messages) if isinstance(message, AIMessage)]
-    return messages[spoken[-MEMORY] :] if len(spoken) > MEMORY else messages
+def _ours(message: AnyMessage) -> bool:
+    return (message.id or "").startswith(OURS)
 
 
 def _stance(before: Monitor) -> Stance:
@@ -127,7 +114,7 @@ def _stance(before: Monitor) -> Stance:
     return Stance(int(rung), int(wait), int(calm), level)
 
 
-def _asked(decision: Decision, before: Monitor) -> Monitor:
+def _asked(decision: Decision, before: Monitor, seen: Memory) -> Monitor:
     share = before["thinking_share"] if decision.stance.rung else 1.0
     if isinstance(decision.act, CutBudget):
         share *= decision.act.share
@@ -137,6 +124,7 @@ def _asked(decision: Decision, before: Monitor) -> Monitor:
         stopped=decision.said if isinstance(decision.act, Stop) else None,
         stance=tuple(decision.stance),
         acts=before["acts"] + (decision.act is not None),
+        seen=seen,
     )
 
 

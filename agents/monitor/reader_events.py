@@ -6,6 +6,7 @@ passed over and counted (`Parts`), for servers and frameworks add parts all the 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -170,13 +171,19 @@ def string(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Make the validator of a kind once: making it takes as long as reading ten messages, and a live run is read turn by turn."""
+    return TypeAdapter(kind)
+
+
 def validated(kind: type[T], data: Any, expected: str) -> T:
     """Return `data` as `kind`, or raise `BadInput` with what was expected and where something else was found.
 
     Of what was found only the type is named: anything in a log may be a thought.
     """
     try:
-        found: T = TypeAdapter(kind).validate_python(data)
+        found: T = _adapter(kind).validate_python(data)
     except ValidationError as error:
         # Of a union every branch complains: the one that got furthest is the one that was meant.
         first = max(error.errors(), key=lambda each: len(each["loc"]))

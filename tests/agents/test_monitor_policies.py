@@ -1,7 +1,8 @@
 """What is done about readings, and a real LangGraph agent that needs it."""
 
+import json
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, NotRequired, TypedDict, get_args
 
@@ -14,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+from surefoot.agents.monitor.live import MOST
 from surefoot.agents.monitor.policies import (
     AT_EASE,
     LADDER,
@@ -29,7 +31,7 @@ from surefoot.agents.monitor.policies import (
 )
 from surefoot.agents.monitor.signals import Pattern, Reading, Signal
 from surefoot.errors import BadInput
-from surefoot.orchestration.monitored import FREE, MEMORY, Monitor, monitor_node
+from surefoot.orchestration.monitored import FREE, Monitor, monitor_node
 
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 
@@ -360,17 +362,60 @@ def test_before_the_agent_has_spoken_it_is_simply_sent_to_it() -> None:
     assert monitor_node()({"messages": [HumanMessage("Go.")]}).goto == "agent"
 
 
-def test_of_a_long_run_only_the_end_is_read_and_says_the_same() -> None:
-    def history(turns: int) -> list[AnyMessage]:
-        said: list[AnyMessage] = [HumanMessage("Go.")]
-        for number in range(2000 - turns, 2000):
-            said += [
-                say(f"Let me see {number}.", {**call("ls", number), "args": {"folder": "abc"[number % 3]}}),
-                ToolMessage("a.py", tool_call_id=f"ls-{number}"),
-            ]
-        return said
+def history(turns: int) -> list[AnyMessage]:
+    """The last turns of 2,000 and a few, in which three folders are listed again and again."""
+    said: list[AnyMessage] = [HumanMessage("Go.")]
+    for number in range(2000 - turns, 2000):
+        said += [
+            say(f"Let me see {number}.", {**call("ls", number), "args": {"folder": "abc"[number % 3]}}),
+            ToolMessage("a.py", tool_call_id=f"ls-{number}"),
+        ]
+    return said
 
+
+def test_of_a_long_run_that_nobody_has_followed_only_the_end_is_read_and_says_the_same() -> None:
     node = monitor_node()
-    long, short = (node({"messages": history(turns)}).update for turns in (2000, MEMORY))
+    long, short = (node({"messages": history(turns)}).update for turns in (2000, MOST))
+    for asked in (long, short):
+        del asked["monitor"]["seen"]  # type: ignore[index]  # where in the list of messages it has come to
     assert long == short
     assert long["monitor"]["acts"] == 1  # type: ignore[index]
+
+
+class Touched(list[AnyMessage]):
+    """Messages that count how many of them were looked at."""
+
+    looks = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        self.looks += len(found) if isinstance(place, slice) else 1
+        return found
+
+    def __iter__(self) -> Iterator[AnyMessage]:
+        for message in super().__iter__():
+            self.looks += 1
+            yield message
+
+
+@pytest.mark.parametrize("turns", [20, 200, 1900])
+def test_a_turn_of_a_run_that_is_followed_costs_the_same_however_long_the_run_is(turns: int) -> None:
+    """It read the last 50 turns again each time, and all messages before them."""
+    node = monitor_node()
+    before = history(2000)
+    seen = node({"messages": before[: 1 + 2 * turns]}).update["monitor"]  # type: ignore[index]
+    grown = Touched(before[: 3 + 2 * turns])
+    after = node({"messages": grown, "monitor": seen}).update["monitor"]  # type: ignore[index]
+    assert grown.looks < 20
+    assert len(json.dumps(after["seen"])) < 8000
+
+
+def test_a_run_that_is_followed_is_judged_as_one_that_is_read_anew() -> None:
+    node, messages = monitor_node(), history(40)
+    monitor: Any = FREE
+    for turn in range(1, 41):
+        monitor = node({"messages": messages[: 1 + 2 * turn], "monitor": monitor}).update["monitor"]  # type: ignore[index]
+        anew = node({"messages": messages[: 1 + 2 * turn], "monitor": {**FREE, "seen": None}}).update[
+            "monitor"
+        ]  # type: ignore[index]
+        assert monitor["seen"] == anew["seen"]
