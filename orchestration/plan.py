@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from ..agents.connect import open_model
 from ..agents.guarded import guarded
+from ..agents.known import check_known
 from ..agents.model import Model, Sampling
 from ..agents.openai.options import Options, Wait
 from ..agents.task import Task, sampling_for
@@ -68,8 +69,12 @@ async def plan(
     """
     progress = progress or Progress()
     check_reliability(reliability)
-    task = guarded(task)
+    given, task = task, guarded(task)
+    if isinstance(model, str):
+        check_known(model, given)
     async with open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened:
+        if isinstance(model, str):
+            check_known(opened.name, given)
         return await plan_with(task, opened, reliability, states, seed, sampling, price, progress)
 
 

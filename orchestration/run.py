@@ -12,6 +12,7 @@ from ..agents.catalogue import address_of
 from ..agents.codec import written
 from ..agents.connect import open_model
 from ..agents.guarded import guarded
+from ..agents.known import check_known
 from ..agents.model import Model, Sampling
 from ..agents.task import Task, sampling_for
 from ..errors import BadInput, SurefootError
@@ -79,6 +80,8 @@ async def run(
     progress = progress or Progress()
     _check(reliability, k, limit, spare, segment)
     given, task = task, guarded(task)
+    if isinstance(model, str):
+        check_known(model, given)
     spec, start = task.spec(), written(task.state_codec, task.start())
     name = job or jobs.new_id(task.name)
     async with (
@@ -88,7 +91,7 @@ async def run(
         open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
         open_draft(speculate, given, opened) as speculation,
     ):
-        address = model if isinstance(model, str) else opened.name
+        address = _address(model, opened, given)
         if holder is not None:
             if k is None:
                 settings = await _calibrated(
@@ -151,11 +154,13 @@ async def resume(
         if found.status == "cancelled" and not again:
             raise Cancelled(cancelled(job))
         model = model or found.models[-1]
+        if isinstance(model, str):
+            check_known(model, given)
         async with (
             open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
             open_draft(speculate, given, opened) as speculation,
         ):
-            address = model if isinstance(model, str) else opened.name
+            address = _address(model, opened, given)
             return await _carry_on(
                 store,
                 job,
@@ -185,6 +190,14 @@ async def _naming_the_job(progress: Progress) -> AsyncIterator[None]:
                 f"It ended job {progress.job!r}; what was decided is safe, and resuming the job goes on."
             )
         raise
+
+
+def _address(model: str | Model, opened: Model, task: Task[Any, Any]) -> str:
+    """Return how a journal names the model; `BadInput` if a server turns out to serve one that does not know the task."""
+    if not isinstance(model, str):
+        return opened.name
+    check_known(opened.name, task)
+    return model
 
 
 async def _carry_on(

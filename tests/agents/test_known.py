@@ -1,0 +1,88 @@
+"""A model that is known not to know a task is refused before it is asked anything."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import surefoot
+from surefoot import BadInput, Columns, Task, Towers
+from surefoot.agents.doubles import towers_double
+from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.known import check_known
+from surefoot.agents.model import Prompt
+
+
+class Sum(Task[int, int]):
+    """A task of one's own."""
+
+    name = "sum"
+
+    def spec(self) -> Mapping[str, Any]:
+        return {}
+
+    def start(self) -> int:
+        return 1
+
+    def ask(self, state: int, view: int = 0) -> Prompt:
+        return "48+67="
+
+    def read(self, text: str, state: int, view: int = 0) -> int:
+        return 0
+
+    def advance(self, state: int, answer: int) -> int:
+        return 0
+
+    def finished(self, state: int) -> bool:
+        return state == 0
+
+    def case(self, rng: random.Random) -> Any:
+        return surefoot.Case(1)
+
+    def steps(self) -> int:
+        return 1
+
+
+REFUSED: list[tuple[str, Task[Any, Any], str]] = [
+    ("pebble", Columns((12, 34)), "for task 'columns' give the address of a model that knows it"),
+    ("pebble", Towers(3, "verbose"), "choose it instead of style 'verbose'"),
+    ("pebble-numpy", Towers(3, "verbose"), "choose it instead of style 'verbose'"),
+    ("pebble-numpy", Columns((12, 34)), "for task 'columns'"),
+    ("pebble", Towers(21, "compact"), "for 21 disks"),
+    ("pebble", Sum(), "for task 'sum'"),
+    ("ponder", Towers(3, "compact"), "not task 'towers'"),
+    ("ponder", Towers(3, "verbose"), "not task 'towers'"),
+    ("ponder", Columns((12, 34)), "not task 'columns'"),
+]
+
+
+@pytest.mark.parametrize(("model", "task", "said"), REFUSED, ids=str)
+async def test_run_and_plan_refuse_in_one_sentence_before_anything_is_opened(
+    model: str, task: Task[Any, Any], said: str
+) -> None:
+    with pytest.raises(BadInput, match=said) as refused:
+        await surefoot.plan(task, model=model)
+    assert model in str(refused.value)
+    with pytest.raises(BadInput, match=said):
+        await surefoot.run(task, model=model, redis="unix:///nowhere")
+
+
+async def test_what_a_server_serves_is_looked_at_too() -> None:
+    async with DoubleServer(towers_double(name="pebble")) as server:
+        with pytest.raises(BadInput, match="pebble knows one procedure"):
+            await surefoot.plan(Columns((12, 34)), model=server.url)
+        assert (await surefoot.plan(Towers(4, "compact"), model=server.url, states=15)).steps == 15
+
+
+@pytest.mark.parametrize(
+    ("model", "task"),
+    [
+        ("pebble", Towers(20, "compact")),
+        ("pebble-numpy", Towers(3, "compact", "move")),
+        ("ponder", Sum()),
+        ("http://gpu:8000/v1", Columns((1, 2))),
+        ("qwen3", Towers(21, "verbose")),
+    ],
+)
+def test_nothing_else_is_refused(model: str, task: Task[Any, Any]) -> None:
+    check_known(model, task)
