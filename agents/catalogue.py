@@ -34,10 +34,10 @@ def task_named(name: str) -> type[Task[Any, Any]]:
         return TASKS[name]
     packages = installed()
     if name not in packages:
-        known = ", ".join((*TASKS, *packages))
+        others = f", and installed packages have {', '.join(packages)}" if packages else ""
         raise BadInput(
-            f"task {name!r} is not part of surefoot or of an installed package, which have {known}; a task of your own "
-            "is given by its address, `--task package.module:Class`, or from Python with `task=`"
+            f"task {name!r} is not part of surefoot, which has {', '.join(TASKS)}{others}; a task of your own is given by its "
+            "address, `--task package.module:Class`, or from Python with `task=`"
         )
     found = _imported(packages[name].value)
     if found.name != name:

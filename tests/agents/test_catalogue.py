@@ -116,7 +116,7 @@ def test_a_class_is_found_at_its_address_and_by_its_name() -> None:
         ("json:JSONDecoder", "is not a class derived from surefoot.Task"),
         ("surefoot:Task", "has no name"),
         (f"{__name__}:Unnamed", "has no name"),
-        ("countdown", "task 'countdown' is not part of surefoot or of an installed package"),
+        ("countdown", "task 'countdown' is not part of surefoot, which has towers, columns;"),
         ("", "task '' is not part of surefoot"),
     ],
 )
