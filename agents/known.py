@@ -3,12 +3,12 @@
 from typing import Any
 
 from ..errors import BadInput
-from . import embedded
 from .columns import Columns
-from .connect import PEBBLES
+from .pebble import PEBBLES
 from .task import Task
 from .towers import Towers
 
+PONDER = "ponder"
 TRAINED_DISKS = 20
 
 
@@ -21,7 +21,7 @@ def check_known(model: str, task: Task[Any, Any]) -> None:
         raise BadInput(
             f"{model} knows one procedure, Towers of Hanoi of up to 20 disks in the compact style: {why}"
         )
-    if model == embedded.PONDER.name and isinstance(task, Towers | Columns):
+    if model == PONDER and isinstance(task, Towers | Columns):
         raise BadInput(
             f"{model} knows sums of small numbers and nothing else, not task {task.name!r}: give the address of a model that does"
         )
