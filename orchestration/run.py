@@ -20,6 +20,7 @@ from . import jobs
 from .again import task_again
 from .budget import Budget, Meter, Paused
 from .calibrate import STATES
+from .forgetful import forgetful
 from .graph import AuditFailed, Runner
 from .jobs import Settings
 from .journal import Journal, WentBack
@@ -93,6 +94,7 @@ async def run(
     ):
         address = _address(model, opened, given)
         if holder is not None:
+            progress.notes += await forgetful(store)
             if k is None:
                 settings = await _calibrated(
                     task, opened, reliability, states, seed, sampling, progress, budget
