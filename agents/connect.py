@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..errors import BadInput
 from . import embedded
+from .keys import OPENAI, located
 from .model import Model
 from .openai import OpenAIModel
 from .openai.options import Options
@@ -24,6 +25,7 @@ async def open_model(
         ponder                        the embedded micro reasoning model, likewise
         http://gpu:8000/v1            the only model of an OpenAI-compatible server
         http://gpu:8000/v1#qwen3      the model of that name
+        openai#gpt-5                  the model of that name at $OPENAI_BASE_URL, or OpenAI, with $OPENAI_API_KEY
         a `Model`                     taken as it is, and left to its owner
 
     Raises `BadInput` for anything else, `ModelUnavailable` at once if nobody answers there.
@@ -38,14 +40,14 @@ async def open_model(
     elif address == pool.NAME:
         async with pool.NumpyPebble() as pebble:
             yield pebble
-    elif address.startswith(("http://", "https://")):
-        url, _, name = address.partition("#")
-        async with OpenAIModel(url, name or None, api_key=api_key, options=options or Options()) as model:
+    elif address.startswith(("http://", "https://")) or address.partition("#")[0] == OPENAI:
+        url, name, key = located(address, api_key)
+        async with OpenAIModel(url, name, api_key=key, options=options or Options()) as model:
             await model.ready()
             yield model
     else:
         raise BadInput(
-            f"a model is one of {', '.join((*embedded.MODELS, pool.NAME))} or the URL of an OpenAI-compatible server, "
+            f"a model is one of {', '.join((*embedded.MODELS, pool.NAME, OPENAI))} or the URL of an OpenAI-compatible server, "
             f"not {shown(address)!r}"
         )
 

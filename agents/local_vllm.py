@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from ..errors import BadInput, SurefootError
+from .keys import without_keys
 
 Device = Literal["gpu", "cpu"]
 DType = Literal["auto", "float32", "bfloat16"]
@@ -203,7 +204,7 @@ def environment(build: Build, source: Source, serving: Serving) -> Mapping[str, 
     if build.device == "cpu":
         usual = 1 if source.micro else 4
         ours["VLLM_CPU_KVCACHE_SPACE"] = str(serving.cpu_cache_gib or usual)
-    return {**os.environ, **ours}
+    return {**without_keys(os.environ), **ours}
 
 
 def free_port(host: str, port: int) -> int:
@@ -234,7 +235,7 @@ async def _look(python: Path) -> tuple[bool, str | None, str | None]:
     try:
         process = await asyncio.create_subprocess_exec(
             *(str(python), "-c", _LOOK),
-            env={**os.environ, "PYTHONSAFEPATH": "1"},
+            env={**without_keys(os.environ), "PYTHONSAFEPATH": "1"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -18,9 +18,10 @@ from ..agents.thinking.probes import PROBING
 from ..agents.thinking.reasoner import Reasoner
 from ..errors import BadInput
 from ..voting.conformal import ConformalExit, Per, unsafe_needed
+from .asking import key
 from .common import address, go, show
 from .display import count
-from .options import ApiKey, ModelName
+from .options import ApiKey, ApiKeyFile, ModelName
 
 CONFIDENCE = 0.95
 
@@ -73,6 +74,7 @@ def exits(
     per: Unit = "trace",
     model_name: ModelName = None,
     api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     think_tokens: ThinkTokens = 4096,
     temperature: Temperature = 0.6,
     inducer: Inducer = PROBING.inducer,
@@ -88,7 +90,7 @@ def exits(
         unit = _checked(known, delta, per, out)
         if events:
             write_forced(events, (), more=True)
-        async with open_model(address(model, model_name), api_key=api_key) as opened:
+        async with open_model(address(model, model_name), api_key=key(api_key, api_key_file)) as opened:
             if not isinstance(opened, OpenAIModel):
                 raise BadInput(f"{model!r} cannot be interrupted in its thoughts: give the URL of a server")
             keep = _Keep(events)

@@ -20,19 +20,22 @@ from ..orchestration.run import run as run_job
 from ..orchestration.settings import LIMIT, RELIABILITY, SEGMENT
 from ..orchestration.speculate import Speculation
 from ..voting.reliability import Price
-from . import common, display
+from . import asking, common, display
 from .answers import check_out, write
 from .common import go
 from .options import (
     ApiKey,
+    ApiKeyFile,
     AsJson,
     BudgetCost,
     BudgetTokens,
     Capacity,
+    ChatLimit,
     Checked,
     Depth,
     Disks,
     Factors,
+    Fields,
     FirstTemperature,
     Form,
     InputPrice,
@@ -75,6 +78,9 @@ def run(
     model: ModelAddress = "pebble",
     model_name: ModelName = None,
     api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
+    chat_limit: ChatLimit = None,
+    option: Fields = None,
     redis: RedisUrl = None,
     reliability: Reliability = RELIABILITY,
     k: Annotated[int | None, typer.Option(help="Lead that decides; from calibration if absent.")] = None,
@@ -129,7 +135,8 @@ def run(
             sampling=_sampling(made, temperature, first_temperature, max_tokens),
             speculate=_speculation(speculate, depth, max_waste, capacity),
             budget=_budget(max_steps, budget_tokens, budget_cost, _price(input_price, output_price)),
-            api_key=api_key,
+            api_key=asking.key(api_key, api_key_file),
+            options=asking.options(chat_limit, option),
             progress=progress,
         )
         await write(out, redis, found.job, made)
@@ -150,6 +157,9 @@ def plan(
     model: ModelAddress = "pebble",
     model_name: ModelName = None,
     api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
+    chat_limit: ChatLimit = None,
+    option: Fields = None,
     reliability: Reliability = RELIABILITY,
     states: States = STATES,
     temperature: Temperature = None,
@@ -182,7 +192,8 @@ def plan(
             seed=seed,
             sampling=_sampling(made, temperature, first_temperature, max_tokens),
             price=_price(input_price, output_price),
-            api_key=api_key,
+            api_key=asking.key(api_key, api_key_file),
+            options=asking.options(chat_limit, option),
             progress=progress,
         )
 
@@ -200,6 +211,9 @@ def resume(
     ] = None,
     model_name: ModelName = None,
     api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
+    chat_limit: ChatLimit = None,
+    option: Fields = None,
     redis: RedisUrl = None,
     limit: Annotated[int | None, typer.Option(help="Another limit of samples per step.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Take it up even if it was cancelled.")] = False,
@@ -231,7 +245,8 @@ def resume(
             again=again,
             speculate=_speculation(speculate, depth, max_waste, capacity),
             budget=_budget(max_steps, budget_tokens, budget_cost, _price(input_price, output_price)),
-            api_key=api_key,
+            api_key=asking.key(api_key, api_key_file),
+            options=asking.options(chat_limit, option),
             progress=progress,
         )
         await write(out, redis, job, kind)

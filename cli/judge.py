@@ -15,8 +15,9 @@ from ..agents.monitor.judge import Judge, Judged, open_judge
 from ..agents.monitor.readers import read
 from ..agents.monitor.rubric import PATTERNS
 from ..agents.monitor.trajectory import Trajectory
+from .asking import key
 from .common import address, go, show
-from .options import ApiKey, ModelName
+from .options import ApiKey, ApiKeyFile, ModelName
 
 IN_FLIGHT = 16
 """Runs that are judged at a time."""
@@ -50,6 +51,7 @@ def score(
     model: Address,
     model_name: ModelName = None,
     api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     votes: Votes = 1,
     context: Context = None,
     as_json: AsJson = False,
@@ -59,7 +61,10 @@ def score(
     async def work() -> list[Judged]:
         runs = [read(file) for file in files]
         async with open_judge(
-            address(model, model_name), api_key=api_key, votes=votes, context_tokens=context
+            address(model, model_name),
+            api_key=key(api_key, api_key_file),
+            votes=votes,
+            context_tokens=context,
         ) as judge:
             return await _judged(judge, runs)
 
@@ -77,6 +82,7 @@ def calibrate(
     model: Address,
     model_name: ModelName = None,
     api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     votes: Votes = 1,
     context: Context = None,
     as_json: AsJson = False,
@@ -87,7 +93,10 @@ def calibrate(
         labelled = read_labels(labels)
         runs = [read(file) for file, _ in labelled]
         async with open_judge(
-            address(model, model_name), api_key=api_key, votes=votes, context_tokens=context
+            address(model, model_name),
+            api_key=key(api_key, api_key_file),
+            votes=votes,
+            context_tokens=context,
         ) as judge:
             return judge.name, labelled, await _judged(judge, runs)
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ..agents.keys import VARIABLES
+
 TaskName = Annotated[
     str | None,
     typer.Argument(metavar="TASK", help="`towers`, `columns`, or the name of an installed task."),
@@ -40,7 +42,25 @@ ModelName = Annotated[
     str | None, typer.Option(help="Which of the server's models; not needed if it has one.")
 ]
 ApiKey = Annotated[
-    str | None, typer.Option(envvar="SUREFOOT_API_KEY", help="Sent to the model server.", show_envvar=True)
+    str | None,
+    typer.Option(
+        envvar=[*VARIABLES],
+        help="Sent to the model server; others see it in the list of processes, so rather set the variable.",
+        show_envvar=True,
+    ),
+]
+ApiKeyFile = Annotated[Path | None, typer.Option(help="A file that holds the API key and nothing else.")]
+ChatLimit = Annotated[
+    str | None,
+    typer.Option(
+        help="The token limit's name in chat: `max_tokens` or `max_completion_tokens`; found out if absent."
+    ),
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="A field of every request, as JSON or text; may be repeated."
+    ),
 ]
 RedisUrl = Annotated[
     str | None,

@@ -4,7 +4,7 @@ import contextlib
 import random
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..agents.connect import open_model
@@ -61,10 +61,12 @@ async def plan(
     sampling: Sampling | None = None,
     price: Price | None = None,
     api_key: str | None = None,
+    options: Options | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Calibrate `model` on random states of `task`, and say which k the whole job needs and what it will take.
 
+    `options`: how a model server is asked, if `model` is one's address; the callbacks are those of `progress`.
     `k` comes from the upper bound of the error rate, the forecast of votes and cost from the observed rate.
     """
     progress = progress or Progress()
@@ -72,7 +74,7 @@ async def plan(
     given, task = task, guarded(task)
     if isinstance(model, str):
         check_known(model, given)
-    async with open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened:
+    async with open_model(model, api_key=api_key, options=waits_shown_in(progress, options)) as opened:
         if isinstance(model, str):
             check_known(opened.name, given)
         return await plan_with(task, opened, reliability, states, seed, sampling, price, progress)
@@ -130,8 +132,8 @@ async def _seconds_per_step(task: Task[S, A], model: Model, k: int, seed: int, s
     return (time.perf_counter() - began) / TIMED_STEPS
 
 
-def waits_shown_in(progress: Progress) -> Options:
-    """Return the client's options that let a display show what the client waits for."""
+def waits_shown_in(progress: Progress, options: Options | None = None) -> Options:
+    """Return the client's options, with which a display shows what the client waits for and has found."""
 
     def wait(wait: Wait) -> None:
         progress.waiting = f"{wait.error}; next try in {wait.next_try_s:.0f} s"
@@ -139,7 +141,7 @@ def waits_shown_in(progress: Progress) -> Options:
     def back() -> None:
         progress.waiting = ""
 
-    return Options(on_wait=wait, on_back=back, on_notice=progress.notes.append)
+    return replace(options or Options(), on_wait=wait, on_back=back, on_notice=progress.notes.append)
 
 
 def check_reliability(reliability: float) -> None:

@@ -14,6 +14,7 @@ from ..agents.connect import open_model
 from ..agents.guarded import guarded
 from ..agents.known import check_known
 from ..agents.model import Model, Sampling
+from ..agents.openai.options import Options
 from ..agents.task import Task, sampling_for
 from ..errors import BadInput, SurefootError
 from . import jobs
@@ -58,6 +59,7 @@ async def run(
     speculate: Speculation | None = None,
     budget: Budget | None = None,
     api_key: str | None = None,
+    options: Options | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Do a job, one voted step at a time, and return its report.
@@ -72,6 +74,7 @@ async def run(
     `sampling`: temperatures and token limit, if the task's own are not to be used; the limit is never higher than the
     task's flags let pass.
     `speculate`: ask ahead, on the leading ballot or on a draft; it changes when samples are drawn and no decision.
+    `options`: how a model server is asked, if `model` is one's address; the callbacks are those of `progress`.
     `budget`: steps, tokens or money after which the run stops in order; its report has the status `stopped` and says why.
 
     Raises `Unsupported` if the calibration does not support the reliability, `Stalled` if a step cannot be decided,
@@ -89,7 +92,7 @@ async def run(
         _naming_the_job(progress),
         open_redis(redis, progress) as store,
         claimed(store, name) as holder,
-        open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
+        open_model(model, api_key=api_key, options=waits_shown_in(progress, options)) as opened,
         open_draft(speculate, given, opened) as speculation,
     ):
         address = _address(model, opened, given)
@@ -137,6 +140,7 @@ async def resume(
     speculate: Speculation | None = None,
     budget: Budget | None = None,
     api_key: str | None = None,
+    options: Options | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Take a job up where it stands; a finished one is only reported, a cancelled one is taken up only if `again`.
@@ -159,7 +163,7 @@ async def resume(
         if isinstance(model, str):
             check_known(model, given)
         async with (
-            open_model(model, api_key=api_key, options=waits_shown_in(progress)) as opened,
+            open_model(model, api_key=api_key, options=waits_shown_in(progress, options)) as opened,
             open_draft(speculate, given, opened) as speculation,
         ):
             address = _address(model, opened, given)

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from ...errors import BadInput
 from ...voting.samples import NOTHING, Sample, Usage
 from ..hygiene.sanitise import clean
+from ..keys import located
 from ..model import Ask, Message, Model, Prompt
 from ..openai import OpenAIModel
 from ..openai.exchange import Refused
@@ -140,12 +141,12 @@ async def open_judge(
     The server is held to the form of the answer by a JSON schema, if it takes one.  Without `context_tokens` the
     server's own word for its context counts.  Raises `ModelUnavailable` if nobody answers there.
     """
-    url, _, name = address.partition("#")
+    url, name, key = located(address, api_key)
     plain = options or Options()
     held = replace(plain, extra={"response_format": response_format(), **plain.extra})
-    if not await _takes(OpenAIModel(url, name or None, api_key=api_key, options=held)):
+    if not await _takes(OpenAIModel(url, name, api_key=key, options=held)):
         held = plain
-    async with OpenAIModel(url, name or None, api_key=api_key, options=held) as model:
+    async with OpenAIModel(url, name, api_key=key, options=held) as model:
         can = await model.ready()
         yield Judge(model, votes, context_tokens or can.context or CONTEXT_TOKENS)
 

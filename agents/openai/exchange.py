@@ -20,6 +20,7 @@ from tenacity import (
 )
 from tenacity.wait import wait_base
 
+from ..keys import VARIABLES
 from ..model import ModelUnavailable
 from .failures import Broken, Lasts, Refused, Transient, lasts
 from .limiter import Limiter, Slot
@@ -44,6 +45,7 @@ LONGEST_RETRY_AFTER_S = 60.0
 """A server that wants to be left alone for longer is asked again after this."""
 
 _OVERLOADED = (429, 503)
+_KEYS = f"it is taken from ${' or $'.join(VARIABLES)}, or with --api-key-file from a file"
 
 
 class Call(NamedTuple):
@@ -230,7 +232,8 @@ class Exchange:
             after_s = _retry_after(response.headers.get("retry-after", ""))
             return Transient(said, after_s, once=stays is Lasts.ONCE_MORE)
         if status in (401, 403):
-            return Refused(f"{self.server} does not accept the API key ({said})", status)
+            which = "the API key" if "authorization" in self._headers else "a request without an API key"
+            return Refused(f"{self.server} does not accept {which} ({said}): {_KEYS}", status)
         told = failure.kind if private else self.words.without_keys(failure.all)
         return Refused(f"{self.server} refuses the request ({said})", status, told)
 

@@ -17,6 +17,7 @@ from typing import IO, NamedTuple, Self
 
 from ...errors import BadInput
 from ...voting.samples import Sample
+from ..keys import without_keys
 from ..model import Ask, ModelUnavailable
 from . import PEBBLES
 from .lines import LONGEST_LINE, check, read_samples, write_asks
@@ -65,7 +66,7 @@ class _Worker:
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "surefoot.agents.pebble.worker"),
-            env={**os.environ, **_ONE_THREAD, "PYTHONPATH": path},
+            env={**without_keys(os.environ), **_ONE_THREAD, "PYTHONPATH": path},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
