@@ -23,7 +23,7 @@ from .connections import Connections
 from .dialect import MOST_REMEDIES, NO_STOP, Dialect, Remedy, cut_at
 from .exchange import Call, Exchange, Read, Send
 from .failures import Refused
-from .limits import BYTES_A_TOKEN, MOST_BYTES, poured
+from .limits import Room, poured, room_for
 from .options import Options
 from .probe import ServerLacks, choose, list_models, probe, under
 from .stored import Marks, Names, Stored
@@ -208,8 +208,8 @@ class OpenAIModel:
         said = body(batch, self._model, self._options, self._capabilities)
         fresh = batch.temperature > 0
         call = Call("POST", self._urls[batch.chat], None, patience_s, self._options.total_s, fresh)
-        most = MOST_BYTES + BYTES_A_TOKEN * batch.max_tokens * len(batch.positions)
-        reply = await self._understood(batch.chat, call, said, number, partial(self._read, most=most))
+        room = room_for(batch.max_tokens * len(batch.positions))
+        reply = await self._understood(batch.chat, call, said, number, partial(self._read, room=room))
         if self._names.seen(reply.id, batch.prompts, number) and fresh:
             name = self._exchange.words(reply.id)
             raise Stored(self._exchange.server, f"two requests got the one answer {name!r}")
@@ -306,13 +306,13 @@ def _shared_out(usage: Usage, samples: int) -> list[Usage]:
     return [Usage(*map(sub, after, before)) for before, after in pairwise(bounds)]
 
 
-async def _read_at_once(response: httpx.Response, begun: Callable[[], None], most: int) -> Reply:
+async def _read_at_once(response: httpx.Response, begun: Callable[[], None], room: Room) -> Reply:
     begun()
-    return await read_reply(poured(response, most), _nothing)
+    return await read_reply(poured(response, room.bytes), _nothing, room.lines)
 
 
-async def _read_as_it_comes(response: httpx.Response, begun: Callable[[], None], most: int) -> Reply:
-    return await read_reply(poured(response, most), begun)
+async def _read_as_it_comes(response: httpx.Response, begun: Callable[[], None], room: Room) -> Reply:
+    return await read_reply(poured(response, room.bytes), begun, room.lines)
 
 
 def _nothing() -> None:

@@ -17,15 +17,18 @@ class Event(NamedTuple):
     """`error`, `message`, ... where the server names its events."""
 
 
-async def lines(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def lines(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
     """Yield the lines of a body: they end at line feeds, for JSON may hold the other separators of Unicode as they are.
 
-    Raises `TooMuch` for a line that is longer than any token.
+    Raises `TooMuch` for a line that is longer than any token, and after `most` lines.
     """
     begun: list[bytes] = []
-    length = 0
+    length = count = 0
     async for block in body:
         first, *others = block.split(b"\n")
+        count += len(others)
+        if count > most:
+            raise TooMuch(f"its stream goes on after {most:,} lines")
         begun.append(first)
         length += len(first)
         if length > MOST_BYTES:
@@ -39,14 +42,14 @@ async def lines(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"".join(begun)
 
 
-async def events(body: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+async def events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[Event]:
     """Yield each line of data at once, and an event without data where a blank line ends one; the rest is passed over.
 
     By the standard the lines of one event belong together; but many servers end theirs with a single line feed, so whoever
     reads tries a line alone first.
     """
     name = ""
-    async for line in lines(body):
+    async for line in lines(body, most):
         if line.startswith(b"data:"):
             yield Event(line[5:].strip(), name)
         elif line.startswith(b"event:"):

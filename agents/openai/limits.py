@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import httpx
 
@@ -10,7 +11,11 @@ MOST_BYTES = 16 << 20
 """One body, or one line of a stream.  128 samples of 30,000 tokens fit; parsed, it is some 100 MB at most."""
 BYTES_A_TOKEN = 8 << 10
 """What a stream may send for each token that was asked for, on top of MOST_BYTES: twenty alternatives take half of it."""
-MOST_VALUES = 1 << 20
+MOST_LINES = 1 << 16
+"""Lines of a stream, of which empty ones take more time than bytes."""
+LINES_A_TOKEN = 64
+"""What a stream may send on top of MOST_LINES for each token that was asked for."""
+MOST_VALUES = 1 << 19
 """Values in one JSON text: empty objects would take thirty times as much memory as on the wire."""
 MANY_BYTES = 1 << 20
 """Shorter texts need no count of their values."""
@@ -24,11 +29,24 @@ MOST_CHARACTERS = 40
 """A name or a word of a server's, as it is quoted."""
 
 _INFLATED = ("gzip", "x-gzip", "deflate")
+_BETWEEN = (b",", b"[", b"{")
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
 
 
 class TooMuch(Exception):
     """A server sends more than any answer can be long."""
+
+
+class Room(NamedTuple):
+    """How long an answer may be."""
+
+    bytes: int = MOST_BYTES
+    lines: int = MOST_LINES
+
+
+def room_for(tokens: int) -> Room:
+    """Return how long an answer of so many tokens may be, those of all its samples together."""
+    return Room(MOST_BYTES + BYTES_A_TOKEN * tokens, MOST_LINES + LINES_A_TOKEN * tokens)
 
 
 async def poured(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
@@ -62,11 +80,20 @@ async def beginning(response: httpx.Response, most: int = ERROR_BYTES) -> bytes:
 
 def few_values(text: bytes) -> bytes:
     """Return a JSON text that may be parsed; raises `TooMuch` if it holds so many values that they would fill the memory."""
-    if len(text) > MANY_BYTES:
-        bare = _STRINGS.sub(b"", text)
-        if sum(map(bare.count, (b",", b"[", b"{"))) > MOST_VALUES:
-            raise TooMuch(f"its answer holds more than {MOST_VALUES:,} values")
+    if len(text) > MANY_BYTES and sum(map(text.count, _BETWEEN)) > MOST_VALUES and _has_many(text):
+        raise TooMuch(f"its answer holds more than {MOST_VALUES:,} values")
     return text
+
+
+def _has_many(text: bytes) -> bool:
+    """Count what stands outside of strings: a long answer may be full of commas itself."""
+    count = at = 0
+    for string in _STRINGS.finditer(text):
+        count += 1 + sum(text.count(sign, at, string.start()) for sign in _BETWEEN)
+        at = string.end()
+        if count > MOST_VALUES:
+            return True
+    return count + sum(text.count(sign, at) for sign in _BETWEEN) > MOST_VALUES
 
 
 def in_mb(size: int) -> str:

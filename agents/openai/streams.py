@@ -17,7 +17,7 @@ from .batches import Capabilities
 from .dialect import Dialect
 from .exchange import Broken, Call, Exchange, Refused
 from .json_text import whole_characters
-from .limits import BYTES_A_TOKEN, MOST_BYTES, poured
+from .limits import poured, room_for
 from .logprobs import tokens_of
 from .options import Options
 from .prefill import Prefill, Raw, template
@@ -110,10 +110,10 @@ class Streams:
         if not endpoint.works:
             raise ServerLacks(f"{self._exchange.server} has no {path}: {endpoint.why}")
 
-        most = MOST_BYTES + BYTES_A_TOKEN * draw.max_tokens
+        room = room_for(draw.max_tokens)
 
         def follow(response: httpx.Response, begun: Callable[[], None]) -> AsyncIterator[Chunk]:
-            return chunks(poured(response, most), begun)
+            return chunks(poured(response, room.bytes), begun, room.lines)
 
         options = self._options
         said = self._body(draw, prompt)

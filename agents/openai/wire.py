@@ -11,7 +11,7 @@ from ...voting.samples import NOTHING, Usage
 from .events import events, opened
 from .finishes import FAILURES, finish_word
 from .json_text import parsed, whole_characters
-from .limits import MOST_TOKENS
+from .limits import MOST_LINES, MOST_TOKENS
 from .reported import Failed, Failure, failure_in, failure_of
 
 _DONE = (b"[DONE]", b'"[DONE]"')
@@ -86,7 +86,9 @@ class Chunk(NamedTuple):
     id: str = ""
 
 
-async def read_reply(body: AsyncIterator[bytes], begun: Callable[[], None]) -> Reply:
+async def read_reply(
+    body: AsyncIterator[bytes], begun: Callable[[], None], most_lines: int = MOST_LINES
+) -> Reply:
     """Put the answer to one request together; calls `begun` whenever the model has written.
 
     Raises `ValueError` if the answer is not complete or none at all, `Failed` among them, and `TooMuch`.
@@ -97,7 +99,7 @@ async def read_reply(body: AsyncIterator[bytes], begun: Callable[[], None]) -> R
     each: dict[int, WireUsage] = {}
     total: WireUsage | None = None
     name = ""
-    async for chunk in chunks(body, begun):
+    async for chunk in chunks(body, begun, most_lines):
         name = name or chunk.id
         for part in chunk.choices:
             texts.setdefault(part.index, []).append(part.text)
@@ -123,7 +125,9 @@ def _reply(choices: list[Choice], total: WireUsage | None, each: list[WireUsage]
     return Reply(choices, Usage.of_all(usage.usage() for usage in said), True, name, tuple(said))
 
 
-async def chunks(body: AsyncIterator[bytes], begun: Callable[[], None]) -> AsyncIterator[Chunk]:
+async def chunks(
+    body: AsyncIterator[bytes], begun: Callable[[], None], most_lines: int = MOST_LINES
+) -> AsyncIterator[Chunk]:
     """Yield the chunks of an answer, one only where it comes in one piece; calls `begun` whenever the model has written.
 
     A stream is complete when the server says so, or when it ends after each choice has finished.  Raises `ValueError` if
@@ -136,7 +140,7 @@ async def chunks(body: AsyncIterator[bytes], begun: Callable[[], None]) -> Async
         yield answer
         return
     finished: dict[int, bool] = {}
-    async for said in _said(body):
+    async for said in _said(body, most_lines):
         if said is _END and finished:
             return
         if said is _UNREADABLE:
@@ -161,10 +165,10 @@ _UNREADABLE: dict[str, Any] = {}
 """Stands for an event that is no JSON."""
 
 
-async def _said(body: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, Any]]:
+async def _said(body: AsyncIterator[bytes], most_lines: int) -> AsyncIterator[Mapping[str, Any]]:
     """Yield the JSON objects of a stream, `_UNREADABLE` and `_END`; other JSON is passed over (llama.cpp begins with null)."""
     held: list[bytes] = []
-    async for event in events(body):
+    async for event in events(body, most_lines):
         if event.name == "error" and event.data:
             raise Failed(_failure(event.data))
         if event.data in _DONE:
