@@ -41,6 +41,7 @@ def growth(
 ) -> float:
     """Return the slope of a line through (log size, log of the least CPU time of several repetitions)."""
     points = []
+    gc.collect()
     for size in sizes:
         given = of(size)
         least_s = min(_cpu_s(work, given) for _ in range(repetitions))
@@ -54,7 +55,6 @@ def growth(
 
 def _cpu_s(work: Callable[[Any], object], given: Any) -> float:
     """Return the CPU seconds of this thread that one call takes: what else the machine does is not among them."""
-    gc.collect()
     gc.disable()
     try:
         calls, started = 0, time.thread_time()

@@ -23,9 +23,11 @@ from .connections import Connections
 from .dialect import MOST_REMEDIES, NO_STOP, Dialect, Remedy, cut_at
 from .exchange import Call, Exchange, Read, Send
 from .failures import Refused
+from .finishes import unknown
 from .limits import Room, poured, room_for
+from .listing import choose, list_models, under
 from .options import Options
-from .probe import ServerLacks, choose, list_models, probe, under
+from .probe import ServerLacks, probe
 from .stored import Marks, Names, Stored
 from .streams import Streams
 from .vllm import check_sampling, is_vllm, without_stops
@@ -33,6 +35,8 @@ from .wire import Reply, read_reply
 from .words import Words, address, keys_in
 
 READY_PATIENCE_S = 3.0
+MOST_PUZZLES = 5
+"""Unknown words of a server that are named."""
 
 
 class OpenAIModel:
@@ -81,6 +85,7 @@ class OpenAIModel:
         self._dialects = {False: Dialect(), True: Dialect()}
         self._told: list[str] = []
         self._usage = NOTHING
+        self._puzzles: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -104,7 +109,7 @@ class OpenAIModel:
         """
         async with self._probing:
             if self._capabilities is None:
-                root, models = await list_models(self._exchange, self._roots, patience_s)
+                root, models = await list_models(self._exchange, self._roots, patience_s, self._model)
                 card = choose(models, self._model, self._exchange.server)
                 self._model = card.id
                 self._urls = {chat: under(root, _path(chat)) for chat in (False, True)}
@@ -210,6 +215,7 @@ class OpenAIModel:
         call = Call("POST", self._urls[batch.chat], None, patience_s, self._options.total_s, fresh)
         room = room_for(batch.max_tokens * len(batch.positions))
         reply = await self._understood(batch.chat, call, said, number, partial(self._read, room=room))
+        self._puzzle_over(reply)
         if self._names.seen(reply.id, batch.prompts, number) and fresh:
             name = self._exchange.words(reply.id)
             raise Stored(self._exchange.server, f"two requests got the one answer {name!r}")
@@ -249,6 +255,17 @@ class OpenAIModel:
             if notice not in self._told and self._options.on_notice:
                 self._options.on_notice(notice)
             self._told.append(notice)
+
+    def _puzzle_over(self, reply: Reply) -> None:
+        """Name each word for the end of an answer that nobody knows, once: its samples count as cut off."""
+        words = {
+            choice.finish for choice in reply.choices if choice.finish and unknown(choice.finish)
+        } - self._puzzles
+        for word in sorted(words)[: MOST_PUZZLES - len(self._puzzles)]:
+            self._puzzles.add(word)
+            self._tell(
+                [f"ends answers with {word!r}, which is no word of the OpenAI API: they count as cut off"]
+            )
 
 
 def _path(chat: bool) -> str:

@@ -7,8 +7,8 @@ from ..model import Message, ModelUnavailable, Prompt
 from ..thinking.stream import Draw
 from .batches import Capabilities
 from .exchange import Call, Exchange
+from .listing import read_as, under
 from .options import Options
-from .probe import under
 from .wire_server import RenderedPrompt, TokenIds
 
 RENDERED_KEPT = 256
@@ -114,8 +114,8 @@ def _once(tag: str, begun: str, opened: bool) -> str:
 
 
 async def _read_tokens(response: httpx.Response, _: object) -> TokenIds:
-    return TokenIds.model_validate_json(await response.aread())
+    return await read_as(TokenIds, response)
 
 
 async def _read_rendered(response: httpx.Response, _: object) -> RenderedPrompt:
-    return RenderedPrompt.model_validate_json(await response.aread())
+    return await read_as(RenderedPrompt, response)

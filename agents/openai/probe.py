@@ -4,23 +4,19 @@ Servers ignore fields that they do not know (vLLM answers 200 to any of them), s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import httpx
 
 from ..model import Message, ModelUnavailable, Prompt
 from .batches import Batch, Capabilities, Endpoint
-from .exchange import Call, Exchange, Refused
+from .exchange import Exchange, Refused
 from .fresh import check_fresh
+from .listing import get, read_as
 from .options import Options
 from .stored import Stored
 from .wire import Reply
 from .wire_server import ModelCard, ModelList, ServerSlots, ServerVersion
-
-LISTING_S = 5.0
-"""Longest wait for the list of models."""
-NAMES_SHOWN = 20
-"""Providers list hundreds of models."""
 
 _FREE, _TOWERS = "Write down some random words: ", "---;AabcBC>"
 """Two prompts that no model goes on from alike; to the first there is no end of different answers."""
@@ -35,7 +31,6 @@ _NEARLY_GREEDY = 0.01
 _TELLING_TOKENS = 8
 _MORE_TOKENS = 64
 """For servers that refuse to be stopped at the first token."""
-_NOT_THIS_API = (None, 404, 405)
 _BAD_REQUEST = (400, 422)
 
 Post = Callable[[Batch], Awaitable[Reply]]
@@ -44,37 +39,6 @@ Post = Callable[[Batch], Awaitable[Reply]]
 
 class ServerLacks(Refused):
     """The server does not do something that the client relies on; the message names it."""
-
-
-async def list_models(
-    exchange: Exchange, roots: Sequence[httpx.URL], patience_s: float
-) -> tuple[httpx.URL, ModelList]:
-    """Return the first of `roots` that lists models, and the list; raises `Refused` if none does."""
-    refusals = []
-    for root in roots:
-        try:
-            return root, await exchange.request(_get(root, "/models", patience_s), _read_models)
-        except Refused as error:
-            if error.status not in _NOT_THIS_API:
-                raise
-            refusals.append(error)
-    raise Refused(
-        f"there is no OpenAI-compatible API at this address (it is the URL up to /v1): {refusals[0]}"
-    )
-
-
-def choose(models: ModelList, wanted: str | None, server: str) -> ModelCard:
-    """Return the card of the wanted model, or of the only one there is; otherwise raise, naming those that exist."""
-    for card in models.data:
-        if card.id == wanted or (wanted is None and len(models.data) == 1):
-            return card
-    names = [repr(card.id) for card in models.data[:NAMES_SHOWN]] or ["none at all"]
-    if more := len(models.data[NAMES_SHOWN:]):
-        names.append(f"and {more} more")
-    exist = ", ".join(names)
-    if wanted is None:
-        raise Refused(f"{server} does not serve exactly one model, say which: {exist}")
-    raise Refused(f"{server} serves no model {wanted!r}; those that exist: {exist}")
 
 
 async def probe(
@@ -197,7 +161,7 @@ async def _server(exchange: Exchange, root: httpx.URL, card: ModelCard) -> str:
     if card.owned_by != "vllm":
         return card.owned_by or "unknown"
     try:
-        version = await exchange.request(_get(root, "/../version"), _read_version)
+        version = await exchange.request(get(root, "/../version"), _read_version)
     except ModelUnavailable:
         return "vLLM"
     return f"vLLM {version.version}"
@@ -208,33 +172,18 @@ async def _slots(exchange: Exchange, root: httpx.URL, card: ModelCard) -> int | 
     if card.owned_by != "llamacpp":
         return None
     try:
-        return (await exchange.request(_get(root, "/../props"), _read_slots)).total_slots
+        return (await exchange.request(get(root, "/../props"), _read_slots)).total_slots
     except ModelUnavailable:
         return None
-
-
-def under(root: httpx.URL, path: str) -> httpx.URL:
-    """Return the address of `path` below `root`, its query kept."""
-    return root.copy_with(path=root.path.rstrip("/") + path)
 
 
 def _request(prompts: tuple[Prompt, ...], n: int) -> Batch:
     return Batch(prompts, n, 1.0, 1, None, tuple(range(n * len(prompts))))
 
 
-def _get(root: httpx.URL, path: str, patience_s: float = 0.0) -> Call:
-    return Call("GET", under(root, path), None, patience_s, LISTING_S)
-
-
-async def _read_models(response: httpx.Response, _: Callable[[], None]) -> ModelList:
-    if "html" in response.headers.get("content-type", ""):
-        raise Refused("it answers with a web page")
-    return ModelList.model_validate_json(await response.aread())
-
-
 async def _read_version(response: httpx.Response, _: Callable[[], None]) -> ServerVersion:
-    return ServerVersion.model_validate_json(await response.aread())
+    return await read_as(ServerVersion, response)
 
 
 async def _read_slots(response: httpx.Response, _: Callable[[], None]) -> ServerSlots:
-    return ServerSlots.model_validate_json(await response.aread())
+    return await read_as(ServerSlots, response)

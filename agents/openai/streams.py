@@ -18,10 +18,11 @@ from .dialect import Dialect
 from .exchange import Broken, Call, Exchange, Refused
 from .json_text import whole_characters
 from .limits import poured, room_for
+from .listing import under
 from .logprobs import tokens_of
 from .options import Options
 from .prefill import Prefill, Raw, template
-from .probe import ServerLacks, under
+from .probe import ServerLacks
 from .stored import Names, Stored
 from .vllm import StopCutter, is_vllm, own_fields, stops_to_cut
 from .wire import Chunk, Part, chunks

@@ -11,7 +11,9 @@ class Wire(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-class _Meta(Wire):
+class Meta(Wire):
+    """What llama.cpp says of a model's file."""
+
     n_ctx: int | None = None
     """The context in tokens, from llama.cpp."""
 
@@ -23,7 +25,7 @@ class ModelCard(Wire):
     owned_by: str | None = None
     max_model_len: int | None = None
     """The context in tokens, from vLLM."""
-    meta: _Meta | None = None
+    meta: Meta | None = None
 
 
 class ModelList(Wire):

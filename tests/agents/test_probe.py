@@ -11,8 +11,9 @@ from surefoot.agents.model import Ask, Message, ModelUnavailable
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.batches import Endpoint
 from surefoot.agents.openai.exchange import Refused
+from surefoot.agents.openai.listing import choose
 from surefoot.agents.openai.options import Options
-from surefoot.agents.openai.probe import ServerLacks, choose
+from surefoot.agents.openai.probe import ServerLacks
 from surefoot.agents.openai.wire_server import ModelCard, ModelList
 from surefoot.voting.samples import Sample, Usage
 
