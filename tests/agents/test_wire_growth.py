@@ -13,20 +13,13 @@ from surefoot.agents.openai.reported import failure_in_body
 from surefoot.agents.openai.wire import read_reply
 
 TEXTS = {
-    "letters": "a",
     "blanks": " ",
     "newlines": "\n",
-    "blank lines": "\n ",
     "brackets": "[{",
     "quotes": '"',
     "backslashes": "\\",
-    "opening tags": "<think>",
     "closing tags": "</think>",
     "tags": "<think>a</think>",
-    "half tags": "</thin",
-    "commas": "1, ",
-    "escapes": "\x1b[2J",
-    "emoji": "\U0001f600",
     "half emoji": "\ud83d",
 }
 BLOCK = 16384
