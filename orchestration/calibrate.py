@@ -10,7 +10,8 @@ from ..agents.guarded import screened
 from ..agents.model import Ask, Model, Sampling
 from ..agents.task import Case, Task, sampling_for
 from ..errors import BadInput
-from ..voting.calibration import Calibration, StateOutcome
+from ..voting.bounds import mean_upper
+from ..voting.calibration import Calibration, StateOutcome, worst_upper
 from ..voting.samples import NOTHING, Usage
 from .budget import Budget, OverBudget
 from .open_step import seed_of
@@ -24,8 +25,10 @@ SAMPLES_PER_STATE = 3
 """At least so many samples of every state, one per view: fewer cannot tell a hard state from bad luck."""
 BATCH = 16
 """States asked about in one call of the model."""
-MAX_REDRAWS = 50
-"""Draws in a row that only repeat known states before the task is taken to have no others."""
+OFTEN = 30
+"""Samples of each state of a job so short that all of them are met: enough to bound each one's error rate by itself."""
+MAX_REDRAWS = 20
+"""Draws in a row that only repeat known states, for each of these, before the task is taken to have no others."""
 
 
 async def calibrate(
@@ -41,22 +44,55 @@ async def calibrate(
 ) -> Calibration:
     """Draw samples of `states` different random states of the task, at the temperature of the later ballots.
 
+    Where the job is so short that all its states are among them, they are its own alone, and each is drawn more often.
+
     Raises `NoCases` if the task cannot draw states, `Uncalibrated` if there is nothing to count.
     """
     if states < 1:
         raise BadInput(f"a calibration needs at least one state, not {states!r}")
     sampling = sampling_for(task, sampling)
     cases = _different(task, states, random.Random(seed))
+    path = _path(task, cases)
+    per_state = max(task.views, SAMPLES_PER_STATE)
+    each = False
+    if path is not None:
+        cases, often = path, min(OFTEN, per_state * states // len(path)) // per_state * per_state
+        # Which bound is used is decided before anything is drawn: the one that is smaller if no sample is wrong.
+        each = worst_upper([(0, often)] * len(path), confidence) <= mean_upper(0, len(path), confidence)
+        per_state = often if each else per_state
     outcomes: list[StateOutcome] = []
-    for first in range(0, len(cases), BATCH):
-        outcomes += await _ask(task, model, cases[first : first + BATCH], seed + first, sampling)
+    at_once = max(1, BATCH * SAMPLES_PER_STATE // per_state)
+    for first in range(0, len(cases), at_once):
+        outcomes += await _ask(task, model, cases[first : first + at_once], per_state, seed + first, sampling)
         if progress is not None:
             progress.step, progress.steps = len(outcomes), len(cases)
         if budget is not None:
             _check_budget(budget, outcomes, len(cases))
         await asyncio.sleep(0)  # a model that never suspends would let nobody stop this
     known = all(case.answer is not None for case in cases)
-    return Calibration.of(outcomes, known_answers=known, confidence=confidence)
+    return Calibration.of(
+        outcomes, known_answers=known, confidence=confidence, every_state=path is not None, each=each
+    )
+
+
+def _path(task: Task[S, A], cases: list[Case[S, A]]) -> list[Case[S, A]] | None:
+    """Return the cases of all states of the job, in its order; None if some were not drawn, or answers are not known.
+
+    It is walked by the right answers from the start, so nothing is taken on trust of how states are drawn.
+    """
+    steps = task.steps()
+    if steps is None or not 0 < steps <= len(cases):
+        return None
+    known = {case.state: case for case in cases if case.answer is not None}
+    path: list[Case[S, A]] = []
+    state = task.start()
+    while len(path) < steps and not task.finished(state):
+        case = known.pop(state, None)  # a state that comes again leads nowhere
+        if case is None or case.answer is None:
+            return None
+        path.append(case)
+        state = task.advance(state, case.answer)
+    return path or None
 
 
 def _check_budget(budget: Budget, outcomes: list[StateOutcome], states: int) -> None:
@@ -72,7 +108,7 @@ def _different(task: Task[S, A], count: int, rng: random.Random) -> list[Case[S,
     """Draw `count` cases with different states, or all that can be found if there are fewer."""
     found: dict[S, Case[S, A]] = {}
     redraws = 0
-    while len(found) < count and redraws < MAX_REDRAWS:
+    while len(found) < count and redraws < MAX_REDRAWS * (1 + len(found)):
         case = task.case(rng)
         redraws = redraws + 1 if case.state in found else 0
         found.setdefault(case.state, case)
@@ -87,9 +123,13 @@ def _guess(task: Task[S, A], case: Case[S, A], view: int) -> str | None:
 
 
 async def _ask(
-    task: Task[S, A], model: Model, cases: list[Case[S, A]], seed: int, sampling: Sampling
+    task: Task[S, A],
+    model: Model,
+    cases: list[Case[S, A]],
+    per_state: int,
+    seed: int,
+    sampling: Sampling,
 ) -> list[StateOutcome]:
-    per_state = max(task.views, SAMPLES_PER_STATE)
     asks = [
         Ask(
             task.ask(case.state, number % task.views),

@@ -282,9 +282,11 @@ async def _calibrated(
         found.choice.k,
         "",
         reliability=reliability,
-        error=found.calibration.error_bound,
+        error=found.calibration.bound,
         risk=found.choice.risk,
-        hard=(
+        hard=None
+        if found.calibration.worst_bound is not None  # no step is left out of the risk
+        else (
             found.calibration.judged,
             found.calibration.hard,
             found.calibration.hard_bound,

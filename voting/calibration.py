@@ -126,17 +126,33 @@ class Calibration:
     """Upper bound of the share of states that look hard in so many samples; 1.0 if none was judged."""
     hard_states: tuple[StateOutcome, ...]
     """A few hard states, those with most valid samples first."""
+    every_state: bool = False
+    """Whether these are all states of the job, so that none is left that was not met."""
+    worst_bound: float | None = None
+    """What the error rate of no state exceeds, at this confidence for all of them together; None unless each was drawn often."""
+
+    @property
+    def bound(self) -> float:
+        """The error rate that `k` is chosen for."""
+        return self.error_bound if self.worst_bound is None else self.worst_bound
 
     @classmethod
     def of(
-        cls, outcomes: Sequence[StateOutcome], *, known_answers: bool, confidence: float = 0.95
+        cls,
+        outcomes: Sequence[StateOutcome],
+        *,
+        known_answers: bool,
+        confidence: float = 0.95,
+        every_state: bool = False,
+        each: bool = False,
     ) -> "Calibration":
         """Evaluate the outcomes of *different* states, drawn at random.
 
         With unknown answers one ballot of each state is spent on naming the most frequent answer and only the others
         count, (agreeing - 1) / (valid - 1): a state's only ballot always agrees with itself.  Where the most frequent
         answer holds less than two thirds this still flatters; such states are counted as hard.  States without a
-        countable ballot are left out of the error rate.  Raises `BadInput` if a state comes twice, `Uncalibrated` if
+        countable ballot are left out of the error rate.  With `every_state` the outcomes are those of all states of the job;
+        `each` asks for a bound that holds for each of them, too (see `worst_upper`).  Raises `BadInput` if a state comes twice, `Uncalibrated` if
         there is nothing to count.
         """
         _refuse_repeats(outcomes)
@@ -145,6 +161,8 @@ class Calibration:
         flags = sum((Counter(o.flags) for o in outcomes), Counter[str]())
         if not counted:
             raise Uncalibrated(_nothing(outcomes, flags, spent))
+        every_state = every_state and len(counted) == len(outcomes)
+        worst = worst_upper(counted, confidence) if each and every_state else None
         judged = [o for o in outcomes if o.judged()]
         hard = sorted((o for o in judged if o.hard(known_answers)), key=lambda o: -o.valid)
         return cls(
@@ -153,7 +171,7 @@ class Calibration:
             samples=sum(o.drawn for o in outcomes),
             valid=sum(o.valid for o in outcomes),
             error_rate=sum(wrong / among for wrong, among in counted) / len(counted),
-            error_bound=_error_bound(counted, confidence),
+            error_bound=_error_bound(counted, confidence, every_state),
             confidence=confidence,
             known_answers=known_answers,
             flags=dict(flags),
@@ -162,6 +180,8 @@ class Calibration:
             hard=len(hard),
             hard_bound=binomial_upper(len(hard), len(judged), confidence) if judged else 1.0,
             hard_states=tuple(hard[:SHOWN]),
+            every_state=every_state,
+            worst_bound=worst,
         )
 
     @property
@@ -183,10 +203,28 @@ class Calibration:
         return PerSample(usage.prompt / counted, usage.completion / counted, usage.cached / counted)
 
 
-def _error_bound(counted: Sequence[tuple[int, int]], confidence: float) -> float:
+def worst_upper(counted: Sequence[tuple[int, int]], confidence: float = 0.95) -> float:
+    """Return a bound that no state's error rate exceeds, given (wrong, drawn) of each state.
+
+    The largest of the states' own binomial bounds, each at 1 - (1 - confidence) / states, so that all hold together (Bonferroni).
+    Samples of one state may be drawn in several views of different error rates: few wrong ones among them are no likelier than at
+    their mean rate throughout (Hoeffding 1956, Ann. Math. Stat. 27:713).
+    """
+    alone = 1 - (1 - confidence) / len(counted)
+    return max(binomial_upper(wrong, among, alone) for wrong, among in counted)
+
+
+def _error_bound(counted: Sequence[tuple[int, int]], confidence: float, every_state: bool) -> float:
     if all(among == 1 for _, among in counted):
         return binomial_upper(sum(wrong for wrong, _ in counted), len(counted), confidence)
-    return mean_upper(sum(wrong / among for wrong, among in counted) / len(counted), len(counted), confidence)
+    mean = sum(wrong / among for wrong, among in counted) / len(counted)
+    if not every_state:
+        return mean_upper(mean, len(counted), confidence)
+    # No state is left out, so what is uncertain are the samples alone: independent, and each in [0, 1] once its weight, which is
+    # largest where a state has the fewest, is scaled to 1.
+    drawn = sum(among for _, among in counted)
+    scale = len(counted) * min(among for _, among in counted) / drawn
+    return min(1.0, mean_upper(mean * scale, drawn, confidence) / scale)
 
 
 def _refuse_repeats(outcomes: Sequence[StateOutcome]) -> None:

@@ -38,16 +38,18 @@ class Choice:
 
 def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 1) -> Choice:
     """Choose `k` for a job of `steps` steps from the upper bound of the error rate, never from the point estimate."""
-    rate, bound = calibration.error_rate, calibration.error_bound
+    rate, bound = calibration.error_rate, calibration.bound
     k, hoped = _k_or_none(bound, steps, reliability, m), _k_or_none(rate, steps, reliability, m)
     support = lower = None
-    if hoped is not None and k is None:
+    if hoped is not None and k is None and not calibration.every_state:
         support = count_needed(rate, 0.5, calibration.confidence)
-    if hoped is not None and k != hoped:
+    if hoped is not None and k != hoped and not calibration.every_state:
         lower = count_needed(rate, largest_error(hoped, steps, reliability, m), calibration.confidence)
     hard_rate = calibration.hard_rate
     hard_steps = None if hard_rate is None else hard_rate * steps
     hard_steps_bound = calibration.hard_bound * steps
+    if calibration.worst_bound is not None and calibration.worst_bound < 0.5:
+        hard_steps_bound = 0.0  # a hard step is wrong in half of its samples or more
     return Choice(
         k=k,
         k_at_point_estimate=hoped,
@@ -57,7 +59,9 @@ def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 
         states_to_lower_k=lower,
         hard_steps=hard_steps,
         hard_steps_bound=hard_steps_bound,
-        why=" ".join(
+        why=_about_each(calibration, k, hoped)
+        if calibration.worst_bound is not None
+        else " ".join(
             (
                 _about_k(calibration, k, hoped, support, lower),
                 *_about_agreement(calibration),
@@ -91,12 +95,31 @@ def _about_k(c: Calibration, k: int | None, hoped: int | None, support: int | No
         return f"{observed}, and {useless}: use a stronger model, a better prompt or smaller steps."
     if k is None:
         return (
-            f"Too few states: {observed}, but {bound}, and {useless}; "
-            f"{support:,} states at this rate would bring the bound below 50 %{cheaper}."
+            f"Too few {'samples' if support is None else 'states'}: {observed}, but {bound}, and {useless}"
+            + (
+                "."
+                if support is None
+                else f"; {support:,} states at this rate would bring the bound below 50 %{cheaper}."
+            )
         )
     if k == hoped:
         return f"k = {k}: {observed}, {bound}, and both ask for this k."
     return f"k = {k}: {observed}, but {bound}; the observed rate alone would ask for k = {hoped}{cheaper}."
+
+
+def _about_each(c: Calibration, k: int | None, hoped: int | None) -> str:
+    """Say what a bound for each state promises, and what it takes for granted."""
+    assert c.worst_bound is not None
+    met = f"All {c.states} states of the job were met, {c.samples:,} samples in all, of which {_percent(c.error_rate)} were wrong"
+    bound = (
+        f"at {_percent(c.confidence)} confidence none of them errs more often than {_percent(c.worst_bound)}"
+    )
+    if k is None:
+        return f"{met}, but {bound}, and from 50 % on votes promise nothing: look at the states that are wrong most often."
+    return (
+        f"k = {k}: {met}; {bound}. The observed rate alone would ask for k = {hoped}. The risk holds however steps differ, if samples "
+        "are independent and the model answers in the run as it did here."
+    )
 
 
 def _about_agreement(c: Calibration) -> tuple[str, ...]:
