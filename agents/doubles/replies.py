@@ -38,6 +38,17 @@ class Body(BaseModel):
     thinking_token_budget: int | None = None
     chat_template_kwargs: dict[str, bool] = {}
     continue_final_message: bool = False
+    stream_options: dict[str, bool] = {}
+
+    @property
+    def limit(self) -> int:
+        """Most tokens of a sample."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def continuous_usage(self) -> bool:
+        """Whether every chunk is to say what has been used so far."""
+        return self.stream_options.get("continuous_usage_stats", False)
 
     def prompts(self) -> list[Prompt]:
         """Return what is asked, a conversation being one prompt."""

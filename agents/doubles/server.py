@@ -84,6 +84,7 @@ class DoubleServer:
     `slots` samples are drawn at a time; the others wait, or are turned away with status 429 if `queue` is false.
     Thoughts of a `ThinkingDouble` are streamed in chat as `thoughts` says; it also has `/tokenize`.  Owned by "vllm", it
     is as vLLM in what a client relies on: `/tokenize` renders conversations, and completions go on from token ids.
+    With a `context` it refuses what does not fit, and cuts off what grows out of it, as vLLM does.
     A POST of a JSON list of faults to `/faults` does from outside what `fail` does.
     """
 
@@ -98,6 +99,7 @@ class DoubleServer:
         without: Collection[Feature] = (),
         thoughts: Style = "content",
         owned_by: str = "surefoot",
+        context: int | None = None,
     ) -> None:
         self.stats = Stats()
         self.bodies: deque[dict[str, object]] = deque(maxlen=BODIES_KEPT)
@@ -111,6 +113,7 @@ class DoubleServer:
         self._api_key = api_key
         self._thoughts = thoughts
         self._owned_by = owned_by
+        self._context = context
         self._faults: deque[Fault] = deque()
         self._seed = itertools.count()
         self._runner = web.AppRunner(
@@ -164,7 +167,9 @@ class DoubleServer:
         return web.json_response({"waiting": len(self._faults)})
 
     async def _models(self, request: web.Request) -> web.Response:
-        card = {"id": self._model.name, "object": "model", "owned_by": self._owned_by}
+        card: dict[str, object] = {"id": self._model.name, "object": "model", "owned_by": self._owned_by}
+        if self._context is not None:
+            card["max_model_len"] = self._context
         return self._unauthorised(request) or web.json_response({"object": "list", "data": [card]})
 
     async def _tokenize(self, request: web.Request) -> web.Response:
@@ -195,7 +200,10 @@ class DoubleServer:
                 seed = next(self._seed) if body.seed is None else body.seed
                 async with self._slots:
                     return await live(
-                        request, body, self._model, self._thoughts, seed, fault.tokens if fault else None
+                        *(request, body, self._model, self._thoughts, seed),
+                        breaks_after=fault.tokens if fault else None,
+                        room=self._room(body),
+                        as_vllm=self._owned_by == "vllm",
                     )
             samples = echoed(body, await self._draw(list(self._asks(body))))
             return await stream(request, body, samples) if body.stream else reply(body, samples)
@@ -226,15 +234,32 @@ class DoubleServer:
     def _refused(self, body: Body) -> web.Response | None:
         if body.model != self._model.name:
             return refusal(404, f"The model `{body.model}` does not exist.")
+        if self._context is not None and body.limit > self._context:
+            return refusal(
+                400, f"max_tokens={body.limit} cannot be greater than max_model_len={self._context}."
+            )
+        if self._room(body) < 1:
+            return refusal(400, f"This model's maximum context length is {self._context} tokens.")
         if isinstance(body.prompt, list) and "lists" in self.without:
             return refusal(400, "prompt must be a string")
         if body.n > 1 and body.temperature == 0:
             return refusal(400, f"n must be 1 when using greedy sampling, got {body.n}")
         return None
 
+    def _room(self, body: Body) -> int:
+        """Return how many tokens fit after the longest prompt."""
+        if self._context is None or not isinstance(self._model, ThinkingDouble):
+            return UNLIMITED
+        count = self._model.count
+        texts = (
+            each if isinstance(each, str) else "\n".join(message.content for message in each)
+            for each in body.prompts()
+        )
+        return self._context - max(map(count, texts))
+
     def _asks(self, body: Body) -> Iterator[Ask]:
         """Yield one ask per sample.  A given seed serves every prompt of the request alike, as it does in vLLM."""
-        limit = body.max_completion_tokens or body.max_tokens
+        limit = min(body.limit, self._room(body))
         for prompt in body.prompts():
             for sample in range(1 if "n" in self.without else body.n):
                 given = None if body.seed is None or "seed" in self.without else body.seed + sample

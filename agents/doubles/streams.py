@@ -7,6 +7,7 @@ from typing import Literal
 from aiohttp import web
 
 from ..thinking.stream import Draw, Token, parser
+from ..thinking.tags import Split
 from .replies import Body, event
 from .thinking import ThinkingDouble
 
@@ -20,11 +21,22 @@ async def live(
     double: ThinkingDouble,
     style: Style,
     seed: int,
+    *,
     breaks_after: int | None,
+    room: int,
+    as_vllm: bool,
 ) -> web.StreamResponse:
-    """Stream one sample; the connection is cut after `breaks_after` tokens, if that is given."""
+    """Stream one sample of at most `room` tokens; the connection is cut after `breaks_after`, if that is given.
+
+    `as_vllm`: a chat with stop strings holds text back for them, and what is held when the thoughts end comes out as answer.
+    """
     draw = _draw(body, double, seed)
+    draw = draw._replace(max_tokens=min(draw.max_tokens, room))
     tokens, finish = double.written(draw)
+    prompt_tokens = double.count(f"{draw.prompt}{draw.begun}")
+    longest = max(map(len, draw.stop), default=0)
+    parses = as_vllm and body.messages is not None and style != "content"
+    held = _Held(longest - 1) if parses and longest > 1 else None
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     told = parser(draw)
@@ -34,19 +46,50 @@ async def live(
                 request.transport.abort()
             return response
         await asyncio.sleep(double.token_s)
-        for said in _said(
-            body, style, token, [(split.thought, split.text) for split in told.feed(token.text)]
-        ):
-            await response.write(event({"choices": [said]}))
-    for said in _said(body, style, None, [(split.thought, split.text) for split in told.end()]):
+        splits = _pairs(told.feed(token.text))
+        if held:
+            splits = held.feed(token.text, told.thinking)
+        said_so_far = {"usage": _usage(prompt_tokens, number + 1)} if body.continuous_usage else {}
+        for said in _said(body, style, token, splits):
+            await response.write(event({"choices": [said], **said_so_far}))
+    for said in _said(body, style, None, held.end() if held else _pairs(told.end())):
         await response.write(event({"choices": [said]}))
     last: dict[str, object] = {"text": ""} if body.messages is None else {"delta": {}}
     await response.write(event({"choices": [{"index": 0, "finish_reason": finish, **last}]}))
-    usage = {"prompt_tokens": double.count(f"{draw.prompt}{draw.begun}"), "completion_tokens": len(tokens)}
-    await response.write(event({"choices": [], "usage": usage}))
+    await response.write(event({"choices": [], "usage": _usage(prompt_tokens, len(tokens))}))
     await response.write(b"data: [DONE]\n\n")
     await response.write_eof()
     return response
+
+
+def _pairs(splits: list[Split]) -> list[tuple[str, str]]:
+    return [(split.thought, split.text) for split in splits]
+
+
+def _usage(prompt: int, completion: int) -> dict[str, int]:
+    return {"prompt_tokens": prompt, "completion_tokens": completion}
+
+
+class _Held:
+    """The text that vLLM holds back for stop strings, labelled by what the model is at when it is sent."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self._text = ""
+        self._thinking = False
+
+    def feed(self, text: str, thinking: bool) -> list[tuple[str, str]]:
+        """Return (thought, answer) of what is sent now."""
+        self._text, self._thinking = self._text + text, thinking
+        sent, self._text = self._text[: -self.length], self._text[-self.length :]
+        return self._told(sent)
+
+    def end(self) -> list[tuple[str, str]]:
+        """Return the same of the rest."""
+        return self._told(self._text)
+
+    def _told(self, text: str) -> list[tuple[str, str]]:
+        return [(text, "") if self._thinking else ("", text)]
 
 
 def _draw(body: Body, double: ThinkingDouble, seed: int) -> Draw:
@@ -61,7 +104,7 @@ def _draw(body: Body, double: ThinkingDouble, seed: int) -> Draw:
     return Draw(
         prompt,
         body.temperature,
-        body.max_completion_tokens or body.max_tokens,
+        body.limit,
         seed,
         begun=begun,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop),

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from ..model import Ask, Prompt
 from .options import Options
-from .vllm import goes_on_after_thinking, is_vllm, own_fields
+from .vllm import is_vllm, own_fields, streamed
 
 T = TypeVar("T")
 
@@ -99,10 +99,10 @@ def body(batch: Batch, model: str, options: Options, can: Capabilities | None = 
     """
     prompt, *others = batch.prompts
     vllm = can is not None and is_vllm(can.server)
-    streamed = options.stream or (vllm and goes_on_after_thinking(prompt))
+    stream = streamed(prompt, options) if vllm else options.stream
     limit = min(batch.max_tokens, (can and can.context) or batch.max_tokens)
     # Some servers stream unless told not to.
-    said: dict[str, object] = {"model": model, "temperature": batch.temperature, "stream": streamed}
+    said: dict[str, object] = {"model": model, "temperature": batch.temperature, "stream": stream}
     if isinstance(prompt, str):
         said["prompt"] = batch.prompts if others else prompt
         said["max_tokens"] = limit
@@ -117,10 +117,10 @@ def body(batch: Batch, model: str, options: Options, can: Capabilities | None = 
         said["echo"] = True
     if options.stop:
         said["stop"] = options.stop
-    if streamed:
+    if stream:
         said["stream_options"] = {"include_usage": True}
     if vllm:
-        said.update(own_fields(batch.chat, streamed, options.stop))
+        said.update(own_fields())
     said.update(options.extra)
     return said
 

@@ -30,7 +30,7 @@ from .options import Options
 from .probe import ServerLacks, probe
 from .stored import Marks, Names, Stored
 from .streams import Streams
-from .vllm import check_sampling, is_vllm, without_stops
+from .vllm import check_sampling, is_vllm
 from .wire import Reply, read_reply
 from .words import Words, address, keys_in
 
@@ -219,7 +219,7 @@ class OpenAIModel:
         if self._names.seen(reply.id, batch.prompts, number) and fresh:
             name = self._exchange.words(reply.id)
             raise Stored(self._exchange.server, f"two requests got the one answer {name!r}")
-        return without_stops(reply, said)
+        return reply
 
     async def _understood(
         self, chat: bool, call: Call, said: Mapping[str, object], number: int, read: Read[Reply]

@@ -24,7 +24,7 @@ from .options import Options
 from .prefill import Prefill, Raw, template
 from .probe import ServerLacks
 from .stored import Names, Stored
-from .vllm import StopCutter, is_vllm, own_fields, stops_to_cut
+from .vllm import StopCutter, is_vllm, own_fields, take_stops
 from .wire import Chunk, Part, chunks
 
 _SUM = "27+18="
@@ -118,6 +118,7 @@ class Streams:
 
         options = self._options
         said = self._body(draw, prompt)
+        cutter = StopCutter(take_stops(said) if chat and is_vllm(self._can.server) else ())
         content = to_json(said)
         call = Call(
             "POST",
@@ -128,15 +129,15 @@ class Streams:
             fresh=draw.temperature > 0,
             private=bool(draw.begun),
         )
-        cutter = StopCutter(stops) if (stops := stops_to_cut(said)) else None
         name = ""
         async with aclosing(self._exchange.stream(call, follow)) as received:
             async for chunk in received:
                 if not name and (name := chunk.id):
                     self._check_fresh(name, draw)
-                if cutter and chunk.choices:
-                    chunk = chunk._replace(choices=[cutter.cut(chunk.choices[0])])
-                yield chunk
+                choices = [cutter.cut(part) for part in chunk.choices[:1]]
+                yield chunk._replace(choices=choices)
+                if choices and choices[0].finish and not chunk.choices[0].finish:
+                    return
 
     def _check_fresh(self, name: str, draw: Draw) -> None:
         if self._names.seen(name, (draw.prompt, draw.begun), draw.seed) and draw.temperature > 0:
@@ -170,7 +171,7 @@ class Streams:
             said["thinking_token_budget"] = draw.thinking_budget
         # What an aborted stream has cost is known only if every chunk says so.
         if is_vllm(self._can.server):
-            said.update(own_fields(isinstance(prompt, tuple), True, stop))
+            said.update(own_fields())
             said["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         if self._can.server == "llama.cpp":
             said["timings_per_token"] = True

@@ -10,7 +10,8 @@ from ..thinking.tags import ThinkParser
 from .exchange import Call, Exchange, Refused
 from .limits import MOST_BYTES, poured
 from .logprobs import tokens_of
-from .wire import Chunk, Part, Reply, chunks
+from .options import Options
+from .wire import Chunk, Part, chunks
 
 IMPOSSIBLE = -30.0
 """Log-probability of a token that no sample at temperature 1 ever holds: once in ten trillion."""
@@ -26,19 +27,23 @@ def is_vllm(server: str) -> bool:
     return server.startswith("vLLM")
 
 
-def own_fields(chat: bool, streamed: bool, stop: Sequence[str]) -> Iterator[tuple[str, object]]:
+def own_fields() -> Iterator[tuple[str, object]]:
     """Yield the fields of a request for samples that only vLLM knows.
 
-    Streamed chats hold text back that may become a stop string, while vLLM's parser of thoughts goes by token ids: the
-    end of the thoughts comes out as answer (0.32).  With the stop string in the output nothing is held back.  In all others
-    control tokens are part of the text, for they may be the tags around the thoughts; both together would show the token
-    that ends every answer.
+    Tags that are control tokens of the model would be left out of the text, and raw thoughts pass for an answer.
     """
     yield from WHOLE_DISTRIBUTION.items()
-    if chat and streamed and stop:
-        yield "include_stop_str_in_output", True
-    else:
-        yield "skip_special_tokens", False
+    yield "skip_special_tokens", False
+
+
+def streamed(prompt: Prompt, options: Options) -> bool:
+    """Whether the samples of this prompt are asked for as a stream.
+
+    Streamed chats hold text back that may become a stop string, while vLLM's parser of thoughts goes by token ids (0.32):
+    the end of the thoughts comes out as answer.  vLLM notices without a stream, too, that nobody listens any more.
+    """
+    spoiled = not isinstance(prompt, str) and (options.stop or "stop" in options.extra)
+    return goes_on_after_thinking(prompt) or (options.stream and not spoiled)
 
 
 def goes_on_after_thinking(prompt: Prompt) -> bool:
@@ -79,26 +84,14 @@ async def _read_whole(response: httpx.Response, begun: Callable[[], None]) -> Ch
     raise ValueError("there is no answer in it")
 
 
-def stops_to_cut(said: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the stop strings that come along because of `own_fields` of such a request."""
-    stops = said.get("stop")
-    return stops if "include_stop_str_in_output" in said and isinstance(stops, tuple) else ()
-
-
-def without_stops(reply: Reply, said: Mapping[str, object]) -> Reply:
-    """Return the reply to a request that said this, without the stop strings that it asked for itself."""
-    stops = stops_to_cut(said)
-    if not stops:
-        return reply
-    cut = [
-        choice._replace(text=StopCutter(stops).cut(Part(0, choice.text, "", "stop")).text)
-        for choice in reply.choices
-    ]
-    return reply._replace(choices=cut)
+def take_stops(said: dict[str, object]) -> tuple[str, ...]:
+    """Take the stop strings out of what a streamed chat says, for `StopCutter`: see `streamed`."""
+    stops = said.pop("stop", ())
+    return (stops,) if isinstance(stops, str) else tuple(stops) if isinstance(stops, Sequence) else ()
 
 
 class StopCutter:
-    """Takes the stop string off a stream that ends with it, and holds back what may become one."""
+    """Ends a stream at the first stop string, and holds back what may become one."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [stop for stop in stops if stop]
@@ -107,25 +100,25 @@ class StopCutter:
         """What is held back; of only one of them, as a stop string lies on one side of a tag."""
 
     def cut(self, part: Part) -> Part:
-        """Return the part as it would have come without a stop string in the output."""
+        """Return what is certain now; it finishes with "stop" where a stop string has come."""
         thought, self._thought = self._thought + part.thought, ""
         text, self._text = self._text + part.text, ""
-        last = text or thought
-        keep = self._certain(last, over=part.finish is not None)
-        held = last[keep:] if part.finish is None else ""
-        if text:
-            self._text, text = held, text[:keep]
-        else:
-            self._thought, thought = held, thought[:keep]
+        if (found := self._found(thought)) is not None:
+            return part._replace(thought=thought[:found], text="", finish="stop")
+        if (found := self._found(text)) is not None:
+            return part._replace(thought=thought, text=text[:found], finish="stop")
+        if part.finish is None and text:
+            text, self._text = self._halves(text)
+        elif part.finish is None:
+            thought, self._thought = self._halves(thought)
         return part._replace(text=text, thought=thought)
 
-    def _certain(self, text: str, over: bool) -> int:
-        """Return how many characters of it are no part of a stop string."""
-        if over:
-            return min(
-                (len(text) - len(stop) for stop in self._stops if text.endswith(stop)), default=len(text)
-            )
-        begins = range(max(0, len(text) - self._longest), len(text))
-        return next(
-            (at for at in begins if any(stop.startswith(text[at:]) for stop in self._stops)), len(text)
-        )
+    def _found(self, text: str) -> int | None:
+        return min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=None)
+
+    def _halves(self, text: str) -> tuple[str, str]:
+        """Return what is certain, and what may become a stop string."""
+        begins = range(max(0, len(text) - self._longest + 1), len(text))
+        held = (at for at in begins if any(stop.startswith(text[at:]) for stop in self._stops))
+        keep = next(held, len(text))
+        return text[:keep], text[keep:]

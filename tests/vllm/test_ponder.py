@@ -8,14 +8,18 @@ from typing import Any
 
 import httpx
 import pytest
-from surefoot.agents.local_vllm import Serving
-from surefoot.agents.model import Ask, Message
+from surefoot.agents.gather import in_order
+from surefoot.agents.local_vllm import MICRO, Serving
+from surefoot.agents.model import Ask, Message, Prompt
 from surefoot.agents.openai import OpenAIModel
+from surefoot.agents.openai.exchange import Refused
+from surefoot.agents.openai.options import Options
 from surefoot.agents.ponder.data import GUIDANCE, tokens
 from surefoot.agents.ponder.problems import DIFFICULTIES, answer_of, draw
 from surefoot.agents.serve import serving
 from surefoot.agents.thinking.budget import Elastic
 from surefoot.agents.thinking.reasoner import BUDGET, Reasoner
+from surefoot.agents.thinking.stream import Draw, collect
 
 pytestmark = pytest.mark.vllm
 
@@ -127,3 +131,110 @@ async def test_thinking_and_answer_have_budgets_of_their_own(ponder: str, native
     )
     assert re.fullmatch(r"\d+", mind.text.strip())
     assert (mind.ended_by, mind.finish) == (BUDGET, "stop")
+
+
+# --- what goes wrong between vLLM and a client that takes it at its word ---
+
+SUMS = ("48+67=", "12+30=", "5+9=", "77+8=", "23+45=", "90+9=", "31+62=", "14+28=")
+CONTEXT = MICRO["ponder"].context
+WHOLE_THOUGHT = FIRST_PASS + "</think>"
+
+
+def both_ways(prompt: str, temperature: float, max_tokens: int, seed: int = 1) -> list[Ask]:
+    """The same as a text and as a chat."""
+    prompts: list[Prompt] = [prompt, (Message("user", prompt),)]
+    return [Ask(each, temperature, max_tokens, seed) for each in prompts]
+
+
+@pytest.mark.parametrize("stop", [("\n\n",), ("\n\n", "never"), ("Observation:",)])
+async def test_stop_strings_move_no_thoughts_into_answers(ponder: str, stop: tuple[str, ...]) -> None:
+    """W1: vLLM holds text back for them, and its parser of thoughts does not know that: `>115`."""
+    asks = [Ask((Message("user", each),), 0.6, 50, seed) for seed, each in enumerate(SUMS)]
+    answers = []
+    for options in (Options(), Options(stop=stop)):
+        async with OpenAIModel(ponder, options=options) as model:
+            answers.append([sample.text for sample in await in_order(Reasoner(model, Elastic(40, 50)), asks)])
+    assert answers[0] == answers[1]
+    assert all(text.isdigit() for text in answers[0])
+
+
+async def test_stop_strings_move_no_thoughts_into_samples_that_are_streamed(ponder: str) -> None:
+    """W1 with `stream=True` alone: `nk>115`."""
+    asks = [Ask((Message("user", each),), 0.0, 400, 1) for each in SUMS]
+    answers = []
+    for stop in ((), ("\n\n",)):
+        async with OpenAIModel(ponder, options=Options(stop=stop, stream=True)) as model:
+            answers.append([(each.text, each.finish) for each in await in_order(model, asks)])
+    assert answers[0] == answers[1]
+    assert all(text.isdigit() for text, finish in answers[0] if finish == "stop")
+
+
+@pytest.mark.parametrize("stop", ["5 ", "wait", "\nwait A", "so 115"])
+async def test_a_stop_string_ends_the_thinking_where_it_comes(ponder: str, stop: str) -> None:
+    free = (await chat(ponder))["message"]["reasoning"]
+    async with OpenAIModel(ponder, options=Options(stop=(stop, "never"))) as model:
+        found = await collect(model, Draw((Message("user", PROMPT),), 0.0, 480, 1))
+    assert (found.thought, found.text, found.finish) == (free[: free.index(stop)], "", "stop")
+
+
+@pytest.mark.parametrize(
+    ("controls", "shares"),
+    [
+        ((), {"think_tokens": 506}),
+        ((), {}),
+        ((), {"think_tokens": 400, "answer_tokens": 400}),
+        ((), {"think_tokens": 5000, "answer_tokens": 5000}),
+        ((Elastic(480, 64),), {}),
+        ((Elastic(480, 64, native=False),), {}),
+        ((Elastic(2000, 500),), {}),
+    ],
+)
+async def test_thinking_that_would_fill_the_context_is_closed_and_answered(
+    ponder: str, controls: tuple[Elastic, ...], shares: dict[str, int]
+) -> None:
+    """W2: the job ended with a refusal, whose message was empty."""
+    async with OpenAIModel(ponder) as model:
+        reasoner = Reasoner(model, *controls, **shares)
+        for ask in both_ways(PROMPT, 0.0, 600):
+            mind = await reasoner.think(reasoner.draw(ask))
+            assert (mind.text, mind.finish) == (ANSWER, "stop")
+            assert mind.usage.completion < CONTEXT
+            assert mind.ended_by == BUDGET, "at T = 0 ponder never ends this thought by itself"
+
+
+async def test_a_sample_without_room_for_an_answer_says_so(ponder: str) -> None:
+    async with OpenAIModel(ponder) as model:
+        for left in (1, 2, 3):
+            for ask in both_ways("4" * (CONTEXT - left - 1) + "+", 1.0, 50):
+                (sample,) = await in_order(Reasoner(model), [ask])
+                assert sample.finish == "length"
+
+
+async def test_a_prompt_longer_than_the_context_is_refused_in_the_servers_words(ponder: str) -> None:
+    async with OpenAIModel(ponder) as model:
+        for ask in both_ways("4" * (CONTEXT + 10), 0.0, 50):
+            for thinker in (model, Reasoner(model)):
+                with pytest.raises(Refused, match=r"400: .*maximum context length"):
+                    await in_order(thinker, [ask])
+
+
+async def test_a_limit_longer_than_the_context_is_cut_to_it(ponder: str) -> None:
+    async with OpenAIModel(ponder) as model:
+        samples = await in_order(model, both_ways(PROMPT, 0.0, 10_000))
+    assert [(sample.text, sample.finish) for sample in samples] == [("", "length")] * 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("stop", [(), ("\n\n",)])
+@pytest.mark.parametrize("closed", [WHOLE_THOUGHT, FIRST_PASS + GUIDANCE + "</think>", "<think></think>"])
+async def test_a_chat_that_ends_in_a_closed_thought_is_answered(
+    ponder: str, stream: bool, stop: tuple[str, ...], closed: str
+) -> None:
+    """W3: vLLM put the answer into `reasoning`, unless it was streamed."""
+    prompt = (Message("user", PROMPT), Message("assistant", closed))
+    raw = (await post(ponder, "/completions", prompt=PROMPT + closed, temperature=0))["choices"][0]["text"]
+    async with OpenAIModel(ponder, options=Options(stream=stream, stop=stop)) as model:
+        (sample,) = await in_order(model, [Ask(prompt, 0.0, 50, 1)])
+        several = await in_order(model, [Ask(prompt, 0.7, 50, seed) for seed in range(4)])
+    assert (sample.text, sample.finish) == (raw.strip(), "stop")
+    assert all(each.text for each in several)
