@@ -73,7 +73,7 @@ async def test_thinking_that_would_fill_the_context_is_closed_and_answered(
 
 @pytest.mark.parametrize("left", [1, 2])
 async def test_a_sample_without_room_for_an_answer_says_so(small: DoubleServer, left: int) -> None:
-    full = "how " * (CONTEXT - left)
+    full = " ".join(["how"] * (CONTEXT - left))
     async with OpenAIModel(small.url) as model:
         for prompt in (full, (Message("user", full),)):
             (sample,) = await in_order(Reasoner(model), [Ask(prompt, 0.0, 50, 1)])
@@ -97,10 +97,12 @@ async def test_a_limit_longer_than_the_context_is_cut_to_it(small: DoubleServer)
 @pytest.mark.parametrize("stop", [(), ("\n\n",), ("Observation:", "\n\n")])
 async def test_stop_strings_move_no_thoughts_into_answers(stop: tuple[str, ...]) -> None:
     """W1: `>five`.  The double holds text back for stop strings as vLLM does."""
-    async with DoubleServer(ThinkingDouble(brief), owned_by="vllm", thoughts="reasoning") as server:
-        async with OpenAIModel(server.url, options=Options(stop=stop, stream=True)) as model:
-            ask = Ask(PROMPTS[1], 0.0, 50, 1)
-            samples = [*await in_order(model, [ask]), *await in_order(Reasoner(model), [ask])]
+    async with (
+        DoubleServer(ThinkingDouble(brief), owned_by="vllm", thoughts="reasoning") as server,
+        OpenAIModel(server.url, options=Options(stop=stop, stream=True)) as model,
+    ):
+        ask = Ask(PROMPTS[1], 0.0, 50, 1)
+        samples = [*await in_order(model, [ask]), *await in_order(Reasoner(model), [ask])]
     assert [(sample.text, sample.finish) for sample in samples] == [("five", "stop")] * 2
 
 
@@ -114,9 +116,11 @@ async def test_stop_strings_move_no_thoughts_into_answers(stop: tuple[str, ...])
     ],
 )
 async def test_a_stream_ends_at_the_first_stop_string(stop: str, thought: str | None, text: str) -> None:
-    async with DoubleServer(ThinkingDouble(brief), owned_by="vllm", thoughts="reasoning") as server:
-        async with OpenAIModel(server.url) as model:
-            found = await collect(model, Draw(PROMPTS[1], 0.0, 50, 1, stop=(stop, "never")))
+    async with (
+        DoubleServer(ThinkingDouble(brief), owned_by="vllm", thoughts="reasoning") as server,
+        OpenAIModel(server.url) as model,
+    ):
+        found = await collect(model, Draw(PROMPTS[1], 0.0, 50, 1, stop=(stop, "never")))
     whole = "let me see\n so five."
     assert (found.thought, found.text, found.finish) == (whole if thought is None else thought, text, "stop")
 
@@ -158,12 +162,14 @@ def test_stop_strings_are_cut_off_however_the_stream_is_cut(
 
 async def test_requests_leave_nothing_of_the_sampling_to_the_models_folder() -> None:
     """W4, T6: vLLM truncates unasked, and leaves out tags that are control tokens."""
-    async with DoubleServer(ThinkingDouble(brief), owned_by="vllm") as server:
-        async with OpenAIModel(server.url) as model:
-            await model.ready()
-            server.bodies.clear()
-            await in_order(model, [Ask(prompt, 0.7, 50, 1) for prompt in PROMPTS])
-            await in_order(Reasoner(model), [Ask(prompt, 0.7, 50, 1) for prompt in PROMPTS])
+    async with (
+        DoubleServer(ThinkingDouble(brief), owned_by="vllm") as server,
+        OpenAIModel(server.url) as model,
+    ):
+        await model.ready()
+        server.bodies.clear()
+        await in_order(model, [Ask(prompt, 0.7, 50, 1) for prompt in PROMPTS])
+        await in_order(Reasoner(model), [Ask(prompt, 0.7, 50, 1) for prompt in PROMPTS])
     for body in server.bodies:
         assert (body["top_k"], body["top_p"], body["min_p"]) == (0, 1.0, 0.0)
         assert body["skip_special_tokens"] is False
@@ -173,13 +179,14 @@ async def test_what_the_user_asks_for_has_the_last_word_and_others_are_not_told_
     None
 ):
     ask = Ask(QUESTION, 0.7, 50, 1)
-    async with DoubleServer(towers_double(), owned_by="vllm") as server:
-        async with OpenAIModel(server.url, options=Options(extra={"top_k": 5})) as model:
-            await in_order(model, [ask])
+    async with (
+        DoubleServer(towers_double(), owned_by="vllm") as server,
+        OpenAIModel(server.url, options=Options(extra={"top_k": 5})) as model,
+    ):
+        await in_order(model, [ask])
         assert server.bodies[-1]["top_k"] == 5
-    async with DoubleServer(towers_double()) as server:
-        async with OpenAIModel(server.url) as model:
-            await in_order(model, [ask])
+    async with DoubleServer(towers_double()) as server, OpenAIModel(server.url) as model:
+        await in_order(model, [ask])
         assert not {"top_k", "skip_special_tokens"} & set(server.bodies[-1])
 
 
@@ -201,7 +208,9 @@ async def test_a_chat_that_ends_in_a_closed_thought_is_asked_for_as_a_stream(
     """W3: vLLM puts the answer into `reasoning` otherwise."""
     prompt = (Message("user", QUESTION), last)
     assert goes_on_after_thinking(prompt) == goes_on
-    async with DoubleServer(ThinkingDouble(brief), owned_by="vllm") as server:
-        async with OpenAIModel(server.url) as model:
-            await in_order(model, [Ask(prompt, 0.0, 50, 1)])
+    async with (
+        DoubleServer(ThinkingDouble(brief), owned_by="vllm") as server,
+        OpenAIModel(server.url) as model,
+    ):
+        await in_order(model, [Ask(prompt, 0.0, 50, 1)])
     assert server.bodies[-1]["stream"] is goes_on
