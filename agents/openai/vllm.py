@@ -114,7 +114,9 @@ class StopCutter:
         return part._replace(text=text, thought=thought)
 
     def _found(self, text: str) -> int | None:
-        return min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=None)
+        """Return where the stop string begins that is complete first."""
+        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        return min(found)[1] if found else None
 
     def _halves(self, text: str) -> tuple[str, str]:
         """Return what is certain, and what may become a stop string."""

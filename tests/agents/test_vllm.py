@@ -152,7 +152,8 @@ def test_stop_strings_are_cut_off_however_the_stream_is_cut(
         return [Part(0)._replace(**{name: whole[start:end]}) for start, end in pairwise(places)]
 
     def before(whole: str) -> str:
-        return whole[: min((whole.index(stop) for stop in stops if stop in whole), default=len(whole))]
+        ends = [(whole.index(stop) + len(stop), whole.index(stop)) for stop in stops if stop in whole]
+        return whole[: min(ends)[1]] if ends else whole
 
     expected = (thought, before(text)) if before(thought) == thought else (before(thought), "")
     found = cut([*parts_of(thought, "thought"), *parts_of(text, "text")], stops)
