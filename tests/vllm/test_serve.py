@@ -385,6 +385,7 @@ def test_pebble_is_served_in_full_precision_with_its_own_context() -> None:
     assert option(words, "--served-model-name") == "pebble"
     assert option(words, "--max-model-len") == "256"
     assert option(words, "--dtype") == "float32"
+    assert option(words, "--generation-config") == "vllm", "or the folder's own sampling truncates votes"
     assert option(words, "--host") == "127.0.0.1"
     assert "--enable-prefix-caching" in words
     assert "--enforce-eager" in words
@@ -420,6 +421,7 @@ def test_a_gpu_gets_its_memory_limit_and_compiled_code() -> None:
     assert option(words, "--reasoning-parser") == "qwen3"
     assert option(words, "--max-model-len") == "auto"
     assert option(words, "--dtype") == "auto"
+    assert option(words, "--generation-config") == "vllm"
     assert words[-2:] == ["--tensor-parallel-size", "2"]
     assert "--enforce-eager" not in words
     ours = environment(build, hub, settings)
