@@ -1,11 +1,13 @@
 """What requests to vLLM say besides what everybody's do, and what its answers need therefore."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import httpx
 from pydantic_core import to_json
 
 from ..model import ModelUnavailable, Prompt
+from ..thinking.stream import Token
 from ..thinking.tags import ThinkParser
 from .exchange import Call, Exchange, Refused
 from .limits import MOST_BYTES, poured
@@ -15,9 +17,12 @@ from .wire import Chunk, Part, chunks
 
 IMPOSSIBLE = -30.0
 """Log-probability of a token that no sample at temperature 1 ever holds: once in ten trillion."""
+UNLIKELY = 1e-3
+"""How small the share of all tokens that are no likelier than the one sampled is, once in a thousand tokens at most."""
+REPETITIVE = ("1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2,", "12" * 10, "one two one two one two one")
+"""What an n-gram speculation has guesses for."""
 CHECKED_S = 60.0
 """Longest wait for the samples that are looked at: the first with log-probabilities takes vLLM 16 s on a CPU."""
-
 WHOLE_DISTRIBUTION: Mapping[str, object] = {"top_k": 0, "top_p": 1.0, "min_p": 0.0}
 """What vLLM truncates unasked where the model's folder has a generation_config.json that says so."""
 
@@ -57,25 +62,46 @@ def goes_on_after_thinking(prompt: Prompt) -> bool:
 
 
 async def check_sampling(exchange: Exchange, completions: httpx.URL, model: str, patience_s: float) -> None:
-    """Raise `Refused` if the server's samples hold tokens that by its own word cannot come.
+    """Raise `Refused` if the server's samples hold tokens that by its own word hardly ever come.
 
-    Speculation by n-grams on the CPU build (0.32) does that at temperatures above 0, to two samples of three.  It guesses
-    where the text repeats, so that is what it is given.
+    Speculation by n-grams on the CPU build (0.32) draws them at temperatures above 0, and spoils two samples of three.  It
+    guesses where the text repeats, so that is what it is given.
     """
-    said = {"model": model, "prompt": "ab" * 16, "temperature": 1.0, "max_tokens": 8, "n": 32, "logprobs": 0}
+    said = {
+        "model": model,
+        "prompt": REPETITIVE,
+        "temperature": 1.0,
+        "max_tokens": 24,
+        "n": 16,
+        "logprobs": 5,
+    }
     content = to_json({**said, **WHOLE_DISTRIBUTION})
     call = Call("POST", completions, content, patience_s, CHECKED_S)
     try:
         answer = await exchange.request(call, _read_whole)
     except ModelUnavailable:
         return  # What the server cannot do is for the requests that need it to say.
-    known = [token.logprob for part in answer.choices for token in tokens_of(part.logprobs)]
-    least = min((logprob for logprob in known if logprob is not None), default=0.0)
-    if least < IMPOSSIBLE:
+    tokens = [token for part in answer.choices for token in tokens_of(part.logprobs)]
+    if spoiled(tokens):
         raise Refused(
-            f"{exchange.server} samples tokens that its own model takes for impossible (log-probability {least:.0f}), so "
-            f"its votes are not the model's: start it without --speculative-config"
+            f"{exchange.server} samples tokens that its own model takes for impossible, so its votes are not the model's: "
+            f"start it without --speculative-config"
         )
+
+
+def spoiled(tokens: Sequence[Token]) -> bool:
+    """Whether these, sampled at temperature 1, cannot have been drawn from the probabilities that came along.
+
+    The chance of a token that is no likelier than the one sampled is what the likelier ones leave over; where sampling is
+    right it is below x with a chance of at most x, whatever the distributions.  By chance alone five times as many as are to
+    be expected, and five more, come once in ten million times.
+    """
+    known = [token for token in tokens if token.logprob is not None]
+    left = [1 - math.fsum(math.exp(p) for _, p in token.top if p > (token.logprob or 0.0)) for token in known]
+    unlikely = sum(chance < UNLIKELY for chance in left)
+    return unlikely > 5 + 5 * UNLIKELY * len(known) or any(
+        (token.logprob or 0.0) < IMPOSSIBLE for token in known
+    )
 
 
 async def _read_whole(response: httpx.Response, begun: Callable[[], None]) -> Chunk:

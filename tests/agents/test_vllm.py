@@ -1,5 +1,7 @@
 """What vLLM does that a client has to know, played by the server double; `tests/vllm` asks the real one."""
 
+import math
+import random
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 
@@ -14,11 +16,11 @@ from surefoot.agents.model import Ask, Message, Prompt
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.exchange import Refused
 from surefoot.agents.openai.options import Options
-from surefoot.agents.openai.vllm import StopCutter, goes_on_after_thinking
+from surefoot.agents.openai.vllm import StopCutter, goes_on_after_thinking, spoiled
 from surefoot.agents.openai.wire import Part
 from surefoot.agents.thinking.budget import Elastic
 from surefoot.agents.thinking.reasoner import BUDGET, Reasoner
-from surefoot.agents.thinking.stream import Draw, collect
+from surefoot.agents.thinking.stream import Draw, Token, collect
 
 CONTEXT = 60
 QUESTION = "How many?"
@@ -215,3 +217,36 @@ async def test_a_chat_that_ends_in_a_closed_thought_is_asked_for_as_a_stream(
     ):
         await in_order(model, [Ask(prompt, 0.0, 50, 1)])
     assert server.bodies[-1]["stream"] is goes_on
+
+
+def drawn(rng: random.Random, tokens: int, vocabulary: int, peaked: float, guessed: float) -> list[Token]:
+    """Tokens of one's own distributions, a share of them put in without regard to these."""
+    found = []
+    for _ in range(tokens):
+        weights = [math.exp(peaked * rng.gauss(0, 1)) for _ in range(vocabulary)]
+        total = sum(weights)
+        logprobs = [math.log(weight / total) for weight in weights]
+        which = (
+            rng.randrange(vocabulary)
+            if rng.random() < guessed
+            else rng.choices(range(vocabulary), weights)[0]
+        )
+        top = sorted(
+            ((str(number), logprob) for number, logprob in enumerate(logprobs)), key=lambda pair: -pair[1]
+        )
+        found.append(Token(str(which), logprobs[which], tuple(top[:5])))
+    return found
+
+
+@pytest.mark.parametrize("vocabulary", [2, 20, 200])
+@pytest.mark.parametrize("peaked", [0.1, 3.0, 12.0])
+def test_honest_samples_are_not_taken_for_spoiled_ones(vocabulary: int, peaked: float) -> None:
+    assert not spoiled(drawn(random.Random(1), 1200, vocabulary, peaked, 0.0))
+
+
+@pytest.mark.parametrize("vocabulary", [20, 200])
+def test_guesses_among_the_samples_are_found(vocabulary: int) -> None:
+    """W5: n-gram speculation on the CPU build."""
+    assert spoiled(drawn(random.Random(1), 1200, vocabulary, 12.0, 0.05))
+    assert spoiled([Token("a", -35.0)])
+    assert not spoiled([]) and not spoiled([Token("a", None)])
