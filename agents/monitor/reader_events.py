@@ -183,7 +183,7 @@ def validated(kind: type[T], data: Any, expected: str) -> T:
     Of what was found only the type is named: anything in a log may be a thought.
     """
     try:
-        found: T = _adapter(kind).validate_python(data)
+        found: T = _adapter(kind).validate_python(data)  # type: ignore[arg-type]  # every type is hashable
     except ValidationError as error:
         # Of a union every branch complains: the one that got furthest is the one that was meant.
         first = max(error.errors(), key=lambda each: len(each["loc"]))
