@@ -46,6 +46,7 @@ class Scored(NamedTuple):
             "source": self.trajectory.source,
             "turns": len(self.trajectory.turns),
             "finish": self.trajectory.finish,
+            "passed_over": self.trajectory.passed_over,
             "score": round(self.last.score, 1),
             "signals": {signal.pattern: _record(signal) for signal in self.last.signals},
             "scores": [round(reading.score, 1) for reading in self.readings],
@@ -111,9 +112,11 @@ def table(scored: Sequence[Scored]) -> Table:
     made.add_column("score", justify="right")
     made.add_column("patterns, and the turns that show them")
     for each in scored:
-        flagged = "; ".join(_told(signal) for signal in each.last.flagged)
+        told = [_told(signal) for signal in each.last.flagged]
+        if each.trajectory.passed_over:
+            told.append(f"passed over: {each.trajectory.passed_over} unknown parts")
         turns, score = str(len(each.trajectory.turns)), f"{each.last.score:.1f}"
-        made.add_row(each.file, each.trajectory.source, turns, score, flagged or "-")
+        made.add_row(each.file, each.trajectory.source, turns, score, "; ".join(told) or "-")
     return made
 
 

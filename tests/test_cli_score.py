@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,98 @@ def test_without_matplotlib_only_the_plot_is_missing(folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, len(json.loads(done.stdout))) == (2, 1)
     assert done.stderr.splitlines() == ["surefoot: a plot needs matplotlib: pip install 'surefoot[plot]'"]
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def far_loop(path: Path) -> None:
+    path.symlink_to(path.with_name("other"))
+    path.with_name("other").symlink_to(path)
+
+
+def socket_file(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        # A socket's address has no room for a long path.
+        bound.bind(f"/proc/self/fd/{os.open(path.parent, os.O_RDONLY)}/{path.name}")
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(40 << 30)
+
+
+def filled(text: bytes, times: int) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(text * times) and None
+
+
+ODD: dict[str, tuple[Callable[[Path], None], str]] = {
+    "pipe": (pipe, "found a pipe: copy what comes out of it into a file first"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "found a device"),
+    "input": (lambda path: path.symlink_to("/dev/stdin"), "found a"),
+    "loop": (loop, "cannot be read: Too many levels of symbolic links"),
+    "far loop": (far_loop, "cannot be read: Too many levels of symbolic links"),
+    "huge": (huge, "expected at most 32 MiB, but found 40,960 MiB"),
+    "deep": (filled(b"[", 100_000), "nested too deeply"),
+    "deep objects": (filled(b'{"messages":', 100_000), "nested too deeply"),
+    "values": (filled(b"[],", 5_000_000), "expected at most 1,048,576 lists and objects"),
+    "numbers": (filled(b"1,", 5_000_000), "4,194,304 commas"),
+    "socket": (socket_file, "cannot be read: No such device or address"),
+    "zeros": (filled(b"\x00", 1_000_000), "expected JSON"),
+    "folder": (lambda path: path.mkdir(), "found no .json file"),
+}
+
+
+def test_what_is_no_ordinary_log_is_refused_in_a_sentence_and_the_other_files_are_scored(
+    folder: Path,
+) -> None:
+    """Z8: a pipe, a device, loops of links, a huge and a deeply nested file, and others of their kind; in bounded memory."""
+    for name, (make, _) in ODD.items():
+        make(folder / name)
+    code = (
+        "import resource, typer; from surefoot.cli.score import score\n"
+        "app = typer.Typer(); app.command()(score)\n"
+        "try: app()\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
+    )
+    command = [sys.executable, "-c", code, *ODD, "good.json"]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 2
+    assert "good.json" in done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(ODD)
+    for line, (name, (_, sentence)) in zip(lines, ODD.items(), strict=True):
+        assert line.startswith(f"surefoot: {name!r} ") and sentence in line
+    assert int(done.stdout.splitlines()[-1]) < 300, "MiB"
+
+
+def test_a_pipe_in_a_folder_of_calls_is_refused_as_well(app: typer.Typer, folder: Path) -> None:
+    (folder / "calls").mkdir()
+    os.mkfifo(folder / "calls" / "1.json")
+    done = scored(app, folder / "calls", folder / "good.json")
+    assert done.exit_code == 2 and "good.json" in done.stdout
+    assert "'1.json': expected an ordinary file, but found a pipe" in done.stderr
+
+
+def test_a_name_steers_no_terminal(app: typer.Typer, folder: Path) -> None:
+    name = "\x1b]0;owned\x07\u202egnp.json"
+    (folder / name).write_text(json.dumps(GOOD))
+    done = scored(app, folder / name, folder / f"{name}x")
+    assert done.exit_code == 2
+    assert not any(sign in done.stdout + done.stderr for sign in "\x1b\x07\u202e")
+    assert r"\x1b]0;owned" in done.stdout
+
+
+def test_what_was_passed_over_is_counted(app: typer.Typer, folder: Path) -> None:
+    content = [{"type": "redacted_thinking", "data": "x"}, {"type": "text", "text": "Done."}]
+    (folder / "odd.json").write_text(json.dumps([*GOOD[:5], {"role": "assistant", "content": content}]))
+    assert "passed over: 1 unknown parts" in scored(app, folder / "odd.json").stdout
+    (row,) = json.loads(scored(app, folder / "odd.json", "--json").stdout)
+    assert row["passed_over"] == 1

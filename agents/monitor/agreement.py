@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...errors import BadInput
+from .reader_files import contents
 
 ENOUGH = 20
 """Labels below which no figure is worth much; the paper's own validation (rho = 0.80) had 20."""
@@ -53,8 +54,8 @@ class Agreement(NamedTuple):
 def read_labels(path: Path) -> list[tuple[Path, float]]:
     """Read a JSONL file of `{"file": ..., "score": ...}`; raises `BadInput`, naming the line."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = contents(path).decode().split("\n")
+    except (OSError, ValueError) as error:
         raise BadInput(f"the labels {str(path)!r} cannot be read: {error}") from None
     found = []
     for number, line in enumerate(lines, 1):

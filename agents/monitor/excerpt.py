@@ -55,7 +55,7 @@ def excerpt(trajectory: Trajectory, size: int) -> str:
 
 def _widest(trajectory: Trajectory, caps: _Caps, part: str, size: int) -> _Caps:
     """Return the caps with the largest bound on `part` that was found to fit; its floor is known to."""
-    low, high = (0, len(trajectory.turns)) if part == "shown" else (FLOOR, _largest(trajectory))
+    low, high = (0, len(trajectory.turns)) if part == "shown" else (FLOOR, min(size, _largest(trajectory)))
     while low < high:
         middle = (low + high + 1) // 2
         if _size(_told(trajectory, replace(caps, **{part: middle}))) <= size:

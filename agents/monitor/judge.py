@@ -37,6 +37,8 @@ TEMPERATURE = 0.7
 """Of every vote but the first, which is greedy."""
 BYTES_PER_TOKEN = 3
 """Fewer than in prose or code; a log of digests may need a smaller `context_tokens`."""
+_LONGEST = 1 << 16
+"""Characters of an answer that are read: no judgment is nearly as long, and each brace in a long one would cost a look at all of it."""
 _TOO_MUCH = (400, 413, 422)
 
 
@@ -173,12 +175,17 @@ def read_judgment(sample: Sample, turns: int) -> Judgment:
 
 def _last_object(text: str) -> str:
     """Return the last JSON object in a text that no other one encloses."""
+    if len(text) > _LONGEST:
+        raise Unreadable(f"the answer has {len(text):,} characters, more than the {_LONGEST:,} that are read")
     decoder = json.JSONDecoder()
     found, position = "", 0
     while (start := text.find("{", position)) >= 0:
         try:
             _, position = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            # Each of its inner objects would be tried again.
+            raise Unreadable("the answer is nested too deeply") from None
+        except ValueError:
             position = start + 1
         else:
             found = text[start:position]

@@ -37,6 +37,7 @@ SUBMITTED = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 COMMANDS = ("command", "cmd", "code", "script", "input")
 """Under which names tools take a shell command or a program."""
 QUOTED = re.compile(r"'[^']*+(?:'|$)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?$)", re.DOTALL)
+BLANK = re.compile(r"\n\s++")
 HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 SEPARATOR = re.compile(r"&&|\|\||;|\n")
 JOINT = re.compile(r"(&&|\|\||\|&?|;|\n|(?<![>&])&(?![>&\d]))")
@@ -117,7 +118,7 @@ def _field(arguments: str) -> str | None:
 
 def _bare(command: str) -> str:
     """Return a command without the bodies of its documents and strings."""
-    return QUOTED.sub("''", _without_documents(command))
+    return BLANK.sub("\n", QUOTED.sub("''", _without_documents(command)))
 
 
 def _fields(arguments: str) -> dict[str, Any]:

@@ -160,6 +160,8 @@ def _plain(message: Any) -> Any:
     """Return a message as LangChain's `model_dump` has it, whichever of its forms it comes in."""
     if hasattr(message, "model_dump"):
         return message.model_dump()
+    if isinstance(message, tuple | list) and len(message) == 2:
+        return {"type": message[0], "content": message[1]}
     if not isinstance(message, dict):
         return message
     if message.get("type") == "constructor":

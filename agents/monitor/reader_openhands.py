@@ -1,13 +1,13 @@
 """OpenHands: a folder of logged calls (`llm_completions/INSTANCE`, its openhands/llm/llm.py), and what the authors of
 arXiv 2502.08235 make of one (`responses_observations.json`, their format_message.py)."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import BadInput
 from .reader_events import Heard, Parts, Said, Wire, string, turns_of, validated
+from .reader_files import MOST_BYTES, decoded
 from .reader_messages import Chat, calls, chat, issue_of
 from .reader_written import written_actions
 from .trajectory import Trajectory, action
@@ -16,6 +16,7 @@ CALL = "one logged call of OpenHands (`messages`, `response`, `timestamp`)"
 OBSERVATIONS = "`initial_issue`, `interactions` (a list of `response` and `observation`), `final_response`"
 MADE_NATIVE = "\nFunction: "
 """How the authors write a native call down."""
+MOST_OF_A_FOLDER = 2 * MOST_BYTES
 NOT_THE_AGENT = "draft_editor"
 """Calls of the editor's own model."""
 
@@ -56,6 +57,11 @@ class _Observations(Wire):
 def completions(folder: Path) -> Trajectory:
     """Read a folder with one JSON file a call: what follows an answer is what the next call's prompt ends with."""
     paths = [path for path in folder.glob("*.json") if NOT_THE_AGENT not in path.name]
+    size = sum(path.stat().st_size for path in paths)
+    if size > MOST_OF_A_FOLDER:
+        raise BadInput(
+            f"expected at most {MOST_OF_A_FOLDER >> 20} MiB in the folder, but found {size >> 20:,} MiB"
+        )
     logged = sorted((_call(path) for path in paths), key=lambda call: call.timestamp)
     if not logged:
         raise BadInput(
@@ -75,9 +81,9 @@ def _finish(call: _Call) -> str | None:
 
 def _call(path: Path) -> _Call:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInput(f"expected {CALL} in {path.name!r}, but it is no JSON: {error}") from None
+        data = decoded(path)
+    except BadInput as error:
+        raise BadInput(f"{path.name!r}: {error}") from None
     expected = f"{CALL} in {path.name!r}"
     found = validated(_Logged, data, expected)
     prompt = chat(data.get("fncall_messages") or found.messages, expected)

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -65,7 +65,7 @@ def swe_agent(data: Any) -> Trajectory:
 def demonstration(data: Any) -> Trajectory:
     """Read a `.traj` that holds a `history` alone, as demonstrations do."""
     file = validated(_Demonstration, data, HISTORY)
-    history: list[Message] = data["history"]
+    history: Sequence[Message] = data["history"]
     own = [message for message in history if not message.get("is_demo")]
     parts = Parts()
     told = own if any(message["role"] == "assistant" for message in own) else history
@@ -90,7 +90,7 @@ def _events(steps: list[_Step], thoughts: Mapping[Any, deque[str]], parts: Parts
             yield Heard(seen)
 
 
-def _thoughts(history: list[Message], parts: Parts) -> Mapping[Any, deque[str]]:
+def _thoughts(history: Sequence[Message], parts: Parts) -> Mapping[Any, deque[str]]:
     """Return the thoughts that only the history holds, by the answer that they led to; answers that were refused are not in it."""
     found: defaultdict[Any, deque[str]] = defaultdict(deque)
     for message in history:
@@ -104,7 +104,7 @@ def _key(action: Any, response: Any) -> tuple[str, str]:
     return str(action or "").strip(), str(response or "").strip()
 
 
-def _told(history: list[Message], parts: Parts) -> Iterator[Said | Heard]:
+def _told(history: Sequence[Message], parts: Parts) -> Iterator[Said | Heard]:
     for message in history:
         text = parts.text(message.get("content"))
         if message["role"] == "assistant":
@@ -121,7 +121,7 @@ def _told(history: list[Message], parts: Parts) -> Iterator[Said | Heard]:
             yield Heard(text)
 
 
-def _issue(history: list[Message]) -> str:
+def _issue(history: Sequence[Message]) -> str:
     spoken = next(
         (place for place, message in enumerate(history) if message.get("role") == "assistant"), len(history)
     )

@@ -1,11 +1,11 @@
 """Reading the logs that people have: the format is recognised by its shape, and what is not recognised is refused."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from ...errors import BadInput
+from .reader_files import decoded
 from .reader_messages import langgraph, openai
 from .reader_mini import FORMAT, mini
 from .reader_openhands import completions, observations
@@ -27,13 +27,14 @@ def read(path: str | Path) -> Trajectory:
     """
     path = Path(path)
     try:
-        found = completions(path) if path.is_dir() else parse(json.loads(path.read_text(encoding="utf-8")))
+        found = completions(path) if path.is_dir() else parse(decoded(path))
     except OSError as error:
         raise BadInput(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    except BadInput as error:
-        raise BadInput(f"{str(path)!r} is no trajectory: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{str(path)!r} is no trajectory: expected JSON, but {error}") from None
+    except (ValueError, MemoryError) as error:
+        # `BadInput` is a `ValueError`, and so is a path that no system takes.
+        raise BadInput(
+            f"{str(path)!r} is no trajectory: {error or 'it takes more memory than there is'}"
+        ) from None
     if not found.turns:
         raise BadInput(f"{str(path)!r} is no trajectory: the model says nothing in it")
     return found
@@ -41,6 +42,13 @@ def read(path: str | Path) -> Trajectory:
 
 def parse(data: Any) -> Trajectory:
     """Make a trajectory of decoded JSON, or of LangChain's message objects; raises `BadInput` for unknown shapes."""
+    try:
+        return _parsed(data)
+    except RecursionError:
+        raise BadInput(f"expected {KNOWN}, but it is nested too deeply") from None
+
+
+def _parsed(data: Any) -> Trajectory:
     if isinstance(data, list | tuple):
         return langgraph(data) if _of_langchain(data) else openai(list(data))
     if not isinstance(data, dict):
@@ -61,9 +69,9 @@ def parse(data: Any) -> Trajectory:
     if "messages" in data and "response" in data:
         raise BadInput("it is one logged call of OpenHands; give the folder that it lies in")
     if isinstance(data.get("messages"), list | tuple):
-        return parse(data["messages"])
+        return _parsed(data["messages"])
     if isinstance(data.get("values"), dict):
-        return parse(data["values"])
+        return _parsed(data["values"])
     raise BadInput(f"expected {KNOWN}, but found {_kind(data)}")
 
 

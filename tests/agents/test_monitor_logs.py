@@ -10,6 +10,7 @@ from surefoot.agents.monitor.reader_written import without_thoughts, written_act
 from surefoot.agents.monitor.readers import parse, read
 from surefoot.agents.monitor.signals import Reading, readings
 from surefoot.agents.monitor.trajectory import Action, Trajectory
+from surefoot.errors import BadInput
 
 GOLDEN = Path(__file__).parent / "golden"
 USER = {"role": "user", "content": "Repair it."}
@@ -517,3 +518,38 @@ def test_a_demonstration_that_holds_a_history_alone_is_read() -> None:
         .thought
         == "Look."
     )
+
+
+CALLED = {
+    "role": "assistant",
+    "content": "Look.",
+    "tool_calls": [{"function": {"name": "ls", "arguments": '{"{"tagIds":'}}],
+}
+BROKEN = [HumanMessage("?"), AIMessage("Look.", tool_calls=[{"name": "ls", "args": {}, "id": "1"}])]
+
+
+@pytest.mark.parametrize(
+    ("log", "calls"),
+    [
+        pytest.param([USER, CALLED], [["ls"]], id="openai-agents-js PR 887: arguments that are no JSON"),
+        pytest.param([USER, {**CALLED, "tool_calls": [{"function": {"name": "ls", "arguments": '{"path": "a'}}]}], [["ls"]], id="hud-python PR 480: arguments that were cut off"),
+        pytest.param(mini(complaint("ModelResponse(id='x')")), [[]], id="mini-swe-agent 727: an answer that could not be written down"),
+        pytest.param([{"type": "human", "content": []}, {"type": "ai", "content": [], "contentBlocks": [{"type": "text", "text": "Hi"}], "tool_calls": [{"name": "ls", "args": {}}]}], [["ls"]], id="langgraphjs 1949: content erased"),
+        pytest.param([USER, {"role": "assistant", "content": "<think>hm</think>", "tool_calls": CALLED["tool_calls"]}], [["ls"]], id="hermes-agent PR 56621: thoughts within the content"),
+        pytest.param(swe([step("ls", "", reasoning_content="Hm.")], []), [["bash"]], id="SWE-agent 1333: reasoning in its own field"),
+        pytest.param([USER, CALLED, *[{"role": "tool", "content": "a"}] * 3], [["ls"]], id="OpenHands 4912: more results than calls"),
+        pytest.param([USER, CALLED, CALLED, {"role": "tool", "content": "a"}], [["ls"], ["ls"]], id="OpenHands PR 6852: a call without a result"),
+        pytest.param([("human", "Repair it."), *BROKEN[1:]], [["ls"]], id="langchain 27052: pairs among messages"),
+        pytest.param([*BROKEN, ToolMessage([{"type": "text", "text": "no"}], tool_call_id="1", status="error")], [["ls"]], id="langgraph PR 1636: a result that says it is an error"),
+    ],
+)  # fmt: skip
+def test_what_others_met_in_their_logs_is_read(log: Any, calls: list[list[str]]) -> None:
+    assert [[call.name for call in turn.actions] for turn in parse(log).turns] == calls
+
+
+def test_a_format_of_somebody_else_s_is_refused_in_a_sentence() -> None:
+    """bytedance/trae-agent 193: a trajectory of other fields."""
+    with pytest.raises(
+        BadInput, match=r"but found an object with \['agent_steps', 'llm_interactions', 'task'\]"
+    ):
+        parse({"task": "x", "llm_interactions": [], "agent_steps": []})
