@@ -1,7 +1,6 @@
 """What the server double reads and says: the OpenAI API from the other side."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,39 +83,33 @@ def echoed(body: Body, samples: Sequence[Sample]) -> list[Sample]:
     ]
 
 
-def refusal(status: int, message: str, retry_after: str | None = None) -> web.Response:
+def refusal(
+    status: int, message: str, retry_after: str | None = None, kind: str | None = None
+) -> web.Response:
     """Return an error in the API's form."""
     headers = {"Retry-After": retry_after} if retry_after else {}
-    return web.json_response({"error": {"message": message, "code": status}}, status=status, headers=headers)
+    error = {"message": message, "code": status, **({"type": kind} if kind else {})}
+    return web.json_response({"error": error}, status=status, headers=headers)
 
 
-def reply(body: Body, samples: Sequence[Sample]) -> web.Response:
-    """Return all samples in one piece."""
-    choices = [_choice(body, index, sample.text, sample.finish) for index, sample in enumerate(samples)]
-    return web.json_response({"choices": choices, "usage": _usage(body, samples)})
-
-
-async def stream(request: web.Request, body: Body, samples: Sequence[Sample]) -> web.StreamResponse:
-    """Send the samples one after the other, each in two pieces and an end, as server-sent events."""
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await response.prepare(request)
+def pieces(body: Body, samples: Sequence[Sample]) -> Iterator[dict[str, object]]:
+    """Yield the choices of a stream, sample by sample, each in two pieces and an end."""
     for index, sample in enumerate(samples):
         for text, finish in ((sample.text[:2], None), (sample.text[2:], None), ("", sample.finish)):
-            await response.write(event({"choices": [_choice(body, index, text, finish)]}))
-    await response.write(event({"choices": [], "usage": _usage(body, samples)}))
-    await response.write(b"data: [DONE]\n\n")
-    await response.write_eof()
-    return response
+            yield choice(body, index, text, finish)
 
 
-def _choice(body: Body, index: int, text: str, finish: str | None) -> dict[str, object]:
+def choice(body: Body, index: int, text: str, finish: str | None) -> dict[str, object]:
+    """Return a choice, or a piece of one, in the form of the endpoint."""
     said: dict[str, object] = {"index": index, "finish_reason": finish}
     if body.messages is None:
         return {**said, "text": text}
-    return {**said, "delta" if body.stream else "message": {"role": "assistant", "content": text}}
+    if body.stream:
+        return {**said, "delta": {"content": text}}
+    return {**said, "message": {"role": "assistant", "content": text}}
 
 
-def _usage(body: Body, samples: Sequence[Sample]) -> dict[str, object]:
+def usage(body: Body, samples: Sequence[Sample]) -> dict[str, object]:
     """Count each prompt once, as servers do, however many samples it has."""
     each = max(1, len(samples) // max(1, len(body.prompts())))
     prompt_tokens = sum(sample.usage.prompt for sample in samples[::each])
@@ -127,8 +120,3 @@ def _usage(body: Body, samples: Sequence[Sample]) -> dict[str, object]:
         "total_tokens": prompt_tokens + completion_tokens,
         "prompt_tokens_details": None,
     }
-
-
-def event(chunk: dict[str, object]) -> bytes:
-    """Return a server-sent event."""
-    return b"data: " + json.dumps(chunk).encode() + b"\n\n"

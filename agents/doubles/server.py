@@ -32,8 +32,9 @@ from ...voting.samples import Sample
 from ..model import Ask
 from .double import Double, Garbage, Latency, towers_double
 from .faults import Fault
-from .replies import Body, echoed, refusal, reply, stream, token_ids
-from .streams import Style, live
+from .manners import Manner, Telling
+from .replies import Body, echoed, refusal, token_ids
+from .streams import Style, live, told
 from .thinking import ThinkingDouble
 
 HOST = "127.0.0.1"
@@ -100,12 +101,15 @@ class DoubleServer:
         thoughts: Style = "content",
         owned_by: str = "surefoot",
         context: int | None = None,
+        manner: Manner | None = None,
     ) -> None:
         self.stats = Stats()
         self.bodies: deque[dict[str, object]] = deque(maxlen=BODIES_KEPT)
         """The latest requests for samples, as they came."""
         self.without = set(without)
         """What is left out; endpoints only from the start, the other features also in mid-run."""
+        self.manner = manner or Manner()
+        """What is odd about its answers; also to be changed in mid-run."""
         self._model = model
         self._port = port
         self._slots = asyncio.Semaphore(slots)
@@ -167,10 +171,13 @@ class DoubleServer:
         return web.json_response({"waiting": len(self._faults)})
 
     async def _models(self, request: web.Request) -> web.Response:
+        if "no list" in self.manner.quirks:
+            return refusal(404, "Not Found")
         card: dict[str, object] = {"id": self._model.name, "object": "model", "owned_by": self._owned_by}
         if self._context is not None:
             card["max_model_len"] = self._context
-        return self._unauthorised(request) or web.json_response({"object": "list", "data": [card]})
+        said = [card] if "bare list" in self.manner.quirks else {"object": "list", "data": [card]}
+        return self._unauthorised(request) or web.json_response(said)
 
     async def _tokenize(self, request: web.Request) -> web.Response:
         if not isinstance(self._model, ThinkingDouble):
@@ -196,6 +203,9 @@ class DoubleServer:
             if no := self._unauthorised(request) or self._refused(body) or self._turned_away():
                 self.stats.failed += 1
                 return no
+            if "streams" in self.manner.quirks:
+                body.stream = True
+            telling = Telling(body, self.manner)
             if body.stream and isinstance(self._model, ThinkingDouble):
                 seed = next(self._seed) if body.seed is None else body.seed
                 async with self._slots:
@@ -204,9 +214,10 @@ class DoubleServer:
                         breaks_after=fault.tokens if fault else None,
                         room=self._room(body),
                         as_vllm=self._owned_by == "vllm",
+                        telling=telling,
                     )
             samples = echoed(body, await self._draw(list(self._asks(body))))
-            return await stream(request, body, samples) if body.stream else reply(body, samples)
+            return await told(request, body, samples, telling)
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
@@ -242,6 +253,8 @@ class DoubleServer:
             return refusal(400, f"This model's maximum context length is {self._context} tokens.")
         if isinstance(body.prompt, list) and "lists" in self.without:
             return refusal(400, "prompt must be a string")
+        if "no single tokens" in self.manner.quirks and (body.max_completion_tokens or body.max_tokens) < 16:
+            return refusal(400, "limit reached before the answer")
         if body.n > 1 and body.temperature == 0:
             return refusal(400, f"n must be 1 when using greedy sampling, got {body.n}")
         return None

@@ -1,14 +1,16 @@
 """How the server double streams what a thinking double writes: token by token, while the client listens."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from aiohttp import web
 
+from ...voting.samples import Sample
 from ..thinking.stream import Draw, Token, parser
 from ..thinking.tags import Split
-from .replies import Body, event
+from .manners import Telling
+from .replies import Body, choice, pieces, usage
 from .thinking import ThinkingDouble
 
 Style = Literal["content", "reasoning", "reasoning_content"]
@@ -25,6 +27,7 @@ async def live(
     breaks_after: int | None,
     room: int,
     as_vllm: bool,
+    telling: Telling,
 ) -> web.StreamResponse:
     """Stream one sample of at most `room` tokens; the connection is cut after `breaks_after`, if that is given.
 
@@ -39,25 +42,41 @@ async def live(
     held = _Held(longest - 1) if parses and longest > 1 else None
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    told = parser(draw)
+    parsed = parser(draw)
     for number, token in enumerate(tokens):
         if number == breaks_after:
             if request.transport:
                 request.transport.abort()
             return response
         await asyncio.sleep(double.token_s)
-        splits = _pairs(told.feed(token.text))
+        splits = _pairs(parsed.feed(token.text))
         if held:
-            splits = held.feed(token.text, told.thinking)
-        said_so_far = {"usage": _usage(prompt_tokens, number + 1)} if body.continuous_usage else {}
+            splits = held.feed(token.text, parsed.thinking)
+        so_far = _usage(prompt_tokens, number + 1) if body.continuous_usage else None
         for said in _said(body, style, token, splits):
-            await response.write(event({"choices": [said], **said_so_far}))
-    for said in _said(body, style, None, held.end() if held else _pairs(told.end())):
-        await response.write(event({"choices": [said]}))
+            await response.write(telling.piece(said, so_far))
+    for said in _said(body, style, None, held.end() if held else _pairs(parsed.end())):
+        await response.write(telling.piece(said))
     last: dict[str, object] = {"text": ""} if body.messages is None else {"delta": {}}
-    await response.write(event({"choices": [{"index": 0, "finish_reason": finish, **last}]}))
-    await response.write(event({"choices": [], "usage": _usage(prompt_tokens, len(tokens))}))
-    await response.write(b"data: [DONE]\n\n")
+    await response.write(telling.piece({"index": 0, "finish_reason": finish, **last}))
+    await response.write(telling.end(_usage(prompt_tokens, len(tokens))))
+    await response.write_eof()
+    return response
+
+
+async def told(
+    request: web.Request, body: Body, samples: Sequence[Sample], telling: Telling
+) -> web.StreamResponse:
+    """Send samples, whole or as a stream."""
+    counted = usage(body, samples)
+    if not body.stream:
+        whole = [choice(body, index, sample.text, sample.finish) for index, sample in enumerate(samples)]
+        return telling.whole(whole, counted)
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for piece in pieces(body, samples):
+        await response.write(telling.piece(piece))
+    await response.write(telling.end(counted))
     await response.write_eof()
     return response
 
@@ -66,7 +85,7 @@ def _pairs(splits: list[Split]) -> list[tuple[str, str]]:
     return [(split.thought, split.text) for split in splits]
 
 
-def _usage(prompt: int, completion: int) -> dict[str, int]:
+def _usage(prompt: int, completion: int) -> dict[str, object]:
     return {"prompt_tokens": prompt, "completion_tokens": completion}
 
 
