@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from operator import is_
 from typing import Any, TypeVar
 
+from pydantic_core import to_json
+
 from ..errors import BadInput, SurefootError
 from ..printable import printable
 from ..voting.flags import NotAnAnswer, Reading, RedFlag, screen
@@ -231,6 +233,12 @@ class Guarded(Task[S, A]):
             raise NotPlain(
                 self.name, method, f"returned a {type(part).__name__}{at}: {_cut(repr(part))}", instead(part)
             )
+        try:
+            to_json(plain)
+        except ValueError as error:
+            raise NotPlain(
+                self.name, method, f"returned a text that cannot be written down: {error}"
+            ) from error
         try:
             hash(value)
         except TypeError as error:

@@ -222,7 +222,8 @@ class OpenStep(Generic[S, A]):
         view = number % task.views
         key = (view, sample.text, sample.finish, sample.tokens)
         if key not in self._outcomes:
-            self._outcomes[key] = screened(task, sample, state, view)
+            outcome = screened(task, sample, state, view)
+            self._outcomes[key] = outcome
         return self._outcomes[key]
 
 

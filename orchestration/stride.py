@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from ..agents.codec import written
 from ..agents.guarded import TaskFailed
@@ -87,6 +87,12 @@ class Stride(Generic[S, A]):
         except TaskFailed as failure:
             failure.step = step
             raise
+        except PydanticSerializationError as error:
+            unwritable = TaskFailed(
+                task.name, "read", f"returned a text that cannot be written down: {error}"
+            )
+            unwritable.step = step
+            raise unwritable from error
         return state
 
     async def decide(self, state: S, step: int, progress: Progress | None = None) -> Decision[A]:

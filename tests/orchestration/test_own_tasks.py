@@ -153,6 +153,15 @@ async def test_a_value_that_is_not_plain_is_refused_at_once_with_what_and_where(
         await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"start": lambda: "\ud800"}, {"spec": lambda: {"x": "\udfff"}}, {"read": lambda text: f"{text}\ud83d"}],
+)
+async def test_half_a_character_cannot_be_written_down(redis_url: str, odd: dict[str, Any]) -> None:
+    with pytest.raises(TaskFailed, match="returned a text that cannot be written down"):
+        await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
+
+
 async def test_what_start_and_spec_return_is_looked_at_before_anything_is_opened() -> None:
     for odd in ({"start": lambda: [1]}, {"spec": lambda: {"first": 1.0}}):
         with pytest.raises(NotPlain) as refused:
