@@ -49,11 +49,13 @@ lint: $(VENV)/.dev  ## ruff, lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev  ## mypy, strict, on the installed wheel
+types: $(VENV)/.dev  ## mypy, strict, on the installed wheel; and a user's file on the wheel and on the editable install
 	rm -rf build out/wheel out/dist
 	$(BIN)/python -m build --wheel --outdir out/dist .
 	$(PIP) --no-deps --target out/wheel out/dist/*.whl
 	cd out/wheel && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p surefoot
+	cp tests/typed.py out/wheel/ && cd out/wheel && ../../$(BIN)/mypy --strict typed.py
+	user=$$(mktemp -d) && cp tests/typed.py $$user/ && here=$$PWD && cd $$user && $$here/$(BIN)/mypy --strict typed.py && rm -r $$user
 
 imports: $(VENV)/.dev  ## imports only ever point down
 	$(BIN)/lint-imports
@@ -114,5 +116,5 @@ chaos: $(VENV)/.dev  ## 50 rounds of kill -9
 check: lint imports types examples  ## what CI checks besides the tests
 
 clean:  ## remove what make made, but for the jobs of `make million`, which go on where they stand: out/million*
-	rm -rf .venv .venv-* build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .typing build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	if [ -d out ]; then find out -mindepth 1 -maxdepth 1 ! -name 'million*' -exec rm -rf {} +; fi

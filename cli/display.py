@@ -230,8 +230,8 @@ class Grid(Table):
             show_footer=False,
             show_edge=False,
         )
-        self.add_column(style="dim")
-        self.add_column()
+        self.add_column(style="dim", overflow="fold")
+        self.add_column(overflow="fold")  # an id or a hash is never cut off
 
     def row(self, name: str, value: RenderableType) -> None:
         """Add a line."""

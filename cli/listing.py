@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 
 from ..agents.catalogue import TASKS
@@ -56,7 +57,7 @@ class Listing:
             return
         for name, *cells in self._rows:
             yield words(name, "bold")
-            yield words("  " + "   ".join(filter(None, cells)), "")
+            yield Padding("   ".join(filter(None, cells)), (0, 0, 0, 2))
 
 
 def _updated(job: Job | Unreadable) -> float:

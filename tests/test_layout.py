@@ -10,7 +10,7 @@ import pytest
 import surefoot
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = {"tests", "bench", "examples", "docs", "build", "out"}
+OUTSIDE = {"tests", "bench", "build_backend", "examples", "docs", "build", "out"}
 """Folders that are no part of the package."""
 
 

@@ -1,0 +1,22 @@
+"""What a user's type checker makes of surefoot.  `make types` checks this file against the wheel and against the editable install."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_type
+
+import surefoot
+from surefoot.agents.task import Task
+from surefoot.voting import Sample
+
+task = surefoot.Towers(disks=3, style="compact")
+begin: Callable[..., Coroutine[Any, Any, surefoot.Report]] = surefoot.run
+report = asyncio.run(surefoot.run(task, model="pebble", k=2))
+
+assert_type(report, surefoot.Report)
+assert_type(report.votes, int)
+assert_type(report.risk, float | None)
+assert_type(task.steps(), int)
+assert_type(Sample("x").text, str)
+
+asyncio.run(surefoot.run(task, modell="pebble"))  # type: ignore[call-arg]  # an error, and known as one
+strange: Task[int, int] = surefoot.Towers(disks="3")  # type: ignore[arg-type, assignment]
