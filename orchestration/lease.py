@@ -80,17 +80,18 @@ async def claimed(redis: Redis, job: str, lease_s: float = LEASE_S) -> AsyncIter
     """
     holder = me()
     keeping: asyncio.Task[None] | None = None
+    mine = True  # whatever was answered, or was not waited for
     try:
-        if await _claim(redis, job, holder, lease_s):
+        mine = await _claim(redis, job, holder, lease_s)
+        if mine:
             keeping = asyncio.create_task(_keep(redis, job, holder, lease_s))
-            yield holder
-        else:
-            yield None
+        yield holder if mine else None
     finally:
         left(holder)
         if keeping is not None:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
+        if mine:
             await give_back(redis, job, holder)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
@@ -40,6 +40,8 @@ S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
 CHECKPOINTS_KEPT = 2
+ENDS = 3
+"""How often a job is brought to its end before a Redis that has lost it every time is not trusted any more."""
 
 
 async def run(
@@ -242,25 +244,35 @@ async def _carry_on(
 
 
 async def _to_the_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], saver: RedisSaver) -> None:
-    """Let the runner work, and write down how it ended where that is for good or needs a person.
+    """Let the runner work to the end of the job, and write that down.
 
     A Redis that lost its last moments, as in a fail-over, may be noticed only now: then the runner goes on from where it stands.
     """
-    while True:
-        with suppress(WentBack):
-            try:
-                state = await runner.go(saver)
-            except StepStalled as stall:
-                await journal.commit()
-                await journal.settle("stalled", stall=to_json(_stall(task, stall)).decode())
+    for tries_left in reversed(range(ENDS)):
+        try:
+            await _to_an_end(runner, journal, task, saver)
+            return
+        except WentBack:
+            if not tries_left:
                 raise
-            except AuditFailed:
-                await journal.settle("failed")
-                raise
-            except Paused as pause:
-                await journal.commit()
-                return await journal.settle("stopped", paused=pause.sentence)
-            return await journal.settle("done" if task.solved(state) else "failed")
+
+
+async def _to_an_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], saver: RedisSaver) -> None:
+    """Let the runner work, and write down how it ended where that is for good or needs a person."""
+    try:
+        state = await runner.go(saver)
+    except StepStalled as stall:
+        await journal.commit()
+        await journal.settle("stalled", stall=to_json(_stall(task, stall)).decode())
+        raise
+    except AuditFailed:
+        await journal.settle("failed")
+        raise
+    except Paused as pause:
+        await journal.commit()
+        await journal.settle("stopped", paused=pause.sentence)
+    else:
+        await journal.settle("done" if task.solved(state) else "failed")
 
 
 async def _calibrated(
