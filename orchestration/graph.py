@@ -37,6 +37,8 @@ REMEMBERED_SEGMENTS = 20
 """Segments that a draft is reminded of when a job is taken up again."""
 REPAIRS = 3
 """How often one segment is decided again, with k one higher each time, before the job is given up."""
+RETURNS = 5
+"""A journal that is found at the same place so many times in a row is damaged; it has not gone back."""
 Outcome = Literal["run", "audit", "repair", "finish"]
 
 
@@ -87,6 +89,7 @@ class Runner(Generic[S, A]):
         self._sealed = journal.job.start
         self._state: S = self._read_state(journal.job.start.state)
         self._broken = ""
+        self._returns: tuple[tuple[int, int], ...] = ()
 
     async def go(self, saver: BaseCheckpointSaver[str]) -> S:
         """Take the job to its end and return the final state.
@@ -135,8 +138,8 @@ class Runner(Generic[S, A]):
                 self._state, self._journal, self._end(segment), self._progress
             )
             await self._journal.commit()
-        except WentBack:
-            await self._recover()
+        except WentBack as went_back:
+            await self._go_back(went_back)
             then = "run"
         return {"segment": segment, "repairs": repairs, "then": then}
 
@@ -152,8 +155,8 @@ class Runner(Generic[S, A]):
             return {**state, "then": "run"}  # the checkpoint is of another time than the journal
         try:
             sealed = await self._audited(segment)
-        except WentBack:
-            await self._recover()
+        except WentBack as went_back:
+            await self._go_back(went_back)
             return {"segment": self._segment(), "repairs": 0, "then": "run"}
         if sealed is None:
             then: Outcome = "repair" if state["repairs"] < REPAIRS else "finish"
@@ -165,8 +168,8 @@ class Runner(Generic[S, A]):
         """Take the segment back, to be decided again with a larger k; never ignore what the audit found."""
         try:
             await self._journal.rewind(self._sealed)
-        except WentBack:
-            await self._recover()
+        except WentBack as went_back:
+            await self._go_back(went_back)
         else:
             self._state = self._read_state(self._sealed.state)
         self._progress.repairs += 1
@@ -185,6 +188,14 @@ class Runner(Generic[S, A]):
         graph.add_conditional_edges("run", _then, {"run": "run", "audit": "audit"})
         graph.add_conditional_edges("audit", _then, {"run": "run", "repair": "repair", "finish": END})
         return graph
+
+    async def _go_back(self, went_back: WentBack) -> None:
+        """Go on from where the journal really stands, which a Redis that only lost its last moments allows at the first go."""
+        await self._recover()
+        place = (self._journal.sealed, self._journal.step)
+        self._returns = (*self._returns, place)[-RETURNS:]
+        if self._returns == (place,) * RETURNS:
+            raise went_back  # its fields contradict each other: nothing that is decided from here is ever taken
 
     async def _recover(self) -> None:
         """Derive the state from the journal: the last sealed segment, then its verified tail."""
