@@ -24,6 +24,10 @@ _UNKNOWN = re.compile(
     r"support|recogni|unknown|unexpected|extra|not permitted|not allowed|deprecated|instead", re.IGNORECASE
 )
 """Words for a field that is not wanted at all.  A limit may also be refused for what it is, which no other name cures."""
+_BOUND = re.compile(
+    r"less than|greater than|at (most|least)|between|range|maximum|minimum|[<>]=", re.IGNORECASE
+)
+"""Words for a temperature that is out of bounds, which is for the user to mend."""
 _PARAM = re.compile(r'"(?:param|loc)"\s*:\s*(?:"|\[[^\]]*")(\w+)"')
 
 
@@ -100,6 +104,8 @@ class Dialect:
             if remedy is LIMIT and not _UNKNOWN.search(refused.words):
                 continue
             if remedy is WARMER and sent.get("temperature") != 0:
+                continue
+            if remedy is NO_TEMPERATURE and _BOUND.search(refused.words):
                 continue
             if remedy is NO_STREAM and sent.get("stream"):
                 continue

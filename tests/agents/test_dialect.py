@@ -199,6 +199,17 @@ async def test_a_limit_that_is_too_high_is_not_hidden_under_another_name() -> No
             await texts(model, 0.7)
 
 
+async def test_a_temperature_out_of_bounds_is_refused_and_not_left_out() -> None:
+    def at_most_1(body: Body) -> str | None:
+        told = 'detail: [{"loc": ["body", "temperature"], "msg": "Input should be less than or equal to 1"}]'
+        return told if body.get("temperature", 1) > 1 else None
+
+    async with picky(at_most_1) as server, OpenAIModel(server.url) as model:
+        await model.ready()
+        with pytest.raises(Refused, match="less than or equal to 1"):
+            await texts(model, 1.3)
+
+
 def test_a_text_is_cut_at_its_first_stop_string() -> None:
     assert cut_at("a;b\n\nc", ("\n\n", ";")) == "a"
     assert cut_at("abc", ("", "x")) == "abc"
