@@ -23,7 +23,7 @@ from ..hygiene.sanitise import clean
 from ..keys import located
 from ..model import Ask, Message, Model, Prompt
 from ..openai import OpenAIModel
-from ..openai.exchange import Refused
+from ..openai.failures import Refused
 from ..openai.options import Options
 from ..openai.probe import ServerLacks
 from .excerpt import LEAST, excerpt, shorten
