@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from ..model import Ask, Prompt
+from ..thinking.tags import THINK
 from .options import Options
 from .vllm import is_vllm, own_fields, streamed
 
@@ -121,6 +122,9 @@ def body(batch: Batch, model: str, options: Options, can: Capabilities | None = 
         said["stream_options"] = {"include_usage": True}
     if vllm:
         said.update(own_fields())
+    if can is not None and can.server == "llama.cpp":
+        # Tags that are control tokens of the model would be left out of the text, and thoughts pass for an answer.
+        said["preserved_tokens"] = [THINK.open, THINK.close]
     said.update(options.extra)
     return said
 
