@@ -186,7 +186,7 @@ async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
         dissent_rate=dissent / votes if votes else 0.0,
         dissent_bound=dissent_bound(dissent, votes, job.settings.k),
         risk_measured=dissent_risk(dissent, votes, job.settings.k, steps or max(1, job.step)),
-        tokens=Tokens(**job.usage.known_all()),
+        tokens=Tokens.model_validate(job.usage.known_all()),
         speculation=_ahead(job, votes + sum(job.flags.values())),
         wall_s=round(job.wall_s, 3),
         calibration=_spent(job),

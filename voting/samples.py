@@ -44,7 +44,7 @@ class Usage(NamedTuple):
             self.uncounted + other.uncounted,
         )
 
-    def __add__(self, other: object) -> "Usage":  # type: ignore[override]  # a tuple would be appended
+    def __add__(self, other: object) -> "Usage":  # a tuple would be appended
         return self.plus(other) if isinstance(other, Usage) else NotImplemented
 
     def __radd__(self, other: object) -> "Usage":

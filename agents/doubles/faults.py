@@ -61,13 +61,14 @@ class Fault:
             {"delta" if streams else "message": {"content": "4"}} if chat else {"text": "4"}
         )
         choice: dict[str, object] = {"index": 0, "finish_reason": None, **words}
-        failed: dict[str, object] = {
+        forms: dict[str, dict[str, object]] = {
             "object": {"error": error, "choices": []},
             "string": {"error": self.message},
             "choice": {"choices": [{**choice, "error": error}]},
             "finish": {"choices": [{**choice, "finish_reason": "error"}]},
             "event": {"error": error},
-        }[self.form]
+        }
+        failed = forms[self.form]
         if not streams:
             return _sent(json.dumps(failed))
         name = "event: error\n" if self.form == "event" else ""

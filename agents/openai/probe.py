@@ -10,7 +10,8 @@ import httpx
 
 from ..model import Message, ModelUnavailable, Prompt
 from .batches import Batch, Capabilities, Endpoint
-from .exchange import Exchange, Refused
+from .exchange import Exchange
+from .failures import Refused
 from .fresh import check_fresh
 from .listing import get, read_as
 from .options import Options

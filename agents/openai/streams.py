@@ -15,7 +15,8 @@ from ..thinking.text import GrowingText
 from .answers import Leftovers
 from .batches import Capabilities
 from .dialect import Dialect
-from .exchange import Broken, Call, Exchange, Refused
+from .exchange import Call, Exchange
+from .failures import Broken, Refused
 from .json_text import whole_characters
 from .limits import poured, room_for
 from .listing import under

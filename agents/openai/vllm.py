@@ -9,7 +9,8 @@ from pydantic_core import to_json
 from ..model import ModelUnavailable, Prompt
 from ..thinking.stream import Token
 from ..thinking.tags import ThinkParser
-from .exchange import Call, Exchange, Refused
+from .exchange import Call, Exchange
+from .failures import Refused
 from .limits import MOST_BYTES, poured
 from .logprobs import tokens_of
 from .options import Options

@@ -68,7 +68,7 @@ class Reply(NamedTuple):
 class Part(NamedTuple):
     """What a chunk says of one choice: a piece of it, or all."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # nobody looks for a value in it
     text: str = ""
     thought: str = ""
     finish: str | None = None
