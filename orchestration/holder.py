@@ -2,9 +2,9 @@
 
 import json
 import os
+import platform
 import secrets
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def _machine() -> str:
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
         spaces = [str((PROC / "self/ns" / kind).readlink()) for kind in ("pid", "time")]
     except OSError:
-        if sys.platform == "linux":
+        if platform.system() == "Linux":
             return _nowhere
         return f"{socket.gethostname()} {time.time() - time.monotonic():.0f}"
     return f"{boot} {' '.join(spaces)} {socket.gethostname()}"
