@@ -122,7 +122,8 @@ def _counters(table: "Grid", p: Progress) -> None:
 def line(progress: Progress) -> str:
     """The same on one line, for logs."""
     p = progress
-    said = f"{p.job or p.task or 'surefoot'}: {p.doing}, "
+    name = p.job or p.task
+    said = f"{name}: {p.doing}, " if name else f"{p.doing}, "
     if p.votes:
         said += ", ".join(
             [
