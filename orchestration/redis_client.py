@@ -90,9 +90,10 @@ def _pool(url: str) -> BlockingConnectionPool:
         "socket_timeout": None,
     }
     try:
-        if "+sentinel://" in url:
-            return _sentinel_pool(url, options)
-        return BlockingConnectionPool.from_url(url, **options)
+        sentinels = "+sentinel://" in url
+        pool = _sentinel_pool(url, options) if sentinels else BlockingConnectionPool.from_url(url, **options)
+        pool.make_connection()  # connects nowhere, but knows which options there are
+        return pool
     except (ValueError, TypeError):
         # What the URL parser says quotes parts of the URL, and a part may be of the password.
         raise BadInput(
