@@ -18,6 +18,7 @@ from tenacity import (
     stop_before_delay,
     wait_random_exponential,
 )
+from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
 from ..keys import VARIABLES
@@ -29,6 +30,8 @@ from .options import Options, Wait
 from .reported import Failed, Failure, failure_in_body
 from .stored import PLEASE_DO_NOT, Stored, sign_of_store
 from .words import Words, address
+
+__all__ = ["Broken", "Call", "Exchange", "Follow", "Read", "Refused", "Send", "Transient"]
 
 T = TypeVar("T")
 Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -163,7 +166,7 @@ class Exchange:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Transient),
             wait=_AsAsked(wait_random_exponential(FIRST_PAUSE_S, LONGEST_PAUSE_S)),
-            stop=stop_any(stop_before_delay(patience_s), _once_more),
+            stop=stop_any(stop_before_delay(patience_s), _OnceMore()),
             before_sleep=self._announce,
             retry_error_callback=give_up,
         )
@@ -254,9 +257,11 @@ class _AsAsked(wait_base):
         return max(self._otherwise(retry_state), _failure_in(retry_state).retry_after_s)
 
 
-def _once_more(state: RetryCallState) -> bool:
-    """Whether the failure is of a kind that has been tried often enough."""
-    return state.attempt_number > 1 and _failure_in(state).once
+class _OnceMore(stop_base):
+    """Stop where the failure is of a kind that has been tried often enough."""
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        return retry_state.attempt_number > 1 and _failure_in(retry_state).once
 
 
 def _failure_in(state: RetryCallState) -> Transient:

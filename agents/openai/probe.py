@@ -57,7 +57,7 @@ async def probe(
     if options.seeded:
         await _check_seed(post, (_PROMPTS if text.works else _CHAT)[0], exchange.server)
     tried = [
-        check_fresh(post, prompts[0], 2 if endpoint.n else 1, *ones, exchange.server)
+        check_fresh(post, prompts[0], 2 if endpoint.n else 1, ones[0], ones[1], exchange.server)
         for prompts, endpoint, ones in ((_PROMPTS, text, text_ones), (_CHAT, chat, chat_ones))
         if endpoint.works
     ]
