@@ -11,6 +11,8 @@ _ORDERS = re.compile(
     "]"
 )
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 def printable(text: str, keep: str = "") -> str:
     r"""Return `text` with every character that could steer a terminal, or hide, written as an escape: `\x1b`, `\u202e`.
@@ -18,6 +20,11 @@ def printable(text: str, keep: str = "") -> str:
     `keep` names characters that stay as they are, for a text of several lines "\n\t".  Takes time linear in the length.
     """
     return _ORDERS.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
+
+
+def encodable(text: str) -> bool:
+    """Say whether a text can be written out: halves of pairs cannot, as an argument that is no UTF-8 holds them."""
+    return not _HALF.search(text)
 
 
 def _escaped(character: str) -> str:

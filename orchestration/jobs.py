@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from ..errors import BadInput, SurefootError
+from ..printable import encodable
 from ..voting.samples import Usage
 from . import journal_scripts as scripts
 from .holder import describe, gone
@@ -130,6 +131,8 @@ class Keys:
     """The Redis keys of one job."""
 
     def __init__(self, job: str, prefix: str = PREFIX) -> None:
+        if not encodable(job):
+            raise BadInput(f"the job's name {job!r} cannot be used: it is no text that UTF-8 can write")
         self._base = f"{prefix}:{{{job}}}"
         self.jobs = f"{prefix}:jobs"
         self.meta = f"{self._base}:meta"

@@ -46,6 +46,10 @@ class UntrustedValue(SurefootError):
     """A stored value is of a kind that the saver does not write, and whose reading builds objects."""
 
 
+class Unstorable(SurefootError, TypeError):
+    """A graph's state holds a value that cannot be written down."""
+
+
 class DamagedCheckpoint(SurefootError):
     """A stored checkpoint is not of the form that was written."""
 
@@ -121,25 +125,37 @@ class RedisSaver(_AsyncSaver):
         metadata = get_checkpoint_metadata(config, metadata)
         body = {name: part for name, part in checkpoint.items() if name != "channel_values"}
         header = header_of(address, wanted_id(config), checkpoint, metadata)
-        record = Record(header, self._dump(body), self._dump(metadata))
+        written = (
+            self._dump(body, thread_id, "the checkpoint"),
+            self._dump(metadata, thread_id, "the metadata"),
+        )
+        record = Record(header, *written)
 
         changed = {blob_name(channel, version) for channel, version in new_versions.items()}
         send = [name for name in header["held"] if name in changed]
-        if await self._store.put(thread_id, address, record, self._blobs(checkpoint, send)):
+        if await self._store.put(thread_id, address, record, self._blobs(thread_id, checkpoint, send)):
             # Somebody deleted the thread's past meanwhile: the unchanged values are sent as well.
-            await self._store.put(thread_id, address, record, self._blobs(checkpoint, header["held"]))
+            blobs = self._blobs(thread_id, checkpoint, header["held"])
+            await self._store.put(thread_id, address, record, blobs)
         return config_of(thread_id, address)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Store a task's writes. Repeated ones stay as first stored; special channels keep the last."""
+        thread_id = thread_of(config)
         address = Address(namespace_of(config), config["configurable"]["checkpoint_id"])
         dumped = [
-            Write(task_id, WRITES_IDX_MAP.get(channel, idx), task_path, channel, self._dump(value))
+            Write(
+                task_id,
+                WRITES_IDX_MAP.get(channel, idx),
+                task_path,
+                channel,
+                self._dump(value, thread_id, f"channel {channel!r}"),
+            )
             for idx, (channel, value) in enumerate(writes)
         ]
-        await self._store.put_writes(thread_of(config), address, dumped)
+        await self._store.put_writes(thread_id, address, dumped)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the config names, or the newest of its namespace; None where there is none."""
@@ -206,8 +222,14 @@ class RedisSaver(_AsyncSaver):
         for thread_id in thread_ids:
             await (self._store.delete(thread_id) if strategy == "delete" else self._store.prune(thread_id))
 
-    def _dump(self, value: Any) -> bytes:
-        return pack(self.serde.dumps_typed(value))
+    def _dump(self, value: Any, thread_id: str, what: str) -> bytes:
+        try:
+            return pack(self.serde.dumps_typed(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Unstorable(
+                f"A value of {what} of thread {thread_id!r} cannot be stored ({printable(str(error)[:200])}): put what it is "
+                "made of into the state (a number, a text, a list), or give the saver a serde that writes it."
+            ) from error
 
     def _load(self, packed: bytes) -> Any:
         kind, data = unpack(packed)
@@ -218,8 +240,13 @@ class RedisSaver(_AsyncSaver):
             )
         return self.serde.loads_typed((kind, data))
 
-    def _blobs(self, checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, bytes]:
-        return {name: self._dump(checkpoint["channel_values"][channel_of(name)]) for name in names}
+    def _blobs(self, thread_id: str, checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, bytes]:
+        values, dump = checkpoint["channel_values"], self._dump
+        channels = {name: channel_of(name) for name in names}
+        return {
+            name: dump(values[channel], thread_id, f"channel {channel!r}")
+            for name, channel in channels.items()
+        }
 
     def _tuple(self, thread_id: str, stored: Stored) -> CheckpointTuple:
         try:

@@ -8,6 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_id, writes_sort_key
 
 from ..errors import BadInput
+from ..printable import encodable
 
 SEP = "\0"
 
@@ -32,20 +33,21 @@ class Address(NamedTuple):
 
 
 def plain(name: str) -> str:
-    """Return the name, unless it holds the one character that separates names in the store."""
+    """Return the name, unless it holds the one character that separates names in the store, or what no UTF-8 has."""
     if SEP in name:
         raise BadInput(f"The name {name!r} cannot be stored: it must not contain the NUL character.")
+    if not encodable(name):
+        raise BadInput(f"The name {name!r} cannot be stored: it holds half of a surrogate pair.")
     return name
 
 
 def thread_of(config: RunnableConfig) -> str:
     """The thread id of a config; `BadInput` when it has none."""
-    try:
-        return str(config["configurable"]["thread_id"])
-    except KeyError:
-        raise BadInput(
-            f"The config {dict(config)!r} names no thread: give config['configurable']['thread_id']."
-        ) from None
+    named = config.get("configurable", {}).get("thread_id")
+    # A thread "None" would be shared by everybody who has forgotten the name.
+    if named is None:
+        raise BadInput("The config names no thread: give config['configurable']['thread_id'].")
+    return str(named)
 
 
 def namespace_of(config: RunnableConfig) -> str:
@@ -116,7 +118,8 @@ def header_of(
         "open": [c for c in metadata.get("counters_since_delta_snapshot") or {} if c not in values],
     }
     owner = _owner(address.ns, metadata.get("parents") or {})
-    links = {"parent": parent_id, "run": metadata.get("run_id"), "owner": owner}
+    run = metadata.get("run_id")
+    links = {"parent": parent_id, "run": plain(str(run)) if run else None, "owner": owner}
     return header | {name: link for name, link in links.items() if link}
 
 

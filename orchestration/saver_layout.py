@@ -4,6 +4,7 @@ import re
 from urllib.parse import quote, unquote
 
 from ..errors import BadInput
+from ..printable import encodable
 
 KEYS = ("ids", "checkpoints", "blobs", "refs", "writes", "runs", "owned", "deltas")
 
@@ -20,8 +21,11 @@ class Layout:
 
     def thread(self, thread_id: str) -> list[str]:
         """The eight keys of a thread, in the order in which the scripts expect them."""
+        thread_id = "" if thread_id is None else str(thread_id)
         if not thread_id:
             raise BadInput("The thread id '' cannot be used: name the thread in config['configurable'].")
+        if not encodable(thread_id):
+            raise BadInput(f"The thread id {thread_id!r} cannot be used: it holds half of a surrogate pair.")
         return [self._key(quote(thread_id, safe=":/@ "), name) for name in KEYS]
 
     def pattern(self, name: str) -> str:

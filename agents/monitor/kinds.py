@@ -34,6 +34,7 @@ GIT_EDITS = words("apply checkout stash restore reset revert merge rebase am che
 SUBMITTED = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 """What mini-swe-agent ends a run with."""
 
+DECODER = json.JSONDecoder()
 COMMANDS = ("command", "cmd", "code", "script", "input")
 """Under which names tools take a shell command or a program."""
 QUOTED = re.compile(r"'[^']*+(?:'|$)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?$)", re.DOTALL)
@@ -122,10 +123,12 @@ def _bare(command: str) -> str:
 
 
 def _fields(arguments: str) -> dict[str, Any]:
-    if not arguments.lstrip().startswith("{"):
+    begun = arguments.lstrip()
+    if not begun.startswith("{"):
         return {}
     try:
-        found = json.loads(arguments)
+        # Some servers send a little more than the object: `{}""`.
+        found, _ = DECODER.raw_decode(begun)
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -31,6 +31,10 @@ CALLS = frozenset(
     ("tool_use", "tool_call", "function_call", "custom_tool_call", "invalid_tool_call", "server_tool_use")
 )
 ARGUMENTS = ("arguments", "args", "input", "parameters")
+RESULTS = ("tool_result", "mcp_tool_result")
+"""Parts of a message that are results of calls, as Anthropic has them."""
+NAMES_A_CALL = ("tool_call_id", "tool_use_id", "call_id")
+"""Where a result says which call it is of."""
 DEEPEST = 16
 """Parts within parts that are looked into."""
 CUT = frozenset(("length", "max_tokens", "max_output_tokens"))
@@ -49,6 +53,15 @@ class Said(NamedTuple):
     actions: tuple[Action, ...] = ()
     reasoning_tokens: int = 0
     finish: str | None = None
+    ids: tuple[str | None, ...] = ()
+    """What the log calls each of the actions, where it has names for them."""
+
+
+class Called(NamedTuple):
+    """A call of a tool, and the name by which its result refers to it."""
+
+    action: Action
+    id: str | None
 
 
 class Heard(NamedTuple):
@@ -61,6 +74,8 @@ class Heard(NamedTuple):
     """The exit code beside it."""
     printed: str | None = None
     """What the command printed, where the text is that and more."""
+    call: str | None = None
+    """The name of the call that it is the result of."""
 
 
 class Parts:
@@ -81,7 +96,7 @@ class Parts:
         return ""
 
     def _part(self, part: Mapping[str, Any], depth: int) -> str:
-        kind = part.get("type")
+        kind = string(part.get("type"))
         told = [self.text(part[key], depth) for key in WORDS if part.get(key) is not None]
         if not told and kind in UNREADABLE:
             return f"[{kind}]"
@@ -94,7 +109,27 @@ class Parts:
         found = (self.text(message[key]) for key in THOUGHTS if message.get(key) is not None)
         return next(filter(None, found), "")
 
-    def calls(self, entries: Any) -> tuple[Action, ...]:
+    def heard(self, message: Mapping[str, Any]) -> list[Heard]:
+        """Return what a message brings back: one thing, or a result for each of several calls."""
+        content = message.get("content")
+        parts = content if isinstance(content, list | tuple) else ()
+        results = [part for part in parts if _is_result(part)]
+        if not results:
+            return [self.result(message, content)]
+        rest = self.text([part for part in parts if not _is_result(part)])
+        return [self.result(part, part.get("content")) for part in results] + ([Heard(rest)] if rest else [])
+
+    def result(self, message: Mapping[str, Any], content: Any) -> Heard:
+        """Return the result of one call, with what the log itself says of how it went."""
+        text, error = self.text(content), message.get("error")
+        why = error.get("message") if isinstance(error, Mapping) else error
+        if isinstance(why, str) and why not in text:
+            text = joined(text, why)
+        failed = message.get("is_error") is True or message.get("status") == "error" or bool(error)
+        name = next((found for key in NAMES_A_CALL if (found := string(message.get(key)))), None)
+        return Heard(text, True if failed else None, call=name)
+
+    def calls(self, entries: Any) -> tuple[Called, ...]:
         """Return the calls in a list of them, in the forms of OpenAI's endpoints, LangChain and Anthropic."""
         if entries is None:
             return ()
@@ -103,21 +138,25 @@ class Parts:
             return ()
         return tuple(called for entry in entries if (called := self._call(entry)))
 
-    def _call(self, entry: Any) -> Action | None:
+    def _call(self, entry: Any) -> Called | None:
         if isinstance(entry, Mapping):
-            for inner in (entry.get("function"), entry.get("custom"), entry):
+            function = entry.get("function")
+            bare = {**entry, "name": function} if isinstance(function, str) else entry  # Inspect's form
+            for inner in (function, entry.get("custom"), bare):
                 if isinstance(inner, Mapping) and isinstance(name := inner.get("name"), str):
                     given = next((inner[key] for key in ARGUMENTS if inner.get(key) is not None), "")
-                    return action(name, to_text(given))
+                    # The responses endpoint numbers its items, too: results refer to the other name.
+                    own = string(entry.get("call_id")) or string(entry.get("id"))
+                    return Called(action(name, to_text(given)), own)
         self.passed_over += 1
         return None
 
-    def called_in(self, content: Any) -> tuple[Action, ...]:
+    def called_in(self, content: Any) -> tuple[Called, ...]:
         """Return the calls among the parts of a content."""
         if not isinstance(content, list | tuple):
             return ()
         return self.calls(
-            [part for part in content if isinstance(part, Mapping) and part.get("type") in CALLS]
+            [part for part in content if isinstance(part, Mapping) and string(part.get("type")) in CALLS]
         )
 
     def answer(self, message: Mapping[str, Any], written: bool = False) -> Said:
@@ -128,8 +167,9 @@ class Parts:
             called += self.calls([message["function_call"]])
         called = called or self.called_in(message.get("content"))
         if written and not called:
-            text, called = written_actions(text, told_apart=bool(thought))
-        return Said(joined(thought, text), called)
+            text, found = written_actions(text, told_apart=bool(thought))
+            return Said(joined(thought, text), found)
+        return said_with(joined(thought, text), called)
 
     def reply(self, data: Any, written: bool = False) -> Said | None:
         """Return the raw answer of a server as what was said: of the chat endpoint or of the responses endpoint; else None."""
@@ -137,7 +177,7 @@ class Parts:
             return None
         tokens = reasoning_tokens(data.get("usage"))
         if isinstance(output := data.get("output"), list):
-            said = Said(self.text(output), self.called_in(output))
+            said = said_with(self.text(output), self.called_in(output))
             return said._replace(reasoning_tokens=tokens, finish=ended(data))
         choices = data.get("choices")
         first = choices[0] if isinstance(choices, list) and choices else None
@@ -146,6 +186,16 @@ class Parts:
         message = first.get("message")
         said = self.answer(message, written) if isinstance(message, Mapping) else Said("")
         return said._replace(reasoning_tokens=tokens, finish=string(first.get("finish_reason")))
+
+
+def _is_result(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") in RESULTS
+
+
+def said_with(thought: str, called: tuple[Called, ...], tokens: int = 0, finish: str | None = None) -> Said:
+    """Return an answer that makes these calls."""
+    actions, ids = tuple(each.action for each in called), tuple(each.id for each in called)
+    return Said(thought, actions, tokens, finish, ids)
 
 
 def ended(data: Mapping[str, Any]) -> str | None:
@@ -226,14 +276,23 @@ def turns_of(events: Iterable[Said | Heard]) -> tuple[Turn, ...]:
 
 def _turn(said: Said, heard: list[Heard]) -> Turn:
     observation = "\n\n".join(each.text for each in heard) if heard else None
-    # A command that comes with another's result is judged by both.
-    paired = len(heard) == len(said.actions)
-    results = (
-        _failed(each, (said.actions[place],) if paired else said.actions) for place, each in enumerate(heard)
-    )
+    results = map(_failed, heard, _answered(said, heard))
     return turn(
         said.thought, said.actions, observation, any(results) if heard else None, said.reasoning_tokens
     )
+
+
+def _answered(said: Said, heard: list[Heard]) -> list[tuple[Action, ...]]:
+    """Return of which calls each thing heard is the result: by name, for parallel ones end in any order, or else by place.
+
+    A command that comes with another's result is judged by both.
+    """
+    named = dict(zip(said.ids, said.actions, strict=True)) if len(said.ids) == len(said.actions) else {}
+    known = named if None not in named and len(named) == len(said.actions) else {}
+    if any(each.call in known for each in heard):
+        return [(known[each.call],) if each.call in known else said.actions for each in heard]
+    paired = len(heard) == len(said.actions)
+    return [(call,) for call in said.actions] if paired else [said.actions] * len(heard)
 
 
 def _failed(heard: Heard, calls: Sequence[Action]) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ MOST_BYTES = 32 << 20
 """Of a file; decoded and parsed it takes five times that at worst, as text with one emoji does."""
 MOST_BRACKETS, MOST_COMMAS = 1 << 20, 4 << 20
 """Of a file: `[],[],[],...` takes thirty times its size once it is parsed."""
+SAYS = re.compile(rb"[^\0 \t\r\n]")
+"""A byte that is more than space, or than what a crashed system leaves of a file."""
+PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
+"""How ZIP (Inspect's `.eval`), gzip, zstd, bzip2 and xz begin."""
 KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISCHR, "a device"),
@@ -52,4 +57,21 @@ def decoded(path: Path) -> Any:
     except RecursionError:
         raise BadInput("expected JSON, but it is nested too deeply") from None
     except ValueError as error:
-        raise BadInput(f"expected JSON, but {error}") from None
+        raise BadInput(f"expected JSON, but {_why(held, error)}") from None
+
+
+def _why(held: bytes, error: ValueError) -> str:
+    """Return what is wrong with a file in words that say what to do, for what people do give."""
+    if not SAYS.search(held):
+        return "the file is empty"
+    if held.startswith(PACKED):
+        return "the file is packed: unpack it first"
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    if error.msg == "Extra data" and "\n" in error.doc[error.pos - 1 : error.pos]:
+        return "the file holds one value a line: make a list of one run's messages first, as `jq -s .` does"
+    # No copy of a text that may take a hundred megabytes.
+    rest = len(error.doc) - error.pos
+    if error.msg.startswith("Unterminated string") or (rest < 64 and not error.doc[error.pos :].strip()):
+        return f"the file breaks off in the middle: {error}"
+    return str(error)

@@ -86,7 +86,8 @@ def _heard(message: Mapping[str, Any], extra: Mapping[str, Any], parts: Parts) -
     text = joined(parts.text(message.get("content")), parts.text(message.get("output")))
     code, printed = extra.get("returncode"), extra.get("raw_output")
     broken = True if extra.get("exception_info") or extra.get("interrupt_type") == "FormatError" else None
-    return Heard(text, broken, code if isinstance(code, int) else None, string(printed))
+    call = parts.result(message, None).call
+    return Heard(text, broken, code if isinstance(code, int) else None, string(printed), call)
 
 
 def _refused(extra: Mapping[str, Any], parts: Parts) -> Said:

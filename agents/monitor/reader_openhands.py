@@ -107,7 +107,7 @@ def _heard(prompt: Chat, parts: Parts) -> Iterator[Heard]:
     )
     for message in prompt[len(prompt) - max(after, 1) :]:
         if message["role"] != "assistant":
-            yield Heard(parts.text(message.get("content")))
+            yield from parts.heard(message)
 
 
 def observations(data: Any) -> Trajectory:

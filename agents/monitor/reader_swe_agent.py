@@ -118,7 +118,7 @@ def _told(history: Sequence[Message], parts: Parts) -> Iterator[Said | Heard]:
             else:
                 yield Said(*written_actions(text))
         elif message["role"] != "system":
-            yield Heard(text)
+            yield from parts.heard(message)
 
 
 def _issue(history: Sequence[Message]) -> str:

@@ -6,14 +6,14 @@ from typing import Any
 
 from ...errors import BadInput
 from .reader_files import decoded
-from .reader_messages import langgraph, openai
+from .reader_messages import langgraph, of_responses, openai, responses
 from .reader_mini import FORMAT, mini
 from .reader_openhands import completions, observations
 from .reader_swe_agent import demonstration, swe_agent
 from .trajectory import Trajectory
 
 KNOWN = (
-    "a list of OpenAI messages, a LangGraph state, a mini-swe-agent .traj.json, a SWE-agent .traj, "
+    "a list of OpenAI messages or of items of its responses endpoint, a LangGraph state, a mini-swe-agent .traj.json, a SWE-agent .traj, "
     "an OpenHands responses_observations.json or a folder of llm_completions"
 )
 NAME = re.compile(r"[a-z][\w.-]{0,39}", re.ASCII | re.IGNORECASE)
@@ -50,6 +50,8 @@ def parse(data: Any) -> Trajectory:
 
 def _parsed(data: Any) -> Trajectory:
     if isinstance(data, list | tuple):
+        if of_responses(data):
+            return responses(list(data))
         return langgraph(data) if _of_langchain(data) else openai(list(data))
     if not isinstance(data, dict):
         raise BadInput(f"expected {KNOWN}, but found {_kind(data)}")
