@@ -24,19 +24,20 @@ from .dialect import MOST_REMEDIES, NO_STOP, Dialect, Remedy, cut_at
 from .exchange import Call, Exchange, Read, Send
 from .failures import Refused
 from .finishes import unknown
-from .limits import Room, poured, room_for
+from .limits import MOST_CHARACTERS, Room, poured, room_for
 from .listing import choose, list_models, under
 from .options import Options
 from .probe import ServerLacks, probe
+from .signed import another
 from .stored import Marks, Names, Stored
 from .streams import Streams
 from .vllm import check_sampling, is_vllm
-from .wire import Reply, read_reply
+from .wire import Choice, Reply, read_reply
 from .words import Words, address, keys_in
 
 READY_PATIENCE_S = 3.0
 MOST_PUZZLES = 5
-"""Unknown words of a server that are named."""
+"""Unknown words of a server that are named, and names of models."""
 
 
 class OpenAIModel:
@@ -86,6 +87,7 @@ class OpenAIModel:
         self._told: list[str] = []
         self._usage = NOTHING
         self._puzzles: set[str] = set()
+        self._signatures: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -197,6 +199,9 @@ class OpenAIModel:
             raise ServerLacks(f"{self._exchange.server} has no {_path(batch.chat)}: {endpoint.why}")
         # A seed makes a request repeatable, so what marks it repeats with the seed.
         reply = await self._post(batch, self._options.patience_s, batch.seed)
+        if not reply.choices:
+            # Paid for, and nothing said: samples without a text and without a reason, which the red flags deal with.
+            reply = reply._replace(choices=[Choice("", None)] * len(batch.positions))
         if len(reply.choices) != len(batch.positions):
             raise ServerLacks(
                 f"{self._exchange.server} returned {len(reply.choices)} samples where {len(batch.positions)} were asked "
@@ -216,6 +221,7 @@ class OpenAIModel:
         room = room_for(batch.max_tokens * len(batch.positions))
         reply = await self._understood(batch.chat, call, said, number, partial(self._read, room=room))
         self._puzzle_over(reply)
+        self._compare_names(reply.model)
         if self._names.seen(reply.id, batch.prompts, number) and fresh:
             name = self._exchange.words(reply.id)
             raise Stored(self._exchange.server, f"two requests got the one answer {name!r}")
@@ -255,6 +261,20 @@ class OpenAIModel:
             if notice not in self._told and self._options.on_notice:
                 self._options.on_notice(notice)
             self._told.append(notice)
+
+    def _compare_names(self, signed: str) -> None:
+        """Name each other model that signs an answer, once."""
+        if signed in self._signatures or len(self._signatures) >= MOST_PUZZLES:
+            return
+        self._signatures.add(signed)
+        if another(self._model or "", signed):
+            name = self._exchange.words(signed)[:MOST_CHARACTERS]
+            self._tell(
+                [
+                    f"signs an answer as {name!r} where {self._model!r} was asked: unless these are names of one "
+                    f"model, votes and calibration mix several"
+                ]
+            )
 
     def _puzzle_over(self, reply: Reply) -> None:
         """Name each word for the end of an answer that nobody knows, once: its samples count as cut off."""

@@ -1,11 +1,15 @@
 """Server-sent events: how an answer comes piece by piece, read from whatever blocks the network makes of it."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from .limits import MOST_BYTES, TooMuch, in_mb
 
-_BLANK = b" \t\r\n"
+_MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which the standard lets a stream begin with."""
+_NOTHING_YET = re.compile(rb"(?:[ \t\r\n]|:[^\n]*\n)*+")
+"""Blanks and comments, by which servers and gateways keep a connection open before an answer of either kind."""
 
 
 class Event(NamedTuple):
@@ -60,21 +64,32 @@ async def events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[Event]:
 
 
 async def opened(body: AsyncIterator[bytes]) -> tuple[bool, AsyncIterator[bytes]]:
-    """Return whether a body is JSON rather than a stream of events, by how it begins, and all of it.
+    """Return whether a body is JSON rather than a stream of events, by how it begins, and all of it from there on.
 
     Content types do not tell: servers stream unasked, answer in one piece although asked to stream, and name either wrongly.
     """
-    begun: list[bytes] = []
-    first = b""
+    begun = b""
+    marked: bool | None = None
     async for block in body:
-        begun.append(block)
-        if first := block.lstrip(_BLANK if len(begun) > 1 else _BLANK + b"\xef\xbb\xbf")[:1]:
-            break
+        begun += block
+        if marked is None and (len(begun) >= len(_MARK) or not _MARK.startswith(begun)):
+            marked = begun.startswith(_MARK)
+            begun = begun.removeprefix(_MARK)
+        if marked is not None:
+            begun = _without_comments(begun)
+            if begun and not begun.startswith(b":"):
+                break
 
     async def all_of_it() -> AsyncIterator[bytes]:
-        for block in begun:
-            yield block
+        yield begun
         async for block in body:
             yield block
 
-    return first in (b"{", b"["), all_of_it()
+    return begun[:1] in (b"{", b"["), all_of_it()
+
+
+def _without_comments(begun: bytes) -> bytes:
+    """Return what follows the blanks and comments; of a comment that has not ended its first sign, for it may go on for ever."""
+    found = _NOTHING_YET.match(begun)
+    rest = begun[found.end() if found else 0 :]
+    return b":" if rest.startswith(b":") else rest

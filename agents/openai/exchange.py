@@ -1,8 +1,6 @@
 """One request at a time with one server: authorised, limited, timed, and tried again through an outage."""
 
 import asyncio
-import email.utils
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -23,13 +21,15 @@ from tenacity.wait import wait_base
 
 from ..keys import VARIABLES
 from ..model import ModelUnavailable
-from .failures import Broken, Lasts, Refused, Transient, lasts
+from .cumulative import Cumulative
+from .failures import Broken, Lasts, Refused, Transient, Unreadable, lasts
 from .limiter import Limiter, Slot
 from .limits import TooMuch, beginning
 from .options import Options, Wait
 from .reported import Failed, Failure, failure_in_body
 from .stored import PLEASE_DO_NOT, Stored, sign_of_store
-from .words import Words, address
+from .waits import wanted_pause
+from .words import Words, address, up_to_v1
 
 __all__ = ["Broken", "Call", "Exchange", "Follow", "Read", "Refused", "Send", "Transient"]
 
@@ -44,8 +44,6 @@ Follow = Callable[[httpx.Response, Callable[[], None]], AsyncIterator[T]]
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 15.0
 """Pauses are drawn uniformly between 0 and a limit that doubles from the first of these to the second."""
-LONGEST_RETRY_AFTER_S = 60.0
-"""A server that wants to be left alone for longer is asked again after this."""
 
 _OVERLOADED = (429, 503)
 _KEYS = f"it is taken from ${' or $'.join(VARIABLES)}, or with --api-key-file from a file"
@@ -217,6 +215,8 @@ class Exchange:
             failure = Transient(f"not an answer in the form of the OpenAI API ({self.words(_why(error))})")
         except TooMuch as error:
             failure = Refused(f"{self.server} sends what cannot be an answer: {error}")
+        except Cumulative as error:
+            failure = Unreadable(f"{self.server} sends what cannot be read: {error}")
         finally:
             await response.aclose()
         raise failure
@@ -228,17 +228,27 @@ class Exchange:
         said = self.words(failure.kind if private else failure.said) or beside or "no reason given"
         said = f"{status or 'in place of its answer'}: {said}"
         if response.is_redirect:
-            where = self.words(address(response.headers.get("location", "elsewhere")))
-            return Refused(f"{self.server} redirects to {where!r}: give that address instead", status)
+            return Refused(self._redirected(response.headers.get("location", "elsewhere")), status)
         stays = lasts(status, failure.kind, failure.all)
         if stays is not Lasts.STAYS:
-            after_s = _retry_after(response.headers.get("retry-after", ""))
+            after_s = wanted_pause(response.headers, failure.all)
             return Transient(said, after_s, once=stays is Lasts.ONCE_MORE)
         if status in (401, 403):
             which = "the API key" if "authorization" in self._headers else "a request without an API key"
             return Refused(f"{self.server} does not accept {which} ({said}): {_KEYS}", status)
         told = failure.kind if private else self.words.without_keys(failure.all)
         return Refused(f"{self.server} refuses the request ({said})", status, told)
+
+    def _redirected(self, location: str) -> str:
+        where = address(location)
+        root = up_to_v1(where)
+        if self.server.endswith(f" {root.removesuffix('/v1')}"):
+            # Nothing that a user could give instead leads anywhere else.
+            return (
+                f"{self.server} redirects a request to {self.words(where)!r}, and redirects are not followed: the API must "
+                f"answer at /v1 itself"
+            )
+        return f"{self.server} redirects to {self.words(root)!r}: give that address instead"
 
     def _announce(self, state: RetryCallState) -> None:
         self._gone = True
@@ -268,18 +278,6 @@ def _failure_in(state: RetryCallState) -> Transient:
     error = state.outcome.exception() if state.outcome else None
     assert isinstance(error, Transient)
     return error
-
-
-def _retry_after(header: str) -> float:
-    """Read a Retry-After header, in seconds or as a date (RFC 9110, section 10.2.3); 0 if it is neither."""
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(header).timestamp() - time.time()
-        except ValueError:
-            return 0.0
-    return min(seconds, LONGEST_RETRY_AFTER_S) if seconds > 0 else 0.0
 
 
 def _why(error: ValueError) -> str:

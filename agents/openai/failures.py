@@ -16,6 +16,10 @@ class Refused(ModelUnavailable):
         """All that the server said, without keys, to look for words in."""
 
 
+class Unreadable(Refused):
+    """What the server sends makes no text, and would not if it were asked again."""
+
+
 class Transient(Exception):
     """A failure that may pass; `once`: it rarely does, and one more try is enough to know."""
 

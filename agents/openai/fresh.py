@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from ..model import ModelUnavailable, Prompt
 from .batches import Batch
+from .failures import Unreadable
 from .stored import Stored
 from .wire import Reply
 
@@ -33,7 +34,7 @@ async def check_fresh(
         for _ in range(REPEATS if varied else 1):
             if not _repeated(first, await post(asked)):
                 return ""
-    except Stored:
+    except (Stored, Unreadable):
         raise
     except ModelUnavailable:
         return ""

@@ -143,4 +143,6 @@ async def _read_models(response: httpx.Response, _: object) -> ModelList:
 
 
 async def _read_nothing(response: httpx.Response, _: object) -> None:
-    """It has answered."""
+    """It has answered, though not with the page that some servers have for every address."""
+    if "html" in response.headers.get("content-type", ""):
+        raise Refused("it answers with a web page")

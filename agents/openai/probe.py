@@ -78,10 +78,10 @@ async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> tup
     except ModelUnavailable as error:
         return Endpoint(works=False, why=str(error)), Reply([]), Reply([])
     if isinstance(prompts[0], str):
-        return await _text_endpoint(post), one, other
+        return await _text_endpoint(post, one), one, other
     # Neither 0 nor 1: some servers take no other temperature than these.
     both = await _optional(post, _request(prompts[:1], 2)._replace(temperature=0.5))
-    n = len(both.choices) == 2
+    n = _tells_ends(both, 2, one)
     return Endpoint(n=n, counts_all=not n or both.usage.completion > 1), one, other
 
 
@@ -92,25 +92,34 @@ async def _first(post: Post, request: Batch, server: str) -> Reply:
         if error.status not in _BAD_REQUEST:
             raise
         return await post(request._replace(max_tokens=_MORE_TOKENS))
-    if one.usage.completion > 1:
+    if one.usage.completion - one.beside > 1:
         raise ServerLacks(
-            f"{server} ignores the token limit: asked for 1 token it wrote {one.usage.completion}"
+            f"{server} ignores the token limit: asked for 1 token it wrote {one.usage.completion - one.beside}"
         )
     return one
 
 
-async def _text_endpoint(post: Post) -> Endpoint:
+def _tells_ends(reply: Reply, count: int, one: Reply) -> bool:
+    """Whether so many answers came, and each says why it stopped if one alone does.
+
+    Some servers say it of the last one only (SGLang's streams): all others would be thrown away.
+    """
+    alone = bool(one.choices and one.choices[0].finish)
+    return len(reply.choices) == count and (not alone or all(choice.finish for choice in reply.choices))
+
+
+async def _text_endpoint(post: Post, one: Reply) -> Endpoint:
     everything = await _optional(post, _request(_TELLING, 2)._replace(echo=True))
-    if len(everything.choices) == 2 * len(_TELLING):
+    if _tells_ends(everything, 2 * len(_TELLING), one):
         counts_all = everything.usage.completion > 1
         return Endpoint(
             n=True, lists=_echoed(everything, 2) or await _in_order(post, 2), counts_all=counts_all
         )
     several = await _optional(post, _request(_TELLING[:1], 2))
     listed = await _optional(post, _request(_TELLING, 1)._replace(echo=True))
-    lists = len(listed.choices) == len(_TELLING) and (_echoed(listed, 1) or await _in_order(post, 1))
+    lists = _tells_ends(listed, len(_TELLING), one) and (_echoed(listed, 1) or await _in_order(post, 1))
     counts_all = max(several.usage.completion, listed.usage.completion) > 1
-    return Endpoint(n=len(several.choices) == 2, lists=lists, counts_all=counts_all)
+    return Endpoint(n=_tells_ends(several, 2, one), lists=lists, counts_all=counts_all)
 
 
 def _echoed(reply: Reply, n: int) -> bool:

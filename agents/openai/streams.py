@@ -229,7 +229,7 @@ class _Reader:
 
     def read(self, chunk: Chunk) -> Iterator[Piece]:
         """Yield the pieces of a chunk; tokens, finish and usage come with the last."""
-        _, text, thought, finish, logprobs = chunk.choices[0] if chunk.choices else _NOTHING_SAID
+        _, text, thought, finish, logprobs, _ = chunk.choices[0] if chunk.choices else _NOTHING_SAID
         text, thought = whole_characters(text), whole_characters(thought)
         tokens: tuple[Token, ...] = tokens_of(logprobs)
         self._note(text, thought)

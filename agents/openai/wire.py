@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ...voting.samples import NOTHING, Usage
+from .cumulative import SoFar
 from .events import events, opened
 from .finishes import FAILURES, finish_word
 from .json_text import parsed, whole_characters
 from .limits import MOST_LINES, MOST_TOKENS
 from .reported import Failed, Failure, failure_in, failure_of
+from .wire_parts import Part
 
 _DONE = (b"[DONE]", b'"[DONE]"')
 _THOUGHTS = ("reasoning", "reasoning_content", "thinking", "reasoning_details")
@@ -33,6 +35,8 @@ class WireUsage(NamedTuple):
     completion: int | None = None
     cached: int = 0
     reasoning: int = 0
+    beside: int = 0
+    """Output tokens that the server counts in its total alone: thoughts, for which its limit need not hold."""
 
     def usage(self, samples: int = 1) -> Usage:
         """Return it in our own words, for a request of so many samples."""
@@ -63,17 +67,10 @@ class Reply(NamedTuple):
     """What the server calls this answer; "" where it has no name."""
     each: tuple[WireUsage, ...] = ()
     """The usage of each choice, where the server says that (llama.cpp's streams)."""
-
-
-class Part(NamedTuple):
-    """What a chunk says of one choice: a piece of it, or all."""
-
-    index: int  # type: ignore[assignment]  # nobody looks for a value in it
-    text: str = ""
-    thought: str = ""
-    finish: str | None = None
-    logprobs: object = None
-    """As they came."""
+    model: str = ""
+    """Who the server says has answered."""
+    beside: int = 0
+    """Output tokens that the server counts in its total alone."""
 
 
 class Chunk(NamedTuple):
@@ -84,6 +81,7 @@ class Chunk(NamedTuple):
     timings: WireUsage | None = None
     """What llama.cpp says with every chunk if asked to."""
     id: str = ""
+    model: str = ""
 
 
 async def read_reply(
@@ -98,9 +96,9 @@ async def read_reply(
     told: set[int] = set()
     each: dict[int, WireUsage] = {}
     total: WireUsage | None = None
-    name = ""
+    name = model = ""
     async for chunk in chunks(body, begun, most_lines):
-        name = name or chunk.id
+        name, model = name or chunk.id, model or chunk.model
         for part in chunk.choices:
             texts.setdefault(part.index, []).append(part.text)
             finish[part.index] = part.finish or finish.get(part.index)
@@ -114,14 +112,16 @@ async def read_reply(
     if sorted(texts) != list(range(len(texts))):
         raise Malformed(f"choices are numbered {sorted(texts)[:20]!r}")
     choices = [Choice(whole_characters("".join(texts[i])), finish[i], i in told) for i in range(len(texts))]
-    return _reply(choices, total, [each.get(i, WireUsage()) for i in range(len(texts))], name)
+    reply = _reply(choices, total, [each.get(i, WireUsage()) for i in range(len(texts))], name)
+    return reply._replace(model=model)
 
 
 def _reply(choices: list[Choice], total: WireUsage | None, each: list[WireUsage], name: str) -> Reply:
     said = [usage for usage in each if usage != WireUsage()]
     if total or len(said) < len(choices) or len(said) == 1 or any(own.completion is None for own in said):
         total = total or (said[-1] if said else WireUsage())
-        return Reply(choices, total.usage(len(choices)), total.completion is not None, name)
+        counted = total.completion is not None
+        return Reply(choices, total.usage(len(choices)), counted, name, beside=total.beside)
     return Reply(choices, Usage.of_all(usage.usage() for usage in said), True, name, tuple(said))
 
 
@@ -130,7 +130,8 @@ async def chunks(
 ) -> AsyncIterator[Chunk]:
     """Yield the chunks of an answer, one only where it comes in one piece; calls `begun` whenever the model has written.
 
-    A stream is complete when the server says so, or when it ends after each choice has finished.  Raises `ValueError` if
+    A stream is complete when the server says so, or when it ends after each choice has finished.  One without any choice is
+    an answer if it was paid for: the model had nothing to say, or was not let.  Raises `ValueError` if
     it ends before, `Failed` if the server reports a failure, and `TooMuch`.
     """
     in_one_piece, body = await opened(body)
@@ -140,20 +141,24 @@ async def chunks(
         yield answer
         return
     finished: dict[int, bool] = {}
+    so_far = SoFar()
+    paid = False
     async for said in _said(body, most_lines):
-        if said is _END and finished:
+        if said is _END and (finished or paid):
             return
         if said is _UNREADABLE:
             if not finished or not all(finished.values()):
                 raise Malformed("a part of the stream is no JSON")
             continue
-        chunk = _chunk(said)
+        chunk = _chunk(said, streamed=True)
+        paid = paid or _paid(chunk)
+        chunk = chunk._replace(choices=[so_far.next(part) for part in chunk.choices])
         for part in chunk.choices:
             finished[part.index] = finished.get(part.index, False) or part.finish is not None
         if any(part.text or part.thought or part.finish for part in chunk.choices):
             begun()
         yield chunk
-    if not finished:
+    if not finished and not paid:
         raise Malformed("there is no answer in it")
     if not all(finished.values()):
         raise Malformed("the stream broke off")
@@ -174,6 +179,8 @@ async def _said(body: AsyncIterator[bytes], most_lines: int) -> AsyncIterator[Ma
         if event.data in _DONE:
             yield _END
             return
+        if event.data.startswith(b":") and not held:
+            continue  # A comment of a server's that a gateway has made data of: no JSON begins so.
         if event.data:
             held.append(event.data)
         if not held or (event.data and len(held) > 1):
@@ -204,9 +211,11 @@ def _whole(said: object) -> Chunk:
     """Read an answer that came in one piece; its choices have the order of the list where they have no numbers."""
     if (failure := failure_in(said)) is not None:
         raise Failed(failure)
-    if not isinstance(said, Mapping) or not isinstance(said.get("choices"), list) or not said["choices"]:
+    if not isinstance(said, Mapping) or not isinstance(said.get("choices"), list):
         raise Malformed("there is no answer in it")
     chunk = _chunk(said)
+    if not chunk.choices and not _paid(chunk):
+        raise Malformed("there is no answer in it")
     for choice in said["choices"]:
         if not any(name in choice for name in ("message", "delta", "text")):
             raise Malformed("a choice without a text")
@@ -215,25 +224,32 @@ def _whole(said: object) -> Chunk:
     return chunk
 
 
-def _chunk(said: Mapping[str, Any]) -> Chunk:
+def _paid(chunk: Chunk) -> bool:
+    return chunk.usage is not None and bool(chunk.usage.prompt or chunk.usage.completion)
+
+
+def _chunk(said: Mapping[str, Any], streamed: bool = False) -> Chunk:
     if (failure := failure_in(said)) is not None:
         raise Failed(failure)
     choices = said.get("choices")
-    name = said.get("id")
+    name, model = said.get("id"), said.get("model")
+    choices = choices if isinstance(choices, list) else []
     return Chunk(
-        [_part(choice, place) for place, choice in enumerate(choices if isinstance(choices, list) else ())],
+        [_part(choice, place, streamed) for place, choice in enumerate(choices)],
         _usage(said.get("usage")),
         _timings(said.get("timings")),
         name if isinstance(name, str) else "",
+        model if isinstance(model, str) else "",
     )
 
 
-def _part(choice: object, place: int) -> Part:
+def _part(choice: object, place: int, streamed: bool) -> Part:
     if not isinstance(choice, Mapping):
         raise Malformed(f"a choice is {type(choice).__name__}")
-    said = choice.get("message")
-    said = said if isinstance(said, Mapping) else choice.get("delta")
-    said = said if isinstance(said, Mapping) else {"content": choice.get("text")}
+    # Where both are there the delta is what comes next, the message all that has come (Perplexity).
+    fields = ("delta", "message") if streamed else ("message", "delta")
+    where = next((name for name in fields if isinstance(choice.get(name), Mapping)), None)
+    said = choice[where] if where else {"content": choice.get("text")}
     finish = finish_word(choice.get("finish_reason"))
     if choice.get("error") or finish in FAILURES:
         failure = failure_in({"error": choice["error"]}) if choice.get("error") else None
@@ -242,7 +258,14 @@ def _part(choice: object, place: int) -> Part:
     text, thought = _content(said.get("content"))
     thought = next((words for name in _THOUGHTS if (words := _words(said.get(name)))), "") + thought
     index = _index(choice.get("index"))
-    return Part(place if index is None else index, text, thought, finish, choice.get("logprobs"))
+    return Part(
+        place if index is None else index,
+        text,
+        thought,
+        finish,
+        choice.get("logprobs"),
+        streamed and where == "message",
+    )
 
 
 def _content(content: object) -> tuple[str, str]:
@@ -286,7 +309,15 @@ def _usage(said: object) -> WireUsage | None:
         return None
     cached = _count(said, ("prompt_tokens_details", "cached_tokens")) or 0
     reasoning = _count(said, ("completion_tokens_details", "reasoning_tokens")) or 0
-    return WireUsage(prompt, completion, min(cached, prompt or 0), reasoning)
+    total = _count(said, ("total_tokens",))
+    if prompt is None or completion is None or total is None or total <= prompt + completion:
+        return WireUsage(prompt, completion, min(cached, prompt or 0), reasoning)
+    beside = total - prompt - completion
+    if cached > prompt:
+        # What came from the cache is counted beside the rest of the prompt, as Anthropic does.
+        return WireUsage(prompt + beside, completion, min(cached, prompt + beside), reasoning)
+    # Thoughts are counted beside the answer, as xAI and Gemini do.
+    return WireUsage(prompt, completion + beside, cached, reasoning or beside, beside)
 
 
 def _timings(said: object) -> WireUsage | None:

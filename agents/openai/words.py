@@ -21,6 +21,7 @@ LONG_KEY = 12
 BEGINNING = 8
 
 _QUERY = re.compile(r"([?&;][^=&;#\s'\"]*=)[^&;#\s'\"]+")
+_PLACES = re.compile(r"/(?:models|(?:chat/)?completions)/*$")
 _USER = re.compile(r"//[^\s'\"]*@")
 
 
@@ -51,6 +52,13 @@ class Words:
 def address(text: str) -> str:
     """Return what should be a URL without what it may hold of secrets: a user's name and password, values of its query."""
     return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"//{HIDDEN}@", text[:READ]))
+
+
+def up_to_v1(text: str) -> str:
+    """Return the address of an API of which the text is one place, as a user gives it; any other text as it is."""
+    begun, _, query = text.partition("?")
+    shorter = _PLACES.sub("", begun)
+    return f"{shorter}?{query}" if query and shorter != begun else shorter
 
 
 def keys_in(query: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from surefoot.agents.model import Ask, Message, ModelUnavailable
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.exchange import Refused
+from surefoot.agents.openai.failures import Unreadable
 from surefoot.agents.openai.options import Options, Wait
 from surefoot.agents.thinking.stream import Draw, collect
 from surefoot.voting.samples import NOTHING, Sample, Usage
@@ -215,6 +216,12 @@ def answered(
     return json.dumps({"choices": [said], "usage": usage}).encode()
 
 
+def both(delta: str | None, message: str, finish: str | None) -> dict[str, object]:
+    """A chunk with all that has been said so far, and beside it what is new if that is said."""
+    said: dict[str, object] = {"index": 0, "message": {"content": message}, "finish_reason": finish}
+    return {"choices": [said if delta is None else {**said, "delta": {"content": delta}}]}
+
+
 BLOCKS = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "42"}]
 ENDED = chunk("", "stop")
 COUNTED = {"choices": [], "usage": USAGE}
@@ -271,6 +278,32 @@ COUNTED = {"choices": [], "usage": USAGE}
         pytest.param(sse(chunk("42", "stop"), COUNTED).replace(b"\n\n", b"\n"), id="no blank lines"),
         pytest.param(b"\xef\xbb\xbf" + sse(": hi", chunk("42", "stop"), COUNTED), id="a byte order mark"),
         pytest.param(b"\xef\xbb\xbf" + answered(), id="a byte order mark before JSON"),
+        pytest.param(
+            b"\xef\xbb\xbf" + sse(chunk("4"), chunk("2", "stop"), COUNTED),
+            id="a byte order mark before a text",
+        ),
+        pytest.param(
+            sse("data: : PROCESSING", chunk("4"), "data: : PROCESSING", chunk("2", "stop"), COUNTED),
+            id="comments that a gateway has made data of",
+        ),
+        pytest.param(b": PROCESSING\n\n: PROCESSING\n\n" + answered(), id="comments before JSON"),
+        pytest.param(
+            sse(
+                *[both(*said) for said in (("4", "4", None), ("2", "42", None), ("", "42", "stop"))], COUNTED
+            ),
+            id="the message so far beside each delta",
+        ),
+        pytest.param(
+            sse(*[both(None, *said) for said in (("4", None), ("42", None), ("42", "stop"))], COUNTED),
+            id="the message so far in place of each delta",
+        ),
+        pytest.param(
+            sse(chunk("4"), chunk("2"), both(None, "42", "stop"), COUNTED),
+            id="the whole message after its deltas",
+        ),
+        pytest.param(
+            sse(both(None, "4", None), both(None, "2", "stop"), COUNTED), id="deltas that are called messages"
+        ),
         pytest.param(b"\n\n  " + answered(), id="keep-alive blanks before JSON"),
         pytest.param(
             sse(
@@ -319,6 +352,33 @@ async def test_x2_streams_are_asked_for_by_name_and_so_is_their_absence() -> Non
 async def test_what_a_sample_needs_is_not_made_up(body: bytes) -> None:
     (sample,), usage, waits = await asked(Odd(body, good()))
     assert (sample.text, usage, len(waits)) == ("42", BILL, 1)
+
+
+GROWING = [chunk("the answer is 42"[:length]) for length in range(1, 17)]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_stream_whose_every_piece_is_all_so_far_is_refused_and_not_put_together(stream: bool) -> None:
+    odd = Odd(sse(*GROWING, ENDED))
+    with pytest.raises(Unreadable, match="holds all pieces before it") as caught:
+        await asked(odd, stream=stream)
+    assert "without `stream`" in str(caught.value)
+    assert len(odd.asked) == 1
+
+
+async def test_a_draw_of_such_a_stream_is_refused_too() -> None:
+    async with served(Odd(sse(*GROWING, ENDED))) as url, OpenAIModel(url) as model:
+        with pytest.raises(Unreadable):
+            await collect(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+
+
+@pytest.mark.parametrize(
+    "pieces", ["ha ha ha", "0 00 000 0000 00000", "a ab abc", "x x xy xyz xyz! 42 42 42 42"]
+)
+async def test_pieces_that_only_look_alike_are_put_together(pieces: str) -> None:
+    said = pieces.split()
+    (sample,), _, _ = await asked(Odd(sse(*map(chunk, said), ENDED)), stream=True)
+    assert sample.text == "".join(said)
 
 
 # --- D: why the model stopped ---
@@ -423,6 +483,51 @@ async def test_unknown_usage_is_unknown_and_never_0(
     body = sse({**chunk("42", "stop"), "usage": usage}) if stream else answered(usage=usage)
     (sample,), found, _ = await asked(Odd(body), stream=stream)
     assert (found, sample.usage, sample.tokens) == (bill, bill, tokens)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("more", "bill"),
+    [
+        pytest.param(
+            {"total_tokens": 48, "completion_tokens_details": {"reasoning_tokens": 40}},
+            Usage(prompt=5, completion=43, reasoning=40),
+            id="thoughts beside the answer, counted (xAI)",
+        ),
+        pytest.param(
+            {"total_tokens": 48}, Usage(prompt=5, completion=43, reasoning=40), id="and not counted (Gemini)"
+        ),
+        pytest.param(
+            {"total_tokens": 108, "prompt_tokens_details": {"cached_tokens": 100}},
+            Usage(prompt=105, cached=100, completion=3),
+            id="what came from the cache beside the prompt",
+        ),
+        pytest.param({"total_tokens": 8}, BILL, id="the sum"),
+        pytest.param({"total_tokens": 3}, BILL, id="less than the sum"),
+        pytest.param({"total_tokens": "48"}, BILL, id="no number"),
+    ],
+)
+async def test_what_a_server_counts_in_its_total_alone_is_billed(
+    more: dict[str, object], bill: Usage, stream: bool
+) -> None:
+    (sample,), usage, _ = await asked(Odd(answered(usage={**USAGE, **more})), stream=stream)
+    assert usage == bill
+    assert sample.tokens == bill.completion
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_without_a_choice_that_was_paid_for_is_a_sample_without_a_text(stream: bool) -> None:
+    odd = Odd(sse(COUNTED) if stream else json.dumps(COUNTED).encode())
+    (sample,), usage, waits = await asked(odd, stream=stream)
+    assert (sample.text, sample.finish) == ("", None)
+    assert (usage, len(odd.asked), waits) == (BILL, 1, [])
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 0, "completion_tokens": 0}])
+async def test_an_answer_without_a_choice_that_cost_nothing_is_asked_for_again(usage: object) -> None:
+    odd = Odd(json.dumps({"choices": [], "usage": usage}).encode(), good())
+    (sample,), _, waits = await asked(odd)
+    assert (sample.text, len(waits)) == ("42", 1)
 
 
 async def test_a_stream_that_nobody_counted_is_estimated_and_says_so() -> None:

@@ -1,0 +1,16 @@
+"""A piece of an answer, as the reader of the API hands it on."""
+
+from typing import NamedTuple
+
+
+class Part(NamedTuple):
+    """What a chunk says of one choice: a piece of it, or all."""
+
+    index: int  # type: ignore[assignment]  # nobody looks for a value in it
+    text: str = ""
+    thought: str = ""
+    finish: str | None = None
+    logprobs: object = None
+    """As they came."""
+    all: bool = False
+    """It may be all that has been said so far, and not what comes next."""
