@@ -32,6 +32,7 @@ from .signed import another
 from .stored import Marks, Names, Stored
 from .streams import Streams
 from .vllm import check_sampling, is_vllm
+from .whole_prompts import seems_cut
 from .wire import Choice, Reply, read_reply
 from .words import Words, address, keys_in
 
@@ -88,6 +89,7 @@ class OpenAIModel:
         self._usage = NOTHING
         self._puzzles: set[str] = set()
         self._signatures: set[str] = set()
+        self._cut = False
 
     @property
     def name(self) -> str:
@@ -209,6 +211,14 @@ class OpenAIModel:
             )
         usage = _billed(reply, batch, endpoint.counts_all)
         self._usage = self._usage.plus(usage)
+        if not self._cut and seems_cut(batch.prompts, usage.prompt):
+            self._cut = True
+            self._tell(
+                [
+                    f"counts {usage.prompt:,} tokens in a prompt that must have several times as many: it seems to have cut "
+                    f"it to its context, which would have to be set larger on the server"
+                ]
+            )
         return list(_samples(batch, reply, usage))
 
     async def _post(self, batch: Batch, patience_s: float, number: int | None = None) -> Reply:

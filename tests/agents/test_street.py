@@ -110,6 +110,32 @@ async def test_another_model_that_signs_is_named_once(signed: str, told: list[st
     assert [notice for notice in can.notices if "signs an answer" in notice] == ours
 
 
+@pytest.mark.parametrize(
+    ("prompt", "tokens", "cut"),
+    [
+        pytest.param("word " * 20_000, 2050, 1, id="cut"),
+        pytest.param("word " * 20_000, 20_000, 0, id="whole"),
+        pytest.param(" " * 100_000, 2050, 0, id="blanks"),
+        pytest.param("word " * 20, 1, 0, id="short"),
+        pytest.param("word " * 20_000, 0, 0, id="not counted"),
+    ],
+)
+async def test_a_prompt_that_the_server_seems_to_have_cut_is_told_once(
+    prompt: str, tokens: int, cut: int
+) -> None:
+    heard: list[str] = []
+    usage = {"prompt_tokens": tokens, "completion_tokens": 1}
+    async with (
+        served(answering(usage=usage)) as url,
+        OpenAIModel(url, options=Options(on_notice=heard.append)) as model,
+    ):
+        for seed in range(2):
+            async with aclosing(model.sample([Ask(prompt, 0.5, 1, seed)])) as samples:
+                async for _ in samples:
+                    pass
+    assert sum("tokens in a prompt that must have several times as many" in notice for notice in heard) == cut
+
+
 async def test_thoughts_beside_the_answer_are_not_held_against_the_token_limit() -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 300}
     async with served(answering(usage=usage)) as url, OpenAIModel(url) as model:
