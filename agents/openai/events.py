@@ -63,12 +63,14 @@ async def events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[Event]:
             yield Event(b"")
 
 
-async def opened(body: AsyncIterator[bytes]) -> tuple[bool, AsyncIterator[bytes]]:
+async def opened(body: AsyncIterator[bytes], most: int) -> tuple[bool, AsyncIterator[bytes]]:
     """Return whether a body is JSON rather than a stream of events, by how it begins, and all of it from there on.
 
     Content types do not tell: servers stream unasked, answer in one piece although asked to stream, and name either wrongly.
+    Raises `TooMuch` after `most` lines of comments.
     """
     begun = b""
+    count = 0
     marked: bool | None = None
     async for block in body:
         begun += block
@@ -76,7 +78,10 @@ async def opened(body: AsyncIterator[bytes]) -> tuple[bool, AsyncIterator[bytes]
             marked = begun.startswith(_MARK)
             begun = begun.removeprefix(_MARK)
         if marked is not None:
-            begun = _without_comments(begun)
+            begun, more = _without_comments(begun)
+            count += more
+            if count > most:
+                raise TooMuch(f"its answer has not begun after {most:,} lines")
             if begun and not begun.startswith(b":"):
                 break
 
@@ -88,8 +93,12 @@ async def opened(body: AsyncIterator[bytes]) -> tuple[bool, AsyncIterator[bytes]
     return begun[:1] in (b"{", b"["), all_of_it()
 
 
-def _without_comments(begun: bytes) -> bytes:
-    """Return what follows the blanks and comments; of a comment that has not ended its first sign, for it may go on for ever."""
+def _without_comments(begun: bytes) -> tuple[bytes, int]:
+    """Return what follows the blanks and comments, and their lines.
+
+    Of a comment that has not ended only its first sign is kept, for it may go on for ever.
+    """
     found = _NOTHING_YET.match(begun)
-    rest = begun[found.end() if found else 0 :]
-    return b":" if rest.startswith(b":") else rest
+    end = found.end() if found else 0
+    rest = begun[end:]
+    return b":" if rest.startswith(b":") else rest, begun.count(b"\n", 0, end)

@@ -26,7 +26,8 @@ from .prefill import Prefill, Raw, template
 from .probe import ServerLacks
 from .stored import Names, Stored
 from .vllm import StopCutter, is_vllm, own_fields, take_stops
-from .wire import Chunk, Part, chunks
+from .wire import Chunk, chunks
+from .wire_parts import Part
 
 _SUM = "27+18="
 _PROBE_TOKENS = 24

@@ -134,7 +134,7 @@ async def chunks(
     an answer if it was paid for: the model had nothing to say, or was not let.  Raises `ValueError` if
     it ends before, `Failed` if the server reports a failure, and `TooMuch`.
     """
-    in_one_piece, body = await opened(body)
+    in_one_piece, body = await opened(body, most_lines)
     if in_one_piece:
         answer = _whole(parsed(b"".join([block async for block in body])))
         begun()

@@ -127,7 +127,7 @@ async def test_what_stays_is_not_waited_for(answer: web.Response, most_asked: in
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (says(429, message="Rate limit reached. Please try again in 6s.", type="requests"), "Rate limit"),
+        (says(429, message="Rate limit reached. Please try again in 60ms.", type="requests"), "Rate limit"),
         (says(429, message="Too many tokens, please wait before trying again."), "Too many tokens"),
         (says(500, message="CUDA out of memory"), "CUDA"),
         (says(529, message="Overloaded", type="overloaded_error"), "Overloaded"),
