@@ -14,7 +14,8 @@ from .failures import Refused
 from .limits import MOST_BYTES, poured
 from .logprobs import tokens_of
 from .options import Options
-from .wire import Chunk, Part, chunks
+from .wire import Chunk, chunks
+from .wire_parts import Part
 
 IMPOSSIBLE = -30.0
 """Log-probability of a token that no sample at temperature 1 ever holds: once in ten trillion."""

@@ -17,7 +17,7 @@ from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.exchange import Refused
 from surefoot.agents.openai.options import Options
 from surefoot.agents.openai.vllm import StopCutter, goes_on_after_thinking, spoiled
-from surefoot.agents.openai.wire import Part
+from surefoot.agents.openai.wire_parts import Part
 from surefoot.agents.thinking.budget import Elastic
 from surefoot.agents.thinking.reasoner import BUDGET, Reasoner
 from surefoot.agents.thinking.stream import Draw, Token, collect
