@@ -84,7 +84,7 @@ class PatientRedis(Redis):
         try:
             # redis-py's own time-outs lose cancellations, see `heeding`.
             async with asyncio.timeout(REPLY_S):
-                return await heeding(super().execute_command(*args, **options))
+                return await heeding(super().execute_command(*args, **options))  # type: ignore[no-untyped-call]
         except OSError as error:
             await self._leave()
             raise TimeoutError(str(error) or f"no reply within {REPLY_S:.0f} s") from error
@@ -143,7 +143,7 @@ class HeedingRedis(Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command."""
-        return await heeding(super().execute_command(*args, **options))
+        return await heeding(super().execute_command(*args, **options))  # type: ignore[no-untyped-call]
 
 
 def _passes(error: BaseException) -> bool:

@@ -126,7 +126,7 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> _SentinelPool:
         },
     )
     connection = SentinelManagedSSLConnection if secure else SentinelManagedConnection
-    return _SentinelPool(found["service"], sentinels, connection_class=connection, **options | given)
+    return _SentinelPool(found["service"], sentinels, connection_class=connection, **options | given)  # type: ignore[no-untyped-call]
 
 
 def without_password(url: str) -> str:
