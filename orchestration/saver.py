@@ -28,6 +28,7 @@ from .saver_codec import (
     channel_of,
     config_of,
     header_of,
+    loses,
     namespace_of,
     pack,
     thread_of,
@@ -224,7 +225,10 @@ class RedisSaver(_AsyncSaver):
 
     def _dump(self, value: Any, thread_id: str, what: str) -> bytes:
         try:
-            return pack(self.serde.dumps_typed(value))
+            typed = self.serde.dumps_typed(value)
+            if loses(typed):
+                raise TypeError("a numpy array of Python objects would come back as None")
+            return pack(typed)
         except (TypeError, ValueError, RecursionError) as error:
             raise Unstorable(
                 f"A value of {what} of thread {thread_id!r} cannot be stored ({printable(str(error)[:200])}): put what it is "

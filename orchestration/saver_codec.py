@@ -2,15 +2,20 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
+import ormsgpack
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, get_checkpoint_id, writes_sort_key
+from langgraph.checkpoint.serde.jsonplus import EXT_NUMPY_ARRAY
 
 from ..errors import BadInput
 from ..printable import encodable
 
 SEP = "\0"
+OBJECTS = b"|O"
+"""How numpy names the type of Python objects."""
 
 Typed = tuple[str, bytes]
 """What a serializer makes of a value: the name of the format, and the bytes."""
@@ -64,6 +69,25 @@ def config_of(thread_id: str, address: Address) -> RunnableConfig:
 def pack(typed: Typed) -> bytes:
     """One byte string of a serialized value."""
     return typed[0].encode() + b"\0" + typed[1]
+
+
+def loses(typed: Typed) -> bool:
+    """Whether a numpy array of Python objects is in it: LangGraph's serializer writes their addresses, and reads `None`."""
+    kind, data = typed
+    # Two bytes that hardly anything else has; most values need no second look.
+    if kind != "msgpack" or OBJECTS not in data:
+        return False
+    found: list[object] = []
+
+    def look(code: int, inner: bytes) -> None:
+        within = ormsgpack.unpackb(inner, ext_hook=look, option=ormsgpack.OPT_NON_STR_KEYS)
+        if code == EXT_NUMPY_ARRAY:
+            found.append(within[0])
+
+    # A format of the user's own may lay out its extensions as it likes.
+    with suppress(ValueError, TypeError, LookupError):
+        ormsgpack.unpackb(data, ext_hook=look, option=ormsgpack.OPT_NON_STR_KEYS)
+    return OBJECTS.decode() in found
 
 
 def unpack(packed: bytes) -> Typed:

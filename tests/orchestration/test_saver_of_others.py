@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import pytest
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.conformance.test_utils import (
     generate_checkpoint,
@@ -111,6 +112,9 @@ UNSTORABLE = {
     "a number that is too large": 1 << 70,
     "a range": range(3),
     "an object within": {"deep": [object()]},
+    "an array of dates": np.array(["2026-11-28"], dtype="datetime64[D]"),
+    "an array of objects": np.array(["a", None], dtype=object),
+    "an array of objects within": {"deep": HumanMessage("x", artifact=[np.array([{}], dtype=object)])},
 }
 
 
@@ -118,7 +122,7 @@ UNSTORABLE = {
 async def test_a_value_that_cannot_be_stored_is_named_by_channel_and_thread_and_the_run_goes_on_after_it(
     redis: Redis, name: str
 ) -> None:
-    """langchain-ai/langgraph 8705, 8185, 8326 and 8606: only the type was told, not where it is."""
+    """langchain-ai/langgraph 8705, 8689, 8185, 8326 and 8606: only the type was told, not where it is; some were lost without a word."""
     values = [UNSTORABLE[name], "mended"]
     made = graph(RedisSaver(redis), lambda state: {"found": values.pop(0)})
     with pytest.raises(
@@ -128,6 +132,17 @@ async def test_a_value_that_cannot_be_stored_is_named_by_channel_and_thread_and_
     assert isinstance(told.value, TypeError), "as LangGraph's own savers raise"
     assert (await made.aget_state(thread("t"))).next == ("node",)
     assert await made.ainvoke(None, thread("t")) == {"found": "mended"}
+
+
+@pytest.mark.parametrize(
+    "value", [np.arange(6.0).reshape(2, 3), "|O", {"|O": [b"|O", ("|O", 1)]}, HumanMessage("|O", id="1")]
+)
+async def test_what_only_looks_like_an_array_of_objects_is_stored(redis: Redis, value: Any) -> None:
+    saver = RedisSaver(redis)
+    await put(saver, "t", found=value)
+    saved = await saver.aget_tuple(thread("t"))
+    assert saved is not None
+    np.testing.assert_equal(saved.checkpoint["channel_values"]["found"], value)
 
 
 async def test_metadata_that_cannot_be_stored_is_named(redis: Redis) -> None:
