@@ -11,6 +11,8 @@ from aiohttp import web
 
 from .replies import Body
 
+_MARK = b"\xef\xbb\xbf"
+
 Quirk = Literal[
     "no done",
     "no index",
@@ -25,12 +27,16 @@ Quirk = Literal[
     "bare list",
     "no list",
     "no single tokens",
+    "comments",
+    "mark",
+    "message so far",
 ]
 """`no done`: streams end without [DONE].  `no index`: choices have no number.  `pings`: other frames come between, the first
 before anything else.  `usage apart`: it comes in a chunk without choices.  `odd usage`: numbers that no count of tokens can be.
 `blocks`: the content of a message is a list.  `odd reasoning`: thoughts in a field of their own, as an object, before answers
 that have none.  `stray tag`: thoughts are told apart, and a closing tag is left over at the end of the answer.  `streams`: also where no stream was asked for.
-`bare list`, `no list`: of models.  `no single tokens`: a limit below 16 tokens is refused, as thinking servers do."""
+`bare list`, `no list`: of models.  `no single tokens`: a limit below 16 tokens is refused, as thinking servers do.
+`comments`: before JSON, and as data before each event.  `mark`: a byte order mark before everything.  `message so far`: beside each delta."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Telling:
         self._chat = body.messages is not None
         self._streams = body.stream
         self._begun: set[object] = set()
+        self._so_far: dict[object, str] = {}
         kind = ("chat.completion" if self._chat else "text_completion") + (
             ".chunk" if self._chat and self._streams else ""
         )
@@ -59,10 +66,16 @@ class Telling:
     def whole(self, choices: list[dict[str, Any]], usage: dict[str, object]) -> web.Response:
         """Return the answer in one piece."""
         said = {**self._head, "choices": [self._odd(choice) for choice in choices], **self._usage(usage)}
-        return web.json_response(said)
+        before = (_MARK if "mark" in self._quirks else b"") + (
+            b": still here\n\n" if "comments" in self._quirks else b""
+        )
+        return web.Response(body=before + json.dumps(said).encode(), content_type="application/json")
 
     def piece(self, choice: dict[str, Any], so_far: dict[str, object] | None = None) -> bytes:
         """Return the event that tells a piece of one choice, with the usage so far if that is wanted."""
+        before = _MARK if "mark" in self._quirks and not self._begun else b""
+        if "comments" in self._quirks:
+            before += b"data: : still here\n\n"
         first = choice["index"] not in self._begun
         self._begun.add(choice["index"])
         if first and "delta" in choice:
@@ -71,8 +84,8 @@ class Telling:
             {**self._head, "choices": [self._odd(choice, first)], **(self._usage(so_far) if so_far else {})}
         )
         if "pings" not in self._quirks:
-            return said
-        return b'data: {"type": "ping"}\n\n: still here\n\ndata: null\n\ndata:\n\n' + said
+            return before + said
+        return before + b'data: {"type": "ping"}\n\n: still here\n\ndata: null\n\ndata:\n\n' + said
 
     def end(self, usage: dict[str, object]) -> bytes:
         """Return the events after the last piece."""
@@ -94,6 +107,10 @@ class Telling:
             choice = _with_stray_tag(choice, where, first, bool(finish))
         if where and "odd reasoning" in self._quirks and first:
             choice[where] = {**choice[where], "reasoning": {"type": "summary", "text": "hm"}}
+        if where == "delta" and "message so far" in self._quirks:
+            told = self._so_far.get(choice["index"], "") + (choice["delta"].get("content") or "")
+            self._so_far[choice["index"]] = told
+            choice["message"] = {"role": "assistant", "content": told}
         if where and "blocks" in self._quirks and choice[where].get("content"):
             choice[where] = {**choice[where], "content": [{"type": "text", "text": choice[where]["content"]}]}
         return choice
