@@ -61,9 +61,9 @@ def _is_shorter_answer(reply: Reply, one: Reply, other: Reply) -> bool:
 def _repeated(before: Reply, now: Reply) -> bool:
     """Whether the texts are the same letter by letter, and so long that this is odd.
 
-    A text that ended by itself is a sure model's own.
+    A text that ended by itself is a sure model's own, and none at all is no text.
     """
-    long = all(len(choice.text.strip()) >= LONG for choice in before.choices)
+    long = bool(before.choices) and all(len(choice.text.strip()) >= LONG for choice in before.choices)
     varied = len({choice.text for choice in before.choices}) > 1
     cut = all(choice.finish == "length" for choice in before.choices)
     return before.choices == now.choices and long and (varied or cut)

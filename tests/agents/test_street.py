@@ -142,6 +142,31 @@ async def test_thoughts_beside_the_answer_are_not_held_against_the_token_limit()
         assert (await model.ready()).text.works
 
 
+async def test_a_server_whose_model_only_thinks_where_room_is_short_passes_the_probe() -> None:
+    """Then there is no choice in its answers, and nothing odd is to be told of them."""
+    heard: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.method == "GET":
+            return web.json_response({"data": [{"id": "m"}]})
+        body = await request.json()
+        said = choices(body, finish_reason="stop") if body["max_tokens"] > 64 else []
+        usage = {"prompt_tokens": 5, "completion_tokens": body["max_tokens"] if not said else 70}
+        return web.json_response({"choices": said, "usage": usage})
+
+    async with (
+        served(handler) as url,
+        OpenAIModel(url, options=Options(on_notice=heard.append)) as model,
+    ):
+        can = await model.ready()
+        assert can.chat.works
+        assert heard == []
+        ask = Ask((Message("user", "x"),), 0.5, 100, 0)
+        async with aclosing(model.sample([ask])) as samples:
+            found = [sample async for _, sample in samples]
+    assert [(sample.text, sample.finish) for sample in found] == [("words, words", "stop")]
+
+
 @pytest.mark.parametrize("all_end", [True, False])
 async def test_streams_that_tell_the_end_of_their_last_sample_alone_are_asked_for_one(all_end: bool) -> None:
     largest = 0
