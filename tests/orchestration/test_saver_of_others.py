@@ -2,6 +2,8 @@
 
 import asyncio
 import operator
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
@@ -23,7 +25,7 @@ from langgraph.types import Command, interrupt
 from redis.asyncio import Redis
 from surefoot.agents.doubles import towers_double
 from surefoot.agents.towers import Towers
-from surefoot.errors import BadInput
+from surefoot.errors import BadInput, SurefootError
 from surefoot.orchestration import deletion, jobs
 from surefoot.orchestration.jobs import Keys
 from surefoot.orchestration.run import resume, run
@@ -252,3 +254,32 @@ async def test_a_deletion_that_was_cut_short_anywhere_gives_a_new_job_nothing_of
                 await solve(of[1])
             await deletion.delete(redis, "j")
         assert await solve(of[1]) == 15
+
+
+RUNS = """
+import asyncio, sys
+from redis.asyncio import Redis
+from surefoot.agents.doubles import towers_double
+from surefoot.agents.towers import Towers
+from surefoot.orchestration.run import run
+task = Towers(8, "compact")
+asyncio.run(run(task, model=towers_double(error=0.2, latency=0.01), k=3, job="j", redis=Redis.from_url(sys.argv[1])))
+"""
+
+
+async def test_of_two_that_take_up_a_killed_job_at_once_one_solves_it_and_one_is_refused(
+    redis: Redis, redis_url: str
+) -> None:
+    """dbos-inc/dbos-transact-ts 1205: two recoveries of one job saw different results."""
+    runner = subprocess.Popen([sys.executable, "-c", RUNS, redis_url])
+    while int(await redis.hget(Keys("j").meta, "next") or 0) == 0:
+        assert runner.poll() is None
+        await asyncio.sleep(0.001)
+    runner.kill()
+    runner.wait()
+    both = (resume("j", model=towers_double(error=0.2), redis=redis) for _ in range(2))
+    reports = await asyncio.gather(*both, return_exceptions=True)
+    (solved,) = [report for report in reports if not isinstance(report, BaseException)]
+    (refused,) = [report for report in reports if isinstance(report, SurefootError)]
+    assert solved.solved and solved.steps == 255 and "is being run by" in str(refused)
+    assert (await resume("j", redis=redis)).steps == 255
