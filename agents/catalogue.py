@@ -14,8 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..errors import BadInput, SurefootError
-from ..printable import printable
 from .columns import Columns
+from .guarded import said
 from .task import Task
 from .towers import Towers
 
@@ -89,4 +89,4 @@ def _imported(address: str) -> type[Task[Any, Any]]:
 
 
 def _said(error: Exception) -> str:
-    return printable(f"{type(error).__name__}: {error}")
+    return f"{type(error).__name__}: {said(error, str)}"

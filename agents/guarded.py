@@ -1,19 +1,19 @@
 """A task as the engine calls it: what it raises says where it happened, and what it returns can be written down."""
 
 import random
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import is_
 from typing import Any, TypeVar
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from ..errors import BadInput, SurefootError
-from ..printable import printable
-from ..voting.flags import NotAnAnswer, Reading, RedFlag, screen
+from ..printable import encodable, printable
+from ..voting.flags import Flag, NotAnAnswer, Reading, RedFlag, screen
 from ..voting.samples import Sample
 from .codec import Codec
-from .model import Prompt
+from .model import Message, Prompt, Sampling
 from .plain import instead, is_plain, strange
 from .task import Case, Task, Value
 
@@ -22,6 +22,9 @@ A = TypeVar("A", bound=Hashable)
 
 SHOWN = 200
 """Characters of a sample, a value or a task's own words in a sentence."""
+MOST_STEPS = 2**53
+"""What Redis counts exactly."""
+_WHOLE_HINT = "leave it out, or replace it: no server takes it"
 _READERS = ("read", "read_ahead")
 _READ_HINT = (
     "a `read` that finds no answer in a text raises surefoot.NotAnAnswer, which throws the sample away"
@@ -69,9 +72,21 @@ class Guarded(Task[S, A]):
         self._task = task
         if not (isinstance(getattr(task, "name", None), str) and task.name):
             raise BadInput(f"{type(task).__name__} has no name: give the task's class a `name`, a text")
+        if not encodable(task.name):
+            raise BadInput(f"the task's name {task.name!r} holds half a character: give it another one")
         self.name = task.name  # type: ignore[misc]
+        self._look_at("views", _count(task.views) and task.views > 0, "a whole number from 1 on")
+        self._look_at("flags", isinstance(task.flags, Flag), "red flags such as surefoot.voting.PAPER")
+        self._look_at("sampling", isinstance(task.sampling, Sampling), "a surefoot.Sampling")
         self.views, self.flags, self.sampling = task.views, task.flags, task.sampling
         self.state_codec, self.answer_codec = task.state_codec, task.answer_codec
+
+    def _look_at(self, attribute: str, right: bool, what: str) -> None:
+        """Refuse an attribute of another type, before anything is spent."""
+        if not right:
+            raise TaskFailed(
+                self.name, attribute, f"it is {said(getattr(self._task, attribute))}", f"give {what}"
+            )
 
     # What a run calls at every step: each of these costs as little as it can.
 
@@ -81,8 +96,10 @@ class Guarded(Task[S, A]):
             prompt = self._task.ask(state, view)
         except Exception as error:
             raise self._failed("ask", error) from error
-        if type(prompt) is not str and not isinstance(prompt, tuple):
-            why = f"returned a {type(prompt).__name__}"
+        if type(prompt) is str:
+            if not (prompt.isascii() or encodable(prompt)):
+                raise TaskFailed(self.name, "ask", f"returned half a character: {said(prompt)}", _WHOLE_HINT)
+        elif why := _no_chat(prompt):
             raise TaskFailed(self.name, "ask", why, "a prompt is a text or a tuple of surefoot.Message")
         return prompt
 
@@ -158,7 +175,15 @@ class Guarded(Task[S, A]):
     def steps(self) -> int | None:
         """Ask."""
         with self._naming("steps"):
-            return self._task.steps()
+            steps = self._task.steps()
+        if steps is not None and not (_count(steps) and 0 <= steps <= MOST_STEPS):
+            raise TaskFailed(
+                self.name,
+                "steps",
+                f"returned {said(steps)}",
+                "it returns a whole number, or None if nobody knows",
+            )
+        return steps
 
     def case(self, rng: random.Random) -> Case[S, A]:
         """Draw a case whose state, and answer if it is known, can be written down."""
@@ -225,19 +250,26 @@ class Guarded(Task[S, A]):
                 plain = codec.encode(value)
                 back = codec.decode(plain)
             if type(back) is not type(value) or back != value:
-                why = f"returned {_cut(repr(value))}, which its codec reads back as {_cut(repr(back))}"
+                why = f"returned {said(value)}, which its codec reads back as {said(back)}"
                 raise NotPlain(self.name, method, why, "a resumed run would go on with another value")
         if not is_plain(plain):
             place, part = strange(plain)
             at = f" at {place}" if place else ""
             raise NotPlain(
-                self.name, method, f"returned a {type(part).__name__}{at}: {_cut(repr(part))}", instead(part)
+                self.name, method, f"returned a {type(part).__name__}{at}: {said(part)}", instead(part)
             )
         try:
-            to_json(plain)
+            text = to_json(plain)
         except ValueError as error:
             raise NotPlain(
                 self.name, method, f"returned a text that cannot be written down: {error}"
+            ) from error
+        try:
+            from_json(text)
+        except ValueError as error:
+            why = f"returned a value that cannot be read back: {said(error, str)}"
+            raise NotPlain(
+                self.name, method, why, "write a number of thousands of digits as a text"
             ) from error
         try:
             hash(value)
@@ -258,9 +290,9 @@ def failed(task: str, method: str, error: Exception, sample: str | None = None) 
     hint = _READ_HINT if method in _READERS else ""
     if isinstance(error, NotAnAnswer):
         hint = "only a reader raises NotAnAnswer"
-    elif isinstance(error, AttributeError) and "'tuple' object" in str(error):
+    elif isinstance(error, AttributeError) and "'tuple' object" in said(error, str):
         hint = _TUPLE_HINT
-    words = _cut(f"{type(error).__name__}: {error}")
+    words = _cut(f"{type(error).__name__}: {said(error, str)}")
     return TaskFailed(task, method, words, hint, None if sample is None else _cut(sample))
 
 
@@ -280,6 +312,32 @@ def _parts_of(answer: object, after: object) -> bool:
     if type(answer) is tuple and type(after) is tuple and len(after) <= len(answer):
         return all(map(is_, after, answer))
     return False
+
+
+def said(value: object, words: Callable[[Any], str] = repr) -> str:
+    """Return a stranger's object in its own words, cut; it may have none, as a number of a million digits has."""
+    try:
+        return _cut(words(value))
+    except Exception as error:
+        return f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
+
+
+def _no_chat(prompt: object) -> str:
+    """Say why this is no chat to be sent; empty if it is one."""
+    if not isinstance(prompt, tuple):
+        return f"returned a {type(prompt).__name__}"
+    if not prompt:
+        return "returned an empty tuple"
+    for message in prompt:
+        if not isinstance(message, Message):
+            return f"returned a tuple with a {type(message).__name__}: {said(message)}"
+        if not all(isinstance(part, str) and (part.isascii() or encodable(part)) for part in message):
+            return f"returned a message that is no text: {said(message)}"
+    return ""
+
+
+def _count(value: object) -> bool:
+    return type(value) is int
 
 
 def _cut(text: str) -> str:

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from rich.console import RenderableType
 
@@ -19,17 +19,29 @@ from .terminal import Terminal, fail, to_json
 
 T = TypeVar("T")
 
+
 INTERRUPTED = 130
 DRAIN_S = 5.0
 """An interrupted run has so long to make durable what it has decided; Redis may be away, and who interrupts may not wait."""
 
 
+class _Typed(NamedTuple):
+    """What the user gave on the command line that other commands about the same job need, too."""
+
+    redis: str | None
+    task: str | None
+
+
 def go(
-    work: Coroutine[Any, Any, T], as_json: bool, progress: Progress | None = None, redis: str | None = None
+    work: Coroutine[Any, Any, T],
+    as_json: bool,
+    progress: Progress | None = None,
+    redis: str | None = None,
+    task: str | None = None,
 ) -> T:
     """Run a coroutine to its end, showing a job's progress; an error becomes one sentence and an exit code.
 
-    `redis` is the address that the user gave: the commands that a sentence names need it too.
+    `redis` and `task` are the addresses that the user gave: the commands that a sentence names need them too.
     """
     try:
         if progress is None:
@@ -37,10 +49,10 @@ def go(
         with Watch(progress):
             return asyncio.run(_interruptible(work))
     except SurefootError as error:
-        _failed(error, progress, as_json, redis)
+        _failed(error, progress, as_json, _Typed(redis, task))
     except (KeyboardInterrupt, asyncio.CancelledError):
         more = {"job": progress.job} if progress and progress.job else {}
-        fail(_there(_interrupted(progress), redis), as_json, INTERRUPTED, more)
+        fail(_there(_interrupted(progress), _Typed(redis, task)), as_json, INTERRUPTED, more)
 
 
 def show(data: Any, shown: RenderableType, as_json: bool) -> None:
@@ -61,7 +73,7 @@ def address(model: str, name: str | None) -> str:
     return model if name is None else f"{model}#{name}"
 
 
-def _failed(error: SurefootError, progress: Progress | None, as_json: bool, redis: str | None) -> NoReturn:
+def _failed(error: SurefootError, progress: Progress | None, as_json: bool, typed: _Typed) -> NoReturn:
     """End with what happened, and with what a person needs next: the job's name, and the samples behind a stall."""
     job = progress.job if progress else ""
     more: dict[str, Any] = {"job": job} if job else {}
@@ -70,7 +82,7 @@ def _failed(error: SurefootError, progress: Progress | None, as_json: bool, redi
         if error.examples and not as_json:
             # On standard output, as in a report: standard error has the one sentence.
             Terminal().print(*samples(more["examples"]), sep="\n", soft_wrap=True)
-    fail(_there(error.sentence + _hint(error.sentence, job), redis), as_json, error.exit_code, more)
+    fail(_there(error.sentence + _hint(error.sentence, job), typed), as_json, error.exit_code, more)
 
 
 def _stalled(stall: Stalled) -> dict[str, Any]:
@@ -95,13 +107,20 @@ def _interrupted(progress: Progress | None) -> str:
     return f"interrupted; what was decided is safe{hint}"
 
 
-def _there(sentence: str, redis: str | None) -> str:
-    """Let the commands that a sentence names find the job: only the command line knows which Redis was typed."""
+def _there(sentence: str, typed: _Typed) -> str:
+    """Let the commands that a sentence names find the job and its task: only the command line knows what was typed."""
     return re.sub(
-        r"`(surefoot (?:show|resume|run|jobs|cancel|delete) [^`]+)`",
-        lambda found: f"`{found[1]}{_elsewhere(redis)}`",
+        r"`(surefoot (show|resume|run|jobs|cancel|delete) [^`]+)`",
+        lambda found: (
+            f"`{found[1]}{_task(typed.task) if found[2] == 'resume' else ''}{_elsewhere(typed.redis)}`"
+        ),
         sentence,
     )
+
+
+def _task(address: str | None) -> str:
+    """Return the option for a task that the next command would not know by its name in the journal."""
+    return "" if address is None or ":" not in address else f" --task {shlex.quote(address)}"
 
 
 def _elsewhere(redis: str | None) -> str:

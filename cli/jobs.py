@@ -142,7 +142,7 @@ def run(
         await write(out, redis, found.job, made)
         return found
 
-    _finish(go(work(), as_json, progress, redis), as_json, redis)
+    _finish(go(work(), as_json, progress, redis, task), as_json, redis)
 
 
 def plan(
@@ -252,7 +252,7 @@ def resume(
         await write(out, redis, job, kind)
         return found
 
-    _finish(go(work(), as_json, progress, redis), as_json, redis)
+    _finish(go(work(), as_json, progress, redis, task), as_json, redis)
 
 
 def _sampling(

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
 from ..agents.codec import read_back, written
-from ..agents.guarded import TaskFailed
+from ..agents.guarded import TaskFailed, said
 from ..agents.model import Model, Sampling
 from ..agents.task import Task
 from ..errors import SurefootError
@@ -235,7 +235,7 @@ class Runner(Generic[S, A]):
             for record in records:
                 answer = self._read_answer(record.answer)
                 if why := task.audit(state, answer):
-                    self._broken = f"step {record.step}: {why}"
+                    self._broken = f"step {record.step}: {said(why, str)}"
                     return None
                 state = task.advance(state, answer)
         except TaskFailed as failure:

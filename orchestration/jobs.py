@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from ..errors import BadInput, SurefootError
-from ..printable import encodable
+from ..printable import encodable, printable
 from ..voting.samples import Usage
 from . import journal_scripts as scripts
 from .holder import describe, gone
@@ -159,6 +159,23 @@ def plain(value: Any) -> Any:
 def new_id(task: str) -> str:
     """Return an id for a job of this task that sorts by time and can be typed."""
     return f"{task}-{time.strftime('%y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def check_name(job: str) -> None:
+    """Refuse a name for a new job that no later command could be given, or that no person could read in a list."""
+    why = (
+        "is empty"
+        if not job or job.isspace()
+        else "begins with a dash, as an option does"
+        if job.startswith("-")
+        else "holds a character that cannot be shown"
+        if printable(job) != job
+        else ""
+    )
+    if why:
+        raise BadInput(
+            f"the name {job!r} for a job {why}: choose another one, or leave it out to have one made up"
+        )
 
 
 async def create(
@@ -341,4 +358,6 @@ def _listing(known: list[str]) -> str:
     if not known:
         return "this Redis holds no jobs yet"
     shown = ", ".join(known[-10:])
-    return f"known jobs: {shown}" if len(known) <= 10 else f"the latest of {len(known)} jobs: {shown}"
+    if len(known) <= 10:
+        return f"known jobs: {shown}"
+    return f"ten of the {len(known)} jobs that `surefoot jobs` lists: {shown}"

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from shlex import quote
 from typing import Any
 
 from redis.asyncio import Redis
@@ -136,7 +137,7 @@ def _check(job: str, answer: Any) -> None:
 
 def cancelled(job: str) -> str:
     """Say that a job was cancelled."""
-    return f"job {job!r} was cancelled; `surefoot resume {job} --again` takes it up again"
+    return f"job {job!r} was cancelled; `surefoot resume {quote(job)} --again` takes it up again"
 
 
 def unwritable(job: str, verdict: bytes, what: bytes, found: bytes) -> SurefootError:

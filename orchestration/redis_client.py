@@ -63,7 +63,9 @@ async def connect(
     except (RedisError, OSError) as error:
         await client.aclose()
         said = printable(str(error)) or f"no reply within {GREET_S:.0f} s"
-        raise RedisUnavailable(f"no Redis answers at {without_password(url)!r}: {said}") from None
+        raise RedisUnavailable(
+            f"no Redis answers at {without_password(url)!r}: {said.rstrip('.')}; start it, or give another address"
+        ) from None
     except asyncio.CancelledError:
         await client.aclose()
         raise

@@ -85,6 +85,8 @@ async def run(
     """
     progress = progress or Progress()
     _check(reliability, k, limit, spare, segment)
+    if job is not None:
+        jobs.check_name(job)
     given, task = task, guarded(task)
     if isinstance(model, str):
         check_known(model, given)

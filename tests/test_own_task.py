@@ -341,3 +341,13 @@ def test_a_run_stops_in_order_within_its_limits_and_says_so(author: User, counte
     assert "more than the budget of 0.00015" in shown["stopped"]
     rest = author("resume", "some", "--task", "counting_house.tasks:Countdown", "--json")
     assert (rest.code, rest.json["steps"], rest.json["stopped"]) == (0, 30, None), rest
+
+
+def test_commands_that_a_sentence_names_carry_the_task_that_was_typed(author: User, counter: str) -> None:
+    task = ("--task", "counting_house.tasks:Countdown")
+    own = (*task, "--arg", f"first={FIRST}", "--k", "2", "--model", counter, "--job", "my job")
+    assert author("run", *own, "--max-steps", "1").code == 3
+    assert author("cancel", "my job").code == 0
+    again = author("run", *own)
+    assert again.code == 1, again
+    assert "`surefoot resume 'my job' --again --task counting_house.tasks:Countdown`" in again.err

@@ -53,7 +53,7 @@ async def probe(
         _slots(exchange, root, card),
     )
     if not (text.works or chat.works):
-        raise ServerLacks(f"{exchange.server} serves neither completions nor chat ({text.why}; {chat.why})")
+        raise ServerLacks(_useless(exchange.server, text.why, chat.why))
     if options.seeded:
         await _check_seed(post, (_PROMPTS if text.works else _CHAT)[0], exchange.server)
     tried = [
@@ -65,6 +65,15 @@ async def probe(
     context = card.max_model_len or (card.meta.n_ctx if card.meta else None)
     models_known = tuple(model.id for model in models.data)
     return Capabilities(server, models_known, text, chat, slots, context, tuple(notices))
+
+
+def _useless(server: str, text: str, chat: str) -> str:
+    """Say why no endpoint can be used; what both of them lack is said once, and is not that they are not there."""
+    if text == chat:
+        return text
+    return (
+        f"{server} serves neither completions nor chat ({text}; {chat}): check its address and what it serves"
+    )
 
 
 async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> tuple[Endpoint, Reply, Reply]:
@@ -94,7 +103,8 @@ async def _first(post: Post, request: Batch, server: str) -> Reply:
         return await post(request._replace(max_tokens=_MORE_TOKENS))
     if one.usage.completion - one.beside > 1:
         raise ServerLacks(
-            f"{server} ignores the token limit: asked for 1 token it wrote {one.usage.completion - one.beside}"
+            f"{server} ignores the token limit: asked for 1 token it wrote {one.usage.completion - one.beside}; ask a "
+            "server that heeds `max_tokens`, or name the field that it heeds (--chat-limit)"
         )
     return one
 

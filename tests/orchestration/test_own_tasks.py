@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 from surefoot import BadInput, Case, NotAnAnswer, NotPlain, Stalled, SurefootError, Task, TaskFailed, Typed
 from surefoot.agents.doubles import Double, Garbage
-from surefoot.agents.model import Prompt
+from surefoot.agents.model import Message, Prompt
 from surefoot.agents.plain import is_plain
 from surefoot.orchestration import jobs
 from surefoot.voting import PAPER, Broken
@@ -160,6 +160,81 @@ async def test_a_value_that_is_not_plain_is_refused_at_once_with_what_and_where(
 async def test_half_a_character_cannot_be_written_down(redis_url: str, odd: dict[str, Any]) -> None:
     with pytest.raises(TaskFailed, match="returned a text that cannot be written down"):
         await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "said"),
+    [
+        ("views", 0, "`views`: it is 0; give a whole number from 1 on"),
+        ("views", 1.5, "`views`: it is 1.5"),
+        ("views", None, "`views`: it is None"),
+        ("flags", None, "`flags`: it is None; give red flags"),
+        ("sampling", {"temperature": 1}, "`sampling`: it is {'temperature': 1}; give a surefoot.Sampling"),
+    ],
+)
+async def test_an_attribute_of_another_type_is_refused_before_anything_is_opened(
+    attribute: str, value: object, said: str
+) -> None:
+    task = Countdown()
+    setattr(task, attribute, value)
+    with pytest.raises(TaskFailed) as refused:
+        await surefoot.run(task, model="http://127.0.0.1:1/v1", redis="unix:///nowhere")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("steps", [2.5, -1, True, "5", [5], 2**60])
+async def test_a_number_of_steps_that_is_none_is_refused_and_leaves_no_job(
+    redis_url: str, steps: object
+) -> None:
+    with pytest.raises(TaskFailed, match=r"`steps`: returned .*whole number, or None if nobody knows"):
+        await surefoot.run(Countdown(steps=lambda: steps), model=counter(), redis=redis_url, k=2)
+    assert await surefoot.jobs(redis=redis_url) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        (({"role": "user"},), r"a tuple with a dict: \{'role': 'user'\}; a prompt is a text or a tuple of"),
+        ((("user", "4"),), "a tuple with a tuple"),
+        ((), "an empty tuple"),
+        ((Message("user", None),), "a message that is no text"),  # type: ignore[arg-type]
+        ((Message("user", "\ud800"),), "a message that is no text"),
+        ("4 \ud800", r"half a character: '4 \\\\ud800'; leave it out"),
+    ],
+)
+async def test_a_prompt_that_cannot_be_sent_is_the_fault_of_ask(
+    redis_url: str, prompt: object, said: str
+) -> None:
+    with pytest.raises(TaskFailed, match=f"`ask` at step 0: returned {said}"):
+        await surefoot.run(Countdown(ask=lambda state: prompt), model=counter(), redis=redis_url, k=2)
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
+def speechless(*given: Any) -> Any:
+    raise Speechless
+
+
+async def test_an_object_that_cannot_even_be_shown_is_named_by_its_type(redis_url: str) -> None:
+    for odd, said in (
+        ({"ask": speechless}, r"Speechless: a Speechless that cannot be shown \(RuntimeError\)"),
+        ({"read": lambda text: [Speechless()]}, "returned a list: a list that cannot be shown"),
+    ):
+        with pytest.raises(TaskFailed, match=said):
+            await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
+    with pytest.raises(surefoot.SurefootError, match="step 0: a Speechless that cannot be shown"):
+        task = Countdown(audit=lambda state, answer: Speechless())
+        await surefoot.run(task, model=counter(), redis=redis_url, k=2)
+
+
+async def test_a_start_that_the_journal_could_not_read_back_is_refused() -> None:
+    with pytest.raises(NotPlain, match=r"cannot be read back.*thousands of digits as a text"):
+        await surefoot.run(Countdown(start=lambda: 10**5000), model=counter(), redis="unix:///nowhere")
 
 
 async def test_what_start_and_spec_return_is_looked_at_before_anything_is_opened() -> None:
