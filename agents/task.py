@@ -18,7 +18,7 @@ A domain of one's own is a class of about thirty lines that knows nothing of vot
             return f"What comes after {state} when counting down? Answer with the number alone."
 
         def read(self, text: str, state: int, view: int = 0) -> int:
-            if not text.strip().isdigit():
+            if not text.strip().isdecimal():
                 raise NotAnAnswer("not a number")
             return int(text)
 

@@ -68,12 +68,9 @@ async def probe(
 
 
 def _useless(server: str, text: str, chat: str) -> str:
-    """Say why no endpoint can be used; what both of them lack is said once, and is not that they are not there."""
-    if text == chat:
-        return text
-    return (
-        f"{server} serves neither completions nor chat ({text}; {chat}): check its address and what it serves"
-    )
+    """Say why no endpoint can be used; what both of them lack is said once."""
+    why = "; ".join(dict.fromkeys((text, chat)))
+    return f"{server} serves neither completions nor chat in a way that can be used: {why}"
 
 
 async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> tuple[Endpoint, Reply, Reply]:

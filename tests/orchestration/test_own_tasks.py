@@ -199,7 +199,7 @@ async def test_a_number_of_steps_that_is_none_is_refused_and_leaves_no_job(
         ((), "an empty tuple"),
         ((Message("user", None),), "a message that is no text"),  # type: ignore[arg-type]
         ((Message("user", "\ud800"),), "a message that is no text"),
-        ("4 \ud800", r"half a character: '4 \\\\ud800'; leave it out"),
+        ("4 \ud800", "half a character: '4 .*ud800'; leave it out"),
     ],
 )
 async def test_a_prompt_that_cannot_be_sent_is_the_fault_of_ask(
