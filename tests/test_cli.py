@@ -342,30 +342,6 @@ def test_an_address_without_the_api_is_told_from_a_server_that_is_not_there(
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "why"),
-    [
-        ("", "is empty"),
-        (" ", "is empty"),
-        ("-x", "begins with a dash"),
-        ("a\nb", "cannot be shown"),
-        ("\udcff", "cannot be shown"),
-    ],
-)
-def test_a_name_that_no_command_could_be_given_is_refused_before_anything_is_spent(
-    sf: Surefoot, store: Redis, name: str, why: str
-) -> None:
-    said = sf("run", *towers(3, "http://127.0.0.1:9/v1"), f"--job={name}").sentence(BAD_INPUT)
-    assert f"the name {name!r} for a job {why}" in said
-    assert not store.exists("surefoot:jobs")
-
-
-def test_a_name_of_bytes_that_are_no_text_is_no_jobs(sf: Surefoot, store: Redis) -> None:
-    for command in ("show", "resume", "cancel"):
-        assert "there is no job '\\udcff' here" in sf(command, "\udcff").sentence(BAD_INPUT)
-    assert "there is no job '\\udcff' here" in sf("delete", "\udcff", "--yes").sentence(BAD_INPUT)
-
-
 def test_an_unknown_model_is_answered_with_those_that_exist(sf: Surefoot, store: Redis, exact: str) -> None:
     said = sf("run", *towers(3, exact), "--model-name", "gpt-9").sentence(FAILED)
     assert "serves no model 'gpt-9'; those that exist: 'towers-double'" in said
