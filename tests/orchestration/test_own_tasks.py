@@ -16,7 +16,6 @@ from surefoot.agents.doubles import Double, Garbage
 from surefoot.agents.model import Message, Prompt
 from surefoot.agents.plain import is_plain
 from surefoot.orchestration import jobs
-from surefoot.orchestration.deletion import delete
 from surefoot.voting import PAPER, Broken
 
 
@@ -487,11 +486,3 @@ async def test_a_name_that_no_command_could_be_given_is_refused_before_anything_
     with pytest.raises(BadInput) as refused:
         await surefoot.run(Countdown(), model="http://127.0.0.1:1/v1", redis="unix:///nowhere", job=name)
     assert f"the name {name!r} for a job {why}" in str(refused.value)
-
-
-async def test_a_name_of_bytes_that_are_no_text_is_no_jobs(redis_url: str) -> None:
-    async with Redis.from_url(redis_url) as client:
-        for work in (surefoot.report("\udcff", redis=redis_url), surefoot.resume("\udcff", redis=redis_url),
-                     jobs.cancel(client, "\udcff"), delete(client, "\udcff")):  # fmt: skip
-            with pytest.raises(jobs.NoSuchJob, match=r"there is no job '.*udcff' here"):
-                await work
