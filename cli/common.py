@@ -110,7 +110,7 @@ def _interrupted(progress: Progress | None) -> str:
 def _there(sentence: str, typed: _Typed) -> str:
     """Let the commands that a sentence names find the job and its task: only the command line knows what was typed."""
     return re.sub(
-        r"`(surefoot (show|resume|run|jobs|cancel|delete) [^`]+)`",
+        r"`(surefoot (show|resume|run|jobs|cancel|delete)(?: [^`]+)?)`",
         lambda found: (
             f"`{found[1]}{_task(typed.task) if found[2] == 'resume' else ''}{_elsewhere(typed.redis)}`"
         ),

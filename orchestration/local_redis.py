@@ -81,8 +81,11 @@ def state_dir() -> Path:
     """Return where surefoot keeps its state: $SUREFOOT_HOME, or `surefoot` under the XDG state directory."""
     if home := os.environ.get("SUREFOOT_HOME"):
         return Path(home)
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "surefoot"
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():
+        # The XDG specification ignores a relative one: every folder where one stands would have jobs of its own.
+        base = Path.home() / ".local" / "state"
+    return base / "surefoot"
 
 
 def server_binary() -> Path:

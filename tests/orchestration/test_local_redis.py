@@ -148,6 +148,18 @@ async def test_a_client_in_an_outage_calls_for_a_guard(home: Path, monkeypatch: 
             assert await client.get("step") == b"7"
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [("/var/states", "/var/states/surefoot"), ("states", None), ("", None), ("./s", None)],
+)
+def test_a_relative_state_folder_of_the_desktop_is_passed_over_so_that_every_place_sees_the_same_jobs(
+    monkeypatch: pytest.MonkeyPatch, given: str, found: str | None
+) -> None:
+    monkeypatch.delenv("SUREFOOT_HOME", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", given)
+    assert local_redis.state_dir() == Path(found or Path.home() / ".local" / "state" / "surefoot")
+
+
 def test_one_guard_is_enough(home: Path) -> None:
     assert [ensure_guard(home) for _ in range(5)] == [True, False, False, False, False]
     eventually(lambda: servers(home))
