@@ -221,7 +221,7 @@ PIECES = {
     "refused": "x: not found", "failed": "FAIL", "comments of go": "# a\n", "lines of code": "a:1:1: ", "tap": "not ok 1", "links": "\x1b]",
 }  # fmt: skip
 SIZES = (1 << 10, 1 << 14, 1 << 18)
-LARGER = (1 << 18, 1 << 20, 1 << 22)
+LARGER = (1 << 10, 1 << 16, 1 << 22)
 COMMONEST = (
     "white space",
     "newlines",
