@@ -12,7 +12,7 @@ from surefoot.agents.doubles.hostile import Harm, HostileServer
 
 MOST_MB = 300
 ASK = """
-import asyncio, json, resource, sys
+import asyncio, json, re, sys
 from contextlib import aclosing
 from surefoot.agents.model import Ask, Message
 from surefoot.agents.openai import OpenAIModel
@@ -22,7 +22,8 @@ from surefoot.errors import SurefootError
 
 async def main(stream, urls):
     said = {url: await ask(url, stream) for url in urls}
-    print(json.dumps([said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+    # Not from getrusage: a process begins with the peak of the one that it was forked from.
+    print(json.dumps([said, int(re.search("VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])]))
 
 async def ask(url, stream):
     said = []

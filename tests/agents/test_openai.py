@@ -653,7 +653,7 @@ async def test_the_limit_adapts_to_a_server_that_turns_requests_away() -> None:
     double = towers_double(latency=0.01)
     async with DoubleServer(double, slots=4, queue=False) as server, OpenAIModel(server.url) as model:
         await model.ready()
-        assert model.limit >= 16
+        assert model.limit > 4  # the probe may have been turned away, too
         samples = await asyncio.gather(*(drawn(model, [ask(seed=s)]) for s in range(300)))
         assert len(samples) == 300
         assert model.limit <= 8
