@@ -20,7 +20,7 @@ from surefoot.orchestration.journal import Journal, Refused
 from surefoot.orchestration.records import Record
 from surefoot.orchestration.run import resume, run
 
-NAMES = ["plain", "a b/c:d", "with {braces} and }", "glob*?[x]\\", "ünï\ncode", "%41"]
+NAMES = ["plain", "a b/c:d", "with {braces} and }", "glob*?[x]\\", "ünï code", "%41"]
 
 
 @pytest.fixture

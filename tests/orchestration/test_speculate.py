@@ -362,8 +362,9 @@ async def test_what_acted_last_before_a_crash_is_done_again_and_nothing_else(red
                 raise Crash
 
     done: list[int] = []
-    with pytest.raises(Crash):
+    with pytest.raises(surefoot.TaskFailed, match="`act` at step 5") as failed:
         await surefoot.run(Fragile(done), model=Counter1(), redis=redis_url, k=2, job="errand")
+    assert isinstance(failed.value.__cause__, Crash)
     report = await surefoot.run(Errand(done), model=Counter1(), redis=redis_url, k=2, job="errand")
     assert report.solved
     assert done == [2, 5, 5, 8]
