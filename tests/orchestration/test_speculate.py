@@ -759,7 +759,7 @@ async def test_a_model_that_fails_while_its_call_is_cancelled_is_not_asked_again
 
 
 async def test_what_a_task_raises_on_a_state_that_came_true_is_raised() -> None:
-    with pytest.raises(IndexError, match="1000"):
+    with pytest.raises(surefoot.TaskFailed, match="`advance` at step 7: IndexError: 1000"):
         await surefoot.run(
             Stepped(), model=Onwards(lost=7), k=2, speculate=Speculation(Supplied(lambda s: s + 1))
         )
