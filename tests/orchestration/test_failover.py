@@ -17,7 +17,8 @@ from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.redis_client import RedisUnavailable, connect, without_password
 
 PATIENCE_S = 60.0
-TASK = Towers(7, "compact")
+TASK = Towers(9, "compact")
+"""511 steps: enough for things to happen in their midst on a busy machine."""
 JOB = "job"
 
 
