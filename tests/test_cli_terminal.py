@@ -33,7 +33,7 @@ from surefoot.cli.terminal import Terminal, to_json
 from surefoot.orchestration import jobs, local_redis
 from surefoot.orchestration.jobs import Keys, Settings
 from surefoot.orchestration.records import Record
-from surefoot.orchestration.run import run
+from surefoot.orchestration.run import resume
 from surefoot.printable import printable
 from surefoot.voting import Stalled
 
@@ -157,7 +157,11 @@ async def _furnish(home: Path) -> None:
     async with Redis.from_url(await local_redis.start(home)) as redis:
         with pytest.raises(Stalled):
             model = Double(lambda *_: f"sample {HOSTILE}", lambda *_: "", name=f"model {HOSTILE}")
-            await run(Towers(disks=3), model=model, redis=redis, k=2, limit=4, job=f"stalled {HOSTILE}")
+            # Under a name that `run` would refuse, as another client of this Redis may have made it.
+            task = Towers(disks=3)
+            settings = Settings(2, "model", limit=4)
+            await jobs.create(redis, f"stalled {HOSTILE}", task.name, task.spec(), task.start(), settings)
+            await resume(f"stalled {HOSTILE}", task=task, model=model, redis=redis)
         name = f"held {HOSTILE}\x00"
         settings = Settings(2, f"model {HOSTILE}")
         await jobs.create(redis, name, f"task {HOSTILE}", {f"spec {HOSTILE}": HOSTILE}, 0, settings)
