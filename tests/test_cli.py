@@ -32,7 +32,7 @@ from surefoot.tools.towers import optimal_move
 PATIENCE_S = 120.0
 FREEZING = Path(__file__).with_name("cli_freezing_server.py")
 ANSWERS = 120
-"""Samples that a server which freezes gives before: with k = 2 those of 30 steps, all of the first segment."""
+"""Samples that a server which freezes gives before: with k = 2 those of the first segment, after what the probe has drawn."""
 BAD_INPUT = 2
 FAILED = 1
 REPORT = {
