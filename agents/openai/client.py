@@ -20,7 +20,7 @@ from ..thinking.stream import Draw, Piece
 from .answers import answer, begun_thinking
 from .batches import Batch, Capabilities, batches, body
 from .connections import Connections
-from .dialect import MOST_REMEDIES, NO_STOP, Dialect, Remedy, cut_at
+from .dialect import NO_STOP, Dialect, Wording, cut_at
 from .exchange import Call, Exchange, Read, Send
 from .failures import Refused
 from .finishes import unknown
@@ -29,7 +29,7 @@ from .listing import choose, list_models, under
 from .options import Options
 from .probe import ServerLacks, probe
 from .signed import another
-from .stored import Marks, Names, Stored
+from .stored import Draws, Marks, Names, Stored
 from .streams import Streams
 from .vllm import check_sampling, is_vllm
 from .whole_prompts import seems_cut
@@ -83,7 +83,7 @@ class OpenAIModel:
         self._probing, self._probing_budget = asyncio.Lock(), asyncio.Lock()
         self._capabilities: Capabilities | None = None
         self._streams: Streams | None = None
-        self._marks, self._names = Marks(), Names()
+        self._marks, self._names, self._draws = Marks(), Names(), Draws()
         self._dialects = {False: Dialect(), True: Dialect()}
         self._told: list[str] = []
         self._usage = NOTHING
@@ -121,8 +121,17 @@ class OpenAIModel:
                 can = await probe(self._exchange, root, models, card, post, self._options)
                 if is_vllm(can.server) and can.text.works:
                     await check_sampling(self._exchange, self._urls[False], card.id, patience_s)
+                self._draws.probed()
                 self._streams = Streams(
-                    self._exchange, root, card.id, can, self._options, self._names, self._dialects
+                    self._exchange,
+                    root,
+                    card.id,
+                    can,
+                    self._options,
+                    self._names,
+                    self._draws,
+                    self._dialects,
+                    self._tell,
                 )
                 self._capabilities = can = self._with_dialects(can)
                 if tell := self._options.on_notice:
@@ -214,10 +223,8 @@ class OpenAIModel:
         if not self._cut and seems_cut(batch.prompts, usage.prompt):
             self._cut = True
             self._tell(
-                [
-                    f"counts {usage.prompt:,} tokens in a prompt that must have several times as many: it seems to have cut "
-                    f"it to its context, which would have to be set larger on the server"
-                ]
+                f"counts {usage.prompt:,} tokens in a prompt that must have several times as many: it seems to have cut "
+                f"it to its context, which would have to be set larger on the server"
             )
         return list(_samples(batch, reply, usage))
 
@@ -235,38 +242,29 @@ class OpenAIModel:
         if self._names.seen(reply.id, batch.prompts, number) and fresh:
             name = self._exchange.words(reply.id)
             raise Stored(self._exchange.server, f"two requests got the one answer {name!r}")
+        if fresh:
+            asked = batch._replace(seed=None, positions=())
+            samples = [(choice.thought, choice.text) for choice in reply.choices]
+            self._tell(self._draws.seen(asked, samples, number))
         return reply
 
     async def _understood(
         self, chat: bool, call: Call, said: Mapping[str, object], number: int, read: Read[Reply]
     ) -> Reply:
         """Send a request in the server's dialect, and learn that from its refusals; raises `Refused` as it came first."""
-        dialect = self._dialects[chat]
-        tried: list[Remedy] = []
-        helping: tuple[Remedy, ...] = ()
-        errors: list[Refused] = []
-        while len(errors) <= MOST_REMEDIES:
-            sent = dialect.spoken(said, number, helping)
+        wording = Wording(self._dialects[chat], said, number, self._options.extra)
+        while True:
             try:
-                reply = await self._exchange.request(call._replace(body=to_json(sent)), read)
+                reply = await self._exchange.request(call._replace(body=to_json(wording.sent())), read)
             except Refused as error:
-                if errors and str(error) == str(errors[-1]):
-                    helping = helping[:-1]
-                errors.append(error)
-                cures = [
-                    cure for cure in dialect.cures(error, sent, self._options.extra) if cure not in tried
-                ]
-                if not cures or len(tried) >= MOST_REMEDIES:
-                    break
-                tried.append(cures[0])
-                helping = (*helping, cures[0])
+                if not wording.helped(error):
+                    raise wording.refusal from None
             else:
-                self._tell(dialect.learn(helping))
-                return _cut(reply, said) if NO_STOP in dialect.remedies else reply
-        raise errors[0]
+                self._tell(*wording.understood())
+                return _cut(reply, said) if NO_STOP in wording.remedies else reply
 
-    def _tell(self, notices: list[str]) -> None:
-        for notice in notices:
+    def _tell(self, *notices: str) -> None:
+        for notice in filter(None, notices):
             notice = f"{self._exchange.server} {notice}"
             if notice not in self._told and self._options.on_notice:
                 self._options.on_notice(notice)
@@ -280,10 +278,8 @@ class OpenAIModel:
         if another(self._model or "", signed):
             name = self._exchange.words(signed)[:MOST_CHARACTERS]
             self._tell(
-                [
-                    f"signs an answer as {name!r} where {self._model!r} was asked: unless these are names of one "
-                    f"model, votes and calibration mix several"
-                ]
+                f"signs an answer as {name!r} where {self._model!r} was asked: unless these are names of one "
+                f"model, votes and calibration mix several"
             )
 
     def _puzzle_over(self, reply: Reply) -> None:
@@ -294,7 +290,7 @@ class OpenAIModel:
         for word in sorted(words)[: MOST_PUZZLES - len(self._puzzles)]:
             self._puzzles.add(word)
             self._tell(
-                [f"ends answers with {word!r}, which is no word of the OpenAI API: they count as cut off"]
+                f"ends answers with {word!r}, which is no word of the OpenAI API: they count as cut off"
             )
 
 
@@ -324,7 +320,8 @@ def _samples(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, Sa
         if reply.each:
             own = reply.each[place].usage()
             tokens, share = own.completion, share._replace(completion=own.completion, reasoning=own.reasoning)
-        yield position, Sample(answer(choice.text, begun[place], choice.told), choice.finish, tokens, share)
+        text = answer(choice.text, begun[place], told=bool(choice.thought))
+        yield position, Sample(text, choice.finish, tokens, share)
 
 
 def _billed(reply: Reply, batch: Batch, counts_all: bool) -> Usage:

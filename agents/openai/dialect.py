@@ -120,6 +120,63 @@ class Dialect:
         return [remedy.notice for remedy in new if remedy.notice]
 
 
+class Wording:
+    """What one request says, in the server's dialect and with more remedies after each refusal, until it is understood.
+
+    wording = Wording(dialect, said, number, own)
+    while True:
+        try:
+            reply = await ask(wording.sent())
+        except Refused as error:
+            if not wording.helped(error):
+                raise wording.refusal from None
+        else:
+            notices = wording.understood()
+    """
+
+    def __init__(
+        self, dialect: Dialect, said: Mapping[str, object], number: int, own: Mapping[str, object]
+    ) -> None:
+        self._dialect, self._said, self._number, self._own = dialect, said, number, own
+        self._sent: Mapping[str, object] = {}
+        self._tried: list[Remedy] = []
+        self._helping: tuple[Remedy, ...] = ()
+        self._errors: list[Refused] = []
+
+    @property
+    def refusal(self) -> Refused:
+        """What the server said first."""
+        return self._errors[0]
+
+    @property
+    def remedies(self) -> tuple[Remedy, ...]:
+        """What is said otherwise: what is known of the server, and what is being tried."""
+        return (*self._dialect.remedies, *self._helping)
+
+    def sent(self) -> dict[str, object]:
+        """Return the request's fields as they are to be sent next."""
+        sent = self._dialect.spoken(self._said, self._number, self._helping)
+        self._sent = sent
+        return sent
+
+    def helped(self, error: Refused) -> bool:
+        """Take a refusal in; return whether there is a remedy left to be tried."""
+        if self._errors and str(error) == str(self._errors[-1]):
+            self._helping = self._helping[:-1]
+        self._errors.append(error)
+        cures = self._dialect.cures(error, self._sent, self._own)
+        cure = next((cure for cure in cures if cure not in self._tried), None)
+        if cure is None or len(self._tried) >= MOST_REMEDIES:
+            return False
+        self._tried.append(cure)
+        self._helping = (*self._helping, cure)
+        return True
+
+    def understood(self) -> list[str]:
+        """Remember what has helped; return what a person should know about it."""
+        return self._dialect.learn(self._helping)
+
+
 def cut_at(text: str, stops: tuple[str, ...]) -> str:
     """Return the text up to the first of the stop strings."""
     return text[: min((at for stop in stops if stop and (at := text.find(stop)) >= 0), default=len(text))]

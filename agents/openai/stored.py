@@ -9,7 +9,7 @@ samples of a request together, as a seed does for a list of prompts.
 
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import httpx
 
@@ -33,6 +33,12 @@ NAMES_KEPT = 4096
 """Names of answers that are remembered."""
 TELLING = 16
 """A name of fewer characters may come twice by chance: Ollama draws one of 999."""
+REPEATED = 16
+"""First prompts that are looked at: where one sample in ten differs, three of each are alike at all of them once in 150 times."""
+LONG = 500
+"""Characters of a sample, thoughts included, that few models write twice."""
+REMEMBERED = 1024
+"""Prompts whose samples are remembered, by their hashes."""
 _OF_PROMPTS = ("prompt", "prefix", "kv")
 
 
@@ -93,6 +99,64 @@ class Names:
         before, its_number = self._known[name]
         self._mean_something = before == prompts
         return before == prompts and number != its_number
+
+
+class Draws:
+    """Watches whether the samples of one prompt, drawn by separate requests, ever differ: a store shows nothing else if it hides.
+
+    Letter-equal samples prove nothing by themselves, for a model may be sure of a short answer.  So they are told of only if the
+    server has never been seen to draw anew, not even the probe's random words, or if each is so long that few models write it twice.
+    The first difference after the probe ends the watch.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[int, tuple[int, int]] = {}
+        """By the prompt and all else that a request asks: the first request's number, and its samples."""
+        self._alike: set[int] = set()
+        self._shortest = LONG
+        self._drawn = self._probed = self._over = False
+
+    def probed(self) -> None:
+        """Begin with the prompts that matter."""
+        self._first.clear()
+        self._alike.clear()
+        self._shortest, self._probed = LONG, True
+
+    def seen(self, asked: Hashable, samples: Sequence[tuple[str, str]], number: int) -> str:
+        """Note the samples of a request, (thoughts, text) each; return what a person should know now, or "".
+
+        `number` is what marks the request: the very same request may well get the very same samples.
+        """
+        if self._over or not samples:
+            return ""
+        key, now = hash(asked), hash(tuple(samples))
+        its_number, first = self._first.setdefault(key, (number, now))
+        if len(self._first) > REMEMBERED:
+            del self._first[next(iter(self._first))]
+        if its_number == number:
+            return ""
+        if first != now:
+            self._drawn, self._over = True, self._probed
+            return ""
+        self._alike.add(key)
+        self._shortest = min([self._shortest, *(len(thought) + len(text) for thought, text in samples)])
+        if len(self._alike) < REPEATED:
+            return ""
+        self._over = True
+        return self._told()
+
+    def _told(self) -> str:
+        alike = f"gave letter-equal samples to separate requests at each of the first {REPEATED} prompts that it got more than once"
+        if self._shortest >= LONG:
+            alike += f", {LONG} characters or more each, as few models write twice"
+        elif self._drawn:
+            return ""  # it was seen to draw, so the model is sure of these short answers
+        else:
+            alike += ", and has not been seen to draw a different one: a model that is sure of short answers does so, too"
+        return (
+            f"{alike}; if something on the way answers from a store, votes are copies of one another and prove nothing: see "
+            f"that no cache of answers is on for this key or route"
+        )
 
 
 def sign_of_store(headers: Mapping[str, str] | httpx.Headers) -> str:

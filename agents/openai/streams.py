@@ -14,7 +14,7 @@ from ..thinking.tags import Split
 from ..thinking.text import GrowingText
 from .answers import Leftovers
 from .batches import Capabilities
-from .dialect import Dialect
+from .dialect import NO_STOP, Dialect, Wording
 from .exchange import Call, Exchange
 from .failures import Broken, Refused
 from .json_text import whole_characters
@@ -24,7 +24,7 @@ from .logprobs import tokens_of
 from .options import Options
 from .prefill import Prefill, Raw, template
 from .probe import ServerLacks
-from .stored import Names, Stored
+from .stored import Draws, Names, Stored
 from .vllm import StopCutter, is_vllm, own_fields, take_stops
 from .wire import Chunk, chunks
 from .wire_parts import Part
@@ -44,11 +44,14 @@ class Streams:
         can: Capabilities,
         options: Options,
         names: Names,
+        draws: Draws,
         dialects: Mapping[bool, Dialect],
+        tell: Callable[..., None],
     ) -> None:
         self.name = model
         self._dialects = dialects
-        self._names = names
+        self._tell = tell
+        self._names, self._draws = names, draws
         self._exchange = exchange
         self._root = root
         self._can = can
@@ -75,6 +78,8 @@ class Streams:
                     async for chunk in received:
                         for piece in reader.read(chunk):
                             yield piece
+                if draw.temperature > 0:
+                    self._tell(self._draws.seen(draw._replace(seed=0), [("", reader.raw)], draw.seed))
                 return
             except Refused as refusal:
                 if not draw.begun or refusal.status != 400 or not await self._prefill.fills_context(rest):
@@ -120,26 +125,43 @@ class Streams:
 
         options = self._options
         said = self._body(draw, prompt)
-        cutter = StopCutter(take_stops(said) if chat and is_vllm(self._can.server) else ())
-        content = to_json(said)
+        stops = take_stops(said)
+        cuts = chat and is_vllm(self._can.server)
+        if stops and not cuts:
+            said["stop"] = stops
         call = Call(
             "POST",
             under(self._root, path),
-            content,
+            None,
             options.patience_s,
             options.total_s,
             fresh=draw.temperature > 0,
             private=bool(draw.begun),
         )
+        wording = Wording(self._dialects[chat], said, draw.seed, options.extra)
         name = ""
-        async with aclosing(self._exchange.stream(call, follow)) as received:
-            async for chunk in received:
-                if not name and (name := chunk.id):
-                    self._check_fresh(name, draw)
-                choices = [cutter.cut(part) for part in chunk.choices[:1]]
-                yield chunk._replace(choices=choices)
-                if choices and choices[0].finish and not chunk.choices[0].finish:
-                    return
+        understood = False
+        while True:
+            sent = call._replace(body=to_json(wording.sent()))
+            cutter = StopCutter(stops if cuts or NO_STOP in wording.remedies else ())
+            try:
+                async with aclosing(self._exchange.stream(sent, follow)) as received:
+                    async for chunk in received:
+                        if not understood:
+                            understood = True
+                            self._tell(*wording.understood())
+                        if not name and (name := chunk.id):
+                            self._check_fresh(name, draw)
+                        choices = [cutter.cut(part) for part in chunk.choices[:1]]
+                        yield chunk._replace(choices=choices)
+                        if choices and choices[0].finish and not chunk.choices[0].finish:
+                            return
+                return
+            except Refused as error:
+                if understood:
+                    raise
+                if not wording.helped(error):
+                    raise wording.refusal from None
 
     def _check_fresh(self, name: str, draw: Draw) -> None:
         if self._names.seen(name, (draw.prompt, draw.begun), draw.seed) and draw.temperature > 0:
@@ -180,7 +202,7 @@ class Streams:
             # Tags that are control tokens of the model would be left out of the text.
             said["preserved_tokens"] = [draw.tags.open, draw.tags.close]
         said.update(options.extra)
-        return self._dialects[isinstance(prompt, tuple)].spoken(said, draw.seed)
+        return said
 
 
 def _chat(draw: Draw, messages: tuple[Message, ...], options: Options) -> Iterator[tuple[str, object]]:

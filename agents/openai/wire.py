@@ -51,8 +51,8 @@ class Choice(NamedTuple):
 
     text: str
     finish: str | None
-    told: bool = False
-    """The server told the thoughts apart: there are none in the text."""
+    thought: str = ""
+    """The thoughts that the server told apart; "" where it did not, so that any are in the text."""
 
 
 class Reply(NamedTuple):
@@ -93,7 +93,7 @@ async def read_reply(
     """
     texts: dict[int, list[str]] = {}
     finish: dict[int, str | None] = {}
-    told: set[int] = set()
+    thoughts: dict[int, list[str]] = {}
     each: dict[int, WireUsage] = {}
     total: WireUsage | None = None
     name = model = ""
@@ -103,7 +103,7 @@ async def read_reply(
             texts.setdefault(part.index, []).append(part.text)
             finish[part.index] = part.finish or finish.get(part.index)
             if part.thought:
-                told.add(part.index)
+                thoughts.setdefault(part.index, []).append(part.thought)
         if chunk.usage and len(chunk.choices) == 1 and not total:
             # Its own with each choice's last chunk (llama.cpp), or what has come so far with every chunk.
             each[chunk.choices[0].index] = chunk.usage
@@ -111,7 +111,10 @@ async def read_reply(
             total = chunk.usage
     if sorted(texts) != list(range(len(texts))):
         raise Malformed(f"choices are numbered {sorted(texts)[:20]!r}")
-    choices = [Choice(whole_characters("".join(texts[i])), finish[i], i in told) for i in range(len(texts))]
+    choices = [
+        Choice(whole_characters("".join(texts[i])), finish[i], "".join(thoughts.get(i, ())))
+        for i in range(len(texts))
+    ]
     reply = _reply(choices, total, [each.get(i, WireUsage()) for i in range(len(texts))], name)
     return reply._replace(model=model)
 

@@ -61,12 +61,12 @@ async def test_unknown_tokens_stay_distinguishable_from_none(
 async def test_reasoning_is_not_part_of_the_answer() -> None:
     for field in (b"reasoning", b"reasoning_content"):
         body = b'{"choices": [{"index": 0, "message": {"content": "4", "%s": "2 + 2"}}]}' % field
-        assert (await reply(body)).choices == [Choice("4", None, told=True)]
+        assert (await reply(body)).choices == [Choice("4", None, thought="2 + 2")]
 
 
 async def test_a_message_without_content_is_an_empty_answer() -> None:
     body = b'{"choices": [{"index": 0, "message": {"content": null, "reasoning": "hm"}, "finish_reason": "length"}]}'
-    assert (await reply(body)).choices == [Choice("", "length", told=True)]
+    assert (await reply(body)).choices == [Choice("", "length", thought="hm")]
 
 
 async def test_choices_are_put_in_the_order_of_their_index() -> None:
@@ -104,7 +104,7 @@ DONE = "data: [DONE]"
 
 async def test_a_stream_becomes_one_reply() -> None:
     reply, _ = await read(": ping", ROLE, THOUGHT, TEXT, TEXT, STOP, USAGE, DONE)
-    assert reply == Reply([Choice("44", "stop", told=True)], Usage(prompt=3, completion=2), counted=True)
+    assert reply == Reply([Choice("44", "stop", thought="hm")], Usage(prompt=3, completion=2), counted=True)
 
 
 async def test_the_model_has_begun_with_its_first_thought_not_with_its_role() -> None:

@@ -13,8 +13,9 @@ from surefoot.agents.doubles.server import DoubleServer, Feature
 from surefoot.agents.model import Ask, Message, Prompt, Sampling
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.options import Options
-from surefoot.agents.openai.stored import MARKS, Marks, Names, Stored, mark, sign_of_store
+from surefoot.agents.openai.stored import MARKS, Draws, Marks, Names, Stored, mark, sign_of_store
 from surefoot.agents.task import Task, Value
+from surefoot.orchestration.progress import Progress
 from surefoot.voting.samples import Sample, Usage
 
 STEPS = 300
@@ -199,6 +200,120 @@ async def test_a_model_that_is_sure_is_neither_refused_nor_suspected(double: Any
     async with DoubleServer(double) as server, OpenAIModel(server.url, options=options) as model:
         await model.ready()
     assert notices == []
+
+
+HIDDEN: dict[str, Any] = {"keyed_without": ["seed", "temperature"], "new_names": True}
+"""A store that our marks do not get past, and that names and headers do not give away."""
+
+
+@pytest.mark.parametrize("way", ["one by one", "chat", "seeded", "streamed"])
+async def test_a_store_that_hides_is_told_of_within_the_first_steps(way: str, redis_url: str) -> None:
+    """H1 at its worst: 300 steps, p(wrong) = 0.1, k = 3, and no step is contested, however many are wrong."""
+    options, missing, chat = WAYS[way]
+    told: list[tuple[str, int]] = []
+    async with (
+        DoubleServer(sloppy(), without={*missing, *SINGLE}) as server,
+        CachingGateway(server.url, **HIDDEN) as gateway,
+    ):
+
+        def tell(notice: str) -> None:
+            told.append((notice, sum("errand" in repr(body) for body in server.bodies)))
+
+        asked = Options(**options, max_in_flight=1, on_notice=tell)
+        async with OpenAIModel(gateway.url, options=asked) as model:
+            task = Errands(chat)
+            report = await surefoot.run(task, model=model, k=3, sampling=DRAWN, redis=redis_url)
+        assert gateway.hits >= 2 * STEPS
+    assert report.contested == 0
+    ((notice, steps),) = told
+    assert "gave letter-equal samples to separate requests at each of the first 16 prompts" in notice
+    assert (
+        "not been seen to draw a different one: a model that is sure of short answers does so, too" in notice
+    )
+    assert steps <= 20, "said while nearly all of the money is there"
+
+
+async def test_a_store_that_hides_is_told_of_in_the_notes_of_a_run(redis_url: str) -> None:
+    progress = Progress()
+    async with (
+        DoubleServer(sloppy(), without=SINGLE) as server,
+        CachingGateway(server.url, **HIDDEN) as gateway,
+    ):
+        await surefoot.run(
+            Errands(length=40),
+            model=gateway.url,
+            k=3,
+            sampling=DRAWN,
+            redis=redis_url,
+            options=Options(max_in_flight=1),
+            progress=progress,
+        )
+    assert len([note for note in progress.notes if "letter-equal samples" in note]) == 1
+
+
+class Thinker(Garbage):
+    """Draws anew whatever it does not know, and thinks about each errand always the same for so many characters."""
+
+    def __init__(self, thoughts: int) -> None:
+        super().__init__()
+        self.thoughts = thoughts
+
+    def draw(self, ask: Ask) -> Sample:
+        prompt = ask.prompt if isinstance(ask.prompt, str) else ask.prompt[-1].content
+        if not prompt.startswith("errand"):
+            return super().draw(ask)
+        text = f"<think>{'so ' * (self.thoughts // 3)}</think>{right(prompt)}"
+        return Sample(text, "stop", 9, Usage(completion=9))
+
+
+@pytest.mark.parametrize(("thoughts", "notices"), [(0, 0), (300, 0), (600, 1)])
+@pytest.mark.parametrize("way", ["one by one", "chat", "streamed"])
+async def test_of_a_server_that_was_seen_to_draw_only_long_equal_samples_are_told(
+    thoughts: int, notices: int, way: str, redis_url: str
+) -> None:
+    options, missing, chat = WAYS[way]
+    told: list[str] = []
+    asked = Options(**options, on_notice=told.append)
+    async with (
+        DoubleServer(Thinker(thoughts), without={*missing, *SINGLE}) as server,
+        OpenAIModel(server.url, options=asked) as model,
+    ):
+        await surefoot.run(Errands(chat, SHORT), model=model, k=3, sampling=DRAWN, redis=redis_url)
+    assert len(told) == notices
+    assert all("500 characters or more each, as few models write twice" in notice for notice in told)
+
+
+async def test_of_votes_that_differ_or_of_a_sure_embedded_model_nothing_is_told(redis_url: str) -> None:
+    told: list[str] = []
+    options = Options(on_notice=told.append)
+    async with (
+        DoubleServer(sloppy(), without=SINGLE) as server,
+        OpenAIModel(server.url, options=options) as model,
+    ):
+        await surefoot.run(Errands(length=100), model=model, k=3, sampling=DRAWN, redis=redis_url)
+    assert told == []
+    progress = Progress()
+    await surefoot.run(
+        surefoot.Towers(6, "compact"),
+        model="pebble",
+        k=3,
+        redis=redis_url,
+        options=Options(max_n=1, max_batch=1),
+        progress=progress,
+    )
+    assert progress.notes == []
+
+
+def test_the_very_same_request_may_get_the_very_same_samples_and_a_difference_ends_the_watch() -> None:
+    draws = Draws()
+    draws.probed()
+    long = [("", "x" * 600)]
+    assert not any(draws.seen(prompt, long, 7) for prompt in range(50) for _ in range(3)), "one seed"
+    draws.probed()
+    assert not any(draws.seen(prompt, long, number) for prompt in range(15) for number in range(3))
+    draws.seen(15, long, 0)
+    assert not draws.seen(15, [("another thought", "x" * 600)], 1)
+    assert not any(draws.seen(prompt, long, number) for prompt in range(50) for number in range(3))
 
 
 async def drawn(model: OpenAIModel, asks: Sequence[Ask]) -> list[Sample]:
