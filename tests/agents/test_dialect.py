@@ -11,10 +11,17 @@ from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.dialect import cut_at
 from surefoot.agents.openai.failures import Refused
 from surefoot.agents.openai.options import Options
+from surefoot.agents.thinking.stream import Draw, collect
 
 Body = dict[str, Any]
 Rule = Callable[[Body], str | None]
 """(request) -> why it is refused, if it is."""
+
+
+SPOKEN = b"".join(
+    b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}, "finish_reason": %s}]}\n\n' % said
+    for said in ((b"forty", b"null"), (b"\\n", b"null"), (b"\\ntwo", b"null"), (b"", b'"stop"'))
+)
 
 
 class Picky:
@@ -35,6 +42,8 @@ class Picky:
                     {"error": {"message": why, "type": "invalid_request_error"}}, status=400
                 )
         self.bodies.append(body)
+        if body.get("stream"):
+            return web.Response(body=SPOKEN, content_type="text/event-stream")
         choices = [
             {"index": i, "message": {"content": "forty\n\ntwo"}, "finish_reason": "stop"}
             for i in range(body.get("n", 1))
@@ -173,6 +182,55 @@ async def test_stop_strings_that_are_refused_are_cut_off_here() -> None:
         assert await texts(model, 0.7, 2) == ["forty"] * 2
     assert len(told) == 1
     assert "refuses stop strings" in told[0]
+
+
+def no_stream_options(body: Body) -> str | None:
+    return "unknown field: stream_options" if "stream_options" in body else None
+
+
+@pytest.mark.parametrize(
+    ("rule", "notice"),
+    [
+        (no_max_tokens, None),
+        (only_temperature_1, "lets nobody set the temperature"),
+        (positive_temperature, "refuses temperature 0"),
+        (no_seed, None),
+        (no_stream_options, "refuses stream_options"),
+        (no_stop, "refuses stop strings"),
+    ],
+)
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+async def test_a_stream_learns_what_a_server_wants_otherwise_as_any_request_does(
+    rule: Rule, notice: str | None, temperature: float
+) -> None:
+    """What the probe did not meet: fields of streams alone, and rules that a provider makes later."""
+    told: list[str] = []
+    draw = Draw((Message("user", "x"),), temperature, 50, 1, stop=("\n\n",))
+    async with (
+        picky() as server,
+        OpenAIModel(server.url, options=Options(on_notice=told.append)) as model,
+    ):
+        await model.ready()
+        server.rules = (rule,)
+        expected = "forty" if rule is no_stop else "forty\n\ntwo"
+        assert (await collect(model, draw)).text == expected
+        refused = server.refused
+        assert bool(refused) != (rule is positive_temperature and temperature > 0)
+        assert (await collect(model, draw._replace(seed=2))).text == expected
+        assert server.refused == refused, "what was learnt is not learnt again"
+    assert len(told) == (1 if notice and refused else 0)
+    assert all(notice in sentence for sentence in told if notice)
+
+
+async def test_a_refusal_of_a_stream_that_nothing_helps_against_comes_as_it_was_said_first() -> None:
+    def never(body: Body) -> str | None:
+        return "temperature is not supported" if "temperature" in body else "this model is not supported"
+
+    async with picky() as server, OpenAIModel(server.url) as model:
+        await model.ready()
+        server.rules = (never,)
+        with pytest.raises(Refused, match="temperature is not supported"):
+            await collect(model, Draw((Message("user", "x"),), 0.7, 50, 1))
 
 
 async def test_what_the_user_puts_into_every_request_is_never_left_out() -> None:
