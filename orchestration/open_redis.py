@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from . import local_redis
-from .patient_redis import HeedingRedis
+from .patient_redis import HeedingRedis, words
 from .progress import Progress
 from .redis_client import RedisUnavailable, connect
 
@@ -33,7 +33,7 @@ async def open_redis(redis: str | Redis | None, progress: Progress | None = None
         yield client
     except RedisError as error:
         raise RedisUnavailable(
-            f"Redis does not work ({error}); what was decided is safe: resume the job once it works again"
+            f"Redis does not work ({words(error)}); what was decided is safe: resume the job once it works again"
         ) from error
     finally:
         await client.aclose()

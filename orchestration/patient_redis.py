@@ -37,6 +37,11 @@ REPLY_S = 30.0
 _NOT_NOW = re.compile(r"(?:^|-)(READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|LOADING|MISCONF|BUSY) ")
 """Answers of a server that cannot do now what it can do later.  Redis 6 puts a script's error behind words of its own."""
 
+_CLIENT = re.compile(r"<redis\.asyncio\.client\.Redis\(.*?\bhost=([^,]+),port=(\d+).*?\)>\)>\)>")
+"""How redis-py names a sentinel that does not answer: by all its settings, a page long."""
+LONGEST = 500
+"""Characters of an error in a sentence."""
+
 
 class NotNow(ConnectionError):
     """The server answers, but not as one that can be worked with: a replica, one without its replicas, one that is loading."""
@@ -116,7 +121,12 @@ class PatientRedis(Redis):
         assert state.outcome is not None
         error = state.outcome.exception()
         what = "does not take commands now" if isinstance(error, NotNow) else "is gone"
-        self._on_wait(f"Redis {what} ({printable(str(error))}); attempt {state.attempt_number}")
+        self._on_wait(f"Redis {what} ({words(error)}); attempt {state.attempt_number}")
+
+
+def words(error: BaseException | None) -> str:
+    """Return what redis-py says, fit for a sentence: printable, of bounded length, and with an address in place of a client."""
+    return printable(_CLIENT.sub(r"\1:\2", str(error))[:LONGEST])
 
 
 async def heeding(call: Awaitable[T]) -> T:

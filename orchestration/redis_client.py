@@ -17,8 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 
 from ..errors import BadInput, SurefootError
-from ..printable import printable
-from .patient_redis import OnWait, PatientRedis
+from .patient_redis import OnWait, PatientRedis, words
 
 PATIENCE_S = 600.0
 CONNECTIONS = 32
@@ -62,7 +61,7 @@ async def connect(
         await client.ping()  # it is there, and soon will do
     except (RedisError, OSError) as error:
         await client.aclose()
-        said = printable(str(error)) or f"no reply within {GREET_S:.0f} s"
+        said = words(error) or f"no reply within {GREET_S:.0f} s"
         raise RedisUnavailable(
             f"no Redis answers at {without_password(url)!r}: {said.rstrip('.')}; start it, or give another address"
         ) from None

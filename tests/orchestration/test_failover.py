@@ -158,12 +158,20 @@ class Pair:
         self.primary.tell("REPLICAOF", "127.0.0.1", self.replica.port)
 
 
+@pytest.fixture
+def pair(start_server: Callable[..., Any]) -> Pair:
+    return Pair(start_server)
+
+
 @asynccontextmanager
-async def forwarded(pair: Pair) -> AsyncIterator[Forwarder]:
-    """A forwarder in front of a pair that is in step."""
+async def under_way(pair: Pair, steps: int = 20) -> AsyncIterator[tuple[Forwarder, Running]]:
+    """A run of so many steps so far, over a forwarder in front of a pair that is in step."""
     await pair.in_step()
     async with Forwarder(pair.primary.port) as forwarder:
-        yield forwarder
+        running = Running(forwarder.url)
+        await running.until(lambda progress: progress.durable > steps)
+        await pair.in_step()
+        yield forwarder, running
 
 
 # --- one server that cannot for a while ---
@@ -287,13 +295,9 @@ async def test_m1_a_job_that_was_left_in_an_outage_is_taken_up_at_once_by_the_sa
 
 
 async def test_m3_a_promoted_replica_is_found_though_connections_to_the_old_primary_stay_open(
-    start_server: Callable[..., Any], calm: Report
+    pair: Pair, calm: Report
 ) -> None:
-    pair = Pair(start_server)
-    async with forwarded(pair) as forwarder:
-        running = Running(forwarder.url)
-        await running.until(lambda progress: progress.durable > 20)
-        await pair.in_step()
+    async with under_way(pair) as (forwarder, running):
         pair.swap()
         forwarder.target = pair.replica.port
         await running.until(lambda progress: progress.waiting)
@@ -304,14 +308,10 @@ async def test_m3_a_promoted_replica_is_found_though_connections_to_the_old_prim
 
 
 async def test_an_old_primary_that_is_read_only_first_and_then_gone_is_waited_for(
-    start_server: Callable[..., Any], calm: Report
+    pair: Pair, calm: Report
 ) -> None:
     """Promoted, demoted, dead, and only then the name leads to the new one."""
-    pair = Pair(start_server)
-    async with forwarded(pair) as forwarder:
-        running = Running(forwarder.url)
-        await running.until(lambda progress: progress.durable > 20)
-        await pair.in_step()
+    async with under_way(pair) as (forwarder, running):
         pair.swap()
         await running.until(lambda progress: "read only" in progress.waiting)
         pair.primary.kill()
@@ -320,15 +320,9 @@ async def test_an_old_primary_that_is_read_only_first_and_then_gone_is_waited_fo
         assert same(await running.report(), calm)
 
 
-async def test_what_the_promoted_replica_never_got_is_decided_again(
-    start_server: Callable[..., Any], calm: Report
-) -> None:
+async def test_what_the_promoted_replica_never_got_is_decided_again(pair: Pair, calm: Report) -> None:
     """Replication is asynchronous: acknowledged steps may be missing on the new primary, a sealed segment included."""
-    pair = Pair(start_server)
-    async with forwarded(pair) as forwarder:
-        running = Running(forwarder.url)
-        await running.until(lambda progress: progress.durable > 20)
-        await pair.in_step()
+    async with under_way(pair) as (forwarder, running):
         pair.replica.tell("REPLICAOF", "NO", "ONE")
         behind = int(pair.replica.tell("HGET", f"surefoot:{{{JOB}}}:meta", "next"))
         await running.until(lambda progress: progress.durable > behind + 45)
@@ -339,14 +333,10 @@ async def test_what_the_promoted_replica_never_got_is_decided_again(
 
 
 async def test_steps_that_are_missing_when_the_job_is_called_done_are_decided_again(
-    start_server: Callable[..., Any], calm: Report
+    pair: Pair, calm: Report
 ) -> None:
     """The fail-over comes with the last commits: nothing but the end is left to be written."""
-    pair = Pair(start_server)
-    async with forwarded(pair) as forwarder:
-        running = Running(forwarder.url)
-        await running.until(lambda progress: progress.durable > 100)
-        await pair.in_step()
+    async with under_way(pair, 100) as (forwarder, running):
         pair.replica.tell("REPLICAOF", "NO", "ONE")
         await running.until(lambda progress: progress.step >= calm.steps - 3)
         forwarder.target = pair.replica.port
@@ -377,9 +367,8 @@ class Sentinels:
 
 @pytest.fixture
 def sentinels(
-    redis_binary: str, start_server: Callable[..., Any], tmp_path: Path, start_process: Callable[..., None]
+    redis_binary: str, pair: Pair, tmp_path: Path, start_process: Callable[..., None]
 ) -> tuple[Pair, Sentinels]:
-    pair = Pair(start_server)
     return pair, Sentinels(redis_binary, pair, tmp_path, start_process)
 
 
@@ -417,6 +406,19 @@ async def test_a_primary_that_nobody_knows_is_said_at_once(sentinels: tuple[Pair
     await known(watch.url)
     with pytest.raises(RedisUnavailable, match="No master found for 'another'"):
         await connect(watch.url.replace("/primary/", "/another/"))
+
+
+async def test_sentinels_that_do_not_answer_are_named_by_their_addresses_in_one_sentence() -> None:
+    ports = [free_port() for _ in range(2)]
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    for tls in ("redis", "rediss"):
+        with pytest.raises(RedisUnavailable) as refused:
+            await connect(f"{tls}+sentinel://:secret@{hosts}/primary/0")
+        said = str(refused.value)
+        assert len(said) < 400
+        assert "No master found for 'primary' : " in said
+        assert all(f"127.0.0.1:{port} - " in said for port in ports)
+        assert not any(word in said for word in ("<", " object at ", "secret"))
 
 
 @pytest.mark.parametrize(
