@@ -14,7 +14,7 @@ from ..voting.flags import Flag, NotAnAnswer, Reading, RedFlag, screen
 from ..voting.samples import Sample
 from .codec import Codec
 from .model import Message, Prompt, Sampling
-from .plain import instead, is_plain, strange
+from .plain import instead, is_plain, is_short, strange
 from .task import Case, Task, Value
 
 S = TypeVar("S", bound=Hashable)
@@ -113,7 +113,7 @@ class Guarded(Task[S, A]):
             raise self._failed("read", error, text) from error
         if answer is None:
             raise TaskFailed(self.name, "read", "returned None", _READ_HINT, _cut(text))
-        if self.answer_codec is not None or not is_plain(answer):
+        if self.answer_codec is not None or not (is_plain(answer) and is_short(answer)):
             self._check("read", answer, self.answer_codec)
         return answer
 
@@ -123,7 +123,9 @@ class Guarded(Task[S, A]):
             after = self._task.advance(state, answer)
         except Exception as error:
             raise self._failed("advance", error) from error
-        if self.state_codec is not None or not (_parts_of(answer, after) or is_plain(after)):
+        if self.state_codec is not None or not (
+            _parts_of(answer, after) or (is_plain(after) and is_short(after))
+        ):
             self._check("advance", after, self.state_codec)
         return after
 
@@ -249,12 +251,13 @@ class Guarded(Task[S, A]):
             with self._naming(f"{type(codec).__name__}.encode"):
                 plain = codec.encode(value)
                 back = codec.decode(plain)
-            if type(back) is not type(value) or back != value:
+                same = type(back) is type(value) and back == value
+            if not same:
                 why = f"returned {said(value)}, which its codec reads back as {said(back)}"
                 raise NotPlain(self.name, method, why, "a resumed run would go on with another value")
         if not is_plain(plain):
             place, part = strange(plain)
-            at = f" at {place}" if place else ""
+            at = f" at {_cut(place)}" if place else ""
             raise NotPlain(
                 self.name, method, f"returned a {type(part).__name__}{at}: {said(part)}", instead(part)
             )
@@ -273,9 +276,10 @@ class Guarded(Task[S, A]):
             ) from error
         try:
             hash(value)
-        except TypeError as error:
+        except Exception as error:
             hint = "states and answers are counted: make them frozen"
-            raise NotPlain(self.name, method, f"returned what cannot be hashed: {error}", hint) from error
+            why = f"returned what cannot be hashed: {said(error, str)}"
+            raise NotPlain(self.name, method, why, hint) from error
 
 
 def guarded(task: Task[S, A]) -> Task[S, A]:

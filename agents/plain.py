@@ -6,24 +6,31 @@ enum's member as its value: a run that was resumed would go on with something el
 
 from typing import cast
 
+from pydantic_core import to_json
+
 _ATOMS = frozenset({type(None), bool, int, str})
 _all_atoms = _ATOMS.issuperset
 _KNOWN: set[type] = {*_ATOMS, tuple}
 """Types that are plain; named tuples join them when they are first met."""
 
+DEEPEST = 100
+"""Tuples in one another.  JSON is read back to 200 levels, and a record has some of its own around a value."""
+MOST_DIGITS = 4300
+"""Of a number that JSON is read back with."""
 
-def is_plain(value: object) -> bool:
+
+def is_plain(value: object, depth: int = DEEPEST) -> bool:
     """Whether a value is plain.  Looked at by exact type, a tuple of atoms in one go: a run asks this at every step."""
     kind = type(value)
     if kind in _ATOMS:
         return True
-    if kind not in _KNOWN and not _named(kind):
+    if not depth or (kind not in _KNOWN and not _named(kind)):
         return False
     for item in cast(tuple[object, ...], value):
         kind = type(item)
         if kind in _ATOMS or (kind in _KNOWN and _all_atoms(map(type, item))):  # type: ignore[call-overload]
             continue
-        if not is_plain(item):
+        if not is_plain(item, depth - 1):
             return False
     return True
 
@@ -36,18 +43,28 @@ def _named(kind: type) -> bool:
     return found
 
 
-def strange(value: object, place: str = "") -> tuple[str, object]:
-    """Return the first part of a value that is not plain, and where it is: `[0][2]`."""
-    if isinstance(value, tuple) and type(value) in _KNOWN:
+def is_short(plain: object) -> bool:
+    """Whether a plain value can be written down in so few characters that every number in it can be read back."""
+    try:
+        return len(to_json(plain)) <= MOST_DIGITS
+    except ValueError:
+        return False  # half a character
+
+
+def strange(value: object, place: str = "", depth: int = DEEPEST) -> tuple[str, object]:
+    """Return the first part of a value that is not plain, or is a tuple too deep in others, and where it is: `[0][2]`."""
+    if depth and isinstance(value, tuple) and type(value) in _KNOWN:
         for number, item in enumerate(value):
-            if not is_plain(item):
-                return strange(item, f"{place}[{number}]")
+            if not is_plain(item, depth - 1):
+                return strange(item, f"{place}[{number}]", depth - 1)
     return place, value
 
 
 def instead(part: object) -> str:
     """Say what to write in place of a part that is not plain."""
     match part:
+        case tuple() if type(part) in _KNOWN:
+            return f"tuples may lie in one another {DEEPEST} deep: write the value flatter, or as a text"
         case list():
             return "write it as a tuple: states, answers and arguments are None, bool, int, str and tuples of these"
         case float():

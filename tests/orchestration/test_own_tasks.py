@@ -153,6 +153,81 @@ async def test_a_value_that_is_not_plain_is_refused_at_once_with_what_and_where(
         await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
 
 
+def nested(deep: int, inside: Any = 1) -> Any:
+    for _ in range(deep):
+        inside = (inside,)
+    return inside
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (10**4300, "returned a value that cannot be read back: .*thousands of digits as a text"),
+        (-(10**5000), "returned a value that cannot be read back"),
+        (("a", (1, 10**5000)), "returned a value that cannot be read back"),
+        (
+            nested(5000),
+            r"returned a tuple at \[0\]\[0\].*: .*; tuples may lie in one another 100 deep: write the value",
+        ),
+        ((1, Pair(nested(150), 2)), r"returned a tuple at \[1\]\[0\]\[0\].*100 deep"),
+        (nested(5000, 10**5000), "returned a tuple at .*100 deep"),
+        (nested(50, [1]), r"returned a list at (\[0\]){50}: \[1\]"),
+        ("x" * 5000 + "\ud800", "returned a text that cannot be written down"),
+    ],
+    ids=range(8),
+)
+@pytest.mark.parametrize("method", ["read", "advance", "start", "case"])
+async def test_a_number_too_long_or_tuples_too_deep_for_the_journal_are_refused_like_any_other_value(
+    redis_url: str, method: str, value: Any, said: str
+) -> None:
+    """JSON is read back with 4,300 digits and 200 levels; whatever has more is found when it is returned, not at the resume."""
+    task = Countdown(**{method: lambda *given: Case(value, 1) if method == "case" else value})
+    where = " at step 0" if method in ("read", "advance") else ""
+    k = None if method == "case" else 2
+    with pytest.raises(NotPlain, match=rf"failed in `{method}`{where}: {said}") as refused:
+        await surefoot.run(task, model=counter(), redis=redis_url, k=k)
+    assert len(str(refused.value)) < 1000
+
+
+async def test_the_longest_number_and_the_deepest_tuple_come_back(redis_url: str) -> None:
+    for value in (10**4300 - 1, nested(100), (nested(50, Pair(1, (2, 3))), "x" * 100_000)):
+        task = Countdown(
+            read=lambda text, value=value: (int(text), value), advance=lambda state, answer: answer[0]
+        )
+        paused = await surefoot.run(
+            task, model=counter(error=0.2), redis=redis_url, k=2, budget=surefoot.Budget(steps=2)
+        )
+        report = await surefoot.resume(paused.job, task=task, model=counter(), redis=redis_url)
+        assert (report.solved, report.steps_read_back) == (True, 5)
+
+
+class Tangled(BaseModel, frozen=True):
+    """A state that equals nothing, and has no hash."""
+
+    inside: int
+
+    def __eq__(self, other: object) -> bool:
+        raise RecursionError("too deep")
+
+
+class Unhashed(BaseModel, frozen=True):
+    inside: int
+
+    def __hash__(self) -> int:
+        raise RecursionError("too deep")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(Tangled, "`Typed.encode`: RecursionError: too deep"), (Unhashed, "cannot be hashed: too deep")],
+)
+async def test_a_rich_state_that_cannot_be_compared_or_hashed_is_named(kind: Any, said: str) -> None:
+    task = Countdown(start=lambda: kind(inside=1))
+    task.state_codec = Typed(kind)
+    with pytest.raises(TaskFailed, match=said):
+        await surefoot.run(task, model=counter(), redis="unix:///nowhere", k=2)
+
+
 @pytest.mark.parametrize(
     "odd",
     [{"start": lambda: "\ud800"}, {"spec": lambda: {"x": "\udfff"}}, {"read": lambda text: f"{text}\ud83d"}],
