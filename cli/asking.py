@@ -1,12 +1,15 @@
 """From the command line to how a model server is asked."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import surefoot
+
 from ..agents.keys import key_in
-from ..agents.openai.options import Options
 from ..errors import BadInput
 
 LIMITS = ("max_tokens", "max_completion_tokens")
@@ -17,12 +20,12 @@ def key(api_key: str | None, file: Path | None) -> str | None:
     return api_key if file is None else key_in(file)
 
 
-def options(chat_limit: str | None, fields: Sequence[str] | None) -> Options:
+def options(chat_limit: str | None, fields: Sequence[str] | None) -> surefoot.Options:
     """Return the client's options; raises `BadInput` for what cannot be one."""
     if chat_limit is not None and chat_limit not in LIMITS:
         raise BadInput(f"--chat-limit is one of {', '.join(LIMITS)}, not {chat_limit!r}")
     limit = cast(Literal["max_tokens", "max_completion_tokens"], chat_limit or LIMITS[0])
-    return Options(chat_limit=limit, extra=dict(map(_field, fields or ())))
+    return surefoot.Options(chat_limit=limit, extra=dict(map(_field, fields or ())))
 
 
 def _field(said: str) -> tuple[str, Any]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
+import surefoot  # what is taken from it is loaded when it is used, and LangGraph with it: a page of help needs none
 import typer
 from pydantic import TypeAdapter
 
@@ -10,14 +11,9 @@ from ..agents.model import Sampling
 from ..agents.task import Task
 from ..errors import BadInput
 from ..orchestration.budget import Budget
-from ..orchestration.calibrate import STATES
-from ..orchestration.plan import Plan
-from ..orchestration.plan import plan as plan_job
 from ..orchestration.progress import Progress
 from ..orchestration.report import Report
-from ..orchestration.run import resume as resume_job
-from ..orchestration.run import run as run_job
-from ..orchestration.settings import LIMIT, RELIABILITY, SEGMENT
+from ..orchestration.settings import LIMIT, RELIABILITY, SEGMENT, STATES
 from ..orchestration.speculate import Speculation
 from ..voting.reliability import Price
 from . import asking, common, display
@@ -59,7 +55,7 @@ from .options import (
     Temperature,
 )
 from .show import show_report
-from .tasks import at_address, task_class, task_from
+from .tasks import at_address, task_from
 
 USUAL = Speculation()
 STOPPED = 3
@@ -74,7 +70,7 @@ def run(
     factors: Factors = None,
     style: Style = None,
     form: Form = None,
-    checked: Checked = False,
+    checked: Checked = None,
     model: ModelAddress = "pebble",
     model_name: ModelName = None,
     api_key: ApiKey = None,
@@ -110,17 +106,10 @@ def run(
 
     async def work() -> Report:
         made = task_from(
-            task_class(name, task),
-            arg or (),
-            model,
-            disks=disks,
-            factors=factors,
-            style=style,
-            form=form,
-            checked=checked or None,
+            name, task, arg, model, disks=disks, factors=factors, style=style, form=form, checked=checked
         )
         check_out(out)
-        found = await run_job(
+        found = await surefoot.run(
             made,
             model=common.address(model, model_name),
             redis=redis,
@@ -134,7 +123,9 @@ def run(
             seed=seed,
             sampling=_sampling(made, temperature, first_temperature, max_tokens),
             speculate=_speculation(speculate, depth, max_waste, capacity),
-            budget=_budget(max_steps, budget_tokens, budget_cost, _price(input_price, output_price)),
+            budget=_budget(
+                max_steps, budget_tokens, budget_cost, _price(input_price, output_price, budget_cost)
+            ),
             api_key=asking.key(api_key, api_key_file),
             options=asking.options(chat_limit, option),
             progress=progress,
@@ -153,7 +144,7 @@ def plan(
     factors: Factors = None,
     style: Style = None,
     form: Form = None,
-    checked: Checked = False,
+    checked: Checked = None,
     model: ModelAddress = "pebble",
     model_name: ModelName = None,
     api_key: ApiKey = None,
@@ -173,18 +164,11 @@ def plan(
     """Calibrate, then say k, votes, tokens, cost, time and risk before anything is spent."""
     progress = Progress()
 
-    async def work() -> Plan:
+    async def work() -> surefoot.Plan:
         made = task_from(
-            task_class(name, task),
-            arg or (),
-            model,
-            disks=disks,
-            factors=factors,
-            style=style,
-            form=form,
-            checked=checked or None,
+            name, task, arg, model, disks=disks, factors=factors, style=style, form=form, checked=checked
         )
-        return await plan_job(
+        return await surefoot.plan(
             made,
             model=common.address(model, model_name),
             reliability=reliability,
@@ -198,7 +182,7 @@ def plan(
         )
 
     found = go(work(), as_json, progress)
-    common.show(TypeAdapter(Plan).dump_python(found, mode="json"), display.forecast(found), as_json)
+    common.show(TypeAdapter(surefoot.Plan).dump_python(found, mode="json"), display.forecast(found), as_json)
     if not found.choice.supported:
         raise typer.Exit(1)
 
@@ -236,7 +220,7 @@ def resume(
         named = _another(model, model_name)
         check_out(out)
         kind = at_address(task)
-        found = await resume_job(
+        found = await surefoot.resume(
             job,
             task=kind,
             model=named,
@@ -244,7 +228,9 @@ def resume(
             limit=limit,
             again=again,
             speculate=_speculation(speculate, depth, max_waste, capacity),
-            budget=_budget(max_steps, budget_tokens, budget_cost, _price(input_price, output_price)),
+            budget=_budget(
+                max_steps, budget_tokens, budget_cost, _price(input_price, output_price, budget_cost)
+            ),
             api_key=asking.key(api_key, api_key_file),
             options=asking.options(chat_limit, option),
             progress=progress,
@@ -286,12 +272,13 @@ def _budget(steps: int | None, tokens: int | None, cost: float | None, price: Pr
     return Budget(steps=steps, tokens=tokens, cost=cost, price=price if cost is not None else None)
 
 
-def _price(input_price: float | None, output_price: float | None) -> Price | None:
-    if input_price is None and output_price is None:
+def _price(input_price: float | None, output_price: float | None, cost: float | None = None) -> Price | None:
+    """Return the price of a million tokens, which a bound on the cost cannot do without."""
+    if input_price is None and output_price is None and cost is None:
         return None
     if input_price is None or output_price is None:
         raise BadInput(
-            "a cost takes both prices, --input-price and --output-price: give the other one too, 0 if it is free"
+            "a cost takes both prices of a million tokens, --input-price and --output-price: 0 if it is free"
         )
     return Price(input_price, output_price)
 

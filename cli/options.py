@@ -33,7 +33,7 @@ Form = Annotated[
     str | None, typer.Option("--answers", help="towers: `full` (move and next board) or `move`.")
 ]
 Checked = Annotated[
-    bool, typer.Option(help="towers: let the board red-flag illegal and inconsistent answers.")
+    bool | None, typer.Option(help="towers: let the board red-flag illegal and inconsistent answers.")
 ]
 ModelAddress = Annotated[
     str, typer.Option("--model", help="`pebble` (embedded) or an OpenAI-compatible URL.")

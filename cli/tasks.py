@@ -11,18 +11,12 @@ from ..agents.pebble import PEBBLES
 from ..agents.task import Task
 from ..errors import BadInput
 
-OWN = {"towers": {"disks", "style", "form", "checked"}, "columns": {"factors"}}
-"""Which options belong to which task; the arguments of any other one are given by --arg."""
-
-
-def task_class(name: str | None, address: str | None) -> type[Task[Any, Any]]:
-    """Return the class of the task that TASK or --task names, one of which has to be given."""
-    found = at_address(name if address is None else address)
-    if found is None or (name is not None and address is not None):
-        raise BadInput(
-            "a job takes one task: `towers`, `columns`, the name of an installed one, or --task package.module:Class"
-        )
-    return found
+OWN = {
+    "towers": {"disks": "--disks", "style": "--style", "form": "--answers", "checked": "--checked"},
+    "columns": {"factors": "--factors"},
+}
+"""Which arguments of a task have an option of their own; all others are given by --arg."""
+OPTIONS = {argument: option for options in OWN.values() for argument, option in options.items()}
 
 
 def at_address(address: str | None) -> type[Task[Any, Any]] | None:
@@ -38,12 +32,22 @@ def at_address(address: str | None) -> type[Task[Any, Any]] | None:
     return task_at(address)
 
 
-def task_from(kind: type[Task[Any, Any]], typed: Sequence[str], model: str, **options: Any) -> Task[Any, Any]:
-    """Make the task from the options that belong to it and from --arg; an option of another task is refused."""
+def task_from(
+    name: str | None, address: str | None, typed: Sequence[str] | None, model: str, **options: Any
+) -> Task[Any, Any]:
+    """Make the task that TASK or --task names, one of which has to be given, with the values of --arg in `typed`.
+
+    `options` are those that belong to one task; an option of another task is refused.
+    """
+    kind = at_address(name if address is None else address)
+    if kind is None or (name is not None and address is not None):
+        raise BadInput(
+            "a job takes one task: `towers`, `columns`, the name of an installed one, or --task package.module:Class"
+        )
     given = {option: value for option, value in options.items() if value is not None}
-    if strange := sorted(set(given) - OWN.get(kind.name, set())):
-        raise BadInput(f"task {kind.name!r} has no option --{strange[0]}: give --arg name=value")
-    given |= arguments(kind, typed)
+    if strange := sorted(set(given) - set(OWN.get(kind.name, ()))):
+        raise BadInput(f"task {kind.name!r} has no option {OPTIONS[strange[0]]}: give --arg name=value")
+    given |= arguments(kind, typed or ())
     if kind.name == "towers":
         given.setdefault("style", "compact" if model in PEBBLES else "verbose")
     return made(kind, given)

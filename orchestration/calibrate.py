@@ -16,11 +16,11 @@ from ..voting.samples import NOTHING, Usage
 from .budget import Budget, OverBudget
 from .open_step import seed_of
 from .progress import Progress
+from .settings import STATES
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
-STATES = 500
 SAMPLES_PER_STATE = 3
 """At least so many samples of every state, one per view: fewer cannot tell a hard state from bad luck."""
 BATCH = 16

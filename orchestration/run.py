@@ -20,7 +20,6 @@ from ..errors import BadInput, SurefootError
 from . import jobs
 from .again import task_again
 from .budget import Budget, Meter, Paused
-from .calibrate import STATES
 from .forgetful import forgetful
 from .graph import AuditFailed, Runner
 from .jobs import Settings
@@ -33,7 +32,7 @@ from .plan import Unsupported, check_reliability, plan_with, waits_shown_in
 from .progress import Progress
 from .report import Report, report, shown
 from .saver import RedisSaver
-from .settings import LIMIT, RELIABILITY, SEGMENT
+from .settings import LIMIT, RELIABILITY, SEGMENT, STATES
 from .speculate import AHEAD, Speculation
 
 S = TypeVar("S", bound=Hashable)

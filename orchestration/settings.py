@@ -6,3 +6,5 @@ LIMIT = 100
 """Samples that one step may use before it stalls."""
 SEGMENT = 1000
 """Steps per segment."""
+STATES = 500
+"""Different states that are calibrated on."""

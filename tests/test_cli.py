@@ -250,6 +250,7 @@ def reaches(store: Redis, job: str, step: int) -> None:
         (("--segment", 0), "segment must be at least 1, not 0"),
         (("--style", "loud"), "'loud'"),
         (("--factors", 12, 34), "'towers' has no option --factors"),
+        (("--budget-cost", 5), "both prices of a million tokens, --input-price and --output-price"),
         (("--k", 2, "--speculate", "psychic"), "'recall' or a model's address, not 'psychic'"),
         (("--style", "compact", "--k", 2, "--speculate", "ahead"), "choose another draft"),
         (
@@ -273,6 +274,11 @@ def test_a_number_that_is_none_is_refused_by_the_option(sf: Surefoot) -> None:
     assert (done.code, done.out) == (BAD_INPUT, "")
     assert "--disks" in done.err
     assert "integer" in done.err
+
+
+def test_an_option_of_another_task_is_named_as_it_was_typed(sf: Surefoot) -> None:
+    said = sf("run", "columns", "--answers", "move").sentence(BAD_INPUT)
+    assert "'columns' has no option --answers" in said
 
 
 def test_an_unknown_task_is_answered_with_those_that_exist(sf: Surefoot) -> None:
@@ -305,7 +311,9 @@ def test_a_name_without_the_server_that_knows_it_is_refused(sf: Surefoot) -> Non
 def test_a_cost_takes_both_prices(sf: Surefoot, exact: str, price: str) -> None:
     options = ("--disks", 3, "--style", "compact", "--model", exact, "--states", 30)
     done = sf("plan", "towers", *options, price, 5, "--json")
-    assert "a cost takes both prices, --input-price and --output-price" in done.sentence(BAD_INPUT)
+    assert "a cost takes both prices of a million tokens, --input-price and --output-price" in done.sentence(
+        BAD_INPUT
+    )
     assert set(done.json) == {"error"}
 
 

@@ -115,9 +115,10 @@ def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
 
 
 @pytest.mark.parametrize(
-    "rooms", ["surefoot.cli", "surefoot.cli.listing, surefoot.cli.show, surefoot.cli.cleanup"]
+    "rooms",
+    ["surefoot.cli", "surefoot.cli.listing, surefoot.cli.show, surefoot.cli.cleanup", "surefoot.cli.jobs"],
 )
-def test_listing_and_showing_jobs_loads_neither_langgraph_nor_the_model_clients(rooms: str) -> None:
+def test_help_lists_and_reports_load_neither_langgraph_nor_the_model_clients(rooms: str) -> None:
     code = f"import sys, {rooms}; print([name for name in ('langgraph', 'langsmith', 'aiohttp', 'httpx') if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
