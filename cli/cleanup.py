@@ -5,13 +5,13 @@ import sys
 from typing import Annotated
 
 import typer
+from redis.asyncio import Redis
 
 from ..errors import BadInput
 from ..orchestration import deletion, jobs
-from ..orchestration.open_redis import open_redis
 from ..printable import printable
 from . import common
-from .common import go
+from .common import look_up
 from .options import AsJson, RedisUrl
 from .terminal import complain, fail
 
@@ -29,16 +29,14 @@ def delete(
     """Delete jobs for good: records, samples, checkpoints."""
     names = list(dict.fromkeys(job))
 
-    async def check() -> None:
-        async with open_redis(redis) as store:
-            for name in names:
-                if not await jobs.exists(store, name):
-                    await jobs.load(store, name)
+    async def check(store: Redis) -> None:
+        for name in names:
+            if not await jobs.exists(store, name):
+                await jobs.load(store, name)
 
-    go(check(), as_json, redis=redis)
+    look_up(check, as_json, redis)
     _confirm(names, yes, as_json)
-    go(_delete(names, redis), as_json)
-    _say(names, as_json)
+    _delete(names, as_json, redis)
 
 
 def prune(
@@ -53,27 +51,24 @@ def prune(
 ) -> None:
     """Delete jobs that are finished and old; one that somebody runs is never touched."""
 
-    async def look() -> list[str]:
+    async def look(store: Redis) -> list[str]:
         age_s = _seconds(older_than)
-        async with open_redis(redis) as store:
-            return [found.id for found in await deletion.old(store, age_s, unfinished=unfinished)]
+        return [found.id for found in await deletion.old(store, age_s, unfinished=unfinished)]
 
-    names = go(look(), as_json)
+    names = look_up(look, as_json, redis)
     if dry_run or not names:
         common.show({"would_delete": names}, f"would delete: {_listed(names)}", as_json)
         return
     _confirm(names, yes, as_json)
-    go(_delete(names, redis), as_json)
-    _say(names, as_json)
+    _delete(names, as_json, redis)
 
 
-async def _delete(names: list[str], redis: str | None) -> None:
-    async with open_redis(redis) as store:
+def _delete(names: list[str], as_json: bool, redis: str | None) -> None:
+    async def work(store: Redis) -> None:
         for name in names:
             await deletion.delete(store, name)
 
-
-def _say(names: list[str], as_json: bool) -> None:
+    look_up(work, as_json, redis)
     common.show({"deleted": names}, f"deleted: {_listed(names)}", as_json)
 
 

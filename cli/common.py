@@ -6,13 +6,16 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
+from redis.asyncio import Redis
 from rich.console import RenderableType
 
 from ..errors import SurefootError
+from ..orchestration.open_redis import open_redis
 from ..orchestration.progress import Progress
+from ..orchestration.redis_client import without_password
 from ..voting.election import Stalled
 from .display import Watch, samples
 from .terminal import Terminal, fail, to_json
@@ -23,6 +26,8 @@ T = TypeVar("T")
 INTERRUPTED = 130
 DRAIN_S = 5.0
 """An interrupted run has so long to make durable what it has decided; Redis may be away, and who interrupts may not wait."""
+LOOK_UP_S = 10.0
+"""Who looks something up waits so long for a Redis that is gone; a run has the patience that its job deserves."""
 
 
 class _Typed(NamedTuple):
@@ -38,21 +43,34 @@ def go(
     progress: Progress | None = None,
     redis: str | None = None,
     task: str | None = None,
+    live: bool = True,
 ) -> T:
     """Run a coroutine to its end, showing a job's progress; an error becomes one sentence and an exit code.
 
-    `redis` and `task` are the addresses that the user gave: the commands that a sentence names need them too.
+    Without `live` its progress is shown in lines even on a terminal.  `redis` and `task` are the addresses that the user gave: the commands that a sentence names need them too.
     """
     try:
         if progress is None:
             return asyncio.run(_interruptible(work))
-        with Watch(progress):
+        with Watch(progress, live=live):
             return asyncio.run(_interruptible(work))
     except SurefootError as error:
         _failed(error, progress, as_json, _Typed(redis, task))
     except (KeyboardInterrupt, asyncio.CancelledError):
         more = {"job": progress.job} if progress and progress.job else {}
         fail(_there(_interrupted(progress), _Typed(redis, task)), as_json, INTERRUPTED, more)
+
+
+def look_up(ask: Callable[[Redis], Coroutine[Any, Any, T]], as_json: bool, redis: str | None) -> T:
+    """Ask a Redis what takes a moment, with little patience; after a second a line says who has not answered yet."""
+    where = "the embedded Redis" if redis is None else f"Redis at {without_password(redis)!r}"
+    progress = Progress(doing=f"asking {where}")
+
+    async def work() -> T:
+        async with open_redis(redis, progress, LOOK_UP_S) as store:
+            return await ask(store)
+
+    return go(work(), as_json, progress, redis, live=False)
 
 
 def show(data: Any, shown: RenderableType, as_json: bool) -> None:
@@ -63,9 +81,14 @@ def show(data: Any, shown: RenderableType, as_json: bool) -> None:
         Terminal().page(shown)
 
 
-def command(verb: str, job: str, redis: str | None) -> str:
+def command(verb: str, job: str, redis: str | None, *options: str) -> str:
     """Return the command that does this with a job, ready to be typed."""
-    return f"surefoot {verb} {shlex.quote(job)}{_elsewhere(redis)}"
+    return f"surefoot {verb} {shlex.join([job, *options])}{_elsewhere(redis)}"
+
+
+def task_option(address: str | None) -> list[str]:
+    """Return the option for a task that the next command would not know by its name in the journal."""
+    return [] if address is None or ":" not in address else ["--task", address]
 
 
 def address(model: str, name: str | None) -> str:
@@ -101,10 +124,9 @@ def _hint(sentence: str, job: str) -> str:
 
 
 def _interrupted(progress: Progress | None) -> str:
-    if progress is None:
+    if progress is None or not progress.job:
         return "interrupted"
-    hint = f"; `{command('resume', progress.job, None)}` goes on" if progress.job else ""
-    return f"interrupted; what was decided is safe{hint}"
+    return f"interrupted; what was decided is safe; `{command('resume', progress.job, None)}` goes on"
 
 
 def _there(sentence: str, typed: _Typed) -> str:
@@ -112,15 +134,14 @@ def _there(sentence: str, typed: _Typed) -> str:
     return re.sub(
         r"`(surefoot (show|resume|run|jobs|cancel|delete)(?: [^`]+)?)`",
         lambda found: (
-            f"`{found[1]}{_task(typed.task) if found[2] == 'resume' else ''}{_elsewhere(typed.redis)}`"
+            f"`{found[1]}{_options(typed.task if found[2] == 'resume' else None)}{_elsewhere(typed.redis)}`"
         ),
         sentence,
     )
 
 
-def _task(address: str | None) -> str:
-    """Return the option for a task that the next command would not know by its name in the journal."""
-    return "" if address is None or ":" not in address else f" --task {shlex.quote(address)}"
+def _options(task: str | None) -> str:
+    return "".join(f" {shlex.quote(part)}" for part in task_option(task))
 
 
 def _elsewhere(redis: str | None) -> str:

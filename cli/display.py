@@ -32,21 +32,22 @@ SAMPLE_CHARACTERS = 200
 
 
 class Watch:
-    """Shows a `Progress` on standard error while the `with` block runs: live on a terminal, else by a line now and then.
+    """Shows a `Progress` on standard error while the `with` block runs: live on a terminal, else by a line now and then; without `live` by lines in any case.
 
     It reads the counters from a thread of its own, so a busy run needs no pauses for it.
     """
 
-    def __init__(self, progress: Progress, terminal: Terminal | None = None) -> None:
+    def __init__(self, progress: Progress, terminal: Terminal | None = None, *, live: bool = True) -> None:
         self._progress = progress
         self._terminal = terminal or Terminal(stderr=True)
+        self._may_be_live = live and self._terminal.is_live
         self._live: Live | None = None
         self._over = threading.Event()
         self._noted = 0
         self._thread = threading.Thread(target=self._lines, daemon=True)
 
     def __enter__(self) -> Self:
-        if self._terminal.is_live:
+        if self._may_be_live:
             self._live = Live(
                 get_renderable=lambda: live(self._progress),
                 console=self._terminal,
@@ -145,8 +146,8 @@ def line(progress: Progress) -> str:
     return said + (f"; waiting: {p.waiting}" if p.waiting else "")
 
 
-def page(report: Report, again: str) -> RenderableType:
-    """The one-page report; `again` is the command that shows it again."""
+def page(report: Report, then: str) -> RenderableType:
+    """The one-page report; `then` is the command that a reader is likely to want next."""
     r = report
     verdict = (
         Text("SOLVED", style="bold green") if r.solved else words(f"NOT SOLVED ({r.status})", "bold red")
@@ -185,7 +186,7 @@ def page(report: Report, again: str) -> RenderableType:
         parts.append(words(r.stopped, "yellow"))
     if r.stall is not None:
         parts.append(_stall(r))
-    parts.append(words(again, "dim"))
+    parts.append(words(then, "dim"))
     return Group(*parts)
 
 

@@ -102,6 +102,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do a job, one voted step at a time."""
+    run_job = surefoot.run  # loaded before the display counts seconds
     progress = Progress()
 
     async def work() -> Report:
@@ -109,7 +110,7 @@ def run(
             name, task, arg, model, disks=disks, factors=factors, style=style, form=form, checked=checked
         )
         check_out(out)
-        found = await surefoot.run(
+        found = await run_job(
             made,
             model=common.address(model, model_name),
             redis=redis,
@@ -133,7 +134,7 @@ def run(
         await write(out, redis, found.job, made)
         return found
 
-    _finish(go(work(), as_json, progress, redis, task), as_json, redis)
+    _finish(go(work(), as_json, progress, redis, task), as_json, redis, task)
 
 
 def plan(
@@ -162,13 +163,14 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Calibrate, then say k, votes, tokens, cost, time and risk before anything is spent."""
+    plan_job = surefoot.plan  # loaded before the display counts seconds
     progress = Progress()
 
     async def work() -> surefoot.Plan:
         made = task_from(
             name, task, arg, model, disks=disks, factors=factors, style=style, form=form, checked=checked
         )
-        return await surefoot.plan(
+        return await plan_job(
             made,
             model=common.address(model, model_name),
             reliability=reliability,
@@ -214,13 +216,14 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Take a job up where it stands."""
+    resume_job = surefoot.resume  # loaded before the display counts seconds
     progress = Progress()
 
     async def work() -> Report:
         named = _another(model, model_name)
         check_out(out)
         kind = at_address(task)
-        found = await surefoot.resume(
+        found = await resume_job(
             job,
             task=kind,
             model=named,
@@ -238,7 +241,7 @@ def resume(
         await write(out, redis, job, kind)
         return found
 
-    _finish(go(work(), as_json, progress, redis, task), as_json, redis)
+    _finish(go(work(), as_json, progress, redis, task), as_json, redis, task)
 
 
 def _sampling(
@@ -283,7 +286,7 @@ def _price(input_price: float | None, output_price: float | None, cost: float | 
     return Price(input_price, output_price)
 
 
-def _finish(found: Report, as_json: bool, redis: str | None) -> None:
-    show_report(found, as_json, redis)
+def _finish(found: Report, as_json: bool, redis: str | None, task: str | None) -> None:
+    show_report(found, as_json, redis, task)
     if not found.solved:
         raise typer.Exit(STOPPED if found.stopped else 1)

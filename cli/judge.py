@@ -15,9 +15,12 @@ from ..agents.monitor.judge import Judge, Judged, open_judge
 from ..agents.monitor.readers import read
 from ..agents.monitor.rubric import PATTERNS
 from ..agents.monitor.trajectory import Trajectory
+from ..errors import BadInput
 from .asking import key
 from .common import address, go, show
 from .options import ApiKey, ApiKeyFile, ModelName
+from .score import read_or_why
+from .terminal import complain
 
 IN_FLIGHT = 16
 """Runs that are judged at a time."""
@@ -56,23 +59,32 @@ def score(
     context: Context = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score runs from 0 (acts and looks) to 10 (only thinks); exit code 1 if one could not be scored."""
+    """Score runs from 0 (acts and looks) to 10 (only thinks); exit code 1 if one could not be scored, 2 if one could not be read."""
+
+    runs = [read_or_why(file) for file in files]
+    problems = [run for run in runs if isinstance(run, BadInput)]
 
     async def work() -> list[Judged]:
-        runs = [read(file) for file in files]
         async with open_judge(
             address(model, model_name),
             api_key=key(api_key, api_key_file),
             votes=votes,
             context_tokens=context,
         ) as judge:
-            return await _judged(judge, runs)
+            return await _judged(judge, [run for run in runs if isinstance(run, Trajectory)])
 
-    found = go(work(), as_json)
-    show(
-        [_row(file, judged) for file, judged in zip(files, found, strict=True)], _table(files, found), as_json
-    )
-    if any(judged.score is None for judged in found):
+    judged = iter(go(work(), as_json) if len(problems) < len(runs) else ())
+    found = [
+        (file, run if isinstance(run, BadInput) else next(judged))
+        for file, run in zip(files, runs, strict=True)
+    ]
+    if as_json or len(problems) < len(runs):
+        show([_row(file, one) for file, one in found], _table(found), as_json)
+    for problem in problems:
+        complain(str(problem))
+    if problems:
+        raise typer.Exit(BadInput.exit_code)
+    if any(isinstance(one, Judged) and one.score is None for _, one in found):
         raise typer.Exit(1)
 
 
@@ -126,14 +138,18 @@ async def _judged(judge: Judge, runs: Sequence[Trajectory]) -> list[Judged]:
     return await asyncio.gather(*map(one, runs))
 
 
-def _row(file: Path, judged: Judged) -> dict[str, Any]:
+def _row(file: Path, judged: Judged | BadInput) -> dict[str, Any]:
+    if isinstance(judged, BadInput):
+        return {"file": str(file), "error": str(judged)}
     found: dict[str, Any] = TypeAdapter(Judged).dump_python(judged, mode="json")
     return {"file": str(file), **found, "usage": judged.usage.known_all()}
 
 
-def _table(files: Sequence[Path], found: Sequence[Judged]) -> Table:
+def _table(found: Sequence[tuple[Path, Judged | BadInput]]) -> Table:
     table = Table("run", "score", "votes", "paralysis", "rogue", "premature", "turns", box=None)
-    for file, judged in zip(files, found, strict=True):
+    for file, judged in found:
+        if isinstance(judged, BadInput):
+            continue  # standard error says why
         if judged.score is None or judged.spread is None:
             table.add_row(str(file), "none", "", "", "", "", "; ".join(judged.unread))
             continue

@@ -14,8 +14,7 @@ from rich.table import Table
 from ..agents.catalogue import TASKS
 from ..orchestration.again import task_known
 from ..orchestration.jobs import Job, Unreadable, every
-from ..orchestration.open_redis import open_redis
-from .common import go, show
+from .common import look_up, show
 from .options import AsJson, RedisUrl
 from .terminal import UNBOUNDED, words
 
@@ -29,12 +28,7 @@ def jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the jobs, those worked on last first."""
-
-    async def work() -> list[Job | Unreadable]:
-        async with open_redis(redis) as store:
-            return await every(store)
-
-    found = sorted(go(work(), as_json, redis=redis), key=_updated, reverse=True)[:last]
+    found = sorted(look_up(every, as_json, redis), key=_updated, reverse=True)[:last]
     now = time.time()
     show([_row(job) for job in found], Listing([cells(job, now) for job in found]), as_json)
 

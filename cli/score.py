@@ -94,15 +94,22 @@ def _all(files: Sequence[Path]) -> tuple[list[Scored], list[dict[str, Any]], lis
     rows: list[dict[str, Any]] = []
     problems: list[BadInput] = []
     for file in files:
-        try:
-            trajectory = read(file)
-        except BadInput as error:
-            problems.append(error)
-            rows.append({"file": str(file), "error": str(error)})
+        found = read_or_why(file)
+        if isinstance(found, BadInput):
+            problems.append(found)
+            rows.append({"file": str(file), "error": str(found)})
         else:
-            scored.append(Scored(str(file), trajectory, tuple(readings(trajectory.turns))))
+            scored.append(Scored(str(file), found, tuple(readings(found.turns))))
             rows.append(scored[-1].record())
     return scored, rows, problems
+
+
+def read_or_why(file: Path) -> Trajectory | BadInput:
+    """Return a logged run, or why it cannot be read: one bad file costs none of the others."""
+    try:
+        return read(file)
+    except BadInput as error:
+        return error
 
 
 def table(scored: Sequence[Scored]) -> Table:

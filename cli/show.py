@@ -3,14 +3,14 @@
 from typing import Annotated
 
 import typer
+from redis.asyncio import Redis
 
 from ..orchestration import jobs, segments
 from ..orchestration.again import task_known
-from ..orchestration.open_redis import open_redis
 from ..orchestration.report import Report, report
 from . import common, display
 from .answers import write
-from .common import go
+from .common import look_up
 from .options import AsJson, JobId, Out, RedisUrl, TaskAddress
 from .step import Step
 from .tasks import at_address
@@ -26,38 +26,41 @@ def show(
 ) -> None:
     """Show a job's report, or one of its steps."""
 
-    async def whole() -> Report:
-        async with open_redis(redis) as store:
-            kind = at_address(task)
-            await write(out, store, job, kind)
-            return await report(store, job, task_known(await jobs.load(store, job), kind))
+    async def whole(store: Redis) -> Report:
+        kind = at_address(task)
+        await write(out, store, job, kind)
+        return await report(store, job, task_known(await jobs.load(store, job), kind))
 
-    async def one(number: int) -> Step:
-        async with open_redis(redis) as store:
-            known = await jobs.load(store, job)
-            entry = await segments.record(store, known, number)
-            return Step(known, entry, await segments.kept(store, known, number))
+    async def one(store: Redis) -> Step:
+        assert step is not None
+        known = await jobs.load(store, job)
+        entry = await segments.record(store, known, step)
+        return Step(known, entry, await segments.kept(store, known, step))
 
     if step is None:
-        found = go(whole(), as_json, redis=redis)
-        show_report(found, as_json, redis)
+        show_report(look_up(whole, as_json, redis), as_json, redis, task)
     else:
-        decided = go(one(step), as_json, redis=redis)
+        decided = look_up(one, as_json, redis)
         common.show(decided.row(), decided, as_json)
 
 
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
     """Stop a job for good, whoever runs it."""
-
-    async def work() -> None:
-        async with open_redis(redis) as store:
-            await jobs.cancel(store, job)
-
-    go(work(), as_json, redis=redis)
+    look_up(lambda store: jobs.cancel(store, job), as_json, redis)
     common.show({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
 
 
-def show_report(found: Report, as_json: bool, redis: str | None) -> None:
+def show_report(found: Report, as_json: bool, redis: str | None, task: str | None) -> None:
     """Print a report."""
-    again = common.command("show", found.job, redis)
-    common.show(found.model_dump(mode="json"), display.page(found, again), as_json)
+    common.show(found.model_dump(mode="json"), display.page(found, _then(found, redis, task)), as_json)
+
+
+def _then(found: Report, redis: str | None, task: str | None) -> str:
+    """Return the command that a reader of a report is likely to want next."""
+    if found.status in ("stopped", "stalled", "cancelled"):
+        again = ("--again",) if found.status == "cancelled" else ()
+        return common.command("resume", found.job, redis, *common.task_option(task), *again)
+    if not found.steps:
+        return common.command("show", found.job, redis)
+    step = found.contested_steps[0].step if found.contested_steps else found.steps - 1
+    return common.command("show", found.job, redis, "--step", str(step))

@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import pwd
 import re
 import stat
 import subprocess
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,7 @@ from redis.retry import Retry
 
 from ..errors import SurefootError
 from ..printable import printable
-from .private_files import check, folder, opened
+from .private_files import check, folder, opened, replacement
 
 IDLE_S = 5.0
 START_S = 20.0
@@ -53,6 +54,7 @@ PLACES = {"redis.log": stat.S_IFREG, "server.lock": stat.S_IFREG, "appendonlydir
 """What the server makes in its folder."""
 HANDED_ON = re.compile(r"PATH|HOME|TMPDIR|TEMP|TMP|LANG|LC_\w+|TZ|PYTHON\w*|VIRTUAL_ENV|(LD|DYLD)_\w+")
 """Names of environment variables that guard and server are given."""
+ELSEWHERE = "set SUREFOOT_HOME to a folder that can be written to, or give --redis with a Redis of your own"
 MAX_SOCKET_PATH = 100
 """Unix socket paths are limited to 108 bytes on Linux and 104 on macOS."""
 
@@ -84,8 +86,21 @@ def state_dir() -> Path:
     base = Path(os.environ.get("XDG_STATE_HOME", ""))
     if not base.is_absolute():
         # The XDG specification ignores a relative one: every folder where one stands would have jobs of its own.
-        base = Path.home() / ".local" / "state"
+        base = _home() / ".local" / "state"
     return base / "surefoot"
+
+
+def _home() -> Path:
+    """Return the user's folder: $HOME, or that of the password database where it is none, as in a service or a bare container."""
+    home = Path(os.environ.get("HOME", ""))
+    if not home.is_absolute():
+        with suppress(KeyError):
+            home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    if not home.is_absolute():
+        raise NoLocalRedis(
+            f"there is no home folder to keep jobs in (HOME is {os.environ.get('HOME', '')!r}): {ELSEWHERE}"
+        )
+    return home
 
 
 def server_binary() -> Path:
@@ -118,7 +133,7 @@ async def start(directory: Path | None = None, *, on_wait: Callable[[str], None]
     """Make sure that the embedded Redis of `directory` runs, and return its URL.
 
     `on_wait` is told in a sentence how far the server has loaded its file, and "" when it has.
-    Raises `NoLocalRedis` if the directory cannot be used, or with the end of its log if the server does not come up.
+    Raises `NoLocalRedis` if the directory cannot be used, or with the reason, such as a full disk or the end of its log, if the server does not come up.
     """
     directory = _made(directory)
     socket = socket_path(directory)
@@ -142,9 +157,7 @@ async def start(directory: Path | None = None, *, on_wait: Callable[[str], None]
             started_at = now
             starts += 1
         if now > deadline or starts > MAX_FAILED_STARTS:
-            raise NoLocalRedis(
-                f"the embedded Redis in {directory} does not start: {await _last_words(directory)}"
-            )
+            raise NoLocalRedis(f"the embedded Redis in {directory} does not start: {await _why(directory)}")
         await asyncio.sleep(0.01)
 
 
@@ -171,8 +184,7 @@ def _made(directory: Path | None) -> Path:
         os.close(opened(directory / "guard.lock"))
     except OSError as error:
         raise NoLocalRedis(
-            f"the state directory {str(directory)!r} cannot be used ({error.strerror}): "
-            f"set SUREFOOT_HOME to one that can, or give --redis with a Redis of your own"
+            f"the state directory {str(directory)!r} cannot be used ({error.strerror}): {ELSEWHERE}"
         ) from None
     return directory
 
@@ -296,6 +308,16 @@ def _loading(socket: Path) -> Loading | None:
     if not int(said["loading"]):
         return Loading(0, 0)
     return Loading(int(said["loading_loaded_bytes"]), max(1, int(said["loading_total_bytes"])))
+
+
+async def _why(directory: Path) -> str:
+    """Say why no server comes up: a disk that takes no more leaves no log, or one whose end is of another day."""
+    try:
+        with replacement(directory / "log", keep=False) as file:
+            file.write(" " * LAST_BYTES)
+    except OSError as error:
+        return f"nothing can be written there ({error.strerror}): make room, or {ELSEWHERE}"
+    return await _last_words(directory)
 
 
 async def _last_words(directory: Path) -> str:

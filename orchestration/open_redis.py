@@ -9,14 +9,16 @@ from redis.exceptions import RedisError
 from . import local_redis
 from .patient_redis import HeedingRedis, words
 from .progress import Progress
-from .redis_client import RedisUnavailable, connect
+from .redis_client import PATIENCE_S, RedisUnavailable, connect
 
 
 @asynccontextmanager
-async def open_redis(redis: str | Redis | None, progress: Progress | None = None) -> AsyncIterator[Redis]:
+async def open_redis(
+    redis: str | Redis | None, progress: Progress | None = None, patience_s: float = PATIENCE_S
+) -> AsyncIterator[Redis]:
     """Open the Redis of a URL, the embedded one for None; a client is taken as it is and left to its owner.
 
-    Raises `RedisUnavailable` when a Redis opened here refuses to work, or is gone for longer than the patience allows.
+    Raises `RedisUnavailable` when a Redis opened here refuses to work, or is gone for longer than `patience_s` seconds.
     """
     if redis is not None and not isinstance(redis, str):
         yield HeedingRedis(redis) if isinstance(redis, Redis) else redis
@@ -28,12 +30,13 @@ async def open_redis(redis: str | Redis | None, progress: Progress | None = None
         if sentence and redis is None:
             local_redis.ensure_guard()
 
-    client = await connect(redis or await local_redis.start(on_wait=waiting), on_wait=waiting)
+    url = redis or await local_redis.start(on_wait=waiting)
+    client = await connect(url, patience_s=patience_s, on_wait=waiting)
     try:
         yield client
     except RedisError as error:
         raise RedisUnavailable(
-            f"Redis does not work ({words(error)}); what was decided is safe: resume the job once it works again"
+            f"Redis does not work ({words(error)}); what was decided is safe: resume the job, or ask again, once it works"
         ) from error
     finally:
         await client.aclose()

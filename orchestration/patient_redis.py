@@ -32,7 +32,7 @@ OnWait = Callable[[str], None]
 """Told in one sentence what is being waited for, and with an empty string when the wait is over."""
 
 REPLY_S = 30.0
-"""Longest wait for one reply, connecting included: a server that says nothing for so long counts as gone."""
+"""Longest wait for one reply, connecting included, where the patience is not shorter: a server that says nothing for so long counts as gone."""
 
 _NOT_NOW = re.compile(r"(?:^|-)(READONLY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|LOADING|MISCONF|BUSY) ")
 """Answers of a server that cannot do now what it can do later.  Redis 6 puts a script's error behind words of its own."""
@@ -60,6 +60,7 @@ class PatientRedis(Redis):
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True  # it is this client's own
         self._patience_s = patience_s
+        self._reply_s = min(REPLY_S, patience_s)
         self._on_wait = on_wait
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -88,11 +89,11 @@ class PatientRedis(Redis):
         """Send a command one time, without patience."""
         try:
             # redis-py's own time-outs lose cancellations, see `heeding`.
-            async with asyncio.timeout(REPLY_S):
+            async with asyncio.timeout(self._reply_s):
                 return await heeding(super().execute_command(*args, **options))  # type: ignore[no-untyped-call]
         except OSError as error:
             await self._leave()
-            raise TimeoutError(str(error) or f"no reply within {REPLY_S:.0f} s") from error
+            raise TimeoutError(str(error) or f"no reply within {self._reply_s:.0f} s") from error
         except (ConnectionError, TimeoutError):
             await self._leave()
             raise

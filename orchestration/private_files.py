@@ -31,8 +31,7 @@ def check(path: Path, kind: int, found: os.stat_result | None = None) -> bool:
     except FileNotFoundError:
         return False
     if stat.S_IFMT(found.st_mode) != kind:
-        what = KINDS.get(stat.S_IFMT(found.st_mode), "a device")
-        raise NotOurs(path, f"{what} where {KINDS[kind]} of surefoot's should be: remove it")
+        raise NotOurs(path, f"{_what(found)} where {KINDS[kind]} of surefoot's should be: remove it")
     if found.st_uid != os.geteuid():
         raise NotOurs(path, f"somebody else's (user {found.st_uid})")
     if kind == stat.S_IFREG and found.st_nlink > 1:
@@ -40,15 +39,25 @@ def check(path: Path, kind: int, found: os.stat_result | None = None) -> bool:
     return True
 
 
+def _what(found: os.stat_result) -> str:
+    return KINDS.get(stat.S_IFMT(found.st_mode), "a device")
+
+
 def folder(path: Path) -> None:
     """Make a folder that is nobody else's business, or make the one that is there private; `NotOurs` or `OSError` if it cannot be."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except FileExistsError as error:
+        raise NotOurs(Path(error.filename), "not a folder") from None
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
         if path.is_symlink() and path.lstat().st_uid == os.geteuid():
             path = path.resolve()  # a link of one's own making: to another disk, say
-        check(path, stat.S_IFDIR)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotOurs(path, f"{_what(found)}, not a folder") from None
+        check(path, stat.S_IFDIR, found)
         if path.stat().st_mode & 0o077:
             path.chmod(0o700)
 
@@ -78,9 +87,9 @@ def opened(path: Path) -> int:
 def check_target(path: Path) -> None:
     """Raise `OSError` if a file could not be put at `path` in one go: its folder, or what lies there, does not allow it."""
     with suppress(FileNotFoundError):
-        kind = stat.S_IFMT(path.lstat().st_mode)
-        if kind != stat.S_IFREG:
-            raise NotOurs(path, f"{KINDS.get(kind, 'a device')}, not a file")
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise NotOurs(path, f"{_what(found)}, not a file")
     with replacement(path, keep=False):
         pass
 

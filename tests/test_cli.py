@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -376,9 +376,76 @@ def test_a_redis_that_cannot_be_reached_is_named_without_its_password(
         assert secret not in done.err + done.out
 
 
-def test_a_state_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("file", "file' is a file, not a folder"),
+        ("file/below", "file' is not a folder"),
+        ("/dev/full", "'/dev/full' is a device, not a folder"),
+        ("/proc/none", "No such file or directory"),
+    ],
+)
+def test_a_state_directory_that_cannot_be_used_is_named(tmp_path: Path, place: str, why: str) -> None:
     (tmp_path / "file").touch()
-    assert "file' cannot be used" in Surefoot(tmp_path / "file")("jobs").sentence(FAILED)
+    said = Surefoot(tmp_path / place)("jobs").sentence(FAILED)
+    assert f"{tmp_path / place}' cannot be used (" in said
+    assert why in said
+    assert "set SUREFOOT_HOME to a folder that can be written to" in said
+
+
+def test_a_disk_that_takes_no_more_is_named_whatever_an_old_log_says(tmp_path: Path) -> None:
+    (tmp_path / "redis.log").write_text("bye bye\n")
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "surefoot.cli", "jobs"],
+        env={**os.environ, "SUREFOOT_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    said = Done(done.returncode, done.stdout, done.stderr).sentence(FAILED)
+    assert "nothing can be written there (File too large): make room, or set SUREFOOT_HOME" in said
+    assert "bye" not in said
+
+
+def test_who_looks_something_up_is_told_of_a_redis_that_says_nothing_and_does_not_wait_long(
+    sf: Surefoot,
+) -> None:
+    commands = (
+        ("jobs",),
+        ("show", "x"),
+        ("cancel", "x"),
+        ("delete", "x", "--yes"),
+        ("prune", "--older-than", "1d"),
+    )
+    with tempfile.TemporaryDirectory(prefix="sf-") as directory, ExitStack() as stack:
+        socket = Path(directory) / "s"
+        options = ("--port", "0", "--unixsocket", socket, "--dir", directory)
+        client = stack.enter_context(impatient(socket))
+        redis = stack.enter_context(
+            server([str(part) for part in (local_redis.server_binary(), *options)], client)
+        )
+        redis.send_signal(signal.SIGSTOP)
+        url = f"unix://{socket}"
+        for process in [stack.enter_context(sf.begun(*command, "--redis", url)) for command in commands]:
+            done = sf.end_of(process)
+            assert f"no Redis answers at '{url}': no reply within 10 s" in done.sentence(FAILED)
+            assert done.err.startswith(f"asking Redis at '{url}', ")
+
+
+def test_who_cancels_a_job_does_not_wait_long_for_a_redis_that_cannot_write(sf: Surefoot, exact: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="sf-") as directory:
+        socket = Path(directory) / "s"
+        options = ("--port", "0", "--unixsocket", socket, "--dir", directory)
+        command = [str(part) for part in (local_redis.server_binary(), *options)]
+        with impatient(socket) as client, server(command, client):
+            there = ("--redis", f"unix://{socket}")
+            begun = sf("run", *towers(3, exact), "--job", "x", "--max-steps", 2, *there)
+            assert begun.out.splitlines()[-1] == f"surefoot resume x --redis unix://{socket}"
+            client.execute_command("REPLICAOF", "127.0.0.1", "9")
+            done = sf("cancel", "x", *there)
+    assert "Redis does not work (" in done.sentence(FAILED)
+    assert "ask again, once it works" in done.sentence(FAILED)
+    assert "; waiting: Redis does not take commands now (" in done.err
 
 
 # Journals that cannot be read
@@ -433,6 +500,7 @@ def test_a_model_that_only_writes_garbage_stalls_and_another_one_goes_on(
     (row,) = [job for job in sf("jobs", "--json").json if job["job"] == "stuck"]
     assert (row["status"], row["step"]) == ("stalled", 0)
     shown = sf("show", "stuck")
+    assert shown.out.splitlines()[-1] == "surefoot resume stuck"
     assert shown.out.count("sample: '~") == 5
     assert "malformed: 20" in shown.out
     assert len(sf("show", "stuck", "--json").json["stall"]["examples"]) == 5
@@ -570,7 +638,7 @@ def test_without_a_terminal_there_is_a_report_and_no_live_display(
         "contested",
         "tokens",
         "wall time",
-        "surefoot show plain",
+        "surefoot show plain --step 6",
     ):
         assert word in done.out
 

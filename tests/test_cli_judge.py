@@ -123,6 +123,25 @@ async def test_a_run_that_could_not_be_scored_is_said_to_have_none(tmp_path: Pat
     assert [row["score"] for row in data.json] == [4, None]
 
 
+async def test_a_run_that_cannot_be_read_costs_none_of_the_others(tmp_path: Path) -> None:
+    files = [run_file(tmp_path, f"{score}.json", f"worth {score}") for score in (3, 7)]
+    files.insert(1, tmp_path / "missing.json")
+    async with judge_server() as server:
+        table, data = await asyncio.gather(
+            judge("score", *files, "--model", server.url),
+            judge("score", *files, "--model", server.url, "--json"),
+        )
+    assert (table.code, data.code) == (2, 2)
+    assert [line.split()[:2] for line in table.out.splitlines()[1:]] == [
+        [str(files[0]), "3"],
+        [str(files[2]), "7"],
+    ]
+    (said,) = table.err.splitlines()
+    assert said.startswith("surefoot: ") and "missing.json" in said
+    assert [row.get("score") for row in data.json] == [3, None, 7]
+    assert data.json[1]["error"] == said.removeprefix("surefoot: ")
+
+
 async def test_calibration_reports_the_rank_correlation_and_how_little_few_labels_say(tmp_path: Path) -> None:
     labels = tmp_path / "labels.jsonl"
     with labels.open("w") as lines:

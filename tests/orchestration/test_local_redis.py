@@ -1,6 +1,7 @@
 import asyncio
 import fcntl
 import os
+import pwd
 import signal
 import socket as socketlib
 import stat
@@ -158,6 +159,17 @@ def test_a_relative_state_folder_of_the_desktop_is_passed_over_so_that_every_pla
     monkeypatch.delenv("SUREFOOT_HOME", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", given)
     assert local_redis.state_dir() == Path(found or Path.home() / ".local" / "state" / "surefoot")
+
+
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_a_home_that_is_no_folder_gives_way_to_that_of_the_password_database(
+    monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    for name in ("SUREFOOT_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", home)
+    own = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert local_redis.state_dir() == own / ".local" / "state" / "surefoot"
 
 
 def test_one_guard_is_enough(home: Path) -> None:

@@ -149,7 +149,7 @@ async def test_a_full_redis_ends_the_run_in_words_and_loses_nothing(start_server
 async def test_patience_with_a_redis_that_stays_away_has_an_end(start_server: Callable[..., Any]) -> None:
     server = start_server()
     said: list[str] = []
-    client = await connect(server.url, patience_s=0.5, on_wait=said.append)
+    client = await connect(server.url, patience_s=2, on_wait=said.append)
     server.kill()
     with pytest.raises(RedisError):
         async with asyncio.timeout(PATIENCE_S):
