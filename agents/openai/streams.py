@@ -253,7 +253,7 @@ class _Reader:
     def read(self, chunk: Chunk) -> Iterator[Piece]:
         """Yield the pieces of a chunk; tokens, finish and usage come with the last."""
         _, text, thought, finish, logprobs, _ = chunk.choices[0] if chunk.choices else _NOTHING_SAID
-        text, thought = whole_characters(text), whole_characters(thought)
+        text, thought = whole_characters(text), self._without_tag(whole_characters(thought))
         tokens: tuple[Token, ...] = tokens_of(logprobs)
         self._note(text, thought)
         told = self._split(text, thought)
@@ -272,6 +272,16 @@ class _Reader:
         if self._context is None or not self._billed.prompt:
             return None
         return self._context - self._billed.prompt - self._billed.completion
+
+    def _without_tag(self, thought: str) -> str:
+        """Return what a server has told apart without the tag that opens it.
+
+        vLLM's parsers of thoughts (0.32) leave it in where the tag comes in one piece with more: on a busy server, with
+        `--stream-interval`, with speculation.
+        """
+        if self._reasoning or not thought.lstrip().startswith(self._draw.tags.open):
+            return thought
+        return thought.lstrip().removeprefix(self._draw.tags.open)
 
     def _split(self, text: str, thought: str) -> list[Split]:
         """Tell thinking from answer, as the server does or by the tags."""

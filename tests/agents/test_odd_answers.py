@@ -457,6 +457,24 @@ async def test_g_the_same_of_a_draw_however_it_is_cut(content: str, text: str, s
     assert (found.thought, found.text) == ("hm", text)
 
 
+@pytest.mark.parametrize(
+    "begins", [["<think>hm"], ["\n<think>hm"], ["<think>", "hm"], ["h", "m"], ["<think>h", "m"]]
+)
+async def test_g_the_opening_tag_is_no_thought_where_the_server_left_it_in(begins: list[str]) -> None:
+    """vLLM does where the tag comes in one piece with what follows it."""
+    thoughts = [chunk("", None, reasoning=piece) for piece in begins]
+    async with served(Odd(sse(*thoughts, chunk("42"), ENDED))) as url, OpenAIModel(url) as model:
+        found = await collect(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+    assert (found.thought, found.text) == ("hm", "42")
+
+
+async def test_g_a_tag_that_a_thought_speaks_of_stays_in_it() -> None:
+    thoughts = [chunk("", None, reasoning=piece) for piece in ("first ", "<think>", " then")]
+    async with served(Odd(sse(*thoughts, chunk("42"), ENDED))) as url, OpenAIModel(url) as model:
+        found = await collect(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+    assert found.thought == "first <think> then"
+
+
 # --- usage ---
 
 
