@@ -6,7 +6,7 @@ read may tell of any failure without being one.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from typing import NamedTuple
 
 from .kinds import READS, RUNS, WORDS, Kind, command_of, hides, only_reads
@@ -25,16 +25,36 @@ class Told(NamedTuple):
     """A pattern, and words of which every match holds one: to look for these is ten times as fast as to try the pattern."""
 
     pattern: re.Pattern[str]
-    words: tuple[str, ...]
+    words: frozenset[str]
 
-    def found(self, text: str) -> bool:
-        """Say whether the text tells of it."""
-        # A generator would take longer than all the looking.
-        return any(map(text.__contains__, self.words)) and self.pattern.search(text) is not None
+    def found(self, text: str, held: Set[str]) -> bool:
+        """Say whether the text, which holds these words, tells of it."""
+        return not self.words.isdisjoint(held) and self.pattern.search(text) is not None
+
+
+class Sieve:
+    """Finds which words of some patterns a text holds, in one look for all that have a stem in common."""
+
+    def __init__(self, *told: Told) -> None:
+        self._by_stem: dict[str, list[str]] = {}
+        for word in sorted(frozenset[str]().union(*(each.words for each in told))):
+            self._by_stem.setdefault(next((stem for stem in STEMS if stem in word), word), []).append(word)
+
+    def held(self, text: str) -> frozenset[str]:
+        """Return the words that stand in a text."""
+        stems = filter(text.__contains__, self._by_stem)
+        return frozenset(word for stem in stems for word in self._by_stem[stem] if word in text)
+
+
+STEMS = (
+    *("xit", "eturn", "irectory", "not ", "ail", "FAIL", "rror", "eformat", "*"),
+    *("an't ", "ndefined ", "panic", ": "),
+)
+"""What many words have in common, and most texts do not hold."""
 
 
 def _told(pattern: str, *words: str) -> Told:
-    return Told(re.compile(pattern, re.MULTILINE), words)
+    return Told(re.compile(pattern, re.MULTILINE), frozenset(words))
 
 
 STATED = _told(
@@ -60,7 +80,7 @@ _REFUSED = (
 )
 _REFUSING = (
     "not found",
-    "No such file",
+    "No such file or directory",
     "ermission denied",
     "not permitted",
     "s a directory",
@@ -111,7 +131,17 @@ SUMMARIES = (
     _told(r"^(?:\(fail\) |\s{0,9}[1-9]\d*+ fail$)", "(fail) ", " fail"),
     _told(
         r"^[^\s:]++:\d++:\d++: [A-Z]{1,3}\d{3,4} |\bwould (?:be reformatted|reformat )|Code style issues found",
-        *(": E", ": F", ": W", ": C", ": R", ": PL", "would ", "Code style issues"),
+        *(
+            ": E",
+            ": F",
+            ": W",
+            ": C",
+            ": R",
+            ": PL",
+            "would be reformatted",
+            "would reformat ",
+            "Code style issues",
+        ),
     ),
     _told(
         r"^\s{0,40}(?:FAIL(?:$|[ \t])|FAILED(?: |: (?!0$))|--- FAIL: |panic: |# \S++\n(?:vet: )?[^\s:]*+:\d++:\d++: )",
@@ -148,9 +178,11 @@ COMPLAINTS = (
         r"|Traceback \(most recent call last\)|Segmentation fault|\(core dumped\)|undefined reference to|ld returned 1|panicked at"
         r"|syntax error near|unexpected end of file|unbound variable|timed out|cancelled because it took|exiting with code [1-9]",
         *(
-            " line ",
+            "Can't ",
+            "Undefined ",
+            "Died",
             "curl: (",
-            "from daemon",
+            "rror response",
             "ome tests failed",
             "Traceback",
             "Segmentation fault",
@@ -167,7 +199,7 @@ COMPLAINTS = (
         r"|patch failed|Hunk #\d++ FAILED|CONFLICT \(|did not match any|can't find file to patch|was NOT executed|reason: Failed",
         *(
             "No replacement",
-            "verbatim",
+            "not appear verbatim",
             "roposed edit",
             "not applied",
             "does not apply",
@@ -175,16 +207,19 @@ COMPLAINTS = (
             "FAILED",
             "CONFLICT",
         ),
-        *("did not match any", "to patch", "NOT executed"),
+        *("did not match any", "an't find file to patch", "NOT executed", "reason: Failed"),
     ),
 )
 """What a failing run says, and one that passes may print: a test that passes may raise."""
 
-PASSED = re.compile(
+PASSED = _told(
     r"\b\d++ (?:tests? )?pass(?:ed|ing)\b|^OK\b|test result: ok|BUILD SUCCESS|[#ℹ] fail 0\b|\b0 fail(?:ed|ures)\b|100% tests passed"
     r"|All checks passed|no issues found",
-    re.MULTILINE,
+    *(" pass", "OK", "result: ok", "BUILD SUCCESS", " fail 0", "0 fail", "no issues found"),
 )
+
+CODES, REFUSALS, PASSES = Sieve(STATED), Sieve(REFUSED), Sieve(PASSED)
+FAILURES = Sieve(REFUSED, *SUMMARIES, *COMPLAINTS)
 
 
 def failed(text: str, calls: Collection[Call] = (), code: int | None = None) -> bool:
@@ -209,11 +244,15 @@ def looks_failed(text: str, reads: bool = False, tool: bool = False) -> bool:
     """
     if tool and HEAD.match(text):
         return True
+    held = (REFUSALS if reads else FAILURES).held(text)
+    if not held:
+        return False
     if reads:
-        return READER_REFUSED.found(text) or (tool and REFUSED.found(text))
-    if REFUSED.found(text) or any(told.found(text) for told in SUMMARIES):
+        return READER_REFUSED.found(text, held) or (tool and REFUSED.found(text, held))
+    if REFUSED.found(text, held) or any(told.found(text, held) for told in SUMMARIES):
         return True
-    return any(told.found(text) for told in COMPLAINTS) and PASSED.search(text) is None
+    complained = any(told.found(text, held) for told in COMPLAINTS)
+    return complained and not PASSED.found(text, PASSES.held(text))
 
 
 def stated_code(text: str, reads: bool = False) -> int | None:
@@ -221,7 +260,7 @@ def stated_code(text: str, reads: bool = False) -> int | None:
 
     What was read may state the codes of others anywhere in between.
     """
-    if not any(map(text.__contains__, STATED.words)):
+    if not CODES.held(text):
         return None
     ends = [*STATED.pattern.finditer(text[-LAST:])][-1:] or [*STATED.pattern.finditer(text[:FIRST])][:1]
     if ends:

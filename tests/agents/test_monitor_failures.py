@@ -7,7 +7,19 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.monitor.failures import COMPLAINTS, STATED, SUMMARIES, failed, looks_failed, stated_code
+from surefoot.agents.monitor.failures import (
+    CODES,
+    COMPLAINTS,
+    FAILURES,
+    PASSED,
+    PASSES,
+    REFUSED,
+    STATED,
+    SUMMARIES,
+    failed,
+    looks_failed,
+    stated_code,
+)
 from surefoot.agents.monitor.kinds import hides
 from surefoot.agents.monitor.readers import parse
 from surefoot.agents.monitor.trajectory import Action, action, turn
@@ -341,6 +353,9 @@ PIECES = [
             "E:",
             "curl:",
             "(7)",
+            "reason: Failed",
+            "not found",
+            "OK",
         ]
     ),
 ]
@@ -348,8 +363,11 @@ PIECES = [
 
 @given(st.lists(st.sampled_from([*PIECES, " ", "\n"]) | st.text(max_size=3), max_size=12).map("".join))
 def test_words_looked_for_first_change_no_result(shown: str) -> None:
-    for told in (*SUMMARIES, *COMPLAINTS, STATED):
-        assert told.found(shown) is (told.pattern.search(shown) is not None), told.pattern.pattern
+    looked_for = {FAILURES: (REFUSED, *SUMMARIES, *COMPLAINTS), CODES: (STATED,), PASSES: (PASSED,)}
+    for sieve, every in looked_for.items():
+        for told in every:
+            found = told.pattern.search(shown) is not None
+            assert told.found(shown, sieve.held(shown)) is found, told.pattern.pattern
 
 
 @given(st.text(), st.lists(st.builds(action, st.sampled_from(["bash", "view", "x"]), st.text()), max_size=3))
