@@ -293,11 +293,13 @@ def count(number: float | None) -> str:
 def tokens(known: Mapping[str, int | None]) -> str:
     """Return tokens in words, as `Usage.known_all` has them."""
     said = f"{count(known['prompt'])} in ({count(known['cached'])} cached), {count(known['completion'])} out"
-    if known["uncounted"]:
-        said += (
-            f"; of {known['uncounted']:,} samples the server did not say all, and they are not in these sums"
-        )
-    return said
+    return said + _left_out(known["uncounted"] or 0)
+
+
+def _left_out(uncounted: int) -> str:
+    if not uncounted:
+        return ""
+    return f"; of {uncounted:,} samples the server did not say all, and they are not in these sums"
 
 
 def _of(step: int, steps: int | None) -> str:
@@ -307,9 +309,11 @@ def _of(step: int, steps: int | None) -> str:
 def _speculation(s: Ahead) -> str:
     said = (
         f"{s.acceptance:.2%} accepted, {s.depth:.1f} steps ahead on average, "
-        f"{s.wasted_samples:,} samples in vain ({s.waste:.1%}), {s.wasted_tokens:,} tokens"
+        f"{s.wasted_samples:,} samples in vain ({s.waste:.1%}), {count(s.wasted_tokens)} tokens"
     )
-    return f"{said}; the draft's own {s.draft_tokens:,} tokens" if s.draft_tokens else said
+    if s.draft_tokens != 0:
+        said += f"; the draft's own {count(s.draft_tokens)} tokens"
+    return said + _left_out(s.uncounted)
 
 
 def _duration(seconds: float | None) -> str:

@@ -62,11 +62,11 @@ class Meter:
     one whose samples are larger than any before, is larger than what was set aside for it.
     """
 
-    def __init__(self, budget: Budget, step: int, before: float = 0) -> None:
+    def __init__(self, budget: Budget, step: int, before: Usage = NOTHING) -> None:
         self._budget = budget
         self._until = None if budget.steps is None else step + budget.steps
         self._before = before
-        """Tokens that are not among a job's own: those of the calibration."""
+        """What is not among a job's own: the calibration."""
         self._sample, self._samples = NOTHING, 0
         """The dearest sample so far, field by field, and the most samples of a step."""
 
@@ -98,5 +98,8 @@ class Meter:
 
     def _over(self, spent: Usage, samples: int, ahead: Mapping[str, int]) -> str:
         reserve = Usage(*(tokens * samples for tokens in self._sample))
-        extra = self._before + ahead.get("wasted_tokens", 0) + ahead.get("draft_tokens", 0)
-        return self._budget.over(spent + reserve, extra)
+        uncounted = (
+            self._before.uncounted + ahead.get("wasted_uncounted", 0) + ahead.get("draft_uncounted", 0)
+        )
+        extra = self._before.total + ahead.get("wasted_tokens", 0) + ahead.get("draft_tokens", 0)
+        return self._budget.over(spent + reserve + Usage(uncounted=uncounted), extra)

@@ -1,6 +1,6 @@
 """The report of a job, derived from its journal alone: what was decided, at what price, how sure."""
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -11,6 +11,7 @@ from ..agents.task import Task
 from ..printable import printable
 from ..voting.choice import about_hard_steps
 from ..voting.reliability import dissent_bound, dissent_risk
+from ..voting.samples import Usage
 from .jobs import Job, Keys, load
 from .records import CorruptJournal, Record, canonical, verified
 from .segments import contested, frames, snapshot
@@ -84,12 +85,17 @@ class Ahead(BaseModel):
     depth: float
     """Steps that were open ahead of a decision, on average."""
     wasted_samples: int
-    wasted_tokens: int
-    """Drawn for states that did not come true, not part of `tokens`; those of samples that were cut off are estimated."""
+    wasted_tokens: int | None
+    """Drawn for states that did not come true, not part of `tokens`; those of samples that were cut off are estimated.
+
+    None where the server said nothing.
+    """
     waste: float
     """Share of wasted samples among all."""
-    draft_tokens: int
-    """What a draft that asks a model has spent, as far as it knows; not part of `tokens` either."""
+    draft_tokens: int | None
+    """What a draft that asks a model has spent, as far as it knows; not part of `tokens` either.  None where its server said nothing."""
+    uncounted: int = 0
+    """Samples in vain or of the draft of which the server did not say what they cost, or not all of it."""
 
 
 class Stall(BaseModel, extra="allow"):
@@ -257,10 +263,16 @@ def _ahead(job: Job, samples: int) -> Ahead | None:
         acceptance=accepted / max(1, accepted + count.get("rejected", 0)),
         depth=round(count.get("depth", 0) / max(1, count.get("decisions", 0)), 2),
         wasted_samples=wasted,
-        wasted_tokens=count.get("wasted_tokens", 0),
+        wasted_tokens=_known(count, "wasted"),
         waste=wasted / max(1, wasted + samples),
-        draft_tokens=count.get("draft_tokens", 0),
+        draft_tokens=_known(count, "draft"),
+        uncounted=count.get("wasted_uncounted", 0) + count.get("draft_uncounted", 0),
     )
+
+
+def _known(count: Mapping[str, int], whose: str) -> int | None:
+    tokens, uncounted = count.get(f"{whose}_tokens", 0), count.get(f"{whose}_uncounted", 0)
+    return Usage(completion=tokens, uncounted=uncounted).known("total")
 
 
 def _spent(job: Job) -> Spent | None:

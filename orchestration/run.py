@@ -17,6 +17,7 @@ from ..agents.model import Model, Sampling
 from ..agents.openai.options import Options
 from ..agents.task import Task, sampling_for
 from ..errors import BadInput, SurefootError
+from ..voting.samples import Usage
 from . import jobs
 from .again import task_again
 from .budget import Budget, Meter, Paused
@@ -236,7 +237,7 @@ async def _carry_on(
                 await journal.settle("running", paused="")
             _begin(progress, journal.job, task)
             limit = limit or journal.job.settings.limit
-            meter = None if budget is None else Meter(budget, journal.step, _calibration_tokens(journal.job))
+            meter = None if budget is None else Meter(budget, journal.step, _calibration(journal.job))
             runner = Runner(task, model, journal, progress, limit, speculation, meter)
             await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))
     except JobDone:
@@ -314,8 +315,10 @@ async def _calibrated(
     )
 
 
-def _calibration_tokens(job: jobs.Job) -> int:
-    return (job.settings.calibration[1] or 0) if job.settings.calibration else 0
+def _calibration(job: jobs.Job) -> Usage:
+    """Return what the calibration has spent, as far as the journal has it."""
+    samples, tokens, _ = job.settings.calibration or (0, 0, 0)
+    return Usage(uncounted=samples) if tokens is None else Usage(prompt=tokens)
 
 
 def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:

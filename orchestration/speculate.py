@@ -15,9 +15,11 @@ AHEAD = (
     "rejected",
     "wasted_samples",
     "wasted_tokens",
+    "wasted_uncounted",
     "depth",
     "decisions",
     "draft_tokens",
+    "draft_uncounted",
 )
 """What is counted (see `Ledger.news`), by the names under which a job's counters have it."""
 
@@ -56,12 +58,12 @@ class Ledger:
 
     `ahead`: steps asked about before their turn.  `accepted` and `rejected`: of these, the steps whose state was right, and
     those whose state was the first to be wrong.  `wasted_samples`, `wasted_tokens`: drawn for states that did not come
-    true; the tokens of samples that were cut off are estimated from the others.  `depth`: the steps that were open
+    true; the tokens of samples that were cut off are estimated from those counted.  `depth`: the steps that were open
     ahead at each decision, summed up; `decisions`: their number.  `draft_tokens`: what the draft itself has spent, as far as
-    it knows (`Draft.spent`).
+    it knows (`Draft.spent`).  `wasted_uncounted`, `draft_uncounted`: samples whose tokens nobody knows, which these leave out.
     """
     _tokens: int = 0
-    _arrived: int = 0
+    _counted: int = 0
 
     def ask(self, samples: int) -> None:
         """Count samples that are asked for."""
@@ -71,8 +73,9 @@ class Ledger:
     def arrive(self, sample: Sample) -> None:
         """Count one that came back."""
         self.in_flight -= 1
-        self._arrived += 1
-        self._tokens += sample.usage.total
+        if not sample.usage.uncounted:
+            self._counted += 1
+            self._tokens += sample.usage.total
 
     def use(self, step: OpenStep[Any, Any], ahead: int) -> None:
         """Count a step that was decided while so many were open ahead of it."""
@@ -83,9 +86,11 @@ class Ledger:
 
     def drop(self, step: OpenStep[Any, Any]) -> None:
         """Count a step whose state did not come true."""
-        late = step.outstanding * self._tokens // max(self._arrived, 1)
+        late = step.outstanding * self._tokens // max(self._counted, 1)
+        usage = step.usage
         self.news["wasted_samples"] += step.asked
-        self.news["wasted_tokens"] += step.usage.total + late
+        self.news["wasted_tokens"] += usage.total + late
+        self.news["wasted_uncounted"] += usage.uncounted + (0 if self._counted else step.outstanding)
 
     def allows(self, samples: int, certain: int, max_waste: float) -> bool:
         """Whether so many more may be risked: if all that is open were in vain, the share would still be kept.

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from ..agents.model import Ask, Model, ModelUnavailable
 from ..errors import BadInput
-from ..voting.samples import Sample
+from ..voting.samples import NOTHING, Sample
 from .depth import Acceptance, Pace, best_depth
 from .drafts import Draft
 from .open_step import Decision, OpenStep, Terms
@@ -82,8 +82,8 @@ class Window(Generic[S, A]):
         self._failure: BaseException | None = None
         self._acceptance, self._pace, self._ledger = Acceptance(), Pace(), Ledger()
         self._depth = 0
-        self._told = 0 if self.draft is None else self.draft.spent.total
-        """Tokens of the draft that have been told of, or are those of another run."""
+        self._told = NOTHING if self.draft is None else self.draft.spent
+        """What the draft has spent that has been told of, or was for another run."""
 
     @property
     def draft(self) -> Draft[S] | None:
@@ -109,9 +109,10 @@ class Window(Generic[S, A]):
     def news(self) -> Counter[str]:
         """Return what was counted since the last call, see `Ledger.news`."""
         news, self._ledger.news = self._ledger.news, Counter()
-        if self.draft is not None and self.draft.spent.total > self._told:
-            news["draft_tokens"] = self.draft.spent.total - self._told
-            self._told = self.draft.spent.total
+        if self.draft is not None and (spent := self.draft.spent) != self._told:
+            news["draft_tokens"] = spent.total - self._told.total
+            news["draft_uncounted"] = spent.uncounted - self._told.uncounted
+            self._told = spent
         return news
 
     @property

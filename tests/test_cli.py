@@ -600,6 +600,7 @@ def test_speculation_changes_nothing_but_the_time_and_is_reported(
             "wasted_tokens",
             "waste",
             "draft_tokens",
+            "uncounted",
         )
     }
     shown = " ".join(sf("show", "ahead-1").out.split())

@@ -3,12 +3,15 @@
 import io
 import json
 
+import pytest
 import surefoot
 from rich.console import Console
 from surefoot.agents.doubles import towers_double
 from surefoot.agents.doubles.manners import Manner
 from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.openai import OpenAIModel
 from surefoot.cli.display import page
+from surefoot.orchestration.drafts import Rollout
 
 
 async def test_unknown_usage_is_unknown_up_to_the_report() -> None:
@@ -22,3 +25,79 @@ async def test_unknown_usage_is_unknown_up_to_the_report() -> None:
     Console(file=shown, width=200).print(page(report, "surefoot show"))
     assert "unknown in (unknown cached), unknown out" in shown.getvalue()
     assert "of 14 samples" in shown.getvalue()
+
+
+@pytest.mark.parametrize("silent", ["run", "draft", "both"])
+async def test_tokens_in_vain_and_of_a_draft_are_unknown_where_a_server_does_not_count(
+    silent: str, redis_url: str
+) -> None:
+    task = surefoot.Towers(disks=6, style="compact")
+    quiet, loud = Manner(frozenset(["no usage"])), Manner()
+    async with (
+        DoubleServer(towers_double(error=0.1, seed=6), manner=loud if silent == "draft" else quiet) as server,
+        DoubleServer(towers_double(error=0.1, seed=7), manner=loud if silent == "run" else quiet) as small,
+        OpenAIModel(small.url) as model,
+    ):
+        report = await surefoot.run(
+            task,
+            model=server.url,
+            k=3,
+            redis=redis_url,
+            speculate=surefoot.Speculation(Rollout(task.short(), model)),
+        )
+    ahead = report.speculation
+    assert ahead is not None
+    assert ahead.wasted_samples > 0
+    assert ahead.uncounted > 0
+    assert (ahead.wasted_tokens is None) == (silent != "draft")
+    assert (ahead.draft_tokens is None) == (silent != "run")
+    assert (ahead.wasted_tokens, ahead.draft_tokens) != (0, 0)
+    shown = io.StringIO()
+    Console(file=shown, width=400).print(page(report, "surefoot show"))
+    words = " ".join(shown.getvalue().split())
+    assert f"{'unknown' if ahead.wasted_tokens is None else f'{ahead.wasted_tokens:,}'} tokens" in words
+    assert (
+        f"the draft's own {'unknown' if ahead.draft_tokens is None else f'{ahead.draft_tokens:,}'} tok"
+        in words
+    )
+    assert f"of {ahead.uncounted:,} samples the server did not say all" in words
+
+
+async def test_no_budget_is_kept_that_a_draft_could_overspend_unseen(redis_url: str) -> None:
+    task = surefoot.Towers(disks=6, style="compact")
+    async with (
+        DoubleServer(towers_double()) as server,
+        DoubleServer(towers_double(), manner=Manner(frozenset(["no usage"]))) as small,
+        OpenAIModel(small.url) as model,
+    ):
+        report = await surefoot.run(
+            task,
+            model=server.url,
+            k=3,
+            redis=redis_url,
+            speculate=surefoot.Speculation(Rollout(task.short(), model)),
+            budget=surefoot.Budget(tokens=1_000_000),
+        )
+    assert report.status == "stopped"
+    assert "does not say what" in str(report.stopped)
+
+
+async def test_no_budget_is_kept_after_a_calibration_that_nobody_counted(redis_url: str) -> None:
+    task = surefoot.Towers(disks=4, style="compact")
+    manner = Manner(frozenset(["no usage"]))
+    async with DoubleServer(towers_double(), manner=manner) as silent:
+        begun = await surefoot.run(
+            task,
+            model=silent.url,
+            states=5,
+            reliability=0.5,
+            redis=redis_url,
+            budget=surefoot.Budget(steps=1),
+        )
+    async with DoubleServer(towers_double()) as server:
+        report = await surefoot.resume(
+            begun.job, model=server.url, redis=redis_url, budget=surefoot.Budget(tokens=1_000_000)
+        )
+    assert report.calibration is not None
+    assert report.calibration.tokens is None
+    assert (report.status, report.steps) == ("stopped", 1)
