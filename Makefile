@@ -31,7 +31,7 @@ towers: $(VENV)/.installed  ## set up, then the main job: 10-disk Towers of Hano
 	$(BIN)/surefoot run towers --disks 10 --speculate recall
 
 test: $(VENV)/.dev  ## set up, then the whole test suite
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
 
 # The builds of the other torch packages that come along are for CUDA and cannot be imported beside torch for the CPU.
 $(VLLM)/.installed:

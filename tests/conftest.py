@@ -15,7 +15,8 @@ ENOUGH_S = 0.005
 """CPU time below which a measurement is repeated within itself: the clock is coarse."""
 LINEAR = 1.1
 """The largest slope of what takes time in proportion, as noise leaves it."""
-TRIES = 3
+REPETITIONS = 3
+TRIES = 5
 TOO_LONG_S = 4.0
 """CPU time after which larger inputs are not tried: what takes so long has shown how it grows."""
 
@@ -36,33 +37,30 @@ def slope() -> Callable[..., float]:
     return growth
 
 
-def growth(
-    work: Callable[[Any], object],
-    of: Callable[[int], Any],
-    sizes: Sequence[int] = SIZES,
-    repetitions: int = 3,
-) -> float:
+def growth(work: Callable[[Any], object], of: Callable[[int], Any], sizes: Sequence[int] = SIZES) -> float:
     """Return the least slope of up to `TRIES` measurements, or the first that is linear.
 
     Other work on the machine takes caches and cores away for a while, which tilts one line; what is quadratic tilts them all.
     """
     least = math.inf
     for _ in range(TRIES):
-        least = min(least, _line(work, of, sizes, repetitions))
+        least = min(least, _line(work, of, sizes))
         if least <= LINEAR:
             break
     return least
 
 
-def _line(
-    work: Callable[[Any], object], of: Callable[[int], Any], sizes: Sequence[int], repetitions: int
-) -> float:
-    """Return the slope of a line through (log size, log of the least CPU time of several repetitions)."""
+def _line(work: Callable[[Any], object], of: Callable[[int], Any], sizes: Sequence[int]) -> float:
+    """Return the slope of a line through (log size, log of CPU time).
+
+    Noise only ever adds time.  Added to a smaller size it would flatten the line and hide growth: these are measured
+    `REPETITIONS` times, and the least counts.  Added to the largest, which takes longest, it can only make the line steeper.
+    """
     points = []
     gc.collect()
     for size in sizes:
         given = of(size)
-        least_s = min(_cpu_s(work, given) for _ in range(repetitions))
+        least_s = min(_cpu_s(work, given) for _ in range(1 if size == sizes[-1] else REPETITIONS))
         points.append((math.log(size), math.log(least_s)))
         if least_s > TOO_LONG_S and len(points) > 2:
             break

@@ -1,5 +1,6 @@
 """The root is the package: what pyproject lists, what lies there and what the wheel holds are the same."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,8 +17,11 @@ OUTSIDE = {"tests", "bench", "build_backend", "examples", "docs", "build", "out"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The names of the files in a freshly built wheel."""
-    out = tmp_path_factory.mktemp("wheel")
+    """The names of the files in a wheel freshly built from a copy: setuptools writes where it builds."""
+    out, copy = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("copy") / "surefoot"
+    shutil.copytree(
+        ROOT, copy, ignore=shutil.ignore_patterns(".*", "*.egg-info", "build", "out", "__pycache__")
+    )
     command = [
         sys.executable,
         "-m",
@@ -27,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "--no-deps",
         "--wheel-dir",
         str(out),
-        str(ROOT),
+        str(copy),
     ]
     subprocess.run(command, check=True, timeout=300)
     with zipfile.ZipFile(next(out.glob("surefoot-*.whl"))) as archive:

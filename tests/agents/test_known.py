@@ -56,7 +56,7 @@ REFUSED: list[tuple[str, Task[Any, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "task", "said"), REFUSED, ids=str)
+@pytest.mark.parametrize(("model", "task", "said"), REFUSED)
 async def test_run_and_plan_refuse_in_one_sentence_before_anything_is_opened(
     model: str, task: Task[Any, Any], said: str
 ) -> None:
