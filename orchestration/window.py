@@ -36,9 +36,11 @@ ADAPT_EVERY = 64
 class Call(Generic[S, A]):
     """One call of the model: samples for several steps."""
 
-    __slots__ = ("in_flight", "since", "task", "unanswered")
+    __slots__ = ("alone", "in_flight", "since", "task", "unanswered")
 
     def __init__(self, asked: Sequence[Asked[S, A]], in_flight: int) -> None:
+        self.alone = len({step for step, *_ in asked}) == 1
+        """Whether it asks for one step only, also counting those that are dropped before it ends."""
         self.unanswered = dict(enumerate(asked))
         self.in_flight = in_flight
         self.since = time.monotonic()
@@ -348,8 +350,11 @@ class Window(Generic[S, A]):
             middle = steps[1 if self._is_due(steps[0]) else len(steps) // 2].step
             self._send([asked for asked in awaited if asked[0].step < middle])
             self._send([asked for asked in awaited if asked[0].step >= middle])
-        elif steps and self._is_due(steps[0]):
+        elif steps and self._is_due(steps[0]) and call.alone:
             self._failed(failure)
+        elif steps and self._is_due(steps[0]):
+            self._ledger.in_flight += len(awaited)
+            self._send(awaited)
         elif steps:
             steps[0].refuse([number for _, number, _ in awaited])
             self._ledger.asked -= len(awaited)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
 import surefoot
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from surefoot import BadInput, Speculation, Stalled, Task, Towers
@@ -703,6 +703,8 @@ async def test_steps_that_a_call_was_too_large_for_are_asked_in_smaller_ones() -
     after=st.integers(0, 5),
     seed=st.integers(0, 10**6),
 )
+# The expected step that a call is refused for is dropped before the refusal arrives: the step whose turn it is was not alone in it.
+@example(kind="rollout", error=0.35, draft_error=0.5, spare=0, depth=3, after=0, seed=0)
 async def test_refused_calls_change_no_decision(
     kind: str, error: float, draft_error: float, spare: int, depth: int, after: int, seed: int
 ) -> None:
