@@ -7,6 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Laws are checked on as many examples as it takes; a busy machine is no reason to fail.
+settings.register_profile("surefoot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("surefoot")
 
 KILO = 1024
 SIZES = (KILO, 4 * KILO, 16 * KILO, 64 * KILO, 256 * KILO, 1024 * KILO, 4096 * KILO)

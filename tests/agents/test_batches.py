@@ -1,6 +1,6 @@
 """Whatever is asked of whatever server: every ask is answered once, and no request exceeds its limits."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from surefoot.agents.model import Ask, Message
 from surefoot.agents.openai.batches import Capabilities, Endpoint, batches
@@ -23,7 +23,6 @@ OPTIONS = st.builds(Options, seeded=st.booleans(), max_n=st.integers(1, 5), max_
 
 
 @given(ASKS, SERVERS, OPTIONS)
-@settings(deadline=None)
 def test_every_ask_is_answered_once_as_it_was_asked(
     asks: list[Ask], can: Capabilities, options: Options
 ) -> None:
@@ -38,7 +37,6 @@ def test_every_ask_is_answered_once_as_it_was_asked(
 
 
 @given(ASKS, SERVERS, OPTIONS)
-@settings(deadline=None)
 def test_no_request_asks_for_what_the_server_does_not_do(
     asks: list[Ask], can: Capabilities, options: Options
 ) -> None:

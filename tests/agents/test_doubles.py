@@ -9,7 +9,7 @@ import time
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from surefoot.agents import compact
 from surefoot.agents.doubles import Double, Garbage, Latency, towers_double
@@ -195,7 +195,6 @@ def test_the_towers_double_plays_the_shortest_solution(disks: int) -> None:
 
 
 @given(st.integers(1, 20), st.data(), st.booleans(), st.integers(0, 2**64 - 1))
-@settings(deadline=None)
 def test_wrong_answers_are_in_form_and_wrong(
     disks: int, data: st.DataObject, move_only: bool, which: int
 ) -> None:

@@ -258,7 +258,7 @@ def test_the_reader_of_these_tests_can_see() -> None:
     assert [text for text in hidden if not sightings(text)] == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts)
 def test_kept_thoughts_keep_the_laws(text: str) -> None:
     cleaned = clean(text, keep_thoughts=True)
@@ -267,7 +267,7 @@ def test_kept_thoughts_keep_the_laws(text: str) -> None:
     assert len(cleaned.text) <= GROWTH * len(text)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(texts)
 @example("<think>\u0301")
 @example("</think" + MARK)

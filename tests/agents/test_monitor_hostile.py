@@ -156,7 +156,7 @@ LOGS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(LOGS)
 def test_only_one_kind_of_error_comes_out_of_a_reader(log: Any) -> None:
     try:

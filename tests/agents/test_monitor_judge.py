@@ -320,7 +320,7 @@ TURNS = st.builds(
 RUNS = st.builds(Trajectory, TEXT, st.lists(TURNS, min_size=1, max_size=12).map(tuple), st.none() | TEXT)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RUNS, st.integers(LEAST, 6000))
 def test_a_run_is_never_told_in_more_than_its_size_and_the_last_turn_is_always_there(
     run: Trajectory, size: int

@@ -35,7 +35,7 @@ TURNS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(TURNS, st.booleans())
 def test_a_chat_that_is_followed_reads_as_one_that_is_read_from_the_start(turns: Any, named: bool) -> None:
     messages: list[AnyMessage] = [HumanMessage("Repair it.")]

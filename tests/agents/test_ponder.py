@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 from surefoot import BadInput, Message
@@ -45,7 +45,6 @@ difficulties = st.sampled_from(DIFFICULTIES)
 # Problems
 
 
-@settings(deadline=None)
 @given(difficulties, seeds)
 def test_an_answer_is_what_the_prompt_asks_for(difficulty: str, seed: int) -> None:
     problem = draw(difficulty, random.Random(seed))
@@ -59,14 +58,12 @@ def test_an_answer_is_what_the_prompt_asks_for(difficulty: str, seed: int) -> No
         assert problem.answer == str(value % 10)
 
 
-@settings(deadline=None)
 @given(difficulties, seeds)
 def test_training_and_evaluation_never_share_a_problem(difficulty: str, seed: int) -> None:
     assert held_out(draw(difficulty, random.Random(seed)).prompt)
     assert not held_out(draw(difficulty, random.Random(seed), training=True).prompt)
 
 
-@settings(deadline=None)
 @given(difficulties, seeds)
 def test_the_same_seed_draws_the_same_problem(difficulty: str, seed: int) -> None:
     assert draw(difficulty, random.Random(seed)) == draw(difficulty, random.Random(seed))
@@ -120,7 +117,6 @@ def thinking(difficulty: str, seed: int) -> tuple[Problem, data.Thinking]:
     return problem, data.think(steps_of(problem), rng)
 
 
-@settings(deadline=None)
 @given(difficulties, seeds)
 def test_thoughts_are_lines_that_end_in_conclusions(difficulty: str, seed: int) -> None:
     problem, (text, conclusions) = thinking(difficulty, seed)
@@ -134,7 +130,6 @@ def test_thoughts_are_lines_that_end_in_conclusions(difficulty: str, seed: int) 
     )
 
 
-@settings(deadline=None)
 @given(difficulties, seeds)
 def test_claims_without_mistakes_amount_to_the_answer(difficulty: str, seed: int) -> None:
     problem, (_, conclusions) = thinking(difficulty, seed)
@@ -144,7 +139,6 @@ def test_claims_without_mistakes_amount_to_the_answer(difficulty: str, seed: int
             assert steps.conclude(claims) == problem.answer
 
 
-@settings(deadline=None)
 @given(difficulties, seeds)
 def test_every_example_fits_and_ends_in_an_answer(difficulty: str, seed: int) -> None:
     rng = random.Random(seed)
@@ -159,7 +153,6 @@ def test_every_example_fits_and_ends_in_an_answer(difficulty: str, seed: int) ->
     )
 
 
-@settings(deadline=None)
 @given(difficulties, seeds)
 def test_thoughts_that_end_by_themselves_are_followed_by_the_last_conclusion(
     difficulty: str, seed: int

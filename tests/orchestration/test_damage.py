@@ -380,7 +380,7 @@ places = st.sampled_from(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(damage=st.lists(st.tuples(places, values), min_size=1, max_size=2), stalled=st.booleans())
 async def test_random_damage_raises_our_errors_alone(
     redis: Redis, written: dict[bytes, bytes], damage: Any, stalled: bool

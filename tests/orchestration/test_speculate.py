@@ -77,7 +77,7 @@ def a_draft(kind: str, task: Towers, error: float, seed: int) -> Draft | None:
     return Supplied(lambda state: rng.choice([state, task.start(), None]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(["leading", "recall", "rollout", "nonsense"]),
     form=st.sampled_from(["full", "move"]),
@@ -693,7 +693,7 @@ async def test_steps_that_a_call_was_too_large_for_are_asked_in_smaller_ones() -
     assert report.speculation is not None and report.speculation.wasted_samples == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(["leading", "recall", "rollout", "nonsense"]),
     error=st.sampled_from([0.0, 0.1, 0.35]),
