@@ -46,3 +46,9 @@ def key_in(file: Path) -> str:
 def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for a process that asks no model."""
     return {name: value for name, value in environment.items() if name not in VARIABLES}
+
+
+def forget_keys() -> None:
+    """Take the keys out of the environment of this process, which asks no model with them, and so of all that it starts."""
+    for name in VARIABLES:
+        os.environ.pop(name, None)

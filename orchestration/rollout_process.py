@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
+from ..agents.keys import forget_keys
 from ..agents.model import Model, ModelUnavailable
 from ..agents.task import Task
 from ..errors import SurefootError
@@ -64,7 +65,8 @@ class RolloutProcess(Draft[S]):
         async with RolloutProcess(task.short(), partial(open_model, "http://small:8000/v1"), votes=3) as draft:
             report = await surefoot.run(task, model=..., speculate=surefoot.Speculation(draft))
 
-    `opened` is called there and opens the model.  It and the task travel by pickle, and a script that does this keeps what it does
+    `opened` is called there and opens the model; there are no API keys in the environment, so it brings one along if the model
+    needs one (`api_key`).  It and the task travel by pickle, and a script that does this keeps what it does
     at its end under `if __name__ == "__main__"`, as with `multiprocessing` in general.  Raises what the model raises, and
     `ModelUnavailable` if the process dies.
 
@@ -167,6 +169,7 @@ class RolloutProcess(Draft[S]):
 
 def _serve(pipe: Connection, task: Task[Any, Any], opened: Open, votes: int) -> None:
     """Be the process: obey until the pipe ends, which it does with the parent."""
+    forget_keys()  # they are the main model's
     # Ctrl-C in a terminal goes to every process of a group; it is the parent that decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(BrokenPipeError, ConnectionResetError):

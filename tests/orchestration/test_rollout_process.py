@@ -18,6 +18,7 @@ from surefoot import BadInput, ModelUnavailable, Options, Towers
 from surefoot.agents.connect import open_model
 from surefoot.agents.doubles import Garbage, towers_double
 from surefoot.agents.doubles.server import DoubleServer
+from surefoot.agents.keys import VARIABLES
 from surefoot.orchestration.drafts import Rollout
 from surefoot.orchestration.rollout_process import ROOM, Open, RolloutProcess
 from surefoot.voting.samples import NOTHING
@@ -103,6 +104,22 @@ async def test_it_goes_no_further_ahead_of_the_reader_than_there_is_room() -> No
 async def test_a_model_that_knows_nothing_proposes_nothing() -> None:
     async with DoubleServer(Garbage()) as server, RolloutProcess(TASK, asking(server)) as draft:
         assert await states(draft, TASK.start()) == []
+
+
+async def test_no_key_is_in_its_environment_and_one_that_is_given_comes_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with DoubleServer(SLOPPY, api_key="hush-hush-hush") as server:
+        for name in VARIABLES:
+            monkeypatch.setenv(name, "hush-hush-hush")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        with pytest.raises(ModelUnavailable, match="does not accept a request without an API key"):
+            async with RolloutProcess(TASK, partial(open_model, "openai")):
+                raise AssertionError("it was opened")
+        given = partial(open_model, "openai", api_key="hush-hush-hush")
+        async with RolloutProcess(TASK, given) as draft:
+            assert len(await states(draft, TASK.start(), 3)) == 3
+    assert all(os.environ[name] == "hush-hush-hush" for name in VARIABLES), "here they stay"
 
 
 async def test_a_model_that_cannot_be_opened_is_told_of_at_once() -> None:
