@@ -15,8 +15,10 @@ from ..agents.guarded import guarded
 from ..agents.known import check_known
 from ..agents.model import Model, Sampling
 from ..agents.openai.options import Options
+from ..agents.openai.words import HIDDEN, without_keys_in_query
 from ..agents.task import Task, sampling_for
 from ..errors import BadInput, SurefootError
+from ..printable import printable
 from ..voting.samples import Usage
 from . import jobs
 from .again import task_again
@@ -151,8 +153,9 @@ async def resume(
 
     `task` is needed for one that is neither part of surefoot nor an installed package's (entry points `surefoot.tasks`): the task, or
     its class, which is then made with the arguments that the journal has.  `model` is needed if the job was started with a
-    `Model` object or is to go on with another one.  `limit` overrides the samples that one step may use.  `speculate` is each runner's own
-    choice, since it changes no decision, and so is `budget`.
+    `Model` object or is to go on with another one, and if there was a key in its address's query: no journal keeps it.  `limit`
+    overrides the samples that one step may use.  `speculate` is each runner's own choice, since it changes no decision, and so is
+    `budget`.
     """
     progress = progress or Progress()
     async with _naming_the_job(progress), open_redis(redis, progress) as store:
@@ -163,7 +166,7 @@ async def resume(
             return await report(store, job, task)
         if found.status == "cancelled" and not again:
             raise Cancelled(cancelled(job))
-        model = model or found.models[-1]
+        model = model or _address_again(job, found.models[-1])
         if isinstance(model, str):
             check_known(model, given)
         async with (
@@ -207,7 +210,17 @@ def _address(model: str | Model, opened: Model, task: Task[Any, Any]) -> str:
     if not isinstance(model, str):
         return opened.name
     check_known(opened.name, task)
-    return model
+    return without_keys_in_query(model)
+
+
+def _address_again(job: str, kept: str) -> str:
+    """Return the address of a job's model; `BadInput` if there was a key in it, which the journal does not keep."""
+    if HIDDEN in kept:
+        raise BadInput(
+            f"job {job!r} was started with the model at {printable(kept)!r}, and keys are not kept: give its address once more, "
+            f"with the key, as `model` (--model)"
+        )
+    return kept
 
 
 async def _carry_on(

@@ -787,3 +787,18 @@ def test_two_runs_share_one_embedded_redis_and_a_killed_one_leaves_only_its_work
         assert listed["killed"]["step"] >= 20
         assert own("resume", "killed", "--model", exact, "--json").json["head"] == head_of_7
         eventually(lambda: not processes(own.home), "the embedded Redis ends without clients")
+
+
+def test_a_key_in_the_address_is_neither_kept_nor_shown_and_a_resume_asks_for_it(
+    sf: Surefoot, store: Redis, exact: str
+) -> None:
+    secret = f"{exact}?key=hush-hush-hush"
+    begun = sf("run", *towers(4, secret), "--job", "keyed", "--max-steps", 3)
+    listed, shown = sf("jobs", "--json"), sf("show", "keyed", "--json")
+    refused, done = sf("resume", "keyed"), sf("resume", "keyed", "--model", secret, "--json")
+    assert refused.code == 2
+    assert "keys are not kept: give its address once more" in " ".join(refused.err.split())
+    assert done.code == 0
+    assert done.json["models"] == shown.json["models"] == [f"{exact}?key=***"]
+    for each in (begun, listed, shown, refused, done):
+        assert "hush" not in each.out + each.err

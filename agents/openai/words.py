@@ -21,6 +21,7 @@ LONG_KEY = 12
 BEGINNING = 8
 
 _QUERY = re.compile(r"([?&;][^=&;#\s'\"]*=)[^&;#\s'\"]+")
+_FIELD = re.compile(r"([?&;])([^=&;]*=)?[^&;]+")
 _PLACES = re.compile(r"/(?:models|(?:chat/)?completions)/*$")
 _USER = re.compile(r"//[^\s'\"]*@")
 
@@ -52,6 +53,17 @@ class Words:
 def address(text: str) -> str:
     """Return what should be a URL without what it may hold of secrets: a user's name and password, values of its query."""
     return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"//{HIDDEN}@", text[:READ]))
+
+
+def without_keys_in_query(text: str) -> str:
+    """Return a model's address as a journal keeps it: of what its query says only versions, and `HIDDEN` for all else."""
+    url, fragment, name = text.partition("#")
+    return f"{_FIELD.sub(_without_value, url)}{fragment}{name}"
+
+
+def _without_value(field: re.Match[str]) -> str:
+    begin, name = field[1], field[2] or ""
+    return field[0] if "version" in name.lower() else f"{begin}{name}{HIDDEN}"
 
 
 def up_to_v1(text: str) -> str:

@@ -1,6 +1,8 @@
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
 
 import pytest
 import surefoot
@@ -485,3 +487,38 @@ async def test_long_multiplication_is_a_task_too(redis_url: str) -> None:
 async def test_bad_settings_are_refused_before_anything_starts(options: dict[str, int], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         await surefoot.run(towers(3), model=towers_double(), redis="unix:///nowhere", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "query", ["key=hush", "api-version=2024-10-21&api_key=hush-hush-hush;t=hush", "hush"]
+)
+async def test_a_key_in_the_address_is_in_no_journal_and_asked_for_again(redis_url: str, query: str) -> None:
+    task, shown = Towers(4, "compact"), re.sub("(=|^)hush[-hus]*", r"\1***", query)
+    async with DoubleServer(towers_double()) as server, Redis.from_url(redis_url) as store:
+        address = f"{server.url}?{query}#{towers_double().name}"
+        begun = await surefoot.run(
+            task, model=address, k=2, redis=redis_url, job="secret", budget=surefoot.Budget(steps=3)
+        )
+        kept = f"{server.url}?{shown}#{towers_double().name}"
+        assert begun.models == [kept]
+        meta = await store.hgetall("surefoot:{secret}:meta")
+        assert meta
+        assert "hush" not in repr(meta)
+        with pytest.raises(
+            BadInput, match=r"keys are not kept: give its address once more, with the key"
+        ) as refused:
+            await surefoot.resume("secret", redis=redis_url)
+        assert repr(kept) in str(refused.value)
+        assert "hush" not in str(refused.value)
+        done = await surefoot.resume("secret", model=address, redis=redis_url)
+    assert (done.solved, done.models) == (True, [kept]), "it is the same model, not another one"
+    assert "hush" not in done.model_dump_json()
+
+
+async def test_an_address_whose_query_holds_a_version_alone_is_enough_to_resume(redis_url: str) -> None:
+    async with DoubleServer(towers_double()) as server:
+        address = f"{server.url}?api-version=2024-10-21"
+        options: dict[str, Any] = {"k": 2, "redis": redis_url, "budget": surefoot.Budget(steps=3)}
+        begun = await surefoot.run(Towers(4, "compact"), model=address, **options)
+        done = await surefoot.resume(begun.job, redis=redis_url)
+    assert (done.solved, done.models) == (True, [address])
