@@ -37,17 +37,18 @@ SUBMITTED = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 DECODER = json.JSONDecoder()
 COMMANDS = ("command", "cmd", "code", "script", "input")
 """Under which names tools take a shell command or a program."""
+# Each pattern begins with what it looks for and looks behind after that: beginning with a look behind, `re` stops at every character.
 QUOTED = re.compile(r"'[^']*+(?:'|$)|\"(?:[^\"\\]|\\.)*+(?:\"|\\?$)", re.DOTALL)
 BLANK = re.compile(r"\n\s++")
 HERE = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 SEPARATOR = re.compile(r"&&|\|\||;|\n")
-JOINT = re.compile(r"(&&|\|\||\|&?|;|\n|(?<![>&])&(?![>&\d]))")
+JOINT = re.compile(r"(&&|\|\||\|&?|;|\n|&(?<![>&]&)(?![>&\d]))")
 """What stands between two commands."""
-COMMENT = re.compile(r"(?:^|(?<=\s))#[^\n]*+", re.MULTILINE)
-SUBSHELL = re.compile(r"\b(?:ba|da|z)?sh\s+-\w*c\s+(?:'([^']*+)'|\"([^\"]*+)\")")
+COMMENT = re.compile(r"#(?<!\S#)[^\n]*+")
+SUBSHELL = re.compile(r"sh(?:(?<!\wsh)|(?<=\b[bd]ash)|(?<=\bzsh))\s+-\w*c\s+(?:'([^']*+)'|\"([^\"]*+)\")")
 """A command within a command, between quotes."""
-PIPEFAIL = re.compile(r"\bset\s[^\n;&|]*\bpipefail\b")
-STRICT = re.compile(r"\bset\s+-\w*e")
+PIPEFAIL = re.compile(r"set(?<!\wset)\s[^\n;&|]*\bpipefail\b")
+STRICT = re.compile(r"set(?<!\wset)\s+-\w*e")
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
