@@ -1,7 +1,9 @@
 """Logs that nobody means well with: odd types everywhere, endless lines, a hundred thousand turns, and texts made for patterns."""
 
 import contextlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from surefoot.agents.monitor.excerpt import excerpt
 from surefoot.agents.monitor.judge import Unreadable, read_judgment
 from surefoot.agents.monitor.kinds import hides, kind_of
-from surefoot.agents.monitor.readers import parse
+from surefoot.agents.monitor.reader_files import MOST_BRACKETS, MOST_BYTES, MOST_COMMAS
+from surefoot.agents.monitor.readers import parse, read
 from surefoot.agents.monitor.signals import Signals, readings
 from surefoot.agents.monitor.trajectory import Trajectory, Turn, action, turn
 from surefoot.errors import BadInput
@@ -232,6 +235,12 @@ COMMONEST = (
     "underscores",
     "lookalikes",
 )
+OTHERS = [name for name in PIECES if name not in COMMONEST]
+ALONG = [OTHERS[begin::9] for begin in range(9)]
+"""Four at a time, in texts of megabytes."""
+FILED = {name: PIECES[name] for name in (*COMMONEST, "braces", "escapes", "lookalikes")} | {"commas": ","}
+LIMITS = {"brackets": MOST_BRACKETS, "braces": MOST_BRACKETS, "commas": MOST_COMMAS}
+"""Of a file, in bytes: what holds more of these is refused before it is parsed."""
 
 
 def repeated(piece: str) -> Callable[[int], str]:
@@ -259,6 +268,37 @@ def test_time_grows_with_a_text_and_no_faster(piece: str, slope: Any) -> None:
 @pytest.mark.parametrize("name", COMMONEST)
 def test_time_grows_with_a_text_of_megabytes_and_no_faster(name: str, slope: Any) -> None:
     assert slope(read_and_watched, repeated(PIECES[name]), sizes=LARGER) <= 1.1
+
+
+@pytest.mark.parametrize("names", ALONG, ids=" + ".join)
+def test_time_grows_with_long_runs_in_one_text_of_megabytes(names: list[str], slope: Any) -> None:
+    """Four runs share a text, for each alone would take minutes; what is quadratic in one of them shows in the whole."""
+
+    def runs(size: int) -> str:
+        return "".join(repeated(PIECES[name])(size // len(names)) for name in names)
+
+    assert slope(read_and_watched, runs, sizes=LARGER, repetitions=1) <= 1.1
+
+
+@pytest.mark.parametrize("name", FILED)
+def test_a_file_is_read_in_time_that_grows_with_it_or_refused_by_its_size(
+    name: str, slope: Any, tmp_path: Path
+) -> None:
+    def written(size: int) -> Path:
+        path = tmp_path / f"{size}.json"
+        text = repeated(FILED[name])(size)
+        path.write_text(
+            json.dumps([{"role": "user", "content": "?"}, {"role": "assistant", "content": text}])
+        )
+        return path
+
+    def read_it(path: Path) -> None:
+        too_many = path.stat().st_size > LIMITS.get(name, MOST_BYTES)
+        refused = pytest.raises(BadInput, match="at most 1,048,576 lists and objects and 4,194,304 commas")
+        with refused if too_many else contextlib.nullcontext():
+            read(path)
+
+    assert slope(read_it, written, sizes=LARGER, repetitions=1) <= 1.1
 
 
 @pytest.mark.parametrize("name", COMMONEST[:2])
