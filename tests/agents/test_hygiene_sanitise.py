@@ -2,9 +2,7 @@
 
 import html
 import re
-import statistics
 import sys
-import time
 import unicodedata
 from urllib.parse import unquote
 
@@ -291,50 +289,3 @@ def test_no_character_of_unicode_grows_beyond_the_bound_or_turns_into_one_that_c
 
 
 # --- time ---
-
-LONG = {
-    "brackets": "<",
-    "nested tags": "<<<think",
-    "nested halves": "<th<think>ink>",
-    "opened": "<think>",
-    "closed": "</think>",
-    "pairs": "<think></thought></think>",
-    "invisible": "\u200b",
-    "marks": "\u0301\u0323",
-    "marks that decompose": "\u0f73\u0301\u0f81",
-    "spaces in tags": "< ",
-    "half a token": "<|a",
-    "entities": "&amp;",
-    "backslashes": "\\",
-    "roles on a line": "Assistant: ",
-    "roles on lines": "Assistant:\n",
-    "headings": "## ",
-    "decoration": "*> _",
-    "parentheses": "Assistant(",
-    "lines": "\n",
-    "growth": "\ufdfa",
-    "unused": "<unused 1 ",
-}
-BEGINNINGS = {
-    "spaces": ("<", " "),
-    "one entity": ("&", "amp;"),
-    "one token": ("<|", "a"),
-    "letters": ("<", "t "),
-    "unused": ("<unused", " "),
-}
-BEGINNINGS |= {"vendor": ("<", "a"), "zeros": ("&#", "0"), "role": ("Assistant", " "), "heading": ("##", "#")}
-
-
-def seconds(text: str) -> float:
-    begun = time.process_time()
-    clean(text)
-    return time.process_time() - begun
-
-
-@pytest.mark.parametrize("kind", [*LONG, *BEGINNINGS])
-def test_eight_times_the_text_takes_nothing_like_sixty_four_times_the_time(kind: str) -> None:
-    first, again = BEGINNINGS.get(kind, ("", LONG.get(kind, "")))
-    times = 3000 // len(again)
-    pairs = [(seconds(first + again * times), seconds(first + again * 8 * times)) for _ in range(5)]
-    short, long = (statistics.median(side) for side in zip(*pairs, strict=True))
-    assert long < 24 * short + 0.002
