@@ -84,8 +84,17 @@ class Says:
             yield place, Sample(self._text, "stop", 1, NOTHING)
 
 
+def halves(text: str) -> tuple[str, str]:
+    return text[: len(text) // 2], text[len(text) // 2 :]
+
+
+def fenced(text: str) -> None:
+    content, provenance = halves(text)
+    fence(content, "tool", provenance)
+
+
 def guarded(text: str) -> None:
-    assert asyncio.run(Guard(Says()).answer(text, text)).allowed
+    assert asyncio.run(Guard(Says()).answer(*halves(text))).allowed
 
 
 def judged(text: str) -> None:
@@ -100,7 +109,7 @@ def looked_at(text: str) -> None:
 
 WORKS: dict[str, Callable[[str], Any]] = {
     "thoughts kept": lambda text: clean(text, keep_thoughts=True),
-    "fenced, and its source": lambda text: fence(text, "tool", text),
+    "fenced, and its source": fenced,
     "a skeleton": skeleton,
     "each character": looked_at,
     "a guard's request and answer": guarded,
