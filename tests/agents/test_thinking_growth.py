@@ -67,6 +67,16 @@ def tokens(unit: str) -> Callable[[int], list[str]]:
     return lambda size: ["Let me see.", *[unit] * (size // len(unit))]
 
 
+def a_million_tokens(unit: str) -> Callable[[int], list[str]]:
+    """A text cut every four characters, as tokens do it: through units, wherever that falls."""
+
+    def cut(size: int) -> list[str]:
+        text = unit * (size // len(unit) + 1)
+        return ["Let me see.", *(text[begin : begin + 4] for begin in range(0, size, 4))]
+
+    return cut
+
+
 def think(parts: list[str]) -> None:
     """The splitter of thoughts, the mind around it, and the search for cues."""
     mind, spotter = Mind(Draw("q", 0.0, 1, 1)), Spotter(PROBING.words)
@@ -209,6 +219,16 @@ def test_a_stream_is_collected_in_linear_time(slope: Slope, unit: str) -> None:
         asyncio.run(one())
 
     assert slope(gather, lambda size: Scripted(tokens(unit)(size)), STEPS) <= 1.1
+
+
+@pytest.mark.parametrize(
+    ("work", "unit"),
+    [(think, "\n "), (think, "</"), (tell_apart, "</think>"), (go_in_circles, "so 5. ")],
+)
+def test_a_million_tokens_cost_no_more_each_than_a_thousand(
+    slope: Callable[..., float], work: Work, unit: str
+) -> None:
+    assert slope(work, a_million_tokens(unit), (1 << 10, 1 << 16, 1 << 22), 1) <= 1.1
 
 
 def test_text_that_grows_is_the_text_that_was_added() -> None:
