@@ -62,13 +62,13 @@ def text_of(names: Sequence[str]) -> Callable[[int], str]:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_text_is_cleaned_in_time_that_grows_with_it(name: str, slope: Slope) -> None:
-    assert slope(clean, text_of([name]), SMALL, 1) <= 1.1
+    assert slope(clean, text_of([name]), SMALL) <= 1.1
 
 
 @pytest.mark.parametrize("names", TOGETHER, ids=lambda names: names[0])
 def test_megabytes_are_cleaned_in_time_that_grows_with_them(names: list[str], slope: Slope) -> None:
     """What is quadratic in one run shows in the whole."""
-    assert slope(clean, text_of(names), LARGER, 1) <= 1.1
+    assert slope(clean, text_of(names), LARGER) <= 1.1
 
 
 class Says:
@@ -120,4 +120,4 @@ ORDINARY = ("white space", "newlines", "square brackets", "opened", "quotes", "f
 
 @pytest.mark.parametrize("work", WORKS)
 def test_whatever_reads_untrusted_text_takes_time_that_grows_with_it(work: str, slope: Slope) -> None:
-    assert slope(WORKS[work], text_of(ORDINARY), LARGER, 1) <= 1.1
+    assert slope(WORKS[work], text_of(ORDINARY), LARGER) <= 1.1

@@ -277,7 +277,7 @@ def test_time_grows_with_long_runs_in_one_text_of_megabytes(names: list[str], sl
     def runs(size: int) -> str:
         return "".join(repeated(PIECES[name])(size // len(names)) for name in names)
 
-    assert slope(read_and_watched, runs, sizes=LARGER, repetitions=1) <= 1.1
+    assert slope(read_and_watched, runs, sizes=LARGER) <= 1.1
 
 
 @pytest.mark.parametrize("name", FILED)
@@ -298,7 +298,7 @@ def test_a_file_is_read_in_time_that_grows_with_it_or_refused_by_its_size(
         with refused if too_many else contextlib.nullcontext():
             read(path)
 
-    assert slope(read_it, written, sizes=LARGER, repetitions=1) <= 1.1
+    assert slope(read_it, written, sizes=LARGER) <= 1.1
 
 
 @pytest.mark.parametrize("name", COMMONEST[:2])

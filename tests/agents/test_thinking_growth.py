@@ -226,9 +226,9 @@ def test_a_stream_is_collected_in_linear_time(slope: Slope, unit: str) -> None:
     [(think, "\n "), (think, "</"), (tell_apart, "</think>"), (go_in_circles, "so 5. ")],
 )
 def test_a_million_tokens_cost_no_more_each_than_a_thousand(
-    slope: Callable[..., float], work: Work, unit: str
+    slope: Slope, work: Callable[[list[str]], None], unit: str
 ) -> None:
-    assert slope(work, a_million_tokens(unit), (1 << 10, 1 << 16, 1 << 22), 1) <= 1.1
+    assert slope(work, a_million_tokens(unit), (1 << 10, 1 << 16, 1 << 22)) <= 1.1
 
 
 def test_text_that_grows_is_the_text_that_was_added() -> None:
