@@ -9,6 +9,7 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 from pydantic_core import from_json
 
 from ..errors import BadInput
+from ..printable import encodable
 from .task import Task
 
 SHOWN = 100
@@ -28,8 +29,8 @@ def arguments(task: type[Task[Any, Any]], typed: Sequence[str]) -> dict[str, Any
     found: dict[str, Any] = {}
     for pair in typed:
         name, equals, text = pair.partition("=")
-        if not equals:
-            raise BadInput(f"an argument is written name=value, not {pair!r}")
+        if not equals or not encodable(pair):
+            raise BadInput(f"an argument is written name=value, in UTF-8, not {pair!r}")
         if name in found:
             raise BadInput(f"the argument {name!r} is given twice")
         if name not in known and not open_ended:

@@ -38,9 +38,14 @@ def key_in(file: Path) -> str:
         raise BadInput(f"the API key cannot be read from {str(file)!r}: {error.strerror}") from None
     except UnicodeDecodeError:
         key = ""
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
+    if not is_key(key):
         raise BadInput(f"there is no API key in {str(file)!r}: it should hold one and nothing else")
     return key
+
+
+def is_key(text: str) -> bool:
+    """Say whether a text can be a key, which travels in a header: visible ASCII without blanks."""
+    return text.isascii() and text.isprintable() and text != "" and " " not in text
 
 
 def without_keys(environment: Mapping[str, str]) -> dict[str, str]:

@@ -12,9 +12,9 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from .later import Later
-from .terminal import Terminal, fail
+from .terminal import Terminal, complain, fail
 
-FAILED = BROKEN_PIPE = 1
+FAILED = 1
 COMMANDS = {
     "run": ("jobs:run", "Do a job, one voted step at a time."),
     "plan": (
@@ -73,17 +73,39 @@ def group() -> TyperGroup:
 
 def main() -> None:
     """Run the command line."""
+    _fill_in_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the encoding lacks is written as an escape
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _run()
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Nobody reads any more.  What is still buffered goes nowhere, or the interpreter complains of it at its end.
+    except OSError as error:
+        if _takes_output():
+            raise
+        # Nobody reads any more, or the disk is full.  What is still buffered goes nowhere, or the interpreter complains of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = BROKEN_PIPE
+        if not isinstance(error, BrokenPipeError):
+            complain(f"the output cannot be written ({error.strerror})")
+        code = FAILED
     sys.exit(code)
+
+
+def _fill_in_streams() -> None:
+    """Put the null device in the place of standard streams that are closed: no file or socket of ours may be taken for one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It gets the lowest free number, which is that of the closed one.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def _takes_output() -> bool:
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _run() -> int:

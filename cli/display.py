@@ -147,7 +147,7 @@ def line(progress: Progress) -> str:
 
 
 def page(report: Report, then: str) -> RenderableType:
-    """The one-page report; `then` is the command that a reader is likely to want next."""
+    """The one-page report; `then` is the command that a reader is likely to want next, if any."""
     r = report
     verdict = (
         Text("SOLVED", style="bold green") if r.solved else words(f"NOT SOLVED ({r.status})", "bold red")
@@ -158,9 +158,7 @@ def page(report: Report, then: str) -> RenderableType:
     table.row("task", f"{r.task} {_arguments(r.spec)}")
     table.row("model", ", then ".join(r.models))
     table.row("steps", _of(r.steps, r.steps_expected))
-    table.row(
-        "read back", f"the last {r.steps_read_back:,} steps" if r.steps_read_back else "none, it is being run"
-    )
+    table.row("read back", _read_back(r))
     table.row("votes", f"{r.votes:,} in {r.samples:,} samples, k = {r.k}")
     table.row("red flags", _flags(r.red_flags) or "none")
     table.row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
@@ -186,7 +184,8 @@ def page(report: Report, then: str) -> RenderableType:
         parts.append(words(r.stopped, "yellow"))
     if r.stall is not None:
         parts.append(_stall(r))
-    parts.append(words(then, "dim"))
+    if then:
+        parts.append(words(then, "dim"))
     return Group(*parts)
 
 
@@ -256,8 +255,16 @@ def _stall(r: Report) -> RenderableType:
     return Group(what, *samples(r.stall["examples"]))
 
 
+def _read_back(r: Report) -> str:
+    if not r.steps:
+        return "nothing, no step is decided"
+    return f"the last {r.steps_read_back:,} steps" if r.steps_read_back else "none, it is being run"
+
+
 def _risk(r: Report) -> str:
     predicted = "not calibrated" if r.risk is None else f"{r.risk:.3g} predicted if steps are alike"
+    if not r.votes:
+        return f"{predicted}; no votes yet"
     if r.risk_measured is None:
         return f"{predicted}; at k = {r.k} no vote can dissent"
     return f"{predicted}; the run's own dissent allows {r.risk_measured:.3g}"

@@ -56,11 +56,11 @@ def show_report(found: Report, as_json: bool, redis: str | None, task: str | Non
 
 
 def _then(found: Report, redis: str | None, task: str | None) -> str:
-    """Return the command that a reader of a report is likely to want next."""
+    """Return the command that a reader of a report is likely to want next; "" if there is nothing to see."""
     if found.status in ("stopped", "stalled", "cancelled"):
         again = ("--again",) if found.status == "cancelled" else ()
         return common.command("resume", found.job, redis, *common.task_option(task), *again)
     if not found.steps:
-        return common.command("show", found.job, redis)
+        return ""
     step = found.contested_steps[0].step if found.contested_steps else found.steps - 1
     return common.command("show", found.job, redis, "--step", str(step))

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ def at_address(address: str | None) -> type[Task[Any, Any]] | None:
     """
     if address is None:
         return None
-    here = str(Path.cwd())
-    if ":" in address and here not in sys.path:
-        sys.path.append(here)
+    if ":" in address:
+        with suppress(FileNotFoundError):  # the folder has been deleted meanwhile
+            here = str(Path.cwd())
+            if here not in sys.path:
+                sys.path.append(here)
     return task_at(address)
 
 

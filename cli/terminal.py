@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
@@ -74,8 +75,9 @@ def fail(sentence: str, as_json: bool, code: int, more: Mapping[str, Any] | None
 
 
 def complain(sentence: str) -> None:
-    """Say on standard error what is wrong."""
-    Terminal(stderr=True).print(f"surefoot: {sentence}", style="red", soft_wrap=True)
+    """Say on standard error what is wrong, if anybody can be told: the exit code is right in any case."""
+    with suppress(OSError):
+        Terminal(stderr=True).print(f"surefoot: {sentence}", style="red", soft_wrap=True)
 
 
 def _plain(value: Any) -> Any:

@@ -159,9 +159,13 @@ class HeedingRedis(Redis):
 
 def _passes(error: BaseException) -> bool:
     """Whether it is worth another try; a password does not become right by waiting."""
-    return isinstance(error, ConnectionError | TimeoutError) and not isinstance(
-        error, AuthenticationError | AuthorizationError
-    )
+    return isinstance(error, ConnectionError | TimeoutError) and not wants_password(error)
+
+
+def wants_password(error: BaseException) -> bool:
+    """Whether a server has refused this client; over a unix socket redis-py wraps its error in another one."""
+    refused = AuthenticationError | AuthorizationError
+    return isinstance(error, refused) or isinstance(error.__cause__, refused)
 
 
 def _not_now(error: ResponseError) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import parse_url
@@ -14,10 +15,11 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from ..errors import BadInput, SurefootError
-from .patient_redis import OnWait, PatientRedis, words
+from ..printable import encodable
+from .patient_redis import OnWait, PatientRedis, wants_password, words
 
 PATIENCE_S = 600.0
 CONNECTIONS = 32
@@ -30,6 +32,7 @@ SENTINEL_S = 2.0
 _SENTINEL: Final = re.compile(
     r"(?P<tls>redis|rediss)\+sentinel://((?P<user>[^/?#]*)@)?(?P<hosts>[^@/?#]+)/(?P<service>[^/?#]+)(?P<rest>(/\d+)?(\?.*)?)"
 )
+_DATABASE: Final = re.compile(r"(/\d*)?")
 _HOST: Final = re.compile(r"(\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[^\s:\[\]]+))(:(?P<port>\d{1,5}))?")
 
 
@@ -62,9 +65,7 @@ async def connect(
     except (RedisError, OSError) as error:
         await client.aclose()
         said = words(error) or f"no reply within {GREET_S:.0f} s"
-        raise RedisUnavailable(
-            f"no Redis answers at {without_password(url)!r}: {said.rstrip('.')}; start it, or give another address"
-        ) from None
+        raise RedisUnavailable(_refusal(url, error, said.rstrip("."))) from None
     except asyncio.CancelledError:
         await client.aclose()
         raise
@@ -92,6 +93,11 @@ def _pool(url: str) -> BlockingConnectionPool:
     }
     try:
         sentinels = "+sentinel://" in url
+        parts = urlsplit(url)
+        if not encodable(url) or (
+            parts.scheme in ("redis", "rediss") and not _DATABASE.fullmatch(parts.path)
+        ):
+            raise ValueError("no UTF-8, or no number of a database: redis-py would take database 0")
         pool = _sentinel_pool(url, options) if sentinels else BlockingConnectionPool.from_url(url, **options)
         pool.make_connection()  # connects nowhere, but knows which options there are
         return pool
@@ -128,6 +134,18 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> _SentinelPool:
     )
     connection = SentinelManagedSSLConnection if secure else SentinelManagedConnection
     return _SentinelPool(found["service"], sentinels, connection_class=connection, **options | given)  # type: ignore[no-untyped-call]
+
+
+def _refusal(url: str, error: Exception, said: str) -> str:
+    where = repr(without_password(url))
+    if wants_password(error):
+        return f"the Redis at {where} wants the right password ({said}): give it in the address, redis://:PASSWORD@host:6379"
+    if isinstance(error, ResponseError):
+        return f"the Redis at {where} refuses: {said}; give another address"
+    if url.startswith("rediss"):
+        return f"no Redis answers at {where}: {said}; start it, or give another address (redis:// if it has no TLS)"
+    tls = " (rediss:// if it has TLS)" if "closed" in said else ""
+    return f"no Redis answers at {where}: {said}; start it, or give another address{tls}"
 
 
 def without_password(url: str) -> str:

@@ -290,7 +290,8 @@ def _contest(task: Task[S, A] | None, record: Record) -> Contest:
 def shown(task: Task[S, A] | None, plain: Any) -> str:
     """Write an answer of the journal for a person, but tell apart the candidates that a task shows alike."""
     canon = canonical(plain).decode()
-    return canon if task is None else f"{line(task, plain)} {canon}"
+    told = canon if task is None else line(task, plain)
+    return canon if told == canon else f"{told} {canon}"
 
 
 def line(task: Task[S, A] | None, plain: Any) -> str:

@@ -364,6 +364,10 @@ def test_an_unknown_model_is_answered_with_those_that_exist(sf: Surefoot, store:
         ("redis://:hunter2@127.0.0.1:port/0", BAD_INPUT, "'redis://***@127.0.0.1:port/0' is not a Redis URL"),
         ("redis://:hun://t@er2@127.0.0.1:9x", BAD_INPUT, "'redis://***@127.0.0.1:9x' is not a Redis URL"),
         ("redis://127.0.0.1:9/0?colour=red", BAD_INPUT, "is not a Redis URL"),
+        ("redis://:hunter2@127.0.0.1:9/db", BAD_INPUT, "'redis://***@127.0.0.1:9/db' is not a Redis URL"),
+        ("redis://:hunter2@127.0.0.1:9/1/2", BAD_INPUT, "is not a Redis URL"),
+        ("redis://127.0.0.1:9/\udcff", BAD_INPUT, r"'redis://127.0.0.1:9/\udcff' is not a Redis URL"),
+        ("rediss://:hunter2@127.0.0.1:9/0", FAILED, "(redis:// if it has no TLS)"),
         (":hunter2@localhost", BAD_INPUT, "'***@localhost' is not a Redis URL"),
     ],
 )
@@ -430,6 +434,20 @@ def test_who_looks_something_up_is_told_of_a_redis_that_says_nothing_and_does_no
             done = sf.end_of(process)
             assert f"no Redis answers at '{url}': no reply within 10 s" in done.sentence(FAILED)
             assert done.err.startswith(f"asking Redis at '{url}', ")
+
+
+def test_a_redis_that_wants_a_password_is_said_to(sf: Surefoot) -> None:
+    with tempfile.TemporaryDirectory(prefix="sf-") as directory:
+        socket = Path(directory) / "s"
+        options = ("--port", "0", "--unixsocket", socket, "--dir", directory)
+        command = [str(part) for part in (local_redis.server_binary(), *options)]
+        with impatient(socket) as client, server(command, client):
+            client.config_set("requirepass", "hunter2")
+            for url in (f"unix://{socket}", f"unix://:wrong@{socket}"):
+                said = sf("jobs", "--redis", url).sentence(FAILED)
+                assert "wants the right password (" in said
+                assert "wrong@" not in said
+            assert sf("jobs", "--redis", f"unix://:hunter2@{socket}").out == "no jobs yet\n"
 
 
 def test_who_cancels_a_job_does_not_wait_long_for_a_redis_that_cannot_write(sf: Surefoot, exact: str) -> None:

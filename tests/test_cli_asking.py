@@ -17,6 +17,7 @@ from surefoot.agents.doubles.server import DoubleServer
 from surefoot.agents.keys import key_in, located, without_keys
 from surefoot.agents.openai import OpenAIModel
 from surefoot.agents.openai.failures import Refused
+from surefoot.agents.openai.options import Options
 from surefoot.cli import asking
 from surefoot.errors import BadInput
 
@@ -118,6 +119,20 @@ def test_a_file_without_a_key_is_refused_and_not_quoted(content: str, tmp_path: 
     with pytest.raises(BadInput, match="there is no API key in") as caught:
         key_in(file)
     assert not content.strip() or content not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["kéy", "two words", "ended\n", "\udcff"])
+def test_a_key_that_cannot_be_one_is_refused_and_not_quoted(key: str) -> None:
+    with pytest.raises(BadInput, match="the API key holds a blank") as refused:
+        OpenAIModel("http://127.0.0.1:9", api_key=key)
+    assert key.strip() not in str(refused.value).split()
+
+
+def test_what_cannot_be_sent_is_refused_before_anybody_is_asked() -> None:
+    with pytest.raises(BadInput, match="cannot be written as JSON"):
+        Options(extra={"stop": "\udcff"})
+    with pytest.raises(BadInput, match=r"is not a URL: .* \(it is no UTF-8\)"):
+        OpenAIModel("http://127.0.0.1:9/\udcff")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

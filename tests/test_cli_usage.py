@@ -114,6 +114,58 @@ def test_a_reader_that_goes_away_ends_a_command_quietly() -> None:
         assert "Error" not in ended.stderr, ended.stderr
 
 
+def in_shell(line: str) -> "subprocess.CompletedProcess[str]":
+    """Run a line of shell, in which `$surefoot` is the command line."""
+    return subprocess.run(
+        ["sh", "-c", line],
+        env={**os.environ, "surefoot": f"{sys.executable} -m surefoot"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+
+
+@pytest.mark.parametrize("arguments", ["--version", "--help", "run --help", "calibrate exits --help"])
+def test_an_output_that_takes_no_more_is_one_sentence(arguments: str) -> None:
+    done = in_shell(f"$surefoot {arguments} > /dev/full")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["surefoot: the output cannot be written (No space left on device)"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("$surefoot --version >&-", 0),
+        ("$surefoot --version <&-", 0),
+        ("$surefoot score missing --json >&-", BAD_INPUT),
+        ("$surefoot score missing 2>&-", BAD_INPUT),
+        ("$surefoot score missing 2>/dev/full", BAD_INPUT),
+        ("$surefoot score missing <&- >&- 2>&-", BAD_INPUT),
+        ("$surefoot jbos 2>&-", BAD_INPUT),
+    ],
+)
+def test_closed_streams_change_no_exit_code_and_raise_nothing(line: str, code: int) -> None:
+    done = in_shell(line)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_an_argument_that_is_no_text_is_quoted() -> None:
+    done = in_shell("$surefoot run towers --arg \"style=$(printf '\\377')\"")
+    assert done.returncode == BAD_INPUT
+    assert r"in UTF-8, not 'style=\udcff'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_that_was_deleted_is_no_place_to_look_for_a_task() -> None:
+    done = in_shell('here=$(mktemp -d) && cd "$here" && rmdir "$here" && $surefoot run --task nowhere:Task')
+    assert done.returncode == BAD_INPUT
+    assert "task 'nowhere:Task' cannot be imported" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "rooms",
     ["surefoot.cli", "surefoot.cli.listing, surefoot.cli.show, surefoot.cli.cleanup", "surefoot.cli.jobs"],

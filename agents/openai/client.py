@@ -13,8 +13,10 @@ import httpx
 from pydantic_core import to_json
 
 from ...errors import BadInput
+from ...printable import encodable
 from ...voting.samples import NOTHING, Sample, Usage
 from ..gather import as_they_end
+from ..keys import is_key
 from ..model import Ask
 from ..thinking.stream import Draw, Piece
 from .answers import answer, begun_thinking
@@ -67,6 +69,10 @@ class OpenAIModel:
     ) -> None:
         self._options = options or Options()
         self._roots = _roots(base_url)
+        if api_key and not is_key(api_key):
+            raise BadInput(
+                "the API key holds a blank, a line break or a character that no key has: copy it again"
+            )
         self._model = model
         self._transport: httpx.AsyncBaseTransport | None = None
         send: Send
@@ -365,9 +371,9 @@ def _nothing() -> None:
 
 def _roots(base_url: str) -> list[httpx.URL]:
     """Return the places where the API may begin: a base URL that does not end in /v1 may need it or not."""
-    url, why = httpx.URL(), ""
+    url, why = httpx.URL(), "" if encodable(base_url) else "it is no UTF-8"
     try:
-        url = httpx.URL(base_url)
+        url = url if why else httpx.URL(base_url)
     except httpx.InvalidURL as error:
         why = str(error).partition(":")[0]
     if why:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from pydantic_core import to_json
+
 from ...errors import BadInput
 
 
@@ -60,6 +62,10 @@ class Options:
     """Called with what the probe has found that a person should know, a sentence each."""
 
     def __post_init__(self) -> None:
+        try:
+            to_json(self.extra)
+        except ValueError as error:
+            raise BadInput(f"the fields of every request cannot be written as JSON ({error})") from None
         for what in ("max_n", "max_batch", "max_in_flight"):
             if getattr(self, what) < 1:
                 raise BadInput(f"{what} must be at least 1, not {getattr(self, what)!r}")

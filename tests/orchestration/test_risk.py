@@ -13,6 +13,7 @@ from surefoot.agents.model import Message, Prompt
 from surefoot.cli.display import page
 from surefoot.cli.terminal import Terminal
 from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.report import shown
 from surefoot.voting.reliability import dissent_bound, dissent_risk
 
 FACTORS = ("8391657240981536472093", "7164093825519038274615")
@@ -105,6 +106,37 @@ async def test_at_k_1_dissent_tells_nothing(redis_url: str) -> None:
     assert (report.dissent_bound, report.risk_measured) == (None, None)
     assert progress.measured is None
     assert "at k = 1 no vote can dissent" in printed(report)
+
+
+async def test_a_job_without_steps_says_so_and_speaks_of_no_runner(redis_url: str) -> None:
+    class Done(Towers):
+        name = "done"
+
+        def finished(self, state: object) -> bool:
+            return True
+
+        def steps(self) -> int:
+            return 0
+
+        def solved(self, state: object) -> bool:
+            return True
+
+    report = await surefoot.run(Done(3, "compact"), model=towers_double(), redis=redis_url, k=2)
+    assert (report.solved, report.steps) == (True, 0)
+    assert "nothing, no step is decided" in printed(report)
+    assert "not calibrated; no votes yet" in printed(report)
+    assert "being run" not in printed(report)
+
+
+@pytest.mark.parametrize(("words", "told"), [("16", "16"), ("sixteen", "sixteen 16")])
+def test_an_answer_is_told_once_where_the_task_has_no_other_words_for_it(words: str, told: str) -> None:
+    class Counting(Towers):
+        answer_codec = surefoot.Task.answer_codec  # plain values, as they are
+
+        def show(self, answer: object) -> str:
+            return words
+
+    assert shown(Counting(3), 16) == told
 
 
 async def test_a_unanimous_run_has_an_upper_bound_and_no_zero(redis_url: str) -> None:
