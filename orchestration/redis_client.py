@@ -139,7 +139,7 @@ def _sentinel_pool(url: str, options: dict[str, Any]) -> _SentinelPool:
 def _refusal(url: str, error: Exception, said: str) -> str:
     where = repr(without_password(url))
     if wants_password(error):
-        return f"the Redis at {where} wants the right password ({said}): give it in the address, redis://:PASSWORD@host:6379"
+        return f"the Redis at {where} wants another user or password: give it in the address, redis://USER:PASSWORD@host:6379"
     if isinstance(error, ResponseError):
         return f"the Redis at {where} refuses: {said}; give another address"
     if url.startswith("rediss"):
