@@ -35,7 +35,7 @@ from .plan import Unsupported, check_reliability, plan_with, waits_shown_in
 from .progress import Progress
 from .report import Report, report, shown
 from .saver import RedisSaver
-from .settings import LIMIT, RELIABILITY, SEGMENT, STATES
+from .settings import LIMIT, MOST_SAMPLES, RELIABILITY, SEGMENT, STATES
 from .speculate import AHEAD, Speculation
 
 S = TypeVar("S", bound=Hashable)
@@ -110,7 +110,7 @@ async def run(
                 )
             else:
                 settings = Settings(k, "")
-            _check_least("limit", limit, settings.k)
+            _check_limit(limit, settings.k)
             drawn = sampling_for(task, sampling)
             settings = settings._replace(
                 model=address,
@@ -240,7 +240,7 @@ async def _carry_on(
     found = await jobs.load(redis, job)
     _check_task(task, found)
     if limit is not None:
-        _check_least("limit", limit, found.settings.k)
+        _check_limit(limit, found.settings.k)
     try:
         async with await Journal.acquire(redis, job, holder=holder, again=again) as journal:
             if address != journal.job.models[-1]:
@@ -374,8 +374,15 @@ def _check(reliability: float, k: int | None, limit: int, spare: int, segment: i
     check_reliability(reliability)
     if k is not None and k < 1:
         raise BadInput(f"k, the lead that decides an election, must be at least 1, not {k!r}")
-    for what, value, least in (("limit", limit, k or 1), ("spare", spare, 0), ("segment", segment, 1)):
+    _check_limit(limit, k or 1)
+    for what, value, least in (("spare", spare, 0), ("segment", segment, 1)):
         _check_least(what, value, least)
+
+
+def _check_limit(limit: int, least: int) -> None:
+    _check_least("limit", limit, least)
+    if limit > MOST_SAMPLES:
+        raise BadInput(f"limit must be at most {MOST_SAMPLES:,} samples of a step, not {limit!r}")
 
 
 def _check_least(what: str, value: int, least: int) -> None:

@@ -247,6 +247,7 @@ def reaches(store: Redis, job: str, step: int) -> None:
         (("--reliability", 1), "between 0 and 1, both excluded, not 1.0"),
         (("--reliability", "nan"), "between 0 and 1, both excluded, not nan"),
         (("--k", 3, "--limit", 2), "limit must be at least 3, not 2"),
+        (("--k", 10**23, "--limit", 10**24), "limit must be at most 100,000 samples of a step"),
         (("--segment", 0), "segment must be at least 1, not 0"),
         (("--style", "loud"), "'loud'"),
         (("--factors", 12, 34), "'towers' has no option --factors"),
