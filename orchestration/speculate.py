@@ -24,6 +24,10 @@ AHEAD = (
 """What is counted (see `Ledger.news`), by the names under which a job's counters have it."""
 
 
+MOST_AHEAD = 1_000_000
+"""The largest depth and capacity."""
+
+
 @dataclass(frozen=True)
 class Speculation:
     """How far ahead of the decided steps a run may ask, and on whose word."""
@@ -41,6 +45,8 @@ class Speculation:
         for what in ("depth", "capacity"):
             if getattr(self, what) < 1:
                 raise BadInput(f"{what} must be at least 1, not {getattr(self, what)!r}")
+            if getattr(self, what) > MOST_AHEAD:  # work and memory grow with it
+                raise BadInput(f"{what} must be at most {MOST_AHEAD:,}, not {getattr(self, what)!r}")
         if not 0 <= self.max_waste < 1:
             raise BadInput(f"max_waste is a share from 0 to below 1, not {self.max_waste!r}")
 

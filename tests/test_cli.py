@@ -258,6 +258,7 @@ def reaches(store: Redis, job: str, step: int) -> None:
             ("--k", 2, "--speculate", "leading", "--max-waste", 1),
             "max_waste is a share from 0 to below 1, not 1.0",
         ),
+        (("--k", 2, "--speculate", "leading", "--depth", 10**20), "depth must be at most 1,000,000, not"),
         (("--k", 2, "--speculate", "leading", "--depth", 0), "depth must be at least 1, not 0"),
         (("--model", "gpt"), "or the URL of an OpenAI-compatible server, not 'gpt'"),
     ],
