@@ -67,7 +67,7 @@ async def _close(redis: Redis, job: str) -> None:
         raise BadInput(
             f"job {job!r} is being run by {who}: cancel it, or stop that runner, before you delete it"
         )
-    answer = await redis.register_script(scripts.CLOSE)(keys=[keys.meta, keys.lease], args=[raw])
+    answer = await scripts.CLOSE.run(redis.execute_command, [keys.meta, keys.lease], [raw])
     if answer[0] == b"held":
         raise BadInput(
             f"job {job!r} has just been taken up: cancel it, or stop that runner, before you delete it"

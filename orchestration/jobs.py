@@ -215,7 +215,7 @@ async def create(
         # Listed first: an id without a job is passed over, a job without its id would never be found.
         await redis.sadd(keys.jobs, job)
     with reading(f"job {job!r}: its description"):
-        answer = await redis.register_script(scripts.CREATE)(keys=[keys.meta], args=[now, *pairs])
+        answer = await scripts.CREATE.run(redis.execute_command, [keys.meta], [now, *pairs])
     if answer[0] == b"taken":
         raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
     # Once more: whoever listed the jobs in between took the id, without a job as yet, for one that is left behind.
@@ -295,7 +295,7 @@ async def _forget(redis: Redis, ids: list[bytes | str]) -> None:
 async def cancel(redis: Redis, job: str) -> None:
     """Stop a job, whoever runs it: the runner is refused at its next commit.  Only `resume` with `again` takes it up."""
     await load(redis, job)
-    answer = await redis.register_script(scripts.CANCEL)(keys=[Keys(job).meta])
+    answer = await scripts.CANCEL.run(redis.execute_command, [Keys(job).meta])
     if answer[0] == b"done":
         raise BadInput(f"job {job!r} is done already, there is nothing to cancel")
 

@@ -37,6 +37,7 @@ from .lease import (
     unwritable,
 )
 from .records import UNPACKED_BYTES, CorruptJournal, Record, canonical, encode, link, verified
+from .script import Script
 from .segments import frames, snapshot
 from .snapshots import Snapshot, encode_snapshot, reading, text
 
@@ -92,7 +93,6 @@ class Journal:
         self._owner: asyncio.Task[Any] | None = None
         self._interrupted = False
         self._contested = job.counters.get("contested", 0)
-        self._append = redis.register_script(scripts.APPEND)
 
     @classmethod
     async def acquire(
@@ -222,7 +222,7 @@ class Journal:
         first, after = records[0].step, records[-1].step + 1
         frame = encode(records, self._durable_head, head)
         await self._call(
-            self._append,
+            scripts.APPEND,
             [self._keys.log(first // self.job.settings.segment), self._keys.kept, self._keys.contested],
             [
                 *(self._holder, int(self._lease_s * 1000), first, after),
@@ -234,8 +234,9 @@ class Journal:
 
     async def seal(self, segment: int, end: Snapshot) -> None:
         """Close an audited segment with the snapshot of its end."""
-        script = self.redis.register_script(scripts.SEAL)
-        await self._call(script, [self._keys.segments], [*self._stands(), segment, encode_snapshot(end)])
+        await self._call(
+            scripts.SEAL, [self._keys.segments], [*self._stands(), segment, encode_snapshot(end)]
+        )
         self.sealed = segment + 1
 
     async def rewind(self, to: Snapshot) -> None:
@@ -243,7 +244,7 @@ class Journal:
         last = self.step // self.job.settings.segment
         logs = [self._keys.log(segment) for segment in range(self.sealed, last + 1)]
         await self._call(
-            self.redis.register_script(scripts.REWIND),
+            scripts.REWIND,
             [self._keys.kept, *logs],
             [*self._stands(), to.step, to.head],
         )
@@ -252,7 +253,7 @@ class Journal:
     async def settle(self, status: str, **fields: str) -> None:
         """Write down how the job stands now that nobody runs it any more."""
         pairs = [item for pair in {"status": status, **fields}.items() for item in pair]
-        await self._call(self.redis.register_script(scripts.SETTLE), [], [*self._stands(), *pairs])
+        await self._call(scripts.SETTLE, [], [*self._stands(), *pairs])
 
     async def tail(self) -> tuple[Snapshot, list[Record]]:
         """Read where the job really stands: the last sealed segment, and the verified records after it.
@@ -320,7 +321,6 @@ class Journal:
 
     async def _beat(self) -> None:
         """Commit by time and keep the lease while steps are slow."""
-        renew = self.redis.register_script(scripts.RENEW)
         renewed = time.monotonic()
         while True:
             await asyncio.sleep(COMMIT_S)
@@ -330,7 +330,7 @@ class Journal:
                 if self._buffer and time.monotonic() - self._since >= COMMIT_S:
                     await self.commit()
                 elif time.monotonic() - max(renewed, self.committed_at) > self._lease_s / 3:
-                    await self._call(renew, [], [self._holder, int(self._lease_s * 1000)])
+                    await self._call(scripts.RENEW, [], [self._holder, int(self._lease_s * 1000)])
                     renewed = time.monotonic()
             except (SurefootError, RedisError) as error:
                 self._failure = error
@@ -339,8 +339,9 @@ class Journal:
                     self._interrupted = True
                     self._owner.cancel()
 
-    async def _call(self, script: Any, keys: list[str], args: list[Any]) -> None:
-        answer = await script(keys=[self._keys.meta, self._keys.lease, *keys], args=[self._fence, *args])
+    async def _call(self, script: Script, keys: list[str], args: list[Any]) -> None:
+        own = [self._keys.meta, self._keys.lease]
+        answer = await script.run(self.redis.execute_command, [*own, *keys], [self._fence, *args])
         verdict = answer[0]
         if verdict == b"ok":
             return

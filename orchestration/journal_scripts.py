@@ -6,6 +6,8 @@ the type of every key before it writes anything.  Answers: `ok`, or the reason w
 the hash tag `{job}`, so a job lives in one slot of a Redis Cluster.  Plain commands only: Redis >= 6.2, Valkey, managed offerings.
 """
 
+from .script import Script
+
 LARGEST = 10**15 - 1
 """The largest number that a script takes or counts to: Lua, JSON and HINCRBY all hold it exactly, sums included."""
 
@@ -42,7 +44,7 @@ if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then
 end
 """
 
-CREATE = """
+CREATE = Script("""
 -- KEYS meta; ARGV the moment of creation, (field, value)*
 local made = redis.call('HGET', KEYS[1], 'created')
 if made == ARGV[1] then return {'ok'} end -- done before; only the reply was lost
@@ -50,9 +52,9 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return {'taken'} end
 redis.call('HSET', KEYS[1], 'created', ARGV[1])
 for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 return {'ok'}
-"""
+""")
 
-ACQUIRE = (
+ACQUIRE = Script(
     "-- KEYS meta, lease; ARGV holder, ttl_ms, holder to take over from ('' for none), nonce, 'again' to take what was cancelled\n"
     + _LOOK
     + """
@@ -76,7 +78,7 @@ return {'ok', fence}
 """
 )
 
-CLAIM = (
+CLAIM = Script(
     "-- KEYS meta, lease; ARGV holder, ttl_ms, holder to take over from ('' for none)\n"
     + _LOOK
     + """
@@ -94,7 +96,7 @@ return {'ok'}
 """
 )
 
-RENEW = (
+RENEW = Script(
     "-- KEYS meta, lease; ARGV fence, holder, ttl_ms\n"
     + _GUARD
     + """
@@ -104,14 +106,14 @@ return {'ok'}
 """
 )
 
-RELEASE = """
+RELEASE = Script("""
 -- KEYS lease; ARGV holder
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return {'ok'} end
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {'ok'}
-"""
+""")
 
-APPEND = (
+APPEND = Script(
     """
 -- KEYS meta, lease, log, kept, contested
 -- ARGV fence, holder, ttl_ms, expected next, next, head before, head after, frame, now,
@@ -142,7 +144,7 @@ return {'ok'}
 """
 )
 
-SEAL = (
+SEAL = Script(
     "-- KEYS meta, lease, segments; ARGV fence, next, head, segment, snapshot\n"
     + _GUARD
     + _STANDS
@@ -160,7 +162,7 @@ return {'ok'}
 """
 )
 
-REWIND = (
+REWIND = Script(
     "-- KEYS meta, lease, kept, log...; ARGV fence, next, head, next to go back to, head there\n"
     + _GUARD
     + "if found[2] == ARGV[4] and found[3] == ARGV[5] then return {'ok'} end -- done before; only the reply was lost"
@@ -180,7 +182,7 @@ return {'ok'}
 """
 )
 
-SETTLE = (
+SETTLE = Script(
     "-- KEYS meta, lease; ARGV fence, next, head, (field, value)*\n"
     + _GUARD
     + _STANDS
@@ -190,15 +192,15 @@ return {'ok'}
 """
 )
 
-CANCEL = """
+CANCEL = Script("""
 -- KEYS meta; the running holder is refused at its next commit
 if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end -- deleted since it was read
 if redis.call('HGET', KEYS[1], 'status') == 'done' then return {'done'} end
 redis.call('HSET', KEYS[1], 'status', 'cancelled')
 return {'ok'}
-"""
+""")
 
-CLOSE = """
+CLOSE = Script("""
 -- KEYS meta, lease; ARGV the lease that was seen, of a holder who is gone ('' for none)
 if redis.call('TYPE', KEYS[2]).ok == 'string' and redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'held'} end
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then
@@ -207,4 +209,4 @@ if redis.call('TYPE', KEYS[1]).ok == 'hash' then
 end
 redis.call('DEL', KEYS[2])
 return {'ok'}
-"""
+""")

@@ -43,10 +43,10 @@ async def take(redis: Redis, job: str, holder: str, lease_s: float, *, again: bo
 
     Raises `JobHeld`, `JobDone`, `Cancelled` and `NoSuchJob`.
     """
-    take = redis.register_script(scripts.ACQUIRE)
-    answer = await take(
-        keys=[Keys(job).meta, Keys(job).lease],
-        args=[
+    answer = await scripts.ACQUIRE.run(
+        redis.execute_command,
+        [Keys(job).meta, Keys(job).lease],
+        [
             holder,
             int(lease_s * 1000),
             await _dead(redis, job),
@@ -62,7 +62,7 @@ async def take(redis: Redis, job: str, holder: str, lease_s: float, *, again: bo
 
 async def release(redis: Redis, job: str, holder: str) -> None:
     """Give the lease back if it is this holder's."""
-    await redis.register_script(scripts.RELEASE)(keys=[Keys(job).lease], args=[holder])
+    await scripts.RELEASE.run(redis.execute_command, [Keys(job).lease], [holder])
 
 
 async def give_back(redis: Redis, job: str, holder: str) -> None:
@@ -107,8 +107,10 @@ async def _keep(redis: Redis, job: str, holder: str, lease_s: float) -> None:
 
 async def _claim(redis: Redis, job: str, holder: str, lease_s: float) -> bool:
     """Take the lease of a job that is not there; False if the job is there, and free."""
-    answer = await redis.register_script(scripts.CLAIM)(
-        keys=[Keys(job).meta, Keys(job).lease], args=[holder, int(lease_s * 1000), await _dead(redis, job)]
+    answer = await scripts.CLAIM.run(
+        redis.execute_command,
+        [Keys(job).meta, Keys(job).lease],
+        [holder, int(lease_s * 1000), await _dead(redis, job)],
     )
     _check(job, answer)
     return bool(answer[0] == b"ok")

@@ -6,11 +6,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import MaxConnectionsError, NoScriptError
+from redis.exceptions import MaxConnectionsError
 
 from ..errors import BadInput, SurefootError
 from .patient_redis import heeding
-from .saver_scripts import Script
+from .script import Script
 
 Client: TypeAlias = Redis | RedisCluster
 T = TypeVar("T")
@@ -43,12 +43,8 @@ class Gate:
         self._slots = asyncio.Semaphore(connections)
 
     async def run(self, script: Script, keys: Sequence[str], *args: str | bytes | int) -> Any:
-        """Run a script by its digest, or by its text where the server does not know it yet."""
-        call = (len(keys), *keys, *args)
-        try:
-            return await self.execute("EVALSHA", script.sha, *call)
-        except NoScriptError:
-            return await self.execute("EVAL", script.text, *call)
+        """Run a script and return its reply."""
+        return await script.run(self.execute, keys, args)
 
     async def execute(self, *command: str | bytes | int) -> Any:
         """Send one command and return its reply."""

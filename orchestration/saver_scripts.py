@@ -6,8 +6,7 @@ score 0, so that byte order is (namespace, age) and a prefix is a range. Running
 what running it once leaves: a client may retry after a lost connection.
 """
 
-from dataclasses import dataclass, field
-from hashlib import sha1
+from .script import Script
 
 BATCH = 128
 """Checkpoints that one call removes at most: keeps the server responsive on a thread with a long past."""
@@ -117,17 +116,6 @@ local function trim(ns, keep, batch)
   return #old == batch
 end
 """
-
-
-@dataclass(frozen=True)
-class Script:
-    """A Lua text and the digest by which EVALSHA names it."""
-
-    text: str
-    sha: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sha", sha1(self.text.encode(), usedforsecurity=False).hexdigest())
 
 
 PUT = Script(

@@ -10,11 +10,13 @@ from typing import Any, Self
 
 import pytest
 import surefoot
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from surefoot import BadInput, Report, Towers
 from surefoot.agents.doubles import Double, towers_double
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.redis_client import RedisUnavailable, connect, without_password
+from surefoot.orchestration.script import Script
 
 PATIENCE_S = 60.0
 TASK = Towers(9, "compact")
@@ -453,3 +455,17 @@ async def test_a_sentinel_url_that_is_none_is_refused_with_the_form_of_one(url: 
 )
 def test_a_url_is_shown_without_its_passwords(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+async def test_a_script_runs_where_every_command_meets_a_server_that_does_not_know_it(redis_url: str) -> None:
+    """A fail-over may come between loading a script and calling it."""
+    async with Redis.from_url(redis_url) as client:
+
+        async def execute(*command: Any) -> Any:
+            try:
+                return await client.execute_command(*command)
+            finally:
+                await client.script_flush()
+
+        double = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
+        assert [await double.run(execute, ["n"], [2]) for _ in range(3)] == [2, 4, 6]
