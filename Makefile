@@ -54,8 +54,8 @@ types: $(VENV)/.dev  ## mypy, strict, on the installed wheel; and a user's file 
 	$(BIN)/python -m build --wheel --outdir out/dist .
 	$(PIP) --no-deps --target out/wheel out/dist/*.whl
 	cd out/wheel && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p surefoot
-	cp tests/typed.py out/wheel/ && cd out/wheel && ../../$(BIN)/mypy --strict typed.py
-	user=$$(mktemp -d) && cp tests/typed.py $$user/ && here=$$PWD && cd $$user && $$here/$(BIN)/mypy --strict typed.py && rm -r $$user
+	user=$$(mktemp -d) && cp tests/typed.py $$user/ && here=$$PWD && cd $$user \
+		&& MYPYPATH=$$here/out/wheel $$here/$(BIN)/mypy --config-file $$here/pyproject.toml typed.py && $$here/$(BIN)/mypy --strict typed.py && rm -r $$user
 
 imports: $(VENV)/.dev  ## imports only ever point down
 	$(BIN)/lint-imports
@@ -103,7 +103,7 @@ conformal: $(VENV)/.dev  ## conformal exits: P(exit | unsafe) against delta over
 
 conformal-ponder: $(VENV)/.dev  ## the same on exits that ponder was forced to
 	mkdir -p out
-	$(BIN)/python -m surefoot.agents.ponder.problems chain6 1500 > out/problems.jsonl
+	$(BIN)/python -m surefoot.training.ponder.problems chain6 1500 > out/problems.jsonl
 	$(BIN)/surefoot calibrate exits out/problems.jsonl --model ponder --think-tokens 460 --temperature 1 --inducer '' --out out/exits.json --events out/events.jsonl
 	$(BIN)/python bench/conformal.py --events out/events.jsonl --results bench/results
 

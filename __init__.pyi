@@ -1,21 +1,21 @@
 """What `surefoot` offers: the one list, for type checkers and for the lazy face in `__init__.py` alike."""
 
-from .agents.codec import Codec, Typed
-from .agents.columns import Columns
-from .agents.guarded import NotPlain, TaskFailed
-from .agents.model import Ask, Message, Model, ModelUnavailable, Sampling
-from .agents.openai import OpenAIModel
-from .agents.openai.options import Options
-from .agents.task import Case, Task
-from .agents.towers import Towers
+from .agents.tasks.codec import Codec, Typed
+from .agents.tasks.columns import Columns
+from .agents.tasks.guarded import NotPlain, TaskFailed
+from .agents.tasks.task import Case, Task
+from .agents.tasks.towers import Towers
 from .errors import BadInput, SurefootError
+from .models.base import Ask, Message, Model, ModelUnavailable, Sampling
+from .models.openai import OpenAIModel
+from .models.openai.options import Options
 from .orchestration.budget import Budget
+from .orchestration.engine.speculate import Speculation
 from .orchestration.overview import jobs, report
 from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
 from .orchestration.report import Report
 from .orchestration.run import resume, run
-from .orchestration.speculate import Speculation
 from .voting import NotAnAnswer, Sample, Stalled
 from .voting.reliability import Price
 

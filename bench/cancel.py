@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-import surefoot
 from redis.asyncio import Redis
 from servers import redis_server
-from surefoot.agents.doubles import towers_double
-from surefoot.orchestration.jobs import Keys
+
+import surefoot
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration.journal.jobs import Keys
 
 TASK = surefoot.Towers(14, "compact", "move")
 MODEL = towers_double(error=0.01)

@@ -20,7 +20,8 @@ from typing import NamedTuple
 from chaos_house import VICTIMS, House, Victim, house
 from rich.console import Console
 from rich.table import Table
-from surefoot.tools.towers import optimal_length
+
+from surefoot.tools.towers.board import optimal_length
 
 ROUND_S = 240.0
 LOOK_EVERY_S = 0.005

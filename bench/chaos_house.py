@@ -17,8 +17,9 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from surefoot.orchestration.jobs import Keys
-from surefoot.orchestration.local_redis import server_binary
+
+from surefoot.orchestration.journal.jobs import Keys
+from surefoot.orchestration.redis.embedded import server_binary
 
 Victim = Literal["runner", "model server", "redis"]
 VICTIMS: tuple[Victim, ...] = get_args(Victim)
@@ -65,7 +66,7 @@ class House:
         self._socket = directory / "s"
         port = _free_port()
         self._url = f"http://127.0.0.1:{port}/v1"
-        serve = [sys.executable, "-m", "surefoot.agents.embedded", "--port", str(port)]
+        serve = [sys.executable, "-m", "surefoot.models.embedded.llama_cpp", "--port", str(port)]
         self.model_server = Process(serve, directory / "model.log")
         self.redis = Process(_redis_command(directory, self._socket), directory / "redis.log")
         self.runner = Process([], directory / "runner.log")

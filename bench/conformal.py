@@ -29,8 +29,9 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from million_page import machine, table
-from surefoot.agents.thinking.exit_calibration import Score, parted, scored
-from surefoot.agents.thinking.exit_labels import read_forced
+
+from surefoot.agents.reasoning.exit_calibration import Score, parted, scored
+from surefoot.agents.reasoning.exit_labels import read_forced
 from surefoot.voting.conformal import ConformalExit, CueEvent, Per
 
 DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)

@@ -16,8 +16,9 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 from servers import redis_server
-from surefoot.orchestration.local_redis import server_binary
-from surefoot.orchestration.saver import RedisSaver
+
+from surefoot.orchestration.checkpoints.saver import RedisSaver
+from surefoot.orchestration.redis.embedded import server_binary
 
 
 async def report(url: str) -> CapabilityReport:

@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import surefoot
 from long import decided, resident_mb
 from million import LAST_KILL, die_with_parent
 from million_check import memory_bytes, reminded, resumed
@@ -34,8 +33,10 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 from servers import redis_server
-from surefoot.agents.doubles import towers_double
-from surefoot.tools.towers import optimal_length
+
+import surefoot
+from surefoot.models.doubles import towers_double
+from surefoot.tools.towers.board import optimal_length
 
 K = 3
 WAYS = ("off", "leading", "recall")

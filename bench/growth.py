@@ -20,16 +20,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import surefoot
 from million_page import machine, table
 from redis.asyncio import Redis
 from servers import redis_server
-from surefoot.agents.doubles import towers_double
-from surefoot.orchestration import jobs
-from surefoot.orchestration.jobs import Keys
-from surefoot.orchestration.private_files import replacement
+
+import surefoot
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.journal.jobs import Keys
 from surefoot.orchestration.report import line, records, report
-from surefoot.tools.towers import optimal_length
+from surefoot.private_files import replacement
+from surefoot.tools.towers.board import optimal_length
 
 K = 3
 ERROR = 0.0005

@@ -32,15 +32,16 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import surefoot
 from redis.asyncio import Redis
 from servers import redis_server
-from surefoot.agents.doubles import Latency, towers_double
-from surefoot.agents.model import Model
-from surefoot.agents.towers import State
-from surefoot.orchestration.drafts import Draft
-from surefoot.orchestration.rollout_process import RolloutProcess
 from ways import Board, Measured, Stretch, draft_s, engine, serial, together
+
+import surefoot
+from surefoot.agents.tasks.towers import State
+from surefoot.models.base import Model
+from surefoot.models.doubles import Latency, towers_double
+from surefoot.orchestration.engine.drafts import Draft
+from surefoot.orchestration.engine.rollout_process import RolloutProcess
 
 SLOTS = 256
 DRAFTS = {"draft": 1, "draft, 3 votes": 3}
@@ -80,7 +81,7 @@ def servers(settings: Sequence[Setting]) -> Iterator[list[str]]:
             if setting.p99_s is not None:
                 given["latency-p99"] = setting.p99_s
             options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
-            command = [sys.executable, "-m", "surefoot.agents.doubles.server", *options]
+            command = [sys.executable, "-m", "surefoot.models.doubles.server", *options]
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             stack.callback(process.terminate)
             assert process.stdout is not None

@@ -22,8 +22,9 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 from servers import redis_server
-from surefoot.orchestration.jobs import Keys
-from surefoot.tools.towers import optimal_length, optimal_move
+
+from surefoot.orchestration.journal.jobs import Keys
+from surefoot.tools.towers.board import optimal_length, optimal_move
 
 WARM = 500
 """Steps after which memory is first looked at: by then everything is loaded and every buffer has its size."""

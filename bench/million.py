@@ -29,9 +29,10 @@ from million_diary import Diary, Life, Memory, memory
 from million_page import write
 from redis import Redis
 from rich.console import Console
-from surefoot.orchestration import local_redis
-from surefoot.orchestration.jobs import Keys
-from surefoot.tools.towers import optimal_length
+
+from surefoot.orchestration.journal.jobs import Keys
+from surefoot.orchestration.redis import embedded as local_redis
+from surefoot.tools.towers.board import optimal_length
 
 LAST_KILL = 900_000 / 1_048_575
 """Where the last kill comes, as a share of the way."""

@@ -12,17 +12,18 @@ from long import wrong_moves
 from million_diary import Take
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+
 from surefoot import Speculation, Towers
-from surefoot.agents.doubles import towers_double
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration.engine.recall import Recall
 from surefoot.orchestration.graph import Runner
-from surefoot.orchestration.jobs import load
-from surefoot.orchestration.journal import Journal
+from surefoot.orchestration.journal.jobs import load
+from surefoot.orchestration.journal.journal import Journal
+from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.recall import Recall
-from surefoot.orchestration.records import Record
 from surefoot.orchestration.report import records, shown
-from surefoot.tools import towers as board
-from surefoot.tools.towers import IllegalMove, Move
+from surefoot.tools.towers import board
+from surefoot.tools.towers.board import IllegalMove, Move
 
 CONTESTS = 1000
 """Contested steps that are written down with their tallies."""

@@ -3,7 +3,7 @@
 python bench/monitor.py [--judge URL[#MODEL]] [--results bench/results]
 
 Four things: what the node of a LangGraph graph takes for one turn more, microseconds that making a turn of usual size (`turn`: kinds and failures recognised) and `Signals.see` take
-together, seconds for 10,000 trajectories of 30 turns, and precision and recall on the labelled trajectories of `surefoot.agents.monitor.labelled`.  With --judge an LLM judges the
+together, seconds for 10,000 trajectories of 30 turns, and precision and recall on the labelled trajectories of `surefoot.agents.monitor.labelled.trajectories`.  With --judge an LLM judges the
 same trajectories, of the first seed only.
 """
 
@@ -21,9 +21,10 @@ from typing import NamedTuple
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from million_page import machine, table
+
 from surefoot.agents.monitor.judge import open_judge
-from surefoot.agents.monitor.labelled import Grade, Labelled, grade, labelled
-from surefoot.agents.monitor.labelled_teller import Teller
+from surefoot.agents.monitor.labelled.teller import Teller
+from surefoot.agents.monitor.labelled.trajectories import Grade, Labelled, grade, labelled
 from surefoot.agents.monitor.signals import FLAGGED, readings
 from surefoot.agents.monitor.trajectory import action, turn
 from surefoot.orchestration.monitored import monitor_node

@@ -24,7 +24,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypedDict
 
-import surefoot
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
@@ -32,9 +31,11 @@ from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
 from servers import redis_server
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.model import Ask
-from surefoot.orchestration.saver import RedisSaver
+
+import surefoot
+from surefoot.models.base import Ask
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration.checkpoints.saver import RedisSaver
 
 K = 3
 SUPERSTEPS = 1000

@@ -8,8 +8,9 @@ import asyncio
 import io
 from pathlib import Path
 
-import surefoot
 from rich.console import Console
+
+import surefoot
 from surefoot import display
 from surefoot.orchestration.progress import Progress
 

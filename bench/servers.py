@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from surefoot.orchestration.local_redis import server_binary
+from surefoot.orchestration.redis.embedded import server_binary
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from surefoot import OpenAIModel, Towers
-from surefoot.agents.embedded import EmbeddedServer, options
-from surefoot.agents.model import Ask
-from surefoot.agents.openai.options import Wait
+from surefoot.models.base import Ask
+from surefoot.models.embedded.llama_cpp import EmbeddedServer, options
+from surefoot.models.openai.options import Wait
 
 
 async def round_s(model: OpenAIModel, prompt: str, asks: int) -> float:

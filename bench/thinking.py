@@ -24,20 +24,21 @@ from typing import Any, cast
 from million_page import machine
 from rich.console import Console
 from rich.table import Table
-from surefoot.agents import ponder
-from surefoot.agents.connect import open_model
-from surefoot.agents.gather import in_order
-from surefoot.agents.model import Ask, Model
-from surefoot.agents.ponder.problems import DIFFICULTIES, Problem, answer_of, several
-from surefoot.agents.thinking.exit_calibration import Unsupported
-from surefoot.agents.thinking.stream import Streaming, collect
-from surefoot.voting.samples import Sample
 from thinking_controls import settings
 from thinking_laboratory import ANSWER_TOKENS, LIKELIEST, Laboratory, Setting
 from thinking_page import COLUMNS, PLAIN, Findings, image, page
 from thinking_plot import plot
 from thinking_replay import Replay
 from thinking_stats import Run
+
+from surefoot.agents.reasoning.exit_calibration import Unsupported
+from surefoot.models.base import Ask, Model
+from surefoot.models.connect import open_model
+from surefoot.models.gather import in_order
+from surefoot.models.streaming import Streaming, collect
+from surefoot.training import ponder
+from surefoot.training.ponder.problems import DIFFICULTIES, Problem, answer_of, several
+from surefoot.voting.samples import Sample
 
 DIARY = Path("out/thinking.jsonl")
 AGAIN = 100

@@ -4,16 +4,6 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
-from surefoot.agents.model import Ask
-from surefoot.agents.ponder.problems import answer_of
-from surefoot.agents.thinking.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
-from surefoot.agents.thinking.budget import Elastic
-from surefoot.agents.thinking.exit_calibration import ExitCalibration
-from surefoot.agents.thinking.exits import Conformal, Deer, Dynasor, Exit
-from surefoot.agents.thinking.loops import Loops
-from surefoot.agents.thinking.reasoner import Control
-from surefoot.agents.thinking.route import NoThinking, Route
-from surefoot.agents.thinking.trim import Trim
 from thinking_laboratory import (
     ANSWER_TOKENS,
     PROBING,
@@ -27,6 +17,17 @@ from thinking_laboratory import (
     Vote,
 )
 from thinking_page import PLAIN
+
+from surefoot.agents.reasoning.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
+from surefoot.agents.reasoning.budget import Elastic
+from surefoot.agents.reasoning.exit_calibration import ExitCalibration
+from surefoot.agents.reasoning.exits import Conformal, Deer, Dynasor, Exit
+from surefoot.agents.reasoning.loops import Loops
+from surefoot.agents.reasoning.reasoner import Control
+from surefoot.agents.reasoning.route import NoThinking, Route
+from surefoot.agents.reasoning.trim import Trim
+from surefoot.models.base import Ask
+from surefoot.training.ponder.problems import answer_of
 
 GUIDANCE = "time to answer.\n"
 LOOPS = Loops(span=40, repeats=4, memory=512)

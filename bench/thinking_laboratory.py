@@ -6,17 +6,17 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from surefoot.agents.gather import in_order
-from surefoot.agents.model import Ask, Model
-from surefoot.agents.ponder.problems import Problem, answer_of
-from surefoot.agents.thinking import exit_labels
-from surefoot.agents.thinking.confide import Confide, Confident, confident_vote
-from surefoot.agents.thinking.probes import Probing
-from surefoot.agents.thinking.reasoner import Control, Mind, Reasoner, Watch
-from surefoot.agents.thinking.steer import Steer
-from surefoot.agents.thinking.stream import Draw, Piece, Streaming
-from surefoot.agents.thinking.thoughts import Cues, Thought
-from surefoot.agents.thinking.verifier import Opinion, RuleVerifier
+from surefoot.agents.reasoning import exit_labels
+from surefoot.agents.reasoning.confide import Confide, Confident, confident_vote
+from surefoot.agents.reasoning.probes import Probing
+from surefoot.agents.reasoning.reasoner import Control, Mind, Reasoner, Watch
+from surefoot.agents.reasoning.steer import Steer
+from surefoot.agents.reasoning.thoughts import Cues, Thought
+from surefoot.agents.reasoning.verifier import Opinion, RuleVerifier
+from surefoot.models.base import Ask, Model
+from surefoot.models.gather import in_order
+from surefoot.models.streaming import Draw, Piece, Streaming
+from surefoot.training.ponder.problems import Problem, answer_of
 from surefoot.voting.samples import NOTHING, Sample
 
 ANSWER_TOKENS = 8

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 
-from surefoot.agents.thinking.stream import Draw, Piece, Streaming
+from surefoot.models.streaming import Draw, Piece, Streaming
 from surefoot.voting.samples import NOTHING, Usage
 
 

@@ -21,16 +21,17 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
-import surefoot
 from redis.asyncio import Redis
 from servers import redis_server
-from surefoot.agents.connect import open_model
-from surefoot.agents.local_vllm import Serving
-from surefoot.agents.model import Model
-from surefoot.agents.serve import serving
-from surefoot.orchestration.drafts import Rollout
-from surefoot.orchestration.recall import Recall
 from ways import Board, Stretch, draft_s, engine, serial
+
+import surefoot
+from surefoot.models.base import Model
+from surefoot.models.connect import open_model
+from surefoot.models.vllm.launch import Serving
+from surefoot.models.vllm.serve import serving
+from surefoot.orchestration.engine.drafts import Rollout
+from surefoot.orchestration.engine.recall import Recall
 
 WARM_UP = 20
 """Steps before anything is measured."""

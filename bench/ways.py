@@ -11,15 +11,16 @@ from pathlib import Path
 from statistics import fmean, harmonic_mean, median
 from typing import Any, NamedTuple, NoReturn
 
-import surefoot
 from million_page import machine, table
 from redis.asyncio import Redis
 from rich.console import Console
 from rich.table import Table
-from surefoot.agents.model import Ask, Model
-from surefoot.agents.towers import State
-from surefoot.orchestration.drafts import Draft
-from surefoot.tools import towers as board
+
+import surefoot
+from surefoot.agents.tasks.towers import State
+from surefoot.models.base import Ask, Model
+from surefoot.orchestration.engine.drafts import Draft
+from surefoot.tools.towers import board
 
 K = 3
 COLUMNS = (

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from ..agents.task import Task
-from ..errors import BadInput
-from ..orchestration.again import task_known
-from ..orchestration.jobs import load
-from ..orchestration.open_redis import open_redis
-from ..orchestration.private_files import check_target, replacement
-from ..orchestration.report import line, records
-from ..printable import printable
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import BadInput
+from surefoot.orchestration.again import task_known
+from surefoot.orchestration.journal.jobs import load
+from surefoot.orchestration.redis.open import open_redis
+from surefoot.orchestration.report import line, records
+from surefoot.printable import printable
+from surefoot.private_files import check_target, replacement
+
 from . import common
 
 

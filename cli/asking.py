@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import surefoot
-
-from ..agents.keys import key_in
-from ..errors import BadInput
+from surefoot.errors import BadInput
+from surefoot.models.keys import key_in
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 

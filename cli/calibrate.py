@@ -9,15 +9,16 @@ import typer
 from pydantic_core import to_jsonable_python
 from rich.console import Group
 
-from ..agents.connect import open_model
-from ..agents.model import ModelUnavailable
-from ..agents.openai import OpenAIModel
-from ..agents.thinking.exit_calibration import ExitCalibration, Forced, Unsupported
-from ..agents.thinking.exit_labels import Collected, Problem, collect, read_problems, write_forced
-from ..agents.thinking.probes import PROBING
-from ..agents.thinking.reasoner import Reasoner
-from ..errors import BadInput
-from ..voting.conformal import ConformalExit, Per, unsafe_needed
+from surefoot.agents.reasoning.exit_calibration import ExitCalibration, Forced, Unsupported
+from surefoot.agents.reasoning.exit_labels import Collected, Problem, collect, read_problems, write_forced
+from surefoot.agents.reasoning.probes import PROBING
+from surefoot.agents.reasoning.reasoner import Reasoner
+from surefoot.errors import BadInput
+from surefoot.models.base import ModelUnavailable
+from surefoot.models.connect import open_model
+from surefoot.models.openai import OpenAIModel
+from surefoot.voting.conformal import ConformalExit, Per, unsafe_needed
+
 from .asking import key
 from .common import address, go, show
 from .display import count

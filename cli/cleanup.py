@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 from redis.asyncio import Redis
 
-from ..errors import BadInput
-from ..orchestration import deletion, jobs
-from ..printable import printable
+from surefoot.errors import BadInput
+from surefoot.orchestration import deletion
+from surefoot.orchestration.journal import jobs
+from surefoot.printable import printable
+
 from . import common
 from .common import look_up
 from .options import AsJson, RedisUrl

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 from redis.asyncio import Redis
 from rich.console import RenderableType
 
-from ..errors import SurefootError
-from ..orchestration.open_redis import open_redis
-from ..orchestration.progress import Progress
-from ..orchestration.redis_client import without_password
-from ..voting.election import Stalled
+from surefoot.errors import SurefootError
+from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.redis.client import without_password
+from surefoot.orchestration.redis.open import open_redis
+from surefoot.voting.election import Stalled
+
 from .display import Watch, samples
 from .terminal import Terminal, fail, to_json
 

@@ -13,12 +13,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..orchestration.progress import Progress
-from ..orchestration.report import Ahead, Report
+from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.report import Ahead, Report
+
 from .terminal import Terminal, words
 
 if TYPE_CHECKING:
-    from ..orchestration.plan import Plan  # loads the model clients, which lists and reports do without
+    from surefoot.orchestration.plan import (
+        Plan,  # loads the model clients, which lists and reports do without
+    )
 
 FIRST_LINE_S = 1.0
 """Without a terminal the first line is printed as soon as something is done, and after so long in any case; an outage likewise."""

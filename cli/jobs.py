@@ -3,19 +3,20 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
-import surefoot  # what is taken from it is loaded when it is used, and LangGraph with it: a page of help needs none
 import typer
 from pydantic import TypeAdapter
 
-from ..agents.model import Sampling
-from ..agents.task import Task
-from ..errors import BadInput
-from ..orchestration.budget import Budget
-from ..orchestration.progress import Progress
-from ..orchestration.report import Report
-from ..orchestration.settings import LIMIT, RELIABILITY, SEGMENT, STATES
-from ..orchestration.speculate import Speculation
-from ..voting.reliability import Price
+import surefoot  # what is taken from it is loaded when it is used, and LangGraph with it: a page of help needs none
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import BadInput
+from surefoot.models.base import Sampling
+from surefoot.orchestration.budget import Budget
+from surefoot.orchestration.engine.speculate import Speculation
+from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.report import Report
+from surefoot.orchestration.settings import LIMIT, RELIABILITY, SEGMENT, STATES
+from surefoot.voting.reliability import Price
+
 from . import asking, common, display
 from .answers import check_out, write
 from .common import go

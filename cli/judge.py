@@ -10,12 +10,13 @@ from pydantic import TypeAdapter
 from rich.console import Group
 from rich.table import Table
 
-from ..agents.monitor.agreement import Agreement, agreement, read_labels
-from ..agents.monitor.judge import Judge, Judged, open_judge
-from ..agents.monitor.readers import read
-from ..agents.monitor.rubric import PATTERNS
-from ..agents.monitor.trajectory import Trajectory
-from ..errors import BadInput
+from surefoot.agents.monitor.agreement import Agreement, agreement, read_labels
+from surefoot.agents.monitor.judge import Judge, Judged, open_judge
+from surefoot.agents.monitor.readers.formats import read
+from surefoot.agents.monitor.rubric import PATTERNS
+from surefoot.agents.monitor.trajectory import Trajectory
+from surefoot.errors import BadInput
+
 from .asking import key
 from .common import address, go, show
 from .options import ApiKey, ApiKeyFile, ModelName

@@ -11,9 +11,10 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 
-from ..agents.catalogue import TASKS
-from ..orchestration.again import task_known
-from ..orchestration.jobs import Job, Unreadable, every
+from surefoot.agents.tasks.catalogue import TASKS
+from surefoot.orchestration.again import task_known
+from surefoot.orchestration.journal.jobs import Job, Unreadable, every
+
 from .common import look_up, show
 from .options import AsJson, RedisUrl
 from .terminal import UNBOUNDED, words

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..agents.keys import VARIABLES
+from surefoot.models.keys import VARIABLES
 
 TaskName = Annotated[
     str | None,

@@ -9,12 +9,13 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.table import Table
 
-from ..agents.monitor.readers import read
-from ..agents.monitor.signals import FLAGGED, MOST, Pattern, Reading, Signal, readings
-from ..agents.monitor.trajectory import Trajectory
-from ..errors import BadInput
-from ..orchestration.private_files import check_target, replacement
-from ..printable import printable
+from surefoot.agents.monitor.readers.formats import read
+from surefoot.agents.monitor.signals import FLAGGED, MOST, Pattern, Reading, Signal, readings
+from surefoot.agents.monitor.trajectory import Trajectory
+from surefoot.errors import BadInput
+from surefoot.printable import printable
+from surefoot.private_files import check_target, replacement
+
 from .terminal import Terminal, complain, to_json
 
 PICTURES = (".png", ".svg")

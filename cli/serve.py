@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ..agents.local_vllm import Serving, source
-from ..agents.serve import serve_forever
+from surefoot.models.vllm.launch import Serving, source
+from surefoot.models.vllm.serve import serve_forever
+
 from .common import go
 from .options import AsJson
 from .terminal import Terminal, to_json

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 from redis.asyncio import Redis
 
-from ..orchestration import jobs, segments
-from ..orchestration.again import task_known
-from ..orchestration.report import Report, report
+from surefoot.orchestration.again import task_known
+from surefoot.orchestration.journal import jobs, segments
+from surefoot.orchestration.report import Report, report
+
 from . import common, display
 from .answers import write
 from .common import look_up

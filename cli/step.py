@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
-from ..orchestration.again import task_known
-from ..orchestration.jobs import Job
-from ..orchestration.records import Record, frozen
-from ..orchestration.report import shown
+from surefoot.orchestration.again import task_known
+from surefoot.orchestration.journal.jobs import Job
+from surefoot.orchestration.journal.records import Record, frozen
+from surefoot.orchestration.report import shown
+
 from .display import Grid, tokens
 
 TEXT_CHARACTERS = 2_000

@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..agents.arguments import arguments
-from ..agents.catalogue import made, task_at
-from ..agents.pebble import PEBBLES
-from ..agents.task import Task
-from ..errors import BadInput
+from surefoot.agents.tasks.arguments import arguments
+from surefoot.agents.tasks.catalogue import made, task_at
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import BadInput
+from surefoot.models.embedded import PEBBLES
 
 OWN = {
     "towers": {"disks": "--disks", "style": "--style", "form": "--answers", "checked": "--checked"},

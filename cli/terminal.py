@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from ..printable import printable
+from surefoot.printable import printable
 
 UNBOUNDED = 10_000
 """Columns of a pipe or a file, in which nothing has to be folded or cut."""

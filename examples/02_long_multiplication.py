@@ -11,8 +11,8 @@ import asyncio
 import sys
 
 import surefoot
-from surefoot.agents.doubles import Double
-from surefoot.agents.model import Prompt
+from surefoot.models.base import Prompt
+from surefoot.models.doubles import Double
 
 A, B = "314159265", "271828182"
 

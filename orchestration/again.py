@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from ..agents.catalogue import made, task_named
-from ..agents.task import Task
-from ..errors import BadInput, SurefootError
-from .jobs import Job
+from surefoot.agents.tasks.catalogue import made, task_named
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import BadInput, SurefootError
+
+from .journal.jobs import Job
 
 Given = Task[Any, Any] | type[Task[Any, Any]] | None
 """A task, or its class, which is made with the arguments that the journal has; None if nobody gives either."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import BadInput, SurefootError
-from ..voting.reliability import Price
-from ..voting.samples import NOTHING, Usage
+from surefoot.errors import BadInput, SurefootError
+from surefoot.voting.reliability import Price
+from surefoot.voting.samples import NOTHING, Usage
 
 
 class Paused(SurefootError):

@@ -6,15 +6,16 @@ from collections.abc import Hashable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from ..agents.guarded import screened
-from ..agents.model import Ask, Model, Sampling
-from ..agents.task import Case, Task, sampling_for
-from ..errors import BadInput
-from ..voting.bounds import mean_upper
-from ..voting.calibration import Calibration, StateOutcome, worst_upper
-from ..voting.samples import NOTHING, Usage
+from surefoot.agents.tasks.guarded import screened
+from surefoot.agents.tasks.task import Case, Task, sampling_for
+from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Model, Sampling
+from surefoot.voting.bounds import mean_upper
+from surefoot.voting.calibration import Calibration, StateOutcome, worst_upper
+from surefoot.voting.samples import NOTHING, Usage
+
 from .budget import Budget, OverBudget
-from .open_step import seed_of
+from .engine.open_step import seed_of
 from .progress import Progress
 from .settings import STATES
 

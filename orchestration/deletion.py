@@ -5,13 +5,14 @@ from contextlib import suppress
 
 from redis.asyncio import Redis
 
-from ..errors import BadInput
-from . import journal_scripts as scripts
-from .holder import describe, gone
-from .jobs import Job, Keys, NewerJournal, every, exists, load
-from .records import CorruptJournal
-from .saver_layout import Layout
-from .snapshots import reading, text
+from surefoot.errors import BadInput
+
+from .checkpoints.layout import Layout
+from .journal import scripts
+from .journal.holder import describe, gone
+from .journal.jobs import Job, Keys, NewerJournal, every, exists, load
+from .journal.records import CorruptJournal
+from .journal.snapshots import reading, text
 
 OVER = ("done", "cancelled")
 """Statuses of jobs that nobody goes on with."""

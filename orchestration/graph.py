@@ -13,22 +13,23 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
-from ..agents.codec import read_back, written
-from ..agents.guarded import TaskFailed, said
-from ..agents.model import Model, Sampling
-from ..agents.task import Task
-from ..errors import SurefootError
-from ..voting.rules import FirstToAheadBy
+from surefoot.agents.tasks.codec import read_back, written
+from surefoot.agents.tasks.guarded import TaskFailed, said
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import SurefootError
+from surefoot.models.base import Model, Sampling
+from surefoot.voting.rules import FirstToAheadBy
+
 from .budget import Meter
-from .journal import Journal, WentBack
-from .lease import GIVE_BACK_S
-from .open_step import Terms
+from .engine.open_step import Terms
+from .engine.speculate import Speculation
+from .engine.stride import Stride
+from .journal.journal import Journal, WentBack
+from .journal.lease import GIVE_BACK_S
+from .journal.records import CorruptJournal, Record, verified
+from .journal.segments import frames, snapshot
+from .journal.snapshots import Snapshot
 from .progress import Progress
-from .records import CorruptJournal, Record, verified
-from .segments import frames, snapshot
-from .snapshots import Snapshot
-from .speculate import Speculation
-from .stride import Stride
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)

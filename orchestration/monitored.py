@@ -14,8 +14,8 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveM
 from langgraph.graph import END
 from langgraph.types import Command
 
-from ..agents.monitor.live import Memory, follow
-from ..agents.monitor.policies import (
+from surefoot.agents.monitor.live import Memory, follow
+from surefoot.agents.monitor.policies import (
     AT_EASE,
     CutBudget,
     Decision,

@@ -2,10 +2,10 @@
 
 from redis.asyncio import Redis
 
-from . import jobs as journal
 from . import report as reports
 from .again import Given, task_known
-from .open_redis import open_redis
+from .journal import jobs as journal
+from .redis.open import open_redis
 from .report import Report
 
 

@@ -7,24 +7,25 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from ..agents.connect import open_model
-from ..agents.guarded import guarded
-from ..agents.known import check_known
-from ..agents.model import Model, Sampling
-from ..agents.openai.options import Options, Wait
-from ..agents.task import Task, sampling_for
-from ..errors import BadInput, SurefootError
-from ..voting.calibration import Calibration
-from ..voting.choice import Choice, choose_k
-from ..voting.election import Stalled
-from ..voting.reliability import Forecast, Price, forecast
-from ..voting.rules import FirstToAheadBy
+from surefoot.agents.tasks.guarded import guarded
+from surefoot.agents.tasks.known import check_known
+from surefoot.agents.tasks.task import Task, sampling_for
+from surefoot.errors import BadInput, SurefootError
+from surefoot.models.base import Model, Sampling
+from surefoot.models.connect import open_model
+from surefoot.models.openai.options import Options, Wait
+from surefoot.voting.calibration import Calibration
+from surefoot.voting.choice import Choice, choose_k
+from surefoot.voting.election import Stalled
+from surefoot.voting.reliability import Forecast, Price, forecast
+from surefoot.voting.rules import FirstToAheadBy
+
 from .budget import Budget
 from .calibrate import calibrate
-from .open_step import Terms
+from .engine.open_step import Terms
+from .engine.stride import Stride
 from .progress import Progress
 from .settings import RELIABILITY, STATES
-from .stride import Stride
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)

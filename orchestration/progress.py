@@ -4,8 +4,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ..voting.reliability import dissent_risk
-from ..voting.samples import NOTHING, Usage
+from surefoot.voting.reliability import dissent_risk
+from surefoot.voting.samples import NOTHING, Usage
 
 
 @dataclass(slots=True)

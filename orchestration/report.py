@@ -6,16 +6,17 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from ..agents.codec import read_back
-from ..agents.task import Task
-from ..printable import printable
-from ..voting.choice import about_hard_steps
-from ..voting.reliability import dissent_bound, dissent_risk
-from ..voting.samples import Usage
-from .jobs import Job, Keys, load
-from .records import CorruptJournal, Record, canonical, verified
-from .segments import contested, frames, snapshot
-from .snapshots import reading
+from surefoot.agents.tasks.codec import read_back
+from surefoot.agents.tasks.task import Task
+from surefoot.printable import printable
+from surefoot.voting.choice import about_hard_steps
+from surefoot.voting.reliability import dissent_bound, dissent_risk
+from surefoot.voting.samples import Usage
+
+from .journal.jobs import Job, Keys, load
+from .journal.records import CorruptJournal, Record, canonical, verified
+from .journal.segments import contested, frames, snapshot
+from .journal.snapshots import reading
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)

@@ -8,35 +8,36 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 from redis.asyncio import Redis
 
-from ..agents.catalogue import address_of
-from ..agents.codec import written
-from ..agents.connect import open_model
-from ..agents.guarded import guarded
-from ..agents.known import check_known
-from ..agents.model import Model, Sampling
-from ..agents.openai.options import Options
-from ..agents.openai.words import HIDDEN, without_keys_in_query
-from ..agents.task import Task, sampling_for
-from ..errors import BadInput, SurefootError
-from ..printable import printable
-from ..voting.samples import Usage
-from . import jobs
+from surefoot.agents.tasks.catalogue import address_of
+from surefoot.agents.tasks.codec import written
+from surefoot.agents.tasks.guarded import guarded
+from surefoot.agents.tasks.known import check_known
+from surefoot.agents.tasks.task import Task, sampling_for
+from surefoot.errors import BadInput, SurefootError
+from surefoot.models.base import Model, Sampling
+from surefoot.models.connect import open_model
+from surefoot.models.openai.options import Options
+from surefoot.models.openai.words import HIDDEN, without_keys_in_query
+from surefoot.printable import printable
+from surefoot.voting.samples import Usage
+
 from .again import task_again
 from .budget import Budget, Meter, Paused
-from .forgetful import forgetful
+from .checkpoints.saver import RedisSaver
+from .engine.open_draft import open_draft
+from .engine.open_step import StepStalled
+from .engine.speculate import AHEAD, Speculation
 from .graph import AuditFailed, Runner
-from .jobs import Settings
-from .journal import Journal, WentBack
-from .lease import Cancelled, JobDone, cancelled, claimed
-from .open_draft import open_draft
-from .open_redis import open_redis
-from .open_step import StepStalled
+from .journal import jobs
+from .journal.jobs import Settings
+from .journal.journal import Journal, WentBack
+from .journal.lease import Cancelled, JobDone, cancelled, claimed
 from .plan import Unsupported, check_reliability, plan_with, waits_shown_in
 from .progress import Progress
+from .redis.open import open_redis
+from .redis.persistence import forgetful
 from .report import Report, report, shown
-from .saver import RedisSaver
 from .settings import LIMIT, MOST_SAMPLES, RELIABILITY, SEGMENT, STATES
-from .speculate import AHEAD, Speculation
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)

@@ -10,9 +10,9 @@ import argparse
 import asyncio
 import sys
 
-from surefoot.agents.doubles import Double, towers_double
-from surefoot.agents.doubles.server import DoubleServer, serve
-from surefoot.agents.model import Ask
+from surefoot.models.base import Ask
+from surefoot.models.doubles import Double, towers_double
+from surefoot.models.doubles.server import DoubleServer, serve
 from surefoot.voting.samples import Sample
 
 

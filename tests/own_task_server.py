@@ -7,9 +7,10 @@ import argparse
 import asyncio
 
 from cli_freezing_server import Freezing
-from surefoot.agents.doubles import Double
-from surefoot.agents.doubles.server import DoubleServer, serve
-from surefoot.agents.model import Prompt
+
+from surefoot.models.base import Prompt
+from surefoot.models.doubles import Double
+from surefoot.models.doubles.server import DoubleServer, serve
 
 
 def right(prompt: Prompt) -> str:

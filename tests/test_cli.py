@@ -24,10 +24,11 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+
 from surefoot import Towers
-from surefoot.orchestration import local_redis
-from surefoot.orchestration.jobs import Keys
-from surefoot.tools.towers import optimal_move
+from surefoot.orchestration.journal.jobs import Keys
+from surefoot.orchestration.redis import embedded as local_redis
+from surefoot.tools.towers.board import optimal_move
 
 PATIENCE_S = 120.0
 FREEZING = Path(__file__).with_name("cli_freezing_server.py")
@@ -95,7 +96,7 @@ class Surefoot:
 class ModelServer:
     """A double's server, a process of its own."""
 
-    program = ("-m", "surefoot.agents.doubles.server")
+    program = ("-m", "surefoot.models.doubles.server")
 
     def __init__(self, *options: str, port: str = "0") -> None:
         command = [sys.executable, *self.program, "--port", port, *options]
@@ -213,7 +214,7 @@ def processes(directory: Path) -> list[str]:
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue  # it has ended in the meantime
-        if str(directory) in line and ("valkey-server" in line or "local_redis" in line):
+        if str(directory) in line and ("valkey-server" in line or "redis.embedded" in line):
             found.append(line)
     return found
 

@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from surefoot.agents.connect import open_model
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.keys import key_in, located, without_keys
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.failures import Refused
-from surefoot.agents.openai.options import Options
+
 from surefoot.cli import asking
 from surefoot.errors import BadInput
+from surefoot.models.connect import open_model
+from surefoot.models.doubles import towers_double
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.keys import key_in, located, without_keys
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.options import Options
 
 KEY = "sk-very-secret-0123456789"
 

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import overthinker
-from surefoot.agents.thinking.exit_calibration import ExitCalibration
-from surefoot.agents.thinking.exit_labels import AT_ONCE, read_forced
-from surefoot.agents.thinking.stream import Draw, Token
-from surefoot.cli.calibrate import app
 from typer.testing import CliRunner
+
+from surefoot.agents.reasoning.exit_calibration import ExitCalibration
+from surefoot.agents.reasoning.exit_labels import AT_ONCE, read_forced
+from surefoot.cli.calibrate import app
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import overthinker
+from surefoot.models.streaming import Draw, Token
 
 PROBLEMS = 14
 

@@ -5,10 +5,11 @@ import time
 
 import pytest
 from rich.console import RenderableType
+
 from surefoot.cli.display import Watch, live, page
 from surefoot.cli.listing import Listing, cells
 from surefoot.cli.terminal import Terminal
-from surefoot.orchestration.jobs import Unreadable
+from surefoot.orchestration.journal.jobs import Unreadable
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import Contest, Report, Tokens
 

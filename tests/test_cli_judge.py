@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from surefoot.agents.doubles import Double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.model import Prompt
+
+from surefoot.models.base import Prompt
+from surefoot.models.doubles import Double
+from surefoot.models.doubles.server import DoubleServer
 
 PATIENCE_S = 60.0
 COMMAND = (sys.executable, "-c", "from surefoot.cli.judge import app; app(prog_name='surefoot judge')")

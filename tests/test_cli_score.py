@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import typer
-from surefoot.cli.score import score
 from typer.testing import CliRunner, Result
+
+from surefoot.cli.score import score
 
 GOOD = [
     {"role": "user", "content": "Repair it."},

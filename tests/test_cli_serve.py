@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from surefoot.agents.local_vllm import PYTHON_VARIABLE
+
+from surefoot.models.vllm.launch import PYTHON_VARIABLE
 
 PATIENCE_S = 60.0
 STAND_IN = """
 import argparse, asyncio
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles.server import DoubleServer, serve
+from surefoot.models.doubles import towers_double
+from surefoot.models.doubles.server import DoubleServer, serve
 
 parser = argparse.ArgumentParser()
 for name in ("--served-model-name", "--port"):

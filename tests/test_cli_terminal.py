@@ -26,13 +26,15 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+
 from surefoot import Towers
-from surefoot.agents.doubles import Double
 from surefoot.cli.step import Step
 from surefoot.cli.terminal import Terminal, to_json
-from surefoot.orchestration import jobs, local_redis
-from surefoot.orchestration.jobs import Keys, Settings
-from surefoot.orchestration.records import Record
+from surefoot.models.doubles import Double
+from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.journal.jobs import Keys, Settings
+from surefoot.orchestration.journal.records import Record
+from surefoot.orchestration.redis import embedded as local_redis
 from surefoot.orchestration.run import resume
 from surefoot.printable import printable
 from surefoot.voting import Stalled

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from surefoot.cli import COMMANDS
 from surefoot.cli.common import command
 from surefoot.cli.later import Later

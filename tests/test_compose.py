@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 from pydantic_core import from_json
 from redis import Redis
 from redis.exceptions import RedisError
-from surefoot.orchestration.local_redis import server_binary
+
+from surefoot.orchestration.redis.embedded import server_binary
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = ROOT / "docker-compose.yml"

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any
 
 import pytest
+
 import surefoot
 from surefoot import SurefootError
-from surefoot.agents.openai.failures import Refused
-from surefoot.agents.openai.probe import ServerLacks
-from surefoot.agents.openai.stored import Stored
-from surefoot.orchestration.open_step import StepStalled
+from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.probe import ServerLacks
+from surefoot.models.openai.stored import Stored
+from surefoot.orchestration.engine.open_step import StepStalled
 from surefoot.voting import Sample, Stalled
 
 STALLED = Stalled({"a": 2, ("b", None): 1}, {"malformed": 3}, (Sample("text", "stop"),))

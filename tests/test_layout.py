@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 import surefoot
 
 ROOT = Path(__file__).parents[1]
@@ -64,8 +65,8 @@ def test_the_wheel_holds_the_typing_mark_and_the_weights(wheel: list[str]) -> No
     assert {
         "surefoot/py.typed",
         "surefoot/__init__.pyi",
-        "surefoot/agents/pebble/pebble.gguf",
-        "surefoot/agents/pebble/CARD.md",
+        "surefoot/models/embedded/weights/pebble/pebble.gguf",
+        "surefoot/models/embedded/weights/pebble/CARD.md",
     } <= set(wheel)
 
 
@@ -80,7 +81,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_a_room_of_its_own_does_not_load_the_others() -> None:
     """Worker processes and the guard of the embedded Redis start in a fraction of what LangGraph takes to load."""
-    code = "import sys, surefoot.agents.pebble.worker, surefoot.orchestration.local_redis; print('langgraph' in sys.modules)"
+    code = "import sys, surefoot.models.embedded.worker, surefoot.orchestration.redis.embedded; print('langgraph' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

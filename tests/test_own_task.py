@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import surefoot
 from redis import Redis
-from surefoot.orchestration import local_redis
-from surefoot.orchestration.jobs import Job, Keys
+
+import surefoot
+from surefoot.orchestration.journal.jobs import Job, Keys
+from surefoot.orchestration.redis import embedded as local_redis
 
 SERVER = Path(__file__).with_name("own_task_server.py")
 PATIENCE_S = 120.0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, assert_type
 
 import surefoot
-from surefoot.agents.task import Task
+from surefoot.agents.tasks.task import Task
 from surefoot.voting import Sample
 
 task = surefoot.Towers(disks=3, style="compact")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from ..errors import BadInput
+from surefoot.errors import BadInput
 
 
 def binomial_upper(hits: int, trials: int, confidence: float = 0.95) -> float:

@@ -13,7 +13,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..errors import BadInput, SurefootError
+from surefoot.errors import BadInput, SurefootError
+
 from .bounds import binomial_upper, mean_upper
 from .flags import RedFlag
 from .reliability import PerSample

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, NamedTuple, get_args
 
-from ..errors import BadInput
+from surefoot.errors import BadInput
+
 from .bounds import binomial_upper
 
 Per = Literal["trace", "cue"]

@@ -4,7 +4,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ..errors import BadInput, SurefootError
+from surefoot.errors import BadInput, SurefootError
+
 from .flags import RedFlag
 from .rules import Rule
 from .samples import Sample

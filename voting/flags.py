@@ -14,7 +14,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ..errors import BadInput, SurefootError
+from surefoot.errors import BadInput, SurefootError
+
 from .samples import Sample
 
 A = TypeVar("A", bound=Hashable)

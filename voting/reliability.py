@@ -13,7 +13,8 @@ clamped: `p` and `k` are taken as they are given.
 import math
 from dataclasses import dataclass
 
-from ..errors import BadInput, SurefootError
+from surefoot.errors import BadInput, SurefootError
+
 from .bounds import binomial_upper
 
 

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from ..errors import BadInput
+from surefoot.errors import BadInput
 
 B = TypeVar("B", bound=Hashable)
 

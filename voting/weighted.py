@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..errors import BadInput
+from surefoot.errors import BadInput
 
 B = TypeVar("B", bound=Hashable)
 

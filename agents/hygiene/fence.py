@@ -7,7 +7,8 @@ messages = (Message("system", f"Answer from the data. {NOTICE}"), Message("user"
 import secrets
 from typing import Literal, NamedTuple
 
-from ...errors import BadInput
+from surefoot.errors import BadInput
+
 from .sanitise import Cleaned, Removed, clean
 
 Source = Literal["user", "tool", "image", "model"]

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
-from ...errors import BadInput
-from ...voting.samples import NOTHING, Sample, Usage
-from ..model import Ask, Message, Model, ModelUnavailable
+from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Message, Model, ModelUnavailable
+from surefoot.voting.samples import NOTHING, Sample, Usage
+
 from .fence import NOTICE, fence
 
 VERDICT_TOKENS = 16

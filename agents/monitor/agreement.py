@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ...errors import BadInput
-from .reader_files import contents
+from surefoot.errors import BadInput
+
+from .readers.files import contents
 
 ENOUGH = 20
 """Labels below which no figure is worth much; the paper's own validation (rho = 0.80) had 20."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
 
-from ...errors import BadInput
+from surefoot.errors import BadInput
+
 from .trajectory import Trajectory, Turn
 
 LAST = 3

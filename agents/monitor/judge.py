@@ -17,15 +17,16 @@ from statistics import median
 
 from pydantic import ValidationError
 
-from ...errors import BadInput
-from ...voting.samples import NOTHING, Sample, Usage
-from ..hygiene.sanitise import clean
-from ..keys import located
-from ..model import Ask, Message, Model, Prompt
-from ..openai import OpenAIModel
-from ..openai.failures import Refused
-from ..openai.options import Options
-from ..openai.probe import ServerLacks
+from surefoot.agents.hygiene.sanitise import clean
+from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Message, Model, Prompt
+from surefoot.models.keys import located
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.options import Options
+from surefoot.models.openai.probe import ServerLacks
+from surefoot.voting.samples import NOTHING, Sample, Usage
+
 from .excerpt import LEAST, excerpt, shorten
 from .rubric import FORM, INSTRUCTIONS, PATTERNS, WITHHELD, Judgment, response_format
 from .trajectory import Trajectory

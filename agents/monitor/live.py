@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypedDict
 
-from .reader_messages import SPEAKERS, langgraph
+from .readers.messages import SPEAKERS, langgraph
 from .signals import Reading, Signals
 
 MOST = 50

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ...errors import BadInput
+from surefoot.errors import BadInput
+
 from .signals import Pattern, Reading, Signal
 
 NUDGES: Mapping[Pattern, str] = {

@@ -7,7 +7,7 @@ reached 29 % at 1.75 times the cost; a third gained three points, a fourth nothi
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from ...errors import BadInput, SurefootError
+from surefoot.errors import BadInput, SurefootError
 
 T = TypeVar("T")
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import pytest
+
 from surefoot import BadInput, Columns, Task, Towers
-from surefoot.agents.arguments import arguments
-from surefoot.agents.catalogue import address_of, made, task_at, task_named, task_of
-from surefoot.agents.task import Value
+from surefoot.agents.tasks.arguments import arguments
+from surefoot.agents.tasks.catalogue import address_of, made, task_at, task_named, task_of
+from surefoot.agents.tasks.task import Value
 
 
 class Walk(Task[int, int]):
@@ -100,7 +101,7 @@ def test_an_argument_that_does_not_fit_is_refused_by_name_and_value(typed: list[
 
 
 def test_a_class_is_found_at_its_address_and_by_its_name() -> None:
-    assert task_at("surefoot.agents.columns:Columns") is task_at("columns") is Columns
+    assert task_at("surefoot.agents.tasks.columns:Columns") is task_at("columns") is Columns
     assert task_named("towers") is Towers
     assert task_at(address_of(Towers(3))) is Towers
 
@@ -108,7 +109,7 @@ def test_a_class_is_found_at_its_address_and_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("surefoot.agents.columns:Nothing", "cannot be imported: AttributeError"),
+        ("surefoot.agents.tasks.columns:Nothing", "cannot be imported: AttributeError"),
         ("surefoot.nowhere:Task", "cannot be imported: ModuleNotFoundError"),
         ("surefoot:", "cannot be imported"),
         (":Columns", "cannot be imported"),
@@ -128,7 +129,7 @@ def test_an_address_that_leads_to_no_task_is_refused(address: str, said: str) ->
 
 def test_a_journal_names_a_task_and_never_a_module_to_import() -> None:
     """Who can write into a Redis does not choose what is imported by whoever resumes a job."""
-    for name in ("surefoot.agents.columns:Columns", "antigravity:Task", "os:system"):
+    for name in ("surefoot.agents.tasks.columns:Columns", "antigravity:Task", "os:system"):
         with pytest.raises(BadInput, match="is not part of surefoot"):
             task_of(name, {"factors": ("1", "2")})
 

@@ -3,6 +3,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot import BadInput, Columns, NotAnAnswer
 
 numbers = st.integers(0, 10**12)

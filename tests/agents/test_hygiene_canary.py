@@ -7,17 +7,18 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
-import surefoot
 from aiohttp import web
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import Step, scripted
+
+import surefoot
 from surefoot.agents.hygiene import NOTICE, Guard, clean, fence
-from surefoot.agents.model import Ask, Message, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.options import Options
-from surefoot.agents.task import Task, Value
-from surefoot.agents.thinking.reasoner import Reasoner
+from surefoot.agents.reasoning.reasoner import Reasoner
+from surefoot.agents.tasks.task import Task, Value
+from surefoot.models.base import Ask, Message, Prompt
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import Step, scripted
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.options import Options
 from surefoot.voting.samples import Sample, Usage
 
 CANARY = "canary-5d1f0c"

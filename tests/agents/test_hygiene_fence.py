@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot.agents.hygiene import MARK, NOTICE, Removed, clean, fence
 from surefoot.errors import BadInput
 

@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 import pytest
+
 from surefoot.agents.hygiene import Guard, clean, fence
 from surefoot.agents.hygiene.lookalikes import hidden, look, skeleton
-from surefoot.agents.model import Ask
+from surefoot.models.base import Ask
 from surefoot.voting.samples import NOTHING, Sample
 
 Slope = Callable[..., float]

@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
-from surefoot.agents.doubles.server import DoubleServer, Fault
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import Step, scripted
+
 from surefoot.agents.hygiene import POLICY, THINKING_OFF, Decision, Guard
-from surefoot.agents.model import Ask, ModelUnavailable
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.options import Options
-from surefoot.agents.thinking.reasoner import Reasoner
-from surefoot.agents.thinking.route import NoThinking
+from surefoot.agents.reasoning.reasoner import Reasoner
+from surefoot.agents.reasoning.route import NoThinking
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask, ModelUnavailable
+from surefoot.models.doubles.server import DoubleServer, Fault
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import Step, scripted
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.options import Options
 from surefoot.voting.samples import Sample, Usage
 
 USAGE = Usage(prompt=7, completion=1)

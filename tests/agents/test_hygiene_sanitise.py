@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from surefoot.agents.hygiene import GROWTH, MARK, Removed, clean
 
 ATTACKS = {

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
 import surefoot
 from surefoot import BadInput, Columns, Task, Towers
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.known import check_known
-from surefoot.agents.model import Prompt
+from surefoot.agents.tasks.known import check_known
+from surefoot.models.base import Prompt
+from surefoot.models.doubles import towers_double
+from surefoot.models.doubles.server import DoubleServer
 
 
 class Sum(Task[int, int]):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot.agents.monitor.failures import (
     CODES,
     COMPLAINTS,
@@ -21,7 +22,7 @@ from surefoot.agents.monitor.failures import (
     stated_code,
 )
 from surefoot.agents.monitor.kinds import hides
-from surefoot.agents.monitor.readers import parse
+from surefoot.agents.monitor.readers.formats import parse
 from surefoot.agents.monitor.trajectory import Action, action, turn
 
 

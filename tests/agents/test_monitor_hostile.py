@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from surefoot.agents.monitor.excerpt import excerpt
 from surefoot.agents.monitor.judge import Unreadable, read_judgment
 from surefoot.agents.monitor.kinds import hides, kind_of
-from surefoot.agents.monitor.reader_files import MOST_BRACKETS, MOST_BYTES, MOST_COMMAS
-from surefoot.agents.monitor.readers import parse, read
+from surefoot.agents.monitor.readers.files import MOST_BRACKETS, MOST_BYTES, MOST_COMMAS
+from surefoot.agents.monitor.readers.formats import parse, read
 from surefoot.agents.monitor.signals import Signals, readings
 from surefoot.agents.monitor.trajectory import Trajectory, Turn, action, turn
 from surefoot.errors import BadInput

@@ -12,11 +12,8 @@ import pytest
 from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surefoot.agents.doubles.faults import Fault
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.embedded import EmbeddedServer
+
 from surefoot.agents.hygiene import clean
-from surefoot.agents.model import Ask, Message, ModelUnavailable
 from surefoot.agents.monitor.agreement import agreement, read_labels, spearman
 from surefoot.agents.monitor.excerpt import LAST, LEAST, excerpt, shorten
 from surefoot.agents.monitor.judge import (
@@ -30,8 +27,12 @@ from surefoot.agents.monitor.judge import (
 )
 from surefoot.agents.monitor.rubric import FORM, INSTRUCTIONS, response_format
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
-from surefoot.agents.openai.options import Options
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Message, ModelUnavailable
+from surefoot.models.doubles.faults import Fault
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.embedded.llama_cpp import EmbeddedServer
+from surefoot.models.openai.options import Options
 from surefoot.voting.samples import Sample, Usage
 
 RUN = Trajectory(

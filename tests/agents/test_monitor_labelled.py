@@ -3,7 +3,8 @@
 from collections import Counter, deque
 
 import pytest
-from surefoot.agents.monitor.labelled import EACH, PATTERNS, Grade, grade, labelled
+
+from surefoot.agents.monitor.labelled.trajectories import EACH, PATTERNS, Grade, grade, labelled
 from surefoot.agents.monitor.signals import readings
 
 

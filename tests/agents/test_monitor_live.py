@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, HumanMessage, ToolMessage
+
 from surefoot.agents.monitor.live import MOST, Memory, follow
-from surefoot.agents.monitor.reader_messages import langgraph
+from surefoot.agents.monitor.readers.messages import langgraph
 from surefoot.agents.monitor.signals import Reading, readings
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
-from surefoot.agents.monitor.reader_written import without_thoughts, written_actions
-from surefoot.agents.monitor.readers import parse, read
+
+from surefoot.agents.monitor.readers.formats import parse, read
+from surefoot.agents.monitor.readers.written import without_thoughts, written_actions
 from surefoot.agents.monitor.signals import Reading, readings
 from surefoot.agents.monitor.trajectory import Action, Trajectory
 from surefoot.errors import BadInput

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
+
 from surefoot.agents.monitor.kinds import kind_of
-from surefoot.agents.monitor.readers import parse, read
+from surefoot.agents.monitor.readers.formats import parse, read
 from surefoot.agents.monitor.signals import readings
 from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput

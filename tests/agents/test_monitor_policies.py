@@ -15,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+
 from surefoot.agents.monitor.live import MOST
 from surefoot.agents.monitor.policies import (
     AT_EASE,

@@ -21,9 +21,10 @@ from langchain_core.messages import (
     messages_to_dict,
 )
 from langchain_core.messages.tool import tool_call_chunk
+
 from surefoot.agents.monitor.kinds import kind_of
-from surefoot.agents.monitor.reader_messages import langgraph
-from surefoot.agents.monitor.readers import parse, read
+from surefoot.agents.monitor.readers.formats import parse, read
+from surefoot.agents.monitor.readers.messages import langgraph
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
 from surefoot.errors import BadInput
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot.agents.monitor.selection import PRICE, Kept, NothingScored, expected_gain, lowest_of_n
 from surefoot.errors import BadInput
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot.agents.monitor.signals import FLAGGED, Reading, Signals, readings, repeated_share
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
 

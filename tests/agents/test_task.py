@@ -1,9 +1,10 @@
 from collections.abc import Mapping
 
 import pytest
+
 from surefoot import NotAnAnswer
-from surefoot.agents.model import Prompt, Sampling
-from surefoot.agents.task import Task, Value, sampling_for
+from surefoot.agents.tasks.task import Task, Value, sampling_for
+from surefoot.models.base import Prompt, Sampling
 from surefoot.voting import PAPER, TooLong
 
 

@@ -6,16 +6,17 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import Segment, Step, Writer, scripted
-from surefoot.agents.model import Message
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.thinking.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
-from surefoot.agents.thinking.budget import Elastic
-from surefoot.agents.thinking.reasoner import Control, Reasoner
-from surefoot.agents.thinking.stream import Draw, Streaming, Token
+
+from surefoot.agents.reasoning.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
+from surefoot.agents.reasoning.budget import Elastic
+from surefoot.agents.reasoning.reasoner import Control, Reasoner
 from surefoot.errors import BadInput
+from surefoot.models.base import Message
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import Segment, Step, Writer, scripted
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.streaming import Draw, Streaming, Token
 from surefoot.voting.samples import Usage
 
 STEPS = [Step("First, it is 5.", "5"), Step("Wait, it is 4.", "4"), Step("Hmm, 4.", "4")]

@@ -1,16 +1,17 @@
 """Separate budgets: natively where the server enforces them, by hand elsewhere."""
 
 import pytest
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import Step, scripted
-from surefoot.agents.model import Ask, Message, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.thinking.budget import Elastic
-from surefoot.agents.thinking.control import Mind
-from surefoot.agents.thinking.reasoner import Reasoner
-from surefoot.agents.thinking.stream import Streaming
+
+from surefoot.agents.reasoning.budget import Elastic
+from surefoot.agents.reasoning.control import Mind
+from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Message, Prompt
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import Step, scripted
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.streaming import Streaming
 
 ANSWER = "the answer has six tokens"
 WRITER = scripted([Step("First thought.", ANSWER), Step("Wait, second thought.", ANSWER)], direct=ANSWER)

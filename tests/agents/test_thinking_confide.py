@@ -6,14 +6,8 @@ from collections.abc import AsyncGenerator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.streams import Style
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import overthinker
-from surefoot.agents.model import Ask, Message, ModelUnavailable
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.options import Options
-from surefoot.agents.thinking.confide import (
+
+from surefoot.agents.reasoning.confide import (
     FLOOR,
     Confide,
     Confident,
@@ -22,9 +16,16 @@ from surefoot.agents.thinking.confide import (
     confident_vote,
     percentile,
 )
-from surefoot.agents.thinking.reasoner import DROPPED, Control, Reasoner
-from surefoot.agents.thinking.stream import Draw, Piece, Token
+from surefoot.agents.reasoning.reasoner import DROPPED, Control, Reasoner
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Message, ModelUnavailable
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.streams import Style
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import overthinker
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.options import Options
+from surefoot.models.streaming import Draw, Piece, Token
 
 ASK = Ask("2 + 2?", 0.6, 64, 7)
 values = st.lists(st.floats(0.01, 30), min_size=1, max_size=40)

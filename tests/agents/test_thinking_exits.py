@@ -9,20 +9,21 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from surefoot.agents.doubles.faults import Fault
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import Step, Writer, overthinker, scripted
-from surefoot.agents.model import Ask, Message, ModelUnavailable
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.thinking.control import Control, Mind
-from surefoot.agents.thinking.exit_calibration import ExitCalibration, Forced, Score, Unsupported, parted
-from surefoot.agents.thinking.exit_labels import Problem, collect, read_forced, read_problems, write_forced
-from surefoot.agents.thinking.exits import Conformal, Deer, Dynasor, Exit, ExitRule
-from surefoot.agents.thinking.probes import Probing, Spotter, plain, same_answer
-from surefoot.agents.thinking.reasoner import Reasoner
-from surefoot.agents.thinking.stream import Draw, Piece
+
+from surefoot.agents.reasoning.control import Control, Mind
+from surefoot.agents.reasoning.exit_calibration import ExitCalibration, Forced, Score, Unsupported, parted
+from surefoot.agents.reasoning.exit_labels import Problem, collect, read_forced, read_problems, write_forced
+from surefoot.agents.reasoning.exits import Conformal, Deer, Dynasor, Exit, ExitRule
+from surefoot.agents.reasoning.probes import Probing, Spotter, plain, same_answer
+from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Message, ModelUnavailable
+from surefoot.models.doubles.faults import Fault
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import Step, Writer, overthinker, scripted
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.streaming import Draw, Piece
 from surefoot.voting.samples import Usage
 
 STEPS = [

@@ -5,21 +5,22 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
 
 import pytest
-from surefoot.agents.columns import Columns
-from surefoot.agents.model import Ask
-from surefoot.agents.thinking.budget import Elastic
-from surefoot.agents.thinking.control import Control, Mind
-from surefoot.agents.thinking.exits import Dynasor, Exit
-from surefoot.agents.thinking.loops import LoopDetector, Loops
-from surefoot.agents.thinking.probes import PROBING, Spotter, plain, same_answer
-from surefoot.agents.thinking.reasoner import Reasoner
-from surefoot.agents.thinking.steer import Steer
-from surefoot.agents.thinking.stream import Draw, Piece, collect
-from surefoot.agents.thinking.tags import ThinkParser
-from surefoot.agents.thinking.text import GrowingText
-from surefoot.agents.thinking.trim import Trim
-from surefoot.agents.thinking.verifier import RuleVerifier
-from surefoot.agents.towers import Towers
+
+from surefoot.agents.reasoning.budget import Elastic
+from surefoot.agents.reasoning.control import Control, Mind
+from surefoot.agents.reasoning.exits import Dynasor, Exit
+from surefoot.agents.reasoning.loops import LoopDetector, Loops
+from surefoot.agents.reasoning.probes import PROBING, Spotter, plain, same_answer
+from surefoot.agents.reasoning.reasoner import Reasoner
+from surefoot.agents.reasoning.steer import Steer
+from surefoot.agents.reasoning.trim import Trim
+from surefoot.agents.reasoning.verifier import RuleVerifier
+from surefoot.agents.tasks.columns import Columns
+from surefoot.agents.tasks.towers import Towers
+from surefoot.models.base import Ask
+from surefoot.models.growing_text import GrowingText
+from surefoot.models.streaming import Draw, Piece, collect
+from surefoot.models.tags import ThinkParser
 from surefoot.voting.flags import NotAnAnswer
 from surefoot.voting.samples import Usage
 

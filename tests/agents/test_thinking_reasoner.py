@@ -5,17 +5,18 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 import pytest
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import Segment, Step, Writer, overthinker, scripted
-from surefoot.agents.model import Ask, Message, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.thinking.control import RESTARTS
-from surefoot.agents.thinking.reasoner import Action, Close, Control, Drop, Mind, Reasoner, Restart, Watch
-from surefoot.agents.thinking.stream import Draw, Piece, Streaming, collect
-from surefoot.agents.thinking.tags import Tags
-from surefoot.agents.thinking.thoughts import Thought
+
+from surefoot.agents.reasoning.control import RESTARTS
+from surefoot.agents.reasoning.reasoner import Action, Close, Control, Drop, Mind, Reasoner, Restart, Watch
+from surefoot.agents.reasoning.thoughts import Thought
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Message, Prompt
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import Segment, Step, Writer, overthinker, scripted
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.streaming import Draw, Piece, Streaming, collect
+from surefoot.models.tags import Tags
 from surefoot.voting.samples import Sample
 
 STEPS = [

@@ -6,17 +6,18 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.doubles import Double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import Step, overthinker, scripted
-from surefoot.agents.model import Ask, Message, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.thinking.reasoner import Reasoner
-from surefoot.agents.thinking.route import NoThinking, Route, majority_chance
-from surefoot.agents.thinking.stream import Draw, Token
-from surefoot.agents.thinking.tags import THINK, Tags
+
+from surefoot.agents.reasoning.reasoner import Reasoner
+from surefoot.agents.reasoning.route import NoThinking, Route, majority_chance
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Message, Prompt
+from surefoot.models.doubles import Double
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import Step, overthinker, scripted
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.streaming import Draw, Token
+from surefoot.models.tags import THINK, Tags
 from surefoot.voting.samples import Sample, Usage
 
 

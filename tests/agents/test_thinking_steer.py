@@ -1,16 +1,17 @@
 """A bias on cue words makes thoughts that begin with them rarer."""
 
 import pytest
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import overthinker
-from surefoot.agents.embedded import EmbeddedServer, options
-from surefoot.agents.model import Ask
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.thinking.reasoner import Reasoner
-from surefoot.agents.thinking.steer import NoCueTokens, Steer
-from surefoot.agents.thinking.stream import Streaming
+
+from surefoot.agents.reasoning.reasoner import Reasoner
+from surefoot.agents.reasoning.steer import NoCueTokens, Steer
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import overthinker
+from surefoot.models.embedded.llama_cpp import EmbeddedServer, options
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.streaming import Streaming
 
 
 def double() -> ThinkingDouble:

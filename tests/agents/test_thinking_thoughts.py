@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.thinking.thoughts import Cues, Thought, Thoughts
+
+from surefoot.agents.reasoning.thoughts import Cues, Thought, Thoughts
 
 FRAGMENTS = [
     *("wait", "Wait", "Hmm", "alternatively", "another way", "hold on", "that's correct", "await", "verify"),

@@ -10,20 +10,21 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.agents.doubles import Double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.doubles.thinking import ThinkingDouble
-from surefoot.agents.doubles.thoughts import Step, scripted
-from surefoot.agents.model import Ask, ModelUnavailable, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.thinking.control import Action, Close, Mind, Watch
-from surefoot.agents.thinking.loops import LoopDetector, Loops
-from surefoot.agents.thinking.reasoner import Reasoner
-from surefoot.agents.thinking.stream import Draw, Piece
-from surefoot.agents.thinking.thoughts import Thought
-from surefoot.agents.thinking.trim import FORCEFUL, GUIDANCE, Trim, Underthinking
-from surefoot.agents.thinking.verifier import Opinion, RuleVerifier, Verifier, Verifying
+
+from surefoot.agents.reasoning.control import Action, Close, Mind, Watch
+from surefoot.agents.reasoning.loops import LoopDetector, Loops
+from surefoot.agents.reasoning.reasoner import Reasoner
+from surefoot.agents.reasoning.thoughts import Thought
+from surefoot.agents.reasoning.trim import FORCEFUL, GUIDANCE, Trim, Underthinking
+from surefoot.agents.reasoning.verifier import Opinion, RuleVerifier, Verifier, Verifying
 from surefoot.errors import BadInput
+from surefoot.models.base import Ask, ModelUnavailable, Prompt
+from surefoot.models.doubles import Double
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.doubles.thinking import ThinkingDouble
+from surefoot.models.doubles.thoughts import Step, scripted
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.streaming import Draw, Piece
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
 ANSWER = re.compile(r"so it is (\d+)")

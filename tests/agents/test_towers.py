@@ -5,12 +5,13 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot import BadInput, NotAnAnswer, Towers
-from surefoot.agents import compact
-from surefoot.agents.doubles.towers import towers_right
-from surefoot.agents.model import Message
-from surefoot.agents.towers import Form, State, Style
-from surefoot.tools.towers import Move, optimal_length, optimal_move, optimal_state, random_pegs
+from surefoot.agents.tasks.towers import Form, State, Style
+from surefoot.models.base import Message
+from surefoot.models.doubles.towers import towers_right
+from surefoot.tools.towers import compact
+from surefoot.tools.towers.board import Move, optimal_length, optimal_move, optimal_state, random_pegs
 from surefoot.voting import Broken, Reading, RedFlag, Sample, screen
 
 cases = st.tuples(st.integers(1, 20), st.integers(0, 2), st.integers(0, 2**32))

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.exceptions import RedisError
-from surefoot.orchestration.local_redis import server_binary
+
+from surefoot.orchestration.redis.embedded import server_binary
 
 BINARIES = {"valkey": str(server_binary())} | (
     {"redis": path} if (path := shutil.which("redis-server")) else {}

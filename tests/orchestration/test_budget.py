@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+
 import surefoot
 from surefoot import BadInput, Budget, Price, Speculation, Towers
-from surefoot.agents.doubles import towers_double
+from surefoot.models.doubles import towers_double
 from surefoot.orchestration.budget import OverBudget
 from surefoot.voting.samples import Usage
 

@@ -6,16 +6,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypedDict
 
 import pytest
-import surefoot
 from langgraph.graph import END, START, StateGraph
 from redis.asyncio import Redis
+
+import surefoot
 from surefoot import Towers
-from surefoot.agents.doubles import towers_double
-from surefoot.orchestration import jobs
-from surefoot.orchestration.jobs import Keys
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration.checkpoints.saver import RedisSaver
+from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.journal.jobs import Keys
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.redis_client import connect
-from surefoot.orchestration.saver import RedisSaver
+from surefoot.orchestration.redis.client import connect
 
 PATIENCE_S = 30.0
 """Far more than an end takes on a busy machine; a cancellation that is lost is lost for ever."""

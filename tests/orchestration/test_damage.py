@@ -10,15 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.towers import Towers
+
+from surefoot.agents.tasks.towers import Towers
 from surefoot.errors import SurefootError
-from surefoot.orchestration import jobs, segments
-from surefoot.orchestration.jobs import Keys
-from surefoot.orchestration.records import UNPACKED_BYTES, CorruptJournal, canonical, decode
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration.journal import jobs, segments
+from surefoot.orchestration.journal.jobs import Keys
+from surefoot.orchestration.journal.records import UNPACKED_BYTES, CorruptJournal, canonical, decode
+from surefoot.orchestration.journal.snapshots import Snapshot, decode_snapshot, encode_snapshot
 from surefoot.orchestration.report import records, report
 from surefoot.orchestration.run import resume, run
-from surefoot.orchestration.snapshots import Snapshot, decode_snapshot, encode_snapshot
 from surefoot.printable import printable
 
 TASK = Towers(5, "compact")

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.towers import Towers
+
+from surefoot.agents.tasks.towers import Towers
 from surefoot.cli.cleanup import _seconds
 from surefoot.errors import BadInput
-from surefoot.orchestration import deletion, jobs
-from surefoot.orchestration.jobs import Keys, NoSuchJob, Settings
-from surefoot.orchestration.journal import Journal, Refused
-from surefoot.orchestration.records import Record
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration import deletion
+from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.journal.jobs import Keys, NoSuchJob, Settings
+from surefoot.orchestration.journal.journal import Journal, Refused
+from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.run import resume, run
 
 NAMES = ["plain", "a b/c:d", "with {braces} and }", "glob*?[x]\\", "ünï code", "%41"]

@@ -3,7 +3,8 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.orchestration.depth import Acceptance, Pace, best_depth
+
+from surefoot.orchestration.engine.depth import Acceptance, Pace, best_depth
 
 
 def expected_run(acceptance: float, depth: int) -> float:

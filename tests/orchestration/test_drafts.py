@@ -3,14 +3,15 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from surefoot import BadInput, NotAnAnswer, Towers
-from surefoot.agents.doubles import Garbage, towers_double
-from surefoot.agents.doubles.towers import towers_right
-from surefoot.agents.model import Ask, Model, ModelUnavailable, Prompt
-from surefoot.agents.task import Task, Value
-from surefoot.orchestration.drafts import AskAhead, Draft, Rollout, Supplied
-from surefoot.orchestration.recall import Recall
-from surefoot.tools.towers import is_board, optimal_length, optimal_move, optimal_state
+from surefoot.agents.tasks.task import Task, Value
+from surefoot.models.base import Ask, Model, ModelUnavailable, Prompt
+from surefoot.models.doubles import Garbage, towers_double
+from surefoot.models.doubles.towers import towers_right
+from surefoot.orchestration.engine.drafts import AskAhead, Draft, Rollout, Supplied
+from surefoot.orchestration.engine.recall import Recall
+from surefoot.tools.towers.board import is_board, optimal_length, optimal_move, optimal_state
 from surefoot.voting import Sample
 from surefoot.voting.samples import NOTHING, Usage
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-import surefoot
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+import surefoot
 from surefoot import BadInput, Report, Towers
-from surefoot.agents.doubles import Double, towers_double
+from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.redis_client import RedisUnavailable, connect, without_password
-from surefoot.orchestration.script import Script
+from surefoot.orchestration.redis.client import RedisUnavailable, connect, without_password
+from surefoot.orchestration.redis.script import Script
 
 PATIENCE_S = 60.0
 TASK = Towers(9, "compact")

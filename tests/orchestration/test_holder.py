@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from surefoot.orchestration.holder import describe, ended, gone, left, me
+
+from surefoot.orchestration.journal.holder import describe, ended, gone, left, me
 
 
 @pytest.fixture

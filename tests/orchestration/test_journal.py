@@ -10,10 +10,11 @@ import pytest
 from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.crc import key_slot
+
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration import jobs, segments
-from surefoot.orchestration.jobs import Keys, NewerJournal, NoSuchJob, Settings, Snapshot
-from surefoot.orchestration.journal import (
+from surefoot.orchestration.journal import jobs, segments
+from surefoot.orchestration.journal.jobs import Keys, NewerJournal, NoSuchJob, Settings, Snapshot
+from surefoot.orchestration.journal.journal import (
     ANSWER_BYTES,
     COMMIT_BYTES,
     KEPT_BYTES,
@@ -21,9 +22,9 @@ from surefoot.orchestration.journal import (
     Journal,
     WentBack,
 )
-from surefoot.orchestration.lease import Cancelled, JobDone, JobHeld
-from surefoot.orchestration.records import CorruptJournal, Record
-from surefoot.orchestration.redis_client import connect
+from surefoot.orchestration.journal.lease import Cancelled, JobDone, JobHeld
+from surefoot.orchestration.journal.records import CorruptJournal, Record
+from surefoot.orchestration.redis.client import connect
 from surefoot.orchestration.report import records
 from surefoot.voting import Usage
 

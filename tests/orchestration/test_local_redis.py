@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from surefoot.orchestration import local_redis
-from surefoot.orchestration.local_redis import IDLE_S, NoLocalRedis, ensure_guard, socket_path, start
-from surefoot.orchestration.open_redis import open_redis
+
+from surefoot.orchestration.redis import embedded as local_redis
+from surefoot.orchestration.redis.embedded import IDLE_S, NoLocalRedis, ensure_guard, socket_path, start
+from surefoot.orchestration.redis.open import open_redis
 
 PATIENCE_S = 60.0
 
@@ -41,7 +42,7 @@ def servers(directory: Path) -> list[int]:
 
 
 def guards(directory: Path) -> list[int]:
-    return processes("local_redis", directory)
+    return processes("redis.embedded", directory)
 
 
 def free(lock: Path) -> bool:

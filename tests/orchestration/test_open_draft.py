@@ -1,12 +1,13 @@
 import pytest
+
 from surefoot import BadInput, Columns, Speculation, Towers
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.model import ModelUnavailable
-from surefoot.orchestration.drafts import AskAhead, Draft, Rollout, Supplied
-from surefoot.orchestration.open_draft import open_draft
-from surefoot.orchestration.recall import Recall
-from surefoot.orchestration.window import Window
+from surefoot.models.base import ModelUnavailable
+from surefoot.models.doubles import towers_double
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.orchestration.engine.drafts import AskAhead, Draft, Rollout, Supplied
+from surefoot.orchestration.engine.open_draft import open_draft
+from surefoot.orchestration.engine.recall import Recall
+from surefoot.orchestration.engine.window import Window
 
 COMPACT, VERBOSE = Towers(5, "compact"), Towers(5)
 

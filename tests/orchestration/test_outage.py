@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import surefoot
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+
+import surefoot
 from surefoot import Report, Towers
-from surefoot.agents.doubles import Double, towers_double
-from surefoot.orchestration import jobs
-from surefoot.orchestration.jobs import NoSuchJob
+from surefoot.models.doubles import Double, towers_double
+from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.journal.jobs import NoSuchJob
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.redis_client import RedisUnavailable, connect
+from surefoot.orchestration.redis.client import RedisUnavailable, connect
 
 PATIENCE_S = 60.0
 TASK = Towers(7, "compact")
@@ -59,7 +60,7 @@ class ModelServer:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "surefoot.agents.doubles.server", "--latency", "0.002"]
+        command = [sys.executable, "-m", "surefoot.models.doubles.server", "--latency", "0.002"]
         self._process = subprocess.Popen([*command, "--port", self._port], stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = json.loads(self._process.stdout.readline())["url"]

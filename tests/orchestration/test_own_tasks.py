@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
-import surefoot
 from pydantic import BaseModel
 from redis.asyncio import Redis
+
+import surefoot
 from surefoot import BadInput, Case, NotAnAnswer, NotPlain, Stalled, SurefootError, Task, TaskFailed, Typed
-from surefoot.agents.doubles import Double, Garbage
-from surefoot.agents.model import Message, Prompt
-from surefoot.agents.plain import is_plain
-from surefoot.orchestration import jobs
+from surefoot.agents.tasks.plain import is_plain
+from surefoot.models.base import Message, Prompt
+from surefoot.models.doubles import Double, Garbage
+from surefoot.orchestration.journal import jobs
 from surefoot.voting import PAPER, Broken
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from surefoot.orchestration.private_files import NotOurs, check_target, replacement
+
+from surefoot.private_files import NotOurs, check_target, replacement
 
 
 def test_a_file_appears_as_a_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

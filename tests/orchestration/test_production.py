@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import surefoot
 from redis import Redis as Plain
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
+
+import surefoot
 from surefoot import Towers
-from surefoot.agents.doubles import towers_double
-from surefoot.orchestration import jobs
-from surefoot.orchestration.forgetful import forgetful
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.redis_client import connect
+from surefoot.orchestration.redis.client import connect
+from surefoot.orchestration.redis.persistence import forgetful
 from surefoot.orchestration.report import report
 
 PAGE = Path(__file__).parents[2] / "docs" / "production.md"

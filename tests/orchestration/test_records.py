@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from surefoot.orchestration.records import (
+
+from surefoot.orchestration.journal.records import (
     CorruptJournal,
     Record,
     canonical,

@@ -4,14 +4,15 @@ import io
 import random
 
 import pytest
-import surefoot
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import surefoot
 from surefoot import Columns, Towers
-from surefoot.agents.doubles import Double, towers_double
-from surefoot.agents.model import Message, Prompt
 from surefoot.cli.display import page
 from surefoot.cli.terminal import Terminal
+from surefoot.models.base import Message, Prompt
+from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import shown
 from surefoot.voting.reliability import dissent_bound, dissent_risk

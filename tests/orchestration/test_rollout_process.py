@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import surefoot
 from surefoot import BadInput, ModelUnavailable, Options, Towers
-from surefoot.agents.connect import open_model
-from surefoot.agents.doubles import Garbage, towers_double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.keys import VARIABLES
-from surefoot.orchestration.drafts import Rollout
-from surefoot.orchestration.rollout_process import ROOM, Open, RolloutProcess
+from surefoot.models.connect import open_model
+from surefoot.models.doubles import Garbage, towers_double
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.keys import VARIABLES
+from surefoot.orchestration.engine.drafts import Rollout
+from surefoot.orchestration.engine.rollout_process import ROOM, Open, RolloutProcess
 from surefoot.voting.samples import NOTHING
 
 TASK = Towers(6, "compact", "move")

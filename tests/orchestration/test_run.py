@@ -5,21 +5,22 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import pytest
-import surefoot
 from redis.asyncio import Redis
+
+import surefoot
 from surefoot import BadInput, Columns, Stalled, Towers, Unsupported
-from surefoot.agents.connect import open_model
-from surefoot.agents.doubles import Double, Garbage, towers_double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.model import Ask, Message, Prompt, Sampling
-from surefoot.agents.task import Case, NoCases, Task, Value
-from surefoot.orchestration import jobs, segments
+from surefoot.agents.tasks.task import Case, NoCases, Task, Value
+from surefoot.models.base import Ask, Message, Prompt, Sampling
+from surefoot.models.connect import open_model
+from surefoot.models.doubles import Double, Garbage, towers_double
+from surefoot.models.doubles.server import DoubleServer
 from surefoot.orchestration.calibrate import calibrate
 from surefoot.orchestration.graph import REPAIRS, AuditFailed
-from surefoot.orchestration.lease import Cancelled, JobHeld, claimed
+from surefoot.orchestration.journal import jobs, segments
+from surefoot.orchestration.journal.lease import Cancelled, JobHeld, claimed
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import report
-from surefoot.tools.towers import optimal_move, optimal_state
+from surefoot.tools.towers.board import optimal_move, optimal_state
 from surefoot.voting import PAPER, NotAnAnswer, Sample, TooLong
 
 

@@ -35,11 +35,18 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.crc import key_slot
 from redis.exceptions import MaxConnectionsError, RedisError
+
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration.saver import KEEP, AsyncOnly, DamagedCheckpoint, RedisSaver, UntrustedValue
-from surefoot.orchestration.saver_codec import Address, Record
-from surefoot.orchestration.saver_layout import Layout
-from surefoot.orchestration.saver_store import LostValue
+from surefoot.orchestration.checkpoints.codec import Address, Record
+from surefoot.orchestration.checkpoints.layout import Layout
+from surefoot.orchestration.checkpoints.saver import (
+    KEEP,
+    AsyncOnly,
+    DamagedCheckpoint,
+    RedisSaver,
+    UntrustedValue,
+)
+from surefoot.orchestration.checkpoints.store import LostValue
 
 
 @pytest.fixture

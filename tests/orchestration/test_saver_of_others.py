@@ -23,14 +23,16 @@ from langgraph.checkpoint.serde.types import INTERRUPT
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from redis.asyncio import Redis
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.towers import Towers
+
+from surefoot.agents.tasks.towers import Towers
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration import deletion, jobs
-from surefoot.orchestration.jobs import Keys
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration import deletion
+from surefoot.orchestration.checkpoints.layout import Layout
+from surefoot.orchestration.checkpoints.saver import RedisSaver, Unstorable
+from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.journal.jobs import Keys
 from surefoot.orchestration.run import resume, run
-from surefoot.orchestration.saver import RedisSaver, Unstorable
-from surefoot.orchestration.saver_layout import Layout
 
 
 @pytest.fixture
@@ -259,8 +261,8 @@ async def test_a_deletion_that_was_cut_short_anywhere_gives_a_new_job_nothing_of
 RUNS = """
 import asyncio, sys
 from redis.asyncio import Redis
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.towers import Towers
+from surefoot.models.doubles import towers_double
+from surefoot.agents.tasks.towers import Towers
 from surefoot.orchestration.run import run
 task = Towers(8, "compact")
 asyncio.run(run(task, model=towers_double(error=0.2, latency=0.01), k=3, job="j", redis=Redis.from_url(sys.argv[1])))

@@ -4,9 +4,10 @@ import random
 from typing import Any
 
 import pytest
+
 import surefoot
 from surefoot import Case, Columns, Towers
-from surefoot.agents.doubles import Double, towers_double
+from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.calibrate import calibrate
 
 

@@ -4,23 +4,24 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
-import surefoot
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+
+import surefoot
 from surefoot import BadInput, Speculation, Stalled, Task, Towers
-from surefoot.agents.doubles import Garbage, Latency, towers_double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.model import Ask, Model, ModelUnavailable, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.options import Options
-from surefoot.agents.task import Value
-from surefoot.orchestration import jobs
-from surefoot.orchestration.drafts import Draft, Rollout, Supplied
-from surefoot.orchestration.open_step import Decision, Terms
-from surefoot.orchestration.recall import Recall
+from surefoot.agents.tasks.task import Value
+from surefoot.models.base import Ask, Model, ModelUnavailable, Prompt
+from surefoot.models.doubles import Garbage, Latency, towers_double
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.options import Options
+from surefoot.orchestration.engine.drafts import Draft, Rollout, Supplied
+from surefoot.orchestration.engine.open_step import Decision, Terms
+from surefoot.orchestration.engine.recall import Recall
+from surefoot.orchestration.engine.stride import Stride
+from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.report import records
-from surefoot.orchestration.stride import Stride
 from surefoot.voting import FirstToAheadBy, NotAnAnswer, Sample
 
 

@@ -6,15 +6,16 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 import surefoot
-from surefoot.agents.doubles import Double, Garbage, towers_double
-from surefoot.agents.doubles.gateway import CachingGateway
-from surefoot.agents.doubles.server import DoubleServer, Feature
-from surefoot.agents.model import Ask, Message, Prompt, Sampling
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.options import Options
-from surefoot.agents.openai.stored import MARKS, Draws, Marks, Names, Stored, mark, sign_of_store
-from surefoot.agents.task import Task, Value
+from surefoot.agents.tasks.task import Task, Value
+from surefoot.models.base import Ask, Message, Prompt, Sampling
+from surefoot.models.doubles import Double, Garbage, towers_double
+from surefoot.models.doubles.gateway import CachingGateway
+from surefoot.models.doubles.server import DoubleServer, Feature
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.options import Options
+from surefoot.models.openai.stored import MARKS, Draws, Marks, Names, Stored, mark, sign_of_store
 from surefoot.orchestration.progress import Progress
 from surefoot.voting.samples import Sample, Usage
 

@@ -2,13 +2,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+
 from surefoot import Options, Stalled, Towers
-from surefoot.agents.doubles import Garbage, Latency, towers_double
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.model import Ask, Sampling
-from surefoot.agents.openai import OpenAIModel
-from surefoot.orchestration.open_step import Terms, seed_of
-from surefoot.orchestration.stride import Stride
+from surefoot.models.base import Ask, Sampling
+from surefoot.models.doubles import Garbage, Latency, towers_double
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.openai import OpenAIModel
+from surefoot.orchestration.engine.open_step import Terms, seed_of
+from surefoot.orchestration.engine.stride import Stride
 from surefoot.voting import FirstToAheadBy, RedFlag, Sample
 
 TASK = Towers(6, "compact")

@@ -4,14 +4,15 @@ import io
 import json
 
 import pytest
-import surefoot
 from rich.console import Console
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles.manners import Manner
-from surefoot.agents.doubles.server import DoubleServer
-from surefoot.agents.openai import OpenAIModel
+
+import surefoot
 from surefoot.cli.display import page
-from surefoot.orchestration.drafts import Rollout
+from surefoot.models.doubles import towers_double
+from surefoot.models.doubles.manners import Manner
+from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.openai import OpenAIModel
+from surefoot.orchestration.engine.drafts import Rollout
 
 
 async def test_unknown_usage_is_unknown_up_to_the_report() -> None:

@@ -3,8 +3,9 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot import BadInput
-from surefoot.tools.towers import (
+from surefoot.tools.towers.board import (
     IllegalMove,
     Move,
     apply,

@@ -4,9 +4,10 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from surefoot.agents.local_vllm import Serving
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.serve import serving
+
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.vllm.launch import Serving
+from surefoot.models.vllm.serve import serving
 
 START_S = 400.0
 """Two idle cores need 50 s; a machine with other work to do, several minutes."""

@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from surefoot.agents.connect import open_model
-from surefoot.agents.local_vllm import MICRO
-from surefoot.agents.model import Ask, Message, Model, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.exchange import Refused
-from surefoot.agents.openai.options import Options
-from surefoot.agents.towers import Towers
+
+from surefoot.agents.tasks.towers import Towers
+from surefoot.models.base import Ask, Message, Model, Prompt
+from surefoot.models.connect import open_model
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.options import Options
+from surefoot.models.vllm.launch import MICRO
 from surefoot.voting.samples import Sample
 
 pytestmark = pytest.mark.vllm

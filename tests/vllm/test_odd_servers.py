@@ -4,20 +4,21 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 
 import httpx
 import pytest
-from surefoot.agents.gather import in_order
-from surefoot.agents.local_vllm import MICRO, Serving
-from surefoot.agents.model import Ask, Message, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.exchange import Refused
-from surefoot.agents.openai.options import Options
-from surefoot.agents.serve import serving
-from surefoot.agents.thinking.budget import Elastic
-from surefoot.agents.thinking.reasoner import Reasoner
+
+from surefoot.agents.reasoning.budget import Elastic
+from surefoot.agents.reasoning.reasoner import Reasoner
+from surefoot.models.base import Ask, Message, Prompt
+from surefoot.models.embedded import WEIGHTS
+from surefoot.models.gather import in_order
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.options import Options
+from surefoot.models.vllm.launch import MICRO, Serving
+from surefoot.models.vllm.serve import serving
 
 pytestmark = pytest.mark.vllm
 
@@ -46,8 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "odd"
     folder.mkdir()
     for name in ("config.json", "model.safetensors", "tokenizer_config.json"):
-        shutil.copy(str(files("surefoot.agents.ponder") / name), folder)
-    tokenizer = json.loads((files("surefoot.agents.ponder") / "tokenizer.json").read_text())
+        shutil.copy(str((WEIGHTS / "ponder") / name), folder)
+    tokenizer = json.loads(((WEIGHTS / "ponder") / "tokenizer.json").read_text())
     for token in tokenizer["added_tokens"]:
         token["special"] = True
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))

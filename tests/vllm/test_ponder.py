@@ -8,18 +8,19 @@ from typing import Any
 
 import httpx
 import pytest
-from surefoot.agents.gather import in_order
-from surefoot.agents.local_vllm import MICRO, Serving
-from surefoot.agents.model import Ask, Message, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.exchange import Refused
-from surefoot.agents.openai.options import Options
-from surefoot.agents.ponder.data import GUIDANCE, tokens
-from surefoot.agents.ponder.problems import DIFFICULTIES, answer_of, draw
-from surefoot.agents.serve import serving
-from surefoot.agents.thinking.budget import Elastic
-from surefoot.agents.thinking.reasoner import BUDGET, Reasoner
-from surefoot.agents.thinking.stream import Draw, collect
+
+from surefoot.agents.reasoning.budget import Elastic
+from surefoot.agents.reasoning.reasoner import BUDGET, Reasoner
+from surefoot.models.base import Ask, Message, Prompt
+from surefoot.models.gather import in_order
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.options import Options
+from surefoot.models.streaming import Draw, collect
+from surefoot.models.vllm.launch import MICRO, Serving
+from surefoot.models.vllm.serve import serving
+from surefoot.training.ponder.data import GUIDANCE, tokens
+from surefoot.training.ponder.problems import DIFFICULTIES, answer_of, draw
 
 pytestmark = pytest.mark.vllm
 

@@ -17,7 +17,10 @@ from typing import Any
 
 import httpx
 import pytest
-from surefoot.agents.local_vllm import (
+
+from surefoot.errors import BadInput
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.vllm.launch import (
     PYTHON_VARIABLE,
     Build,
     NoVLLM,
@@ -28,15 +31,13 @@ from surefoot.agents.local_vllm import (
     find,
     source,
 )
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.ponder.data import CONTEXT
-from surefoot.agents.serve import ServerFailed, serve_forever, serving
-from surefoot.errors import BadInput
+from surefoot.models.vllm.serve import ServerFailed, serve_forever, serving
+from surefoot.training.ponder.data import CONTEXT
 
 STAND_IN = """
 import argparse, asyncio, os, signal, subprocess, sys, time
-from surefoot.agents.doubles import towers_double
-from surefoot.agents.doubles.server import DoubleServer, serve
+from surefoot.models.doubles import towers_double
+from surefoot.models.doubles.server import DoubleServer, serve
 
 parser = argparse.ArgumentParser()
 for name in ("--served-model-name", "--port", "--behave"):
@@ -57,8 +58,8 @@ asyncio.run(serve(DoubleServer(towers_double(name=name), port=int(given.port))))
 DRIVER = """
 import asyncio, sys
 from pathlib import Path
-from surefoot.agents.local_vllm import Serving
-from surefoot.agents.serve import serve_forever
+from surefoot.models.vllm.launch import Serving
+from surefoot.models.vllm.serve import serve_forever
 settings = Serving(python=Path(sys.argv[1]), port=int(sys.argv[2]), grace_s=10)
 asyncio.run(serve_forever("pebble", settings, ready=lambda url: print(url, flush=True)))
 print("ended", flush=True)

@@ -6,10 +6,11 @@ from contextlib import aclosing
 
 import httpx
 import pytest
-from surefoot.agents.model import Message, Prompt
-from surefoot.agents.openai import OpenAIModel
-from surefoot.agents.openai.options import Options
-from surefoot.agents.thinking.stream import Draw, Piece, collect
+
+from surefoot.models.base import Message, Prompt
+from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.options import Options
+from surefoot.models.streaming import Draw, Piece, collect
 from surefoot.voting.samples import NOTHING
 
 pytestmark = pytest.mark.vllm

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from surefoot.agents.towers import Towers
-from surefoot.orchestration import jobs, local_redis
+
+from surefoot.agents.tasks.towers import Towers
+from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.redis import embedded as local_redis
 from surefoot.orchestration.report import records
 from surefoot.orchestration.run import run
-from surefoot.tools.towers import optimal_length, optimal_move, optimal_state
+from surefoot.tools.towers.board import optimal_length, optimal_move, optimal_state
 
 pytestmark = pytest.mark.vllm
 

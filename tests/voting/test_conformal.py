@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot.errors import BadInput
 from surefoot.voting.conformal import ConformalExit, CueEvent, Per, rank, unsafe_needed
 

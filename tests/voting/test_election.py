@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot.errors import BadInput
 from surefoot.voting import Election, FirstToAheadBy, RedFlag, Stalled, Verdict
 

@@ -1,6 +1,7 @@
 """Where all states of a job were met, what is uncertain are the samples, and no longer which states there are."""
 
 import pytest
+
 from surefoot.voting.bounds import binomial_upper, mean_upper
 from surefoot.voting.calibration import Calibration, StateOutcome, worst_upper
 from surefoot.voting.choice import choose_k

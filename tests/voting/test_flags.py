@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot import BadInput
 from surefoot.voting import (
     PAPER,

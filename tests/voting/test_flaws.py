@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from surefoot.voting import (
     PAPER,
     Calibration,

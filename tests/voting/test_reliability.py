@@ -6,6 +6,7 @@ from decimal import Decimal, localcontext
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from surefoot.errors import BadInput
 from surefoot.voting import (
     PerSample,

@@ -1,6 +1,7 @@
 """Sums of what samples cost."""
 
 import pytest
+
 from surefoot.voting.samples import NOTHING, Usage
 
 

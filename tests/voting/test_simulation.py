@@ -6,6 +6,7 @@ from collections.abc import Callable
 from statistics import fmean, stdev
 
 import pytest
+
 from surefoot.voting import (
     Election,
     FirstToAheadBy,

@@ -1,0 +1,1 @@
+"""Trajectories whose overthinking is known, since they were made to show it."""

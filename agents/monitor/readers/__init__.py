@@ -1,0 +1,1 @@
+"""How the logs of other people's agents are read."""

@@ -1,0 +1,205 @@
+"""The driver: one reasoning stream per ask, prepared and watched by controls, answered whatever the thinking came to."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from hashlib import blake2b
+from itertools import starmap
+
+from surefoot.errors import BadInput
+from surefoot.models.base import Ask
+from surefoot.models.gather import as_they_end
+from surefoot.models.streaming import Draw, Piece, Streaming, parser
+from surefoot.models.tags import THINK, Tags
+from surefoot.voting.samples import NOTHING, Sample
+
+from .control import RESTARTS, Action, Close, Control, Drop, Mind, Restart, Watch
+from .thoughts import CUES, Cues
+
+__all__ = ["Action", "Close", "Control", "Drop", "Mind", "Reasoner", "Restart", "Watch"]
+
+DROPPED = "dropped"
+"""How a sample finishes that a control threw away."""
+BUDGET = "budget"
+"""What ended the thinking if it reached its limit, or was not wanted at all."""
+
+CLOSING_TOKENS = 8
+"""Room in the context for the tag that closes the thinking."""
+
+Watches = Sequence[tuple[str, Watch]]
+"""Each with the name of its control."""
+
+
+class Reasoner:
+    """A model that thinks before it answers, with controls; raw thoughts never reach the sample.
+
+        reasoner = Reasoner(model, Elastic(thinking=1024, solution=256), Exit())
+        async with aclosing(reasoner.sample(asks)) as samples:
+            ...
+
+    A sample is at most two requests, and one more per restart: the thinking, at most `think_tokens` long, and the answer,
+    which always gets `answer_tokens` of its own, or what a control like `Elastic` gives it, or the ask's `max_tokens` if
+    that is less.  Thinking that has not ended by then, or that a control ends, is closed by hand and answered; thinking
+    that was not wanted (`Draw.think`) is closed at its first word.  Where the server says how long its context is, thinking is
+    also closed before it takes the answer's room; a sample without any room for an answer finishes as "length".  Of several controls the first that wants something
+    done about a piece gets its way.
+
+    `Sample.tokens` counts the answer, `Sample.usage` everything: what is not answer is `reasoning`.  Of a stream that is
+    aborted only the pieces that were read are counted.  What the server made after the last of them is on no bill here:
+    what it made before it noticed, and what came while a control's question on the side (a probe of `Exit`) was answered,
+    as a stream is not read meanwhile.
+    """
+
+    def __init__(
+        self,
+        model: Streaming,
+        *controls: Control,
+        answer_tokens: int = 256,
+        think_tokens: int = 2048,
+        tags: Tags = THINK,
+        cues: Cues = CUES,
+    ) -> None:
+        if answer_tokens < 1 or think_tokens < 1:
+            raise BadInput(
+                f"thinking and answer need at least 1 token each, not {think_tokens!r} and {answer_tokens!r}"
+            )
+        self._model = model
+        self._controls = controls
+        self._answer_tokens, self._think_tokens = answer_tokens, think_tokens
+        self._tags, self._cues = tags, cues
+
+    @property
+    def name(self) -> str:
+        """The model's name and those of the controls."""
+        return "+".join([self._model.name, *(control.name for control in self._controls)])
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        """Draw one sample per ask and yield (position of the ask, sample) in the order of completion.
+
+        Closing the generator aborts every stream that still runs.
+        """
+        async with aclosing(as_they_end(starmap(self._sample, enumerate(asks)))) as samples:
+            async for pair in samples:
+                yield pair
+
+    async def think(self, draw: Draw) -> Mind:
+        """Return the whole mind of one sample, thoughts included; `draw` is what `draw(ask)` returns, or alike."""
+        draw = draw._replace(answer_tokens=draw.answer_tokens or self._answer_tokens)
+        for control in self._controls:
+            draw = await control.prepare(draw, self._model)
+        mind = Mind(draw._replace(most_answer=0, spent=NOTHING), self._cues)
+        mind.spend(draw.spent)
+        watching = ((control.name, control.watch(mind.draw, self._model)) for control in self._controls)
+        watches = [(name, watch) for name, watch in watching if watch]
+        # All of them are closed, even if one has an error to raise.
+        async with AsyncExitStack() as stack:
+            for _, watch in watches:
+                stack.push_async_callback(watch.aclose)
+            await self._run(mind, watches)
+        return mind
+
+    def draw(self, ask: Ask) -> Draw:
+        """Return what is drawn for this ask, before the controls prepare it."""
+        answer_tokens = min(self._answer_tokens, ask.max_tokens)
+        return Draw(
+            ask.prompt,
+            ask.temperature,
+            self._think_tokens,
+            ask.seed,
+            answer_tokens=answer_tokens,
+            most_answer=ask.max_tokens,
+            tags=self._tags,
+        )
+
+    async def _sample(self, position: int, ask: Ask) -> tuple[int, Sample]:
+        mind = await self.think(self.draw(ask))
+        usage = mind.usage._replace(reasoning=mind.usage.completion - mind.answer_tokens)
+        text = "" if mind.finish == DROPPED else mind.text.lstrip()
+        return position, Sample(text, mind.finish, mind.answer_tokens, usage)
+
+    async def _run(self, mind: Mind, watches: Watches) -> None:
+        draw, request = mind.draw, _first(mind)
+        action = await self._listen(mind, request, watches)
+        while isinstance(action, Restart) and mind.restarts < RESTARTS:
+            mind.restarts += 1
+            mind.begin(draw.begun)
+            if action.guidance:
+                mind.begin(mind.open + action.guidance)
+                request = request._replace(begun=mind.open)
+            request = request._replace(seed=derived(draw.seed, mind.restarts))
+            action = await self._listen(mind, request, watches)
+        if not isinstance(action, Drop) and (begun := _to_answer(mind, request, action)) is not None:
+            rest, seed = draw.answer_tokens - mind.answer_tokens, derived(draw.seed, -1)
+            answer = draw._replace(begun=begun, max_tokens=rest, seed=seed, thinking_budget=None)
+            action = await self._listen(mind, answer, watches)
+        if isinstance(action, Drop):
+            mind.finish, mind.reason = DROPPED, action.reason
+
+    async def _listen(self, mind: Mind, request: Draw, watches: Watches) -> Action | None:
+        """Draw one stream to its end, or to the first action."""
+        mind.finish = None
+        async with aclosing(self._model.stream(request)) as pieces:
+            async for piece in pieces:
+                thoughts = mind.hear(piece)
+                for name, watch in watches:
+                    action = await watch.see(mind, piece, thoughts)
+                    if isinstance(action, Drop) or (action and not mind.closed):
+                        mind.ended_by = name
+                        return action
+                if not mind.closed and _context_is_full(mind, piece):
+                    mind.ended_by = BUDGET
+                    return Close()
+                # Chat templates that know no `enable_thinking` ignore it.
+                if request.think is False and not (mind.blank or mind.closed):
+                    mind.ended_by = BUDGET
+                    return Close(keep=0)
+                if mind.finish is None and mind.answer_tokens > mind.draw.answer_tokens:
+                    mind.finish = "length"
+                    return None
+        return None
+
+
+def _context_is_full(mind: Mind, piece: Piece) -> bool:
+    """Whether more thinking would take the room that the answer needs, at most half of what there was."""
+    if piece.room is None:
+        return False
+    return piece.room < min(mind.draw.answer_tokens, (piece.room + mind.tokens) // 2) + CLOSING_TOKENS
+
+
+def derived(seed: int, number: int) -> int:
+    """Return a seed of its own for a later request of the same sample."""
+    return int.from_bytes(blake2b(f"{seed} {number}".encode(), digest_size=4).digest()) >> 1
+
+
+def _first(mind: Mind) -> Draw:
+    """Return the request that the sample begins with."""
+    draw = mind.draw
+    native = draw.thinking_budget is not None
+    nothing_left = draw.max_tokens < 1 and not native
+    # There is no chat template that could be told: the model finds its thinking done.
+    untold = draw.think is False and isinstance(draw.prompt, str) and not draw.begun
+    if (nothing_left or untold) and not mind.closed:
+        draw = draw._replace(begun=mind.closed_with())
+        mind.begin(draw.begun)
+        mind.ended_by = BUDGET if nothing_left else None
+    if mind.closed or draw.think is False:
+        return draw._replace(max_tokens=draw.answer_tokens)
+    if native:
+        return draw._replace(max_tokens=draw.max_tokens + draw.answer_tokens, thinking_budget=draw.max_tokens)
+    return draw
+
+
+def _to_answer(mind: Mind, request: Draw, action: Action | None) -> str | None:
+    """Return the raw text from which the model has yet to answer, or to go on answering; None if it is done."""
+    if action is not None:
+        return mind.close(action.guidance, action.keep) if isinstance(action, Close) else mind.close()
+    if mind.closed:
+        # The count holds the tags: thinking that ended a token or two before its limit passes for ended by it.
+        if request.thinking_budget is not None and mind.tokens >= request.thinking_budget:
+            mind.ended_by = BUDGET
+        cut = mind.finish == "length" and mind.answer_tokens < mind.draw.answer_tokens
+        return mind.written if cut else None
+    if mind.finish == "length":
+        mind.ended_by = BUDGET
+    elif not mind.thought and not parser(request).thinking:
+        return None
+    return mind.close()

@@ -1,0 +1,1 @@
+"""Who answers: the seams, the client, the embedded models, vLLM, and deterministic doubles."""

@@ -1,0 +1,244 @@
+"""Deterministic doubles: models whose errors are known, for tests, benches and examples.
+
+Every sample is a pure function of the double's seed, the prompt and the ask's seed: the same ask gets the same sample
+in any order, in any process.  The temperature plays no part.
+
+    exact = towers_double()                                    # always right
+    sloppy = towers_double(error=0.05, invalid=0.02)           # wrong one time in twenty, unusable one in fifty
+    stubborn = towers_double(hard=0.001, hard_error=0.9)       # one prompt in a thousand is nearly always wrong
+    slow = towers_double(latency=Latency(p50_s=0.2, p99_s=2))  # long-tailed answer times
+"""
+
+import asyncio
+import math
+import struct
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import blake2b
+from statistics import NormalDist
+from typing import NamedTuple
+
+from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Prompt
+from surefoot.voting.samples import Sample, Usage
+
+from .towers import towers_right, towers_wrong
+
+KNOWN_PROMPTS = 1024
+"""Prompts whose right answer is remembered: the votes of a step come close together, and what lives long is garbage-collected dearly."""
+CHARACTERS_PER_TOKEN = 4
+
+_DRAWS = struct.Struct("<4Q")
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Answer times with a long tail: lognormal, given by two of its percentiles, in seconds."""
+
+    p50_s: float
+    p99_s: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.p50_s <= self.p99_s:
+            raise BadInput(f"a latency needs 0 < p50_s <= p99_s, not {self.p50_s!r} and {self.p99_s!r}")
+
+    def at(self, quantile: float) -> float:
+        """Return the answer time that a share `quantile` of samples stays under."""
+        sigma = math.log(self.p99_s / self.p50_s) / _NORMAL.inv_cdf(0.99)
+        return self.p50_s * math.exp(sigma * _NORMAL.inv_cdf(quantile))
+
+
+class _Known(NamedTuple):
+    """What all samples of one prompt have in common."""
+
+    right: Sample
+    error: float
+    key: bytes
+    shared: bytes | None
+    """The one draw of a prompt whose samples are correlated."""
+
+
+class Double:
+    """A model with a given chance to be wrong.
+
+    `right(prompt)` is the right answer, `wrong(prompt, which)` a wrong one, `which` being a large whole number to
+    choose it by.  All chances lie between 0 and 1:
+
+        error        a valid sample is wrong
+        hard         a prompt is hard, and its samples are wrong with chance `hard_error` instead
+        correlation  the samples of a prompt are all the same draw, so that voting on it is in vain
+        invalid      a sample is unusable: malformed, cut off at the token limit, or ended without a reason
+
+    A token is four characters.  `latency` is the answer time of a sample in
+    seconds, constant or long-tailed; with 0 sampling never suspends.
+    """
+
+    def __init__(
+        self,
+        right: Callable[[Prompt], str],
+        wrong: Callable[[Prompt, int], str],
+        *,
+        error: float = 0.0,
+        hard: float = 0.0,
+        hard_error: float = 0.9,
+        correlation: float = 0.0,
+        invalid: float = 0.0,
+        latency: float | Latency = 0.0,
+        seed: int = 0,
+        name: str = "double",
+    ) -> None:
+        chances = {"error": error, "hard": hard, "hard_error": hard_error, "correlation": correlation}
+        for what, chance in {**chances, "invalid": invalid}.items():
+            if not 0 <= chance <= 1:
+                raise BadInput(f"{what} is a chance between 0 and 1, not {chance!r}")
+        if isinstance(latency, int | float) and not 0 <= latency < math.inf:
+            raise BadInput(f"latency is a number of seconds from 0 on, not {latency!r}")
+        self._right = right
+        self._wrong = wrong
+        self._error, self._hard, self._hard_error = error, hard, hard_error
+        self._correlation = correlation
+        self._invalid = invalid
+        self._latency = latency
+        self._key = blake2b(repr(seed).encode(), digest_size=32).digest()
+        self._faultless = not (error or invalid or hard * hard_error)
+        self._name = name
+        # Per instance and not on the method: a cache on the class would keep every double alive.
+        self._know = lru_cache(maxsize=KNOWN_PROMPTS)(self._study)
+
+    @property
+    def name(self) -> str:
+        """What reports and journals call it."""
+        return self._name
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        """Draw one sample per ask and yield (position of the ask, sample) in the order of completion."""
+        if not self._latency:
+            for position, ask in enumerate(asks):
+                yield position, self.draw(ask)
+            return
+        waited = 0.0
+        for delay, position in sorted((self.delay(ask), position) for position, ask in enumerate(asks)):
+            await asyncio.sleep(delay - waited)
+            waited = delay
+            yield position, self.draw(asks[position])
+
+    def draw(self, ask: Ask) -> Sample:
+        """Return the sample that this ask always gets."""
+        known = self._know(ask.prompt)
+        if self._faultless:
+            return _cut(known.right, ask.max_tokens)
+        invalid, error, which, _ = _DRAWS.unpack(known.shared or self._digest(known, ask))
+        if _chance(invalid) < self._invalid:
+            return _unusable(known.right, which, ask.max_tokens)
+        if _chance(error) < known.error:
+            wrong = self._wrong(ask.prompt, which)
+            return _cut(_sample(wrong, known.right.usage.prompt), ask.max_tokens)
+        return _cut(known.right, ask.max_tokens)
+
+    def delay(self, ask: Ask) -> float:
+        """Return the answer time of this ask in seconds; it never shares another ask's draw."""
+        if not isinstance(self._latency, Latency):
+            return self._latency
+        *_, quantile = _DRAWS.unpack(self._digest(self._know(ask.prompt), ask))
+        return self._latency.at(min(max(_chance(quantile), 1e-9), 1 - 1e-9))
+
+    def _study(self, prompt: Prompt) -> _Known:
+        text = prompt if isinstance(prompt, str) else repr([tuple(message) for message in prompt])
+        own = blake2b(text.encode(), key=self._key, digest_size=32).digest()
+        hard, correlated, _, _ = _DRAWS.unpack(own)
+        error = self._hard_error if _chance(hard) < self._hard else self._error
+        shared = blake2b(own, digest_size=32).digest() if _chance(correlated) < self._correlation else None
+        return _Known(_sample(self._right(prompt), _tokens(text)), error, own, shared)
+
+    def _digest(self, known: _Known, ask: Ask) -> bytes:
+        return blake2b(b"%d" % ask.seed, key=known.key, digest_size=32).digest()
+
+
+class Garbage:
+    """A model that only writes nonsense: every sample is well ended, within the limit, and an answer to nothing."""
+
+    def __init__(self, *, seed: int = 0, name: str = "garbage") -> None:
+        self._key = blake2b(repr(seed).encode(), digest_size=32).digest()
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """What reports and journals call it."""
+        return self._name
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        """Draw one sample per ask and yield (position of the ask, sample) in the order of the asks."""
+        for position, ask in enumerate(asks):
+            yield position, self.draw(ask)
+
+    def draw(self, ask: Ask) -> Sample:
+        """Return the nonsense that this ask always gets."""
+        text = blake2b(repr((ask.prompt, ask.seed)).encode(), key=self._key, digest_size=8).hexdigest()
+        return _cut(_sample(f"~{text}~", _tokens(repr(ask.prompt))), ask.max_tokens)
+
+    def delay(self, ask: Ask) -> float:
+        """Return 0: nonsense comes at once."""
+        return 0.0
+
+
+def towers_double(
+    *,
+    error: float = 0.0,
+    hard: float = 0.0,
+    hard_error: float = 0.9,
+    correlation: float = 0.0,
+    invalid: float = 0.0,
+    latency: float | Latency = 0.0,
+    seed: int = 0,
+    name: str = "towers-double",
+) -> Double:
+    """Return a double that plays Towers of Hanoi in the compact text, in both answer forms; arguments as `Double`."""
+    return Double(
+        towers_right,
+        towers_wrong,
+        error=error,
+        hard=hard,
+        hard_error=hard_error,
+        correlation=correlation,
+        invalid=invalid,
+        latency=latency,
+        seed=seed,
+        name=name,
+    )
+
+
+def _chance(draw: int) -> float:
+    """Turn 64 random bits into a number in [0, 1)."""
+    return (draw >> 11) * 2.0**-53
+
+
+def _tokens(text: str) -> int:
+    return (len(text) + CHARACTERS_PER_TOKEN - 1) // CHARACTERS_PER_TOKEN
+
+
+def _sample(text: str, prompt_tokens: int) -> Sample:
+    tokens = _tokens(text)
+    return Sample(text, "stop", tokens, Usage(prompt=prompt_tokens, completion=tokens))
+
+
+def _cut(sample: Sample, max_tokens: int) -> Sample:
+    """Return the sample as a model with this limit would have written it."""
+    if _tokens(sample.text) <= max_tokens:
+        return sample
+    usage = sample.usage._replace(completion=max_tokens)
+    return Sample(sample.text[: max_tokens * CHARACTERS_PER_TOKEN], "length", max_tokens, usage)
+
+
+def _unusable(right: Sample, which: int, max_tokens: int) -> Sample:
+    """Return a malformed sample, one cut off at the limit or one that ended without a reason, in equal shares."""
+    prompt_tokens = right.usage.prompt
+    kind = which % 3
+    if kind == 0:
+        return _cut(_sample(f"~{right.text[::-1]}", prompt_tokens), max_tokens)
+    if kind == 1:
+        rambling = "~" + right.text + "~" * (max_tokens * CHARACTERS_PER_TOKEN)
+        return _cut(_sample(rambling, prompt_tokens), max_tokens)
+    half = _sample(right.text[: len(right.text) // 2], prompt_tokens)
+    return replace(_cut(half, max_tokens), finish=None)

@@ -1,0 +1,122 @@
+"""What the server double reads and says: the OpenAI API from the other side."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, field_validator
+
+from surefoot.models.base import Message, Prompt
+from surefoot.models.tags import Tags
+from surefoot.voting.samples import Sample
+
+
+class _Message(BaseModel):
+    role: str
+    content: str
+
+
+class Body(BaseModel):
+    """A request for samples, on either endpoint."""
+
+    model: str
+    prompt: str | list[str] = ""
+    messages: list[_Message] | None = None
+    n: int = 1
+    temperature: float = 1.0
+    max_tokens: int = 16
+    max_completion_tokens: int | None = None
+    seed: int | None = None
+    stream: bool = False
+    echo: bool = False
+    stop: str | list[str] = []
+    logprobs: bool | int | None = None
+    top_logprobs: int = 0
+    logit_bias: dict[str, float] = {}
+    thinking_token_budget: int | None = None
+    chat_template_kwargs: dict[str, bool] = {}
+    continue_final_message: bool = False
+    stream_options: dict[str, bool] = {}
+
+    @property
+    def limit(self) -> int:
+        """Most tokens of a sample."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def continuous_usage(self) -> bool:
+        """Whether every chunk is to say what has been used so far."""
+        return self.stream_options.get("continuous_usage_stats", False)
+
+    def prompts(self) -> list[Prompt]:
+        """Return what is asked, a conversation being one prompt."""
+        if self.messages is not None:
+            return [tuple(Message(message.role, message.content) for message in self.messages)]
+        return [self.prompt] if isinstance(self.prompt, str) else [*self.prompt]
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _spelled_out(cls, given: object) -> object:
+        """Make text of token ids, as `token_ids` made them."""
+        if isinstance(given, list) and given and all(isinstance(token, int) for token in given):
+            return "".join(map(chr, given))
+        return given
+
+
+def token_ids(said: Mapping[str, Any], tags: Tags) -> list[int]:
+    """Return what vLLM's /tokenize says of a text or a conversation: here, the code points of what the model is to see."""
+    if "messages" not in said:
+        return [ord(letter) for letter in said["prompt"]]
+    rendered = "\n".join(message["content"] for message in said["messages"])
+    return [ord(letter) for letter in rendered + (tags.open if tags.opened else "")]
+
+
+def echoed(body: Body, samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples, each after its prompt if that is asked for, all samples of the first prompt first."""
+    if not body.echo or body.messages is not None:
+        return [*samples]
+    prompts = body.prompts()
+    each = len(samples) // len(prompts)
+    return [
+        replace(sample, text=f"{prompts[place // each]}{sample.text}") for place, sample in enumerate(samples)
+    ]
+
+
+def refusal(
+    status: int, message: str, retry_after: str | None = None, kind: str | None = None
+) -> web.Response:
+    """Return an error in the API's form."""
+    headers = {"Retry-After": retry_after} if retry_after else {}
+    error = {"message": message, "code": status, **({"type": kind} if kind else {})}
+    return web.json_response({"error": error}, status=status, headers=headers)
+
+
+def pieces(body: Body, samples: Sequence[Sample]) -> Iterator[dict[str, object]]:
+    """Yield the choices of a stream, sample by sample, each in two pieces and an end."""
+    for index, sample in enumerate(samples):
+        for text, finish in ((sample.text[:2], None), (sample.text[2:], None), ("", sample.finish)):
+            yield choice(body, index, text, finish)
+
+
+def choice(body: Body, index: int, text: str, finish: str | None) -> dict[str, object]:
+    """Return a choice, or a piece of one, in the form of the endpoint."""
+    said: dict[str, object] = {"index": index, "finish_reason": finish}
+    if body.messages is None:
+        return {**said, "text": text}
+    if body.stream:
+        return {**said, "delta": {"content": text}}
+    return {**said, "message": {"role": "assistant", "content": text}}
+
+
+def usage(body: Body, samples: Sequence[Sample]) -> dict[str, object]:
+    """Count each prompt once, as servers do, however many samples it has."""
+    each = max(1, len(samples) // max(1, len(body.prompts())))
+    prompt_tokens = sum(sample.usage.prompt for sample in samples[::each])
+    completion_tokens = sum(sample.usage.completion for sample in samples)
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": None,
+    }

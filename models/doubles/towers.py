@@ -1,0 +1,82 @@
+"""Right and wrong answers to the compact text of a Towers of Hanoi step, for the towers double.
+
+Written on the text itself rather than with the strict parser: benches call this once a step and time everything else.
+"""
+
+import re
+from collections.abc import Sequence
+
+from surefoot.models.base import Prompt
+from surefoot.tools.towers import compact
+
+CANNOT_READ = "not a compact prompt"
+"""The answer to anything else."""
+
+_COMPACT = re.compile(r"...;A(?!BC[>?])[^ABC]*B[^ABC]*C[^ABC]*[>?]")
+_RANK = {name: rank for rank, name in enumerate(compact.DISK_NAMES)}
+
+
+def towers_right(prompt: Prompt) -> str:
+    """Answer a compact prompt by the rule, or `CANNOT_READ`.
+
+    Unless disk 1 has just moved it goes one peg on, A -> B -> C -> A; otherwise the only other legal move is made.
+    """
+    text = _last(prompt)
+    if not _COMPACT.fullmatch(text):
+        return CANNOT_READ
+    previous, pegs, full = _read(text)
+    source = _smallest(pegs, range(3))
+    if previous[0] != compact.DISK_NAMES[0]:
+        return _answer(pegs, source, (source + 1) % 3, full)
+    one, other = (source + 1) % 3, (source + 2) % 3
+    source = _smallest(pegs, (one, other))
+    return _answer(pegs, source, other if source == one else one, full)
+
+
+def towers_wrong(prompt: Prompt, which: int) -> str:
+    """Answer a compact prompt wrongly but in form: another move, legal or not, or a board that does not follow."""
+    right = towers_right(prompt)
+    if right == CANNOT_READ:
+        return right
+    _, pegs, full = _read(_last(prompt))
+    moves = [
+        (source, target) for source in range(3) if pegs[source] for target in range(3) if target != source
+    ]
+    answers = [_answer(pegs, source, target, full) for source, target in moves]
+    if full:
+        stale = ";" + _write(pegs)
+        answers += [answer[: -len(stale)] + stale for answer in answers]
+    wrong = [answer for answer in answers if answer != right]
+    return wrong[which % len(wrong)]
+
+
+def _last(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else prompt[-1].content
+
+
+def _read(text: str) -> tuple[str, list[str], bool]:
+    """Split a compact prompt into the previous move, the pegs (top first) and whether the full answer is wanted."""
+    previous, _, board = text[:-1].partition(";A")
+    a, _, rest = board.partition("B")
+    b, _, c = rest.partition("C")
+    return previous, [a, b, c], text[-1] == compact.FULL
+
+
+def _smallest(pegs: Sequence[str], among: Sequence[int]) -> int:
+    """Return the peg with the smallest disk on top."""
+    return min((peg for peg in among if pegs[peg]), key=lambda peg: _RANK[pegs[peg][0]], default=among[0])
+
+
+def _answer(pegs: Sequence[str], source: int, target: int, full: bool) -> str:
+    disk = pegs[source][:1]
+    move = disk + compact.PEG_NAMES[source] + compact.PEG_NAMES[target]
+    if not full:
+        return move
+    after = list(pegs)
+    after[source] = pegs[source][1:]
+    after[target] = disk + pegs[target]
+    return f"{move};{_write(after)}"
+
+
+def _write(pegs: Sequence[str]) -> str:
+    return f"A{pegs[0]}B{pegs[1]}C{pegs[2]}"

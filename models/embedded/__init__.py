@@ -1,0 +1,8 @@
+"""The models that come with this package: their weights, llama.cpp to serve them, and pebble's network in numpy."""
+
+from pathlib import Path
+
+PEBBLES = ("pebble", "pebble-numpy")
+"""The addresses of pebble, which reads the compact style alone."""
+WEIGHTS = Path(__file__).parent / "weights"
+"""A folder for each model: GGUF for llama.cpp, safetensors for everybody else, and its card."""

@@ -1,0 +1,153 @@
+"""Which asks travel in one request, and what that request says."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from surefoot.models.base import Ask, Prompt
+from surefoot.models.tags import THINK
+
+from .options import Options
+from .vllm import is_vllm, own_fields, streamed
+
+T = TypeVar("T")
+
+
+class Endpoint(NamedTuple):
+    """What one of the two endpoints turned out to do."""
+
+    works: bool = True
+    n: bool = False
+    """It returns as many samples of a prompt as it is asked for."""
+    lists: bool = False
+    """It takes a list of prompts."""
+    counts_all: bool = True
+    """The tokens of a request for several samples are those of all; llama.cpp counts only one of them."""
+    why: str = ""
+    """The server's own words where the endpoint does not work."""
+    wants: tuple[str, ...] = ()
+    """What its requests say otherwise than the API does: see `dialect`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a server turned out to do when it was tried."""
+
+    server: str
+    """`vLLM 0.32.0`, `llama.cpp`, ... as far as it tells."""
+    models: tuple[str, ...]
+    """Every model that it serves."""
+    text: Endpoint
+    """`/v1/completions`, for prompts that are strings."""
+    chat: Endpoint
+    """`/v1/chat/completions`, for messages."""
+    max_n: int | None = None
+    """Most samples of one prompt in a request, where the server says so."""
+    context: int | None = None
+    """Tokens of prompt and answer together, where the server says so."""
+    notices: tuple[str, ...] = ()
+    """What a person should know before anything is spent, a sentence each."""
+
+    def endpoint(self, batch: "Batch") -> Endpoint:
+        """Return the endpoint that a request goes to."""
+        return self.chat if batch.chat else self.text
+
+
+class Batch(NamedTuple):
+    """One request: prompts, and samples of each."""
+
+    prompts: tuple[Prompt, ...]
+    n: int
+    temperature: float
+    max_tokens: int
+    seed: int | None
+    positions: tuple[int, ...]
+    """Which ask each sample answers: all samples of the first prompt come first."""
+    echo: bool = False
+    """Let the server repeat each prompt before what it writes."""
+
+    @property
+    def chat(self) -> bool:
+        """Whether it goes to the chat endpoint."""
+        return not isinstance(self.prompts[0], str)
+
+
+def batches(asks: Sequence[Ask], can: Capabilities, options: Options) -> list[Batch]:
+    """Group asks into as few requests as the server allows.
+
+    Asks for the same prompt, temperature and limit become one request with n > 1; different strings with the same
+    temperature, limit and n become one with a list of prompts.  Greedy samples never use n, which vLLM refuses.
+    """
+    if options.seeded or len(asks) == 1:
+        return [_alone(position, ask, options.seeded) for position, ask in enumerate(asks)]
+    shared: dict[tuple[bool, int, float, int], list[tuple[Prompt, tuple[int, ...]]]] = {}
+    for ask, positions in _samples_of_one_prompt(asks, can, options):
+        kind = (isinstance(ask.prompt, str), len(positions), ask.temperature, ask.max_tokens)
+        shared.setdefault(kind, []).append((ask.prompt, positions))
+    found = []
+    for (text, n, temperature, max_tokens), units in shared.items():
+        size = max(1, options.max_batch // n) if text and can.text.lists else 1
+        for part in _parts(units, size):
+            prompts = tuple(prompt for prompt, _ in part)
+            positions = tuple(position for _, own in part for position in own)
+            found.append(Batch(prompts, n, temperature, max_tokens, None, positions))
+    return found
+
+
+def body(batch: Batch, model: str, options: Options, can: Capabilities | None = None) -> dict[str, object]:
+    """Return what the request says, as JSON values; `options.extra` has the last word.
+
+    `can` is None as long as that is being found out.
+    """
+    prompt, *others = batch.prompts
+    vllm = can is not None and is_vllm(can.server)
+    stream = streamed(prompt, options) if vllm else options.stream
+    limit = min(batch.max_tokens, (can and can.context) or batch.max_tokens)
+    # Some servers stream unless told not to.
+    said: dict[str, object] = {"model": model, "temperature": batch.temperature, "stream": stream}
+    if isinstance(prompt, str):
+        said["prompt"] = batch.prompts if others else prompt
+        said["max_tokens"] = limit
+    else:
+        said["messages"] = [message._asdict() for message in prompt]
+        said[options.chat_limit] = limit
+    if batch.n > 1:
+        said["n"] = batch.n
+    if batch.seed is not None:
+        said["seed"] = batch.seed
+    if batch.echo:
+        said["echo"] = True
+    if options.stop:
+        said["stop"] = options.stop
+    if stream:
+        said["stream_options"] = {"include_usage": True}
+    if vllm:
+        said.update(own_fields())
+    if can is not None and can.server == "llama.cpp":
+        # Tags that are control tokens of the model would be left out of the text, and thoughts pass for an answer.
+        said["preserved_tokens"] = [THINK.open, THINK.close]
+    said.update(options.extra)
+    return said
+
+
+def _alone(position: int, ask: Ask, seeded: bool) -> Batch:
+    seed = ask.seed if seeded else None
+    return Batch((ask.prompt,), 1, ask.temperature, ask.max_tokens, seed, (position,))
+
+
+def _samples_of_one_prompt(
+    asks: Sequence[Ask], can: Capabilities, options: Options
+) -> Iterator[tuple[Ask, tuple[int, ...]]]:
+    same: dict[tuple[Prompt, float, int], list[int]] = {}
+    for position, (prompt, temperature, max_tokens, *_) in enumerate(asks):
+        same.setdefault((prompt, temperature, max_tokens), []).append(position)
+    for (prompt, temperature, _), positions in same.items():
+        able = (can.text if isinstance(prompt, str) else can.chat).n
+        limit = min(options.max_n, options.max_batch, can.max_n or options.max_n)
+        for part in _parts(positions, limit if able and temperature > 0 else 1):
+            yield asks[part[0]], tuple(part)
+
+
+def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]

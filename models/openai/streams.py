@@ -1,0 +1,322 @@
+"""One stream of an OpenAI-compatible server: prefilled, read token by token, taken up again where it breaks off."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from operator import sub
+
+import httpx
+from pydantic_core import to_json
+
+from surefoot.models.base import Message
+from surefoot.models.growing_text import GrowingText
+from surefoot.models.streaming import Draw, Piece, Token, collect, parser
+from surefoot.models.tags import Split
+from surefoot.voting.samples import NOTHING, Usage
+
+from .answers import Leftovers
+from .batches import Capabilities
+from .dialect import NO_STOP, Dialect, Wording
+from .exchange import Call, Exchange
+from .failures import Broken, Refused
+from .json_text import whole_characters
+from .limits import poured, room_for
+from .listing import under
+from .logprobs import tokens_of
+from .options import Options
+from .prefill import Prefill, Raw, template
+from .probe import ServerLacks
+from .stored import Draws, Names, Stored
+from .vllm import StopCutter, is_vllm, own_fields, take_stops
+from .wire import Chunk, chunks
+from .wire_parts import Part
+
+_SUM = "27+18="
+_PROBE_TOKENS = 24
+
+
+class Streams:
+    """Draws streams from one server, whose capabilities are known."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        root: httpx.URL,
+        model: str,
+        can: Capabilities,
+        options: Options,
+        names: Names,
+        draws: Draws,
+        dialects: Mapping[bool, Dialect],
+        tell: Callable[..., None],
+    ) -> None:
+        self.name = model
+        self._dialects = dialects
+        self._tell = tell
+        self._names, self._draws = names, draws
+        self._exchange = exchange
+        self._root = root
+        self._can = can
+        self._options = options
+        self._prefill = Prefill(exchange, root, model, can, options)
+        self._enforces_budget: bool | None = None
+
+    async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
+        """Yield pieces as they come; closing the generator closes the connection.
+
+        A stream that breaks off after the model has begun goes on in another request from what has come, with the tokens
+        that are left.  The result is a sample of the same model, but not the one that an unbroken stream would have been.
+        """
+        reader = _Reader(draw, self._can.context)
+        while True:
+            left = draw.max_tokens - reader.tokens
+            if reader.finish or left < 1:
+                yield Piece(finish=reader.finish or "length")
+                return
+            # The thinking budget stays what it is: vLLM counts the thoughts that it finds in the prompt.
+            rest = draw._replace(begun=draw.begun + reader.raw, max_tokens=left)
+            try:
+                async with aclosing(self._chunks(rest)) as received:
+                    async for chunk in received:
+                        for piece in reader.read(chunk):
+                            yield piece
+                if draw.temperature > 0:
+                    self._tell(self._draws.seen(draw._replace(seed=0), [("", reader.raw)], draw.seed))
+                return
+            except Refused as refusal:
+                if not draw.begun or refusal.status != 400 or not await self._prefill.fills_context(rest):
+                    raise
+                yield Piece(finish="length")
+                return
+            except Broken:
+                reader.next_request(rendered=self._prefill.renders)
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""
+        return await self._prefill.tokenize(text)
+
+    async def native_budget(self) -> bool:
+        """Return whether `thinking_token_budget` ends the thinking; many servers ignore it and say nothing."""
+        if self._enforces_budget is None:
+            self._enforces_budget = await self._try_budget()
+        return self._enforces_budget
+
+    async def _try_budget(self) -> bool:
+        free = Draw((Message("user", _SUM),), 0.0, _PROBE_TOKENS, 1)
+        if not self._can.chat.works:
+            free = free._replace(prompt=_SUM, begun=free.tags.open)
+        if not (await collect(self, free)).thought.strip():
+            return False
+        try:
+            held = await collect(self, free._replace(thinking_budget=0))
+        except Refused:
+            return False
+        return not held.thought.strip()
+
+    async def _chunks(self, draw: Draw) -> AsyncGenerator[Chunk, None]:
+        prompt = await self._prefill.prompt(draw)
+        chat = isinstance(prompt, tuple)
+        endpoint, path = (self._can.chat, "/chat/completions") if chat else (self._can.text, "/completions")
+        if not endpoint.works:
+            raise ServerLacks(f"{self._exchange.server} has no {path}: {endpoint.why}")
+
+        room = room_for(draw.max_tokens)
+
+        def follow(response: httpx.Response, begun: Callable[[], None]) -> AsyncIterator[Chunk]:
+            return chunks(poured(response, room.bytes), begun, room.lines)
+
+        options = self._options
+        said = self._body(draw, prompt)
+        stops = take_stops(said)
+        cuts = chat and is_vllm(self._can.server)
+        if stops and not cuts:
+            said["stop"] = stops
+        call = Call(
+            "POST",
+            under(self._root, path),
+            None,
+            options.patience_s,
+            options.total_s,
+            fresh=draw.temperature > 0,
+            private=bool(draw.begun),
+        )
+        wording = Wording(self._dialects[chat], said, draw.seed, options.extra)
+        name = ""
+        understood = False
+        while True:
+            sent = call._replace(body=to_json(wording.sent()))
+            cutter = StopCutter(stops if cuts or NO_STOP in wording.remedies else ())
+            try:
+                async with aclosing(self._exchange.stream(sent, follow)) as received:
+                    async for chunk in received:
+                        if not understood:
+                            understood = True
+                            self._tell(*wording.understood())
+                        if not name and (name := chunk.id):
+                            self._check_fresh(name, draw)
+                        choices = [cutter.cut(part) for part in chunk.choices[:1]]
+                        yield chunk._replace(choices=choices)
+                        if choices and choices[0].finish and not chunk.choices[0].finish:
+                            return
+                return
+            except Refused as error:
+                if understood:
+                    raise
+                if not wording.helped(error):
+                    raise wording.refusal from None
+
+    def _check_fresh(self, name: str, draw: Draw) -> None:
+        if self._names.seen(name, (draw.prompt, draw.begun), draw.seed) and draw.temperature > 0:
+            raise Stored(
+                self._exchange.server, f"two requests got the one answer {self._exchange.words(name)!r}"
+            )
+
+    def _body(self, draw: Draw, prompt: Raw | tuple[Message, ...]) -> dict[str, object]:
+        options = self._options
+        # vLLM refuses a limit that is longer than its context.
+        limit = min(draw.max_tokens, self._can.context or draw.max_tokens)
+        said: dict[str, object] = {
+            "model": self.name,
+            "temperature": draw.temperature,
+            "seed": draw.seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if isinstance(prompt, tuple):
+            said.update(_chat(draw._replace(max_tokens=limit), prompt, options))
+        else:
+            said |= {"prompt": prompt, "max_tokens": limit}
+            if draw.top_logprobs:
+                said["logprobs"] = draw.top_logprobs
+        stop = options.stop + draw.stop
+        if stop:
+            said["stop"] = stop
+        if draw.logit_bias:
+            said["logit_bias"] = {str(token): bias for token, bias in draw.logit_bias}
+        if draw.thinking_budget is not None:
+            said["thinking_token_budget"] = draw.thinking_budget
+        # What an aborted stream has cost is known only if every chunk says so.
+        if is_vllm(self._can.server):
+            said.update(own_fields())
+            said["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
+        if self._can.server == "llama.cpp":
+            said["timings_per_token"] = True
+            # Tags that are control tokens of the model would be left out of the text.
+            said["preserved_tokens"] = [draw.tags.open, draw.tags.close]
+        said.update(options.extra)
+        return said
+
+
+def _chat(draw: Draw, messages: tuple[Message, ...], options: Options) -> Iterator[tuple[str, object]]:
+    yield "messages", [message._asdict() for message in messages]
+    yield options.chat_limit, draw.max_tokens
+    yield from template(draw.think, options).items()
+    if draw.top_logprobs:
+        yield "logprobs", True
+        yield "top_logprobs", draw.top_logprobs
+    if draw.begun:
+        yield "add_generation_prompt", False
+        yield "continue_final_message", True
+
+
+_NOTHING_SAID = Part(0)
+
+
+class _Reader:
+    """Makes pieces of the chunks of one stream, over all requests that it takes."""
+
+    def __init__(self, draw: Draw, context: int | None) -> None:
+        self._raw = GrowingText()
+        self._context = context
+        self.tokens = 0
+        self.finish: str | None = None
+        self._draw = draw
+        self._parser = parser(draw)
+        self._reasoning = False
+        self._answer: Leftovers | None = None
+        """Reads the answer of a server that has told the thoughts apart: what looks like a tag in it is text."""
+        self._billed = NOTHING
+
+    @property
+    def raw(self) -> str:
+        """What the model has written, tags included."""
+        return str(self._raw)
+
+    def next_request(self, rendered: bool) -> None:
+        """Begin to count anew; `rendered`: a conversation goes on as raw text."""
+        self._billed = NOTHING
+        if rendered:
+            self._answer = None
+        if self._reasoning and rendered:
+            # The server told the thoughts apart so far.  What comes now closes them with a tag, if at all.
+            self._parser = parser(self._draw._replace(begun=self._draw.begun + self.raw))
+            self._reasoning = False
+
+    def read(self, chunk: Chunk) -> Iterator[Piece]:
+        """Yield the pieces of a chunk; tokens, finish and usage come with the last."""
+        _, text, thought, finish, logprobs, _ = chunk.choices[0] if chunk.choices else _NOTHING_SAID
+        text, thought = whole_characters(text), self._without_tag(whole_characters(thought))
+        tokens: tuple[Token, ...] = tokens_of(logprobs)
+        self._note(text, thought)
+        told = self._split(text, thought)
+        if finish:
+            self.finish = finish
+            told += [Split(text=self._answer.end_of_answer())] if self._answer else self._parser.end()
+        usage = self._more(chunk, len(tokens) or (1 if text or thought else 0))
+        pieces = [Piece(*split[:2], unopened=split.unopened) for split in told] or [Piece()]
+        yield from pieces[:-1]
+        last = pieces[-1]._replace(tokens=tokens, finish=finish, usage=usage)
+        if last != Piece():
+            yield last._replace(room=self._room())
+
+    def _room(self) -> int | None:
+        """Return how many tokens the context has left, where the server says how long it is and how much is in it."""
+        if self._context is None or not self._billed.prompt:
+            return None
+        return self._context - self._billed.prompt - self._billed.completion
+
+    def _without_tag(self, thought: str) -> str:
+        """Return what a server has told apart without the tag that opens it.
+
+        vLLM's parsers of thoughts (0.32) leave it in where the tag comes in one piece with more: on a busy server, with
+        `--stream-interval`, with speculation.
+        """
+        if self._reasoning or not thought.lstrip().startswith(self._draw.tags.open):
+            return thought
+        return thought.lstrip().removeprefix(self._draw.tags.open)
+
+    def _split(self, text: str, thought: str) -> list[Split]:
+        """Tell thinking from answer, as the server does or by the tags."""
+        told = []
+        if thought:
+            told = self._parser.feed("", thought)
+            self._answer = self._answer or Leftovers()
+        if not text or self._answer is None:
+            return told + self._parser.feed(text)
+        self._parser.thinking = False
+        return [*told, Split(text=self._answer.feed(text))]
+
+    def _note(self, text: str, thought: str) -> None:
+        """Put the raw text together, with the tags that a server has left out."""
+        if thought:
+            if not (self._reasoning or self._parser.thinking):
+                self._raw.add(self._draw.tags.open)
+            self._reasoning = True
+            self._raw.add(thought)
+        if text:
+            if self._reasoning:
+                self._raw.add(self._draw.tags.close)
+                self._reasoning = False
+            self._raw.add(text)
+
+    def _more(self, chunk: Chunk, tokens: int) -> Usage:
+        """Return what a chunk adds to the bill: by the server's own count, or estimated until that comes."""
+        before, timings = self._billed, chunk.timings
+        if chunk.usage and chunk.usage.completion is not None:
+            self._billed = chunk.usage.usage()
+        elif timings:
+            self._billed = timings.usage()
+        elif tokens:
+            self._billed = before._replace(completion=before.completion + tokens, uncounted=1)
+        more = Usage(*map(sub, self._billed, before))
+        self.tokens += more.completion
+        return more

@@ -1,0 +1,340 @@
+"""The answers of the OpenAI API, streamed or in one piece, from either endpoint: strict about what a sample needs, and no more.
+
+A choice is needed, and its text, and the end of the stream.  Every other field may be missing or odd: an answer that has
+been paid for is not thrown away for it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from surefoot.voting.samples import NOTHING, Usage
+
+from .cumulative import SoFar
+from .events import events, opened
+from .finishes import FAILURES, finish_word
+from .json_text import parsed, whole_characters
+from .limits import MOST_LINES, MOST_TOKENS
+from .reported import Failed, Failure, failure_in, failure_of
+from .wire_parts import Part
+
+_DONE = (b"[DONE]", b'"[DONE]"')
+_THOUGHTS = ("reasoning", "reasoning_content", "thinking", "reasoning_details")
+"""Where servers put thoughts; some put the same into two of them."""
+_PARTS = ("text", "content", "thinking", "reasoning", "summary")
+"""Where the parts of a text have theirs."""
+_DEEPEST = 8
+
+
+class Malformed(ValueError):
+    """The body of a response is not what the API says; the transport or the server is to blame, not the model."""
+
+
+class WireUsage(NamedTuple):
+    """Tokens of one request, or of one choice, as far as the server says; a number that none can be counts as not said."""
+
+    prompt: int | None = None
+    completion: int | None = None
+    cached: int = 0
+    reasoning: int = 0
+    beside: int = 0
+    """Output tokens that the server counts in its total alone: thoughts, for which its limit need not hold."""
+
+    def usage(self, samples: int = 1) -> Usage:
+        """Return it in our own words, for a request of so many samples."""
+        known = None not in (self.prompt, self.completion)
+        return Usage(
+            self.prompt or 0, self.cached, self.completion or 0, self.reasoning, 0 if known else samples
+        )
+
+
+class Choice(NamedTuple):
+    """One sample as the server sent it."""
+
+    text: str
+    finish: str | None
+    thought: str = ""
+    """The thoughts that the server told apart; "" where it did not, so that any are in the text."""
+
+
+class Reply(NamedTuple):
+    """The answer to one request."""
+
+    choices: list[Choice]
+    """By index: with a list of prompts, all samples of the first prompt come first."""
+    usage: Usage = NOTHING
+    counted: bool = False
+    """Whether the server said anything about output tokens."""
+    id: str = ""
+    """What the server calls this answer; "" where it has no name."""
+    each: tuple[WireUsage, ...] = ()
+    """The usage of each choice, where the server says that (llama.cpp's streams)."""
+    model: str = ""
+    """Who the server says has answered."""
+    beside: int = 0
+    """Output tokens that the server counts in its total alone."""
+
+
+class Chunk(NamedTuple):
+    """One event of a stream, or a whole answer."""
+
+    choices: list[Part]
+    usage: WireUsage | None = None
+    timings: WireUsage | None = None
+    """What llama.cpp says with every chunk if asked to."""
+    id: str = ""
+    model: str = ""
+
+
+async def read_reply(
+    body: AsyncIterator[bytes], begun: Callable[[], None], most_lines: int = MOST_LINES
+) -> Reply:
+    """Put the answer to one request together; calls `begun` whenever the model has written.
+
+    Raises `ValueError` if the answer is not complete or none at all, `Failed` among them, and `TooMuch`.
+    """
+    texts: dict[int, list[str]] = {}
+    finish: dict[int, str | None] = {}
+    thoughts: dict[int, list[str]] = {}
+    each: dict[int, WireUsage] = {}
+    total: WireUsage | None = None
+    name = model = ""
+    async for chunk in chunks(body, begun, most_lines):
+        name, model = name or chunk.id, model or chunk.model
+        for part in chunk.choices:
+            texts.setdefault(part.index, []).append(part.text)
+            finish[part.index] = part.finish or finish.get(part.index)
+            if part.thought:
+                thoughts.setdefault(part.index, []).append(part.thought)
+        if chunk.usage and len(chunk.choices) == 1 and not total:
+            # Its own with each choice's last chunk (llama.cpp), or what has come so far with every chunk.
+            each[chunk.choices[0].index] = chunk.usage
+        elif chunk.usage:
+            total = chunk.usage
+    if sorted(texts) != list(range(len(texts))):
+        raise Malformed(f"choices are numbered {sorted(texts)[:20]!r}")
+    choices = [
+        Choice(whole_characters("".join(texts[i])), finish[i], "".join(thoughts.get(i, ())))
+        for i in range(len(texts))
+    ]
+    reply = _reply(choices, total, [each.get(i, WireUsage()) for i in range(len(texts))], name)
+    return reply._replace(model=model)
+
+
+def _reply(choices: list[Choice], total: WireUsage | None, each: list[WireUsage], name: str) -> Reply:
+    said = [usage for usage in each if usage != WireUsage()]
+    if total or len(said) < len(choices) or len(said) == 1 or any(own.completion is None for own in said):
+        total = total or (said[-1] if said else WireUsage())
+        counted = total.completion is not None
+        return Reply(choices, total.usage(len(choices)), counted, name, beside=total.beside)
+    return Reply(choices, Usage.of_all(usage.usage() for usage in said), True, name, tuple(said))
+
+
+async def chunks(
+    body: AsyncIterator[bytes], begun: Callable[[], None], most_lines: int = MOST_LINES
+) -> AsyncIterator[Chunk]:
+    """Yield the chunks of an answer, one only where it comes in one piece; calls `begun` whenever the model has written.
+
+    A stream is complete when the server says so, or when it ends after each choice has finished.  One without any choice is
+    an answer if it was paid for: the model had nothing to say, or was not let.  Raises `ValueError` if
+    it ends before, `Failed` if the server reports a failure, and `TooMuch`.
+    """
+    in_one_piece, body = await opened(body, most_lines)
+    if in_one_piece:
+        answer = _whole(parsed(b"".join([block async for block in body])))
+        begun()
+        yield answer
+        return
+    finished: dict[int, bool] = {}
+    so_far = SoFar()
+    paid = False
+    async for said in _said(body, most_lines):
+        if said is _END and (finished or paid):
+            return
+        if said is _UNREADABLE:
+            if not finished or not all(finished.values()):
+                raise Malformed("a part of the stream is no JSON")
+            continue
+        chunk = _chunk(said, streamed=True)
+        paid = paid or _paid(chunk)
+        chunk = chunk._replace(choices=[so_far.next(part) for part in chunk.choices])
+        for part in chunk.choices:
+            finished[part.index] = finished.get(part.index, False) or part.finish is not None
+        if any(part.text or part.thought or part.finish for part in chunk.choices):
+            begun()
+        yield chunk
+    if not finished and not paid:
+        raise Malformed("there is no answer in it")
+    if not all(finished.values()):
+        raise Malformed("the stream broke off")
+
+
+_END: dict[str, Any] = {}
+"""Stands for the server's word that a stream is complete."""
+_UNREADABLE: dict[str, Any] = {}
+"""Stands for an event that is no JSON."""
+
+
+async def _said(body: AsyncIterator[bytes], most_lines: int) -> AsyncIterator[Mapping[str, Any]]:
+    """Yield the JSON objects of a stream, `_UNREADABLE` and `_END`; other JSON is passed over (llama.cpp begins with null)."""
+    held: list[bytes] = []
+    async for event in events(body, most_lines):
+        if event.name == "error" and event.data:
+            raise Failed(_failure(event.data))
+        if event.data in _DONE:
+            yield _END
+            return
+        if event.data.startswith(b":") and not held:
+            continue  # A comment of a server's that a gateway has made data of: no JSON begins so.
+        if event.data:
+            held.append(event.data)
+        if not held or (event.data and len(held) > 1):
+            continue
+        try:
+            said = parsed(b"\n".join(held))
+        except ValueError:
+            if event.data:
+                continue  # It may make JSON together with the next lines of its event.
+            said = _UNREADABLE
+        held.clear()
+        if isinstance(said, Mapping):
+            yield said
+    if held:
+        yield _UNREADABLE
+
+
+def _failure(data: bytes) -> Failure:
+    """Return what an `error` event says, which need not be JSON."""
+    try:
+        said = parsed(data)
+    except ValueError:
+        return failure_of(data.decode(errors="replace"))
+    return failure_in(said) or failure_of(said)
+
+
+def _whole(said: object) -> Chunk:
+    """Read an answer that came in one piece; its choices have the order of the list where they have no numbers."""
+    if (failure := failure_in(said)) is not None:
+        raise Failed(failure)
+    if not isinstance(said, Mapping) or not isinstance(said.get("choices"), list):
+        raise Malformed("there is no answer in it")
+    chunk = _chunk(said)
+    if not chunk.choices and not _paid(chunk):
+        raise Malformed("there is no answer in it")
+    for choice in said["choices"]:
+        if not any(name in choice for name in ("message", "delta", "text")):
+            raise Malformed("a choice without a text")
+    if len({part.index for part in chunk.choices}) < len(chunk.choices):
+        return chunk._replace(choices=[part._replace(index=i) for i, part in enumerate(chunk.choices)])
+    return chunk
+
+
+def _paid(chunk: Chunk) -> bool:
+    return chunk.usage is not None and bool(chunk.usage.prompt or chunk.usage.completion)
+
+
+def _chunk(said: Mapping[str, Any], streamed: bool = False) -> Chunk:
+    if (failure := failure_in(said)) is not None:
+        raise Failed(failure)
+    choices = said.get("choices")
+    name, model = said.get("id"), said.get("model")
+    choices = choices if isinstance(choices, list) else []
+    return Chunk(
+        [_part(choice, place, streamed) for place, choice in enumerate(choices)],
+        _usage(said.get("usage")),
+        _timings(said.get("timings")),
+        name if isinstance(name, str) else "",
+        model if isinstance(model, str) else "",
+    )
+
+
+def _part(choice: object, place: int, streamed: bool) -> Part:
+    if not isinstance(choice, Mapping):
+        raise Malformed(f"a choice is {type(choice).__name__}")
+    # Where both are there the delta is what comes next, the message all that has come (Perplexity).
+    fields = ("delta", "message") if streamed else ("message", "delta")
+    where = next((name for name in fields if isinstance(choice.get(name), Mapping)), None)
+    said = choice[where] if where else {"content": choice.get("text")}
+    finish = finish_word(choice.get("finish_reason"))
+    if choice.get("error") or finish in FAILURES:
+        failure = failure_in({"error": choice["error"]}) if choice.get("error") else None
+        if failure or finish in FAILURES:
+            raise Failed(failure or Failure(f"it ended its answer with {finish!r}"))
+    text, thought = _content(said.get("content"))
+    thought = next((words for name in _THOUGHTS if (words := _words(said.get(name)))), "") + thought
+    index = _index(choice.get("index"))
+    return Part(
+        place if index is None else index,
+        text,
+        thought,
+        finish,
+        choice.get("logprobs"),
+        streamed and where == "message",
+    )
+
+
+def _content(content: object) -> tuple[str, str]:
+    """Return (answer, thoughts) of a message's content: a text, nothing, or blocks of several types."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list | Mapping):
+        raise Malformed(f"the content of an answer is {type(content).__name__}")
+    text, thoughts = [], []
+    for block in content if isinstance(content, list) else [content]:
+        kind = block.get("type") if isinstance(block, Mapping) else None
+        if kind in (None, "text", "output_text"):
+            text.append(_words(block))
+        elif "thinking" in str(kind) or "reasoning" in str(kind):
+            thoughts.append(_words(block))
+    return "".join(text), "".join(thoughts)
+
+
+def _words(said: object, depth: int = 0) -> str:
+    """Return the text of something that should be a text, and may be an object or a list of its parts."""
+    if isinstance(said, str):
+        return said
+    if isinstance(said, list) and depth < _DEEPEST:
+        return "".join([_words(part, depth + 1) for part in said])
+    if isinstance(said, Mapping) and depth < _DEEPEST:
+        return next((words for name in _PARTS if (words := _words(said.get(name), depth + 1))), "")
+    return ""
+
+
+def _index(index: object) -> int | None:
+    if isinstance(index, str) and len(index) < 10 and index.isdecimal():
+        return int(index)
+    return index if type(index) is int and index >= 0 else None
+
+
+def _usage(said: object) -> WireUsage | None:
+    if not isinstance(said, Mapping):
+        return None
+    prompt, completion = _count(said, ("prompt_tokens",)), _count(said, ("completion_tokens",))
+    if prompt is completion is None:
+        return None
+    cached = _count(said, ("prompt_tokens_details", "cached_tokens")) or 0
+    reasoning = _count(said, ("completion_tokens_details", "reasoning_tokens")) or 0
+    total = _count(said, ("total_tokens",))
+    if prompt is None or completion is None or total is None or total <= prompt + completion:
+        return WireUsage(prompt, completion, min(cached, prompt or 0), reasoning)
+    beside = total - prompt - completion
+    if cached > prompt:
+        # What came from the cache is counted beside the rest of the prompt, as Anthropic does.
+        return WireUsage(prompt + beside, completion, min(cached, prompt + beside), reasoning)
+    # Thoughts are counted beside the answer, as xAI and Gemini do.
+    return WireUsage(prompt, completion + beside, cached, reasoning or beside, beside)
+
+
+def _timings(said: object) -> WireUsage | None:
+    if not isinstance(said, Mapping):
+        return None
+    cached, fresh, made = (_count(said, (name,)) for name in ("cache_n", "prompt_n", "predicted_n"))
+    return None if made is None else WireUsage((cached or 0) + (fresh or 0), made, cached or 0)
+
+
+def _count(said: object, path: Iterable[str]) -> int | None:
+    """Return a number of tokens; None where there is none, or one that no number of tokens can be."""
+    for name in path:
+        said = said.get(name) if isinstance(said, Mapping) else None
+    if isinstance(said, float) and said.is_integer():
+        said = int(said)
+    return said if type(said) is int and 0 <= said <= MOST_TOKENS else None

@@ -1,0 +1,134 @@
+"""The seam below every control of a reasoning model: one stream, prefilled, split and counted."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import NamedTuple, Protocol
+
+from surefoot.voting.samples import NOTHING, Usage
+
+from .base import Prompt
+from .growing_text import GrowingText
+from .tags import THINK, Tags, ThinkParser
+
+
+class Token(NamedTuple):
+    """One token that was sampled, or text of several where a server does not say more."""
+
+    text: str
+    logprob: float | None
+    """Natural logarithm of its probability; None where the server does not say (vLLM's -9999 is None too)."""
+    top: tuple[tuple[str, float], ...] = ()
+    """The likeliest tokens in its place, best first, the sampled one among them if the server lists it."""
+
+    def __repr__(self) -> str:
+        """Show no text."""
+        return f"Token(logprob={self.logprob!r}, {len(self.top)} alternatives)"
+
+
+class Piece(NamedTuple):
+    """One piece of a stream: thinking, or answer, or neither (a tag, the end)."""
+
+    thought: str = ""
+    text: str = ""
+    tokens: tuple[Token, ...] = ()
+    """With log-probabilities, if they were asked for; tags are among them, and so may be the token that ends all."""
+    finish: str | None = None
+    usage: Usage = NOTHING
+    """What this piece adds to the bill: the sum over all pieces is that of the stream, so also that of one broken off.
+
+    `usage.completion` is the number of tokens in the piece.  The last one corrects what could only be estimated, and may
+    hold negative numbers.
+    """
+    unopened: bool = False
+    """A closing tag came that nothing had opened: all the text until this piece was thinking."""
+    room: int | None = None
+    """Tokens that the context has left after this piece; None where the server does not say how long it is."""
+
+    def __repr__(self) -> str:
+        """Show no text: raw thoughts do not belong into logs."""
+        return f"Piece({len(self.thought)} + {len(self.text)} characters, finish={self.finish!r}, usage={self.usage!r})"
+
+
+class Draw(NamedTuple):
+    """One stream that is to be drawn."""
+
+    prompt: Prompt
+    temperature: float
+    max_tokens: int
+    """Most tokens of this request; while a `Reasoner` lets controls prepare a draw, the share of the thinking."""
+    seed: int
+    begun: str = ""
+    """What the model has written already, raw, tags included: the stream goes on from there."""
+    stop: tuple[str, ...] = ()
+    top_logprobs: int = 0
+    """How many alternatives to list for each token; 0: no log-probabilities at all."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """(token id, what is added to its logit)."""
+    thinking_budget: int | None = None
+    """`thinking_token_budget`, to be set only where `native_budget` says that the server enforces it.
+
+    If a control sets it, the `Reasoner` sends the thinking's share, whatever its value.
+    """
+    think: bool | None = None
+    """Whether the chat template is to let the model think; None: the server's default."""
+    answer_tokens: int = 0
+    """The share of the answer, on top of `max_tokens`; read by the `Reasoner` alone, never by a server."""
+    most_answer: int = 0
+    """The ask's own limit, above which no control may set the answer's share; 0: none.  Read by controls alone."""
+    spent: Usage = NOTHING
+    """What controls have spent on preparing this draw; the `Reasoner` books it on the sample."""
+    tags: Tags = THINK
+
+    def __repr__(self) -> str:
+        """Show no text: what has begun may be raw thoughts."""
+        settings = ", ".join(
+            f"{name}={getattr(self, name)!r}" for name in self._fields[1:] if name != "begun"
+        )
+        return f"Draw({settings}, begun with {len(self.begun)} characters)"
+
+
+class Streaming(Protocol):
+    """A model that can be listened to, interrupted, and made to go on from a text of one's own."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
+
+    def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
+        """Yield pieces as they come; closing the generator aborts the request, which frees the server's slot.
+
+        Raises `ModelUnavailable` as `Model.sample` does.
+        """
+        ...
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Return the token ids of `text`, no special ones added."""
+        ...
+
+    async def native_budget(self) -> bool:
+        """Return whether the server enforces `thinking_token_budget`: tried once, then remembered."""
+        ...
+
+
+async def collect(model: Streaming, draw: Draw) -> Piece:
+    """Return a whole stream as one piece; for probes and verifiers, whose usage then has to be booked (`Mind.spend`)."""
+    thought, text, finish, usage = GrowingText(), GrowingText(), None, NOTHING
+    tokens: list[Token] = []
+    async with aclosing(model.stream(draw)) as pieces:
+        async for piece in pieces:
+            if piece.unopened:
+                thought.add(str(text))
+                text = GrowingText()
+            thought.add(piece.thought)
+            text.add(piece.text)
+            tokens += piece.tokens
+            finish = piece.finish or finish
+            usage = usage.plus(piece.usage)
+    return Piece(str(thought), str(text), tuple(tokens), finish, usage)
+
+
+def parser(draw: Draw) -> ThinkParser:
+    """Return a parser that begins where this draw's prompt and prefill leave off."""
+    before = draw.prompt + draw.begun if isinstance(draw.prompt, str) else draw.begun
+    return ThinkParser(before, draw.tags)

@@ -1,0 +1,1 @@
+"""Start, watch and end a local vLLM."""

@@ -1,0 +1,1 @@
+"""How a run of steps is executed: voted, chained, speculated on."""

@@ -1,0 +1,192 @@
+"""The `Draft` seam: who proposes the states ahead, so that their steps can be asked before they are reached.
+
+The idea is that of speculative decoding (Leviathan et al. 2023, arXiv 2211.17192), with steps for tokens and elections for
+the large model's verification.  A draft only chooses what to ask early and never casts a ballot: a wrong proposal costs
+samples, and a good one time.
+
+    Rollout(task.short(), model)           the same model's short answers, one step after the other
+    Rollout(task, small_model)             a smaller or faster model rolled ahead
+    AskAhead(task, model, steps=8)         several steps in one call
+    Recall(task)                           what followed when the run last was in a place like this (`recall`)
+    Supplied(lambda state: ...)            a function of the user's
+"""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
+from contextlib import aclosing
+from functools import partial
+from inspect import isawaitable
+from typing import Any, Generic, TypeVar
+
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import BadInput
+from surefoot.models.base import Ask, Model, ModelUnavailable, Prompt
+from surefoot.voting.flags import PAPER, Reading, RedFlag, screen
+from surefoot.voting.samples import NOTHING, Sample, Usage
+
+from .supposing import supposing
+
+S = TypeVar("S", bound=Hashable)
+
+TOKENS_A_STEP = 32
+"""What `AskAhead` allows for each step beyond the task's own token limit."""
+
+
+class Draft(ABC, Generic[S]):
+    """Proposes the states ahead; never casts a ballot."""
+
+    name: str
+    """What messages call it."""
+
+    spent: Usage = NOTHING
+    """Tokens of all the samples that it was given so far, in all its rolls; nothing for one that asks no model.
+
+    What a call had drawn when its roll was cut off, and had not handed over yet, cannot be known and is missing.
+    """
+
+    @abstractmethod
+    def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+        """Yield the states expected after the last one of `path`, one a step, until it knows no further.
+
+        `path` begins with the state decided last and goes on with those expected already, most often none; of these
+        some may have been decided when the roll begins.
+        A roll ends before a step with side effects and when the task is finished.
+        """
+
+    def decided(self, state: S, after: S) -> None:
+        """Learn that a step was decided which led from `state` to `after`; called for every one, in order."""
+
+
+class _Asking(Draft[S]):
+    """A draft that asks a model, and counts what that costs."""
+
+    def __init__(self, task: Task[S, Any], model: Model) -> None:
+        self._task = task
+        self._model = model
+
+    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+        """Go from answer to answer; raises what the model raises about the last state of `path`, which the run believes in, too.
+
+        About a state of its own making the model may refuse to be asked, which just ends the roll.  Should the model be
+        gone, the next roll raises it.
+        """
+        state, said = path[-1], False
+        while not over(self._task, state):
+            try:
+                states = await self._after(state)
+            except ModelUnavailable:
+                if said:
+                    return
+                raise
+            if not states:
+                return
+            for after in states:
+                if over(self._task, state):
+                    return
+                yield after
+                state, said = after, True
+
+    @abstractmethod
+    async def _after(self, state: S) -> Sequence[S]:
+        """Return the states that one call of the model says come next; none if it does not know."""
+
+    async def _greedy(
+        self, prompts: Sequence[Prompt], max_tokens: int
+    ) -> AsyncGenerator[tuple[int, Sample], None]:
+        asks = [Ask(prompt, 0.0, max_tokens, number) for number, prompt in enumerate(prompts)]
+        async with aclosing(self._model.sample(asks)) as samples:
+            async for position, sample in samples:
+                self.spent = self.spent.plus(sample.usage)
+                yield position, sample
+
+
+class Rollout(_Asking[S]):
+    """A model answers one step after the other, greedily; it ends where no sample is without a red flag.
+
+    `task` runs over the states of the main task: its `short()`, or itself in another style, or the very same.  With more than
+    one of `votes` as many samples are drawn in one call, each in the next view, and the most frequent answer leads on: a
+    draft that is right more often, in the same time where the model has room.
+    """
+
+    def __init__(self, task: Task[S, Any], model: Model, votes: int = 1) -> None:
+        if votes < 1:
+            raise BadInput(f"votes must be at least 1, not {votes!r}")
+        super().__init__(task, model)
+        self.name = f"rollout of {model.name}"
+        self._votes = votes
+
+    async def _after(self, state: S) -> Sequence[S]:
+        prompts: Sequence[Prompt] = supposing((), self._prompts, state)
+        samples = [entry async for entry in self._greedy(prompts, self._task.sampling.max_tokens)]
+        return supposing((), self._led, state, samples)
+
+    def _prompts(self, state: S) -> Sequence[Prompt]:
+        return [self._task.ask(state, vote % self._task.views) for vote in range(self._votes)]
+
+    def _led(self, state: S, samples: Sequence[tuple[int, Sample]]) -> Sequence[S]:
+        """Return the state that the most frequent answer leads to, if there is an answer."""
+        task, answers = self._task, Counter[Any]()
+        for vote, sample in samples:
+            read = partial(task.read, state=state, view=vote % task.views)
+            reading: Reading[Any] = Reading(sample, read, state)
+            outcome = screen(reading, task.flags)
+            if not isinstance(outcome, RedFlag):
+                answers[outcome] += 1
+        return [task.advance(state, answer) for answer, _ in answers.most_common(1)]
+
+
+class AskAhead(_Asking[S]):
+    """A model is asked for several steps in one call, and then for the next ones; a red flag ends the roll.
+
+    Raises `BadInput` if the task does not say how to ask for several steps.
+    """
+
+    def __init__(self, task: Task[S, Any], model: Model, steps: int = 8) -> None:
+        if steps < 1:
+            raise BadInput(f"steps must be at least 1, not {steps!r}")
+        if task.ask_ahead(task.start(), steps) is None:
+            raise BadInput(
+                f"task {task.name!r} does not ask for several steps in one call: choose another draft"
+            )
+        super().__init__(task, model)
+        self.name = f"{steps} steps ahead by {model.name}"
+        self._steps = steps
+
+    async def _after(self, state: S) -> Sequence[S]:
+        prompt = supposing(None, self._task.ask_ahead, state, self._steps)
+        if prompt is None:
+            return ()
+        limit = self._task.sampling.max_tokens + TOKENS_A_STEP * self._steps
+        samples = [sample async for _, sample in self._greedy([prompt], limit)]
+        return supposing((), self._read, state, samples)
+
+    def _read(self, state: S, samples: Sequence[Sample]) -> Sequence[S]:
+        [sample] = samples
+        outcome = screen(Reading(sample, lambda text: tuple(self._task.read_ahead(text, state))), PAPER)
+        return () if isinstance(outcome, RedFlag) else outcome
+
+
+class Supplied(Draft[S]):
+    """Asks the user's function, sync or async: the state in, the state expected next out, or None at its end."""
+
+    name = "supplied"
+
+    def __init__(self, function: Callable[[S], S | Awaitable[S | None] | None]) -> None:
+        self._function = function
+
+    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+        """Follow the function; raises what it raises."""
+        state = path[-1]
+        while (after := await self._next(state)) is not None:
+            yield after
+            state = after
+
+    async def _next(self, state: S) -> S | None:
+        after = self._function(state)
+        return await after if isawaitable(after) else after
+
+
+def over(task: Task[S, Any], state: S) -> bool:
+    """Whether a roll has to end at this state: nothing may be asked beyond it, or the task can do nothing with it."""
+    return supposing(True, lambda: task.finished(state) or task.acts(state))

@@ -1,0 +1,139 @@
+"""The draft that remembers: what followed when the run was last in a place like this."""
+
+from collections.abc import AsyncGenerator, Hashable, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import BadInput
+
+from .drafts import Draft, over
+from .supposing import supposing
+
+S = TypeVar("S", bound=Hashable)
+
+REMEMBERED = 1 << 16
+"""Contexts of one length that are kept; when full, the half that was written first is dropped."""
+
+# The hashes are polynomials in _BASE modulo a Mersenne prime: collisions are rare, and cost samples only.
+_PRIME = (1 << 61) - 1
+_BASE = 0x1D8AF1E5C7B34E6D
+
+
+class Recall(Draft[S]):
+    """Proposes what followed when the run's last answers were the same before; longest context first, no model at all.
+
+    A relative of prompt lookup decoding (Saxena 2023) and of retrieval-based speculative decoding (REST, He et al. 2023,
+    arXiv 2311.08252), with the task's `gist` of an answer for a token.  `contexts` are the numbers of answers compared.
+    A path without the state decided last is strange to it.  After a resume, hand it the past by
+    `decided`: as many steps as the longest context bring back the place, all of them the memory.
+    """
+
+    name = "recall"
+
+    def __init__(
+        self,
+        task: Task[S, Any],
+        contexts: Sequence[int] = (1024, 256, 64, 16, 4),
+        remembered: int = REMEMBERED,
+    ) -> None:
+        if not contexts or min(contexts) < 1:
+            raise BadInput(f"contexts are lengths of at least 1, not {contexts!r}")
+        if remembered < 2:
+            raise BadInput(f"remembered must be at least 2, not {remembered!r}")
+        self._task = task
+        self._memories = [_Memory(length, remembered) for length in sorted(set(contexts), reverse=True)]
+        self._trail = _Trail(max(contexts), [0])
+        self._state: S | None = None
+
+    def decided(self, state: S, after: S) -> None:
+        """Remember what followed each context; a step without a gist ends all contexts."""
+        gist = self._task.gist(state, after)
+        if gist is not None:
+            for memory in self._memories:
+                memory.write(self._trail, gist)
+        self._trail.push(gist)
+        self._state = after
+
+    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+        """Go along `path` and continue from there, taking what it proposes for granted."""
+        if self._state not in path:
+            return
+        trail, state = self._trail.copy(), path[-1]
+        # A roll begins when it is first asked, and by then the run may have decided some of the path already.
+        for before, after in pairwise(path[path.index(self._state) :]):
+            trail.push(supposing(None, self._task.gist, before, after))
+        while not over(self._task, state) and (step := self._expected(trail, state)) is not None:
+            gist, state = step
+            trail.push(gist)
+            yield state
+
+    def _expected(self, trail: "_Trail", state: S) -> tuple[Hashable, S] | None:
+        for memory in self._memories:
+            gist = memory.read(trail)
+            if gist is None:
+                continue
+            after: S | None = supposing(None, self._task.unfold, state, gist)
+            if after is not None:
+                return gist, after
+        return None
+
+
+class _Trail:
+    """The hashes of all beginnings of a sequence of gists, as many as the longest context needs.
+
+    With H(i) for the first i gists, the last n of them hash to H(i) - H(i - n) BASE^n, so that a new gist costs the same
+    for any length.
+    """
+
+    __slots__ = ("hashes", "longest")
+
+    def __init__(self, longest: int, hashes: list[int]) -> None:
+        self.longest = longest
+        self.hashes = hashes
+
+    def push(self, gist: Hashable | None) -> None:
+        """Go on by one gist; None ends the sequence and begins another."""
+        if gist is None:
+            self.hashes = [0]
+            return
+        hashes = self.hashes
+        hashes.append((hashes[-1] * _BASE + hash(gist)) % _PRIME)
+        if len(hashes) > 2 * self.longest + 2:
+            del hashes[: -self.longest - 1]
+
+    def copy(self) -> "_Trail":
+        return _Trail(self.longest, self.hashes[-self.longest - 1 :])
+
+
+class _Memory:
+    """What followed each context of one length, in two halves: when one is full, the older one is dropped."""
+
+    __slots__ = ("_half", "_length", "_new", "_old", "_shift")
+
+    def __init__(self, length: int, remembered: int) -> None:
+        self._length = length
+        self._half = remembered // 2
+        self._shift = pow(_BASE, length, _PRIME)
+        self._new: dict[int, Hashable] = {}
+        self._old: dict[int, Hashable] = {}
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._old)
+
+    def write(self, trail: _Trail, gist: Hashable) -> None:
+        """Remember that `gist` followed; a sequence shorter than the context leaves nothing to remember."""
+        hashes = trail.hashes
+        if len(hashes) > self._length:
+            self._new[(hashes[-1] - hashes[-1 - self._length] * self._shift) % _PRIME] = gist
+            if len(self._new) >= self._half:
+                self._old, self._new = self._new, {}
+
+    def read(self, trail: _Trail) -> Hashable | None:
+        """Return what followed last time, or None if nothing is remembered."""
+        hashes = trail.hashes
+        if len(hashes) <= self._length:
+            return None
+        key = (hashes[-1] - hashes[-1 - self._length] * self._shift) % _PRIME
+        gist = self._new.get(key)
+        return self._old.get(key) if gist is None else gist

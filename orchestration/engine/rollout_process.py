@@ -1,0 +1,253 @@
+"""A rollout in a process of its own, which goes on while this one is busy with samples.
+
+A rollout is a chain of short waits.  In the process that also reads every sample each of them ends late, and the
+draft, which should be the fastest of all, is as slow as the rest.  Here only its states come over.
+"""
+
+import asyncio
+import multiprocessing
+import pickle
+import signal
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import SurefootError
+from surefoot.models.base import Model, ModelUnavailable
+from surefoot.models.keys import forget_keys
+from surefoot.printable import printable
+from surefoot.voting.samples import Usage
+
+from .drafts import Draft, Rollout
+
+S = TypeVar("S", bound=Hashable)
+
+ROOM = 64
+"""States that the process may be ahead of what has been read."""
+END_S = 5.0
+"""Longest wait for the process to end by itself."""
+
+Open = Callable[[], AbstractAsyncContextManager[Model]]
+
+
+class _Roll(NamedTuple):
+    """An order to the process: roll ahead from here, and leave the roll before."""
+
+    number: int
+    state: Any
+
+
+class _Room(NamedTuple):
+    """Told to the process: half of the room is free again."""
+
+    number: int
+
+
+class _Said(NamedTuple):
+    """What the process says: the next state, or how the roll has ended.  Roll 0 is that it is ready."""
+
+    number: int
+    state: Any = None
+    over: bool = False
+    words: str = ""
+    """Why it has failed, if it has."""
+    failure: bytes = b""
+    """The same as a pickled error, if that can be."""
+    spent: Usage | None = None
+    """What the rollout there has spent up to now, in all its rolls; None if it has not begun."""
+
+
+class RolloutProcess(Draft[S]):
+    """A `Rollout` in a process of its own, for as long as the `async with` block lasts.
+
+        async with RolloutProcess(task.short(), partial(open_model, "http://small:8000/v1"), votes=3) as draft:
+            report = await surefoot.run(task, model=..., speculate=surefoot.Speculation(draft))
+
+    `opened` is called there and opens the model; there are no API keys in the environment, so it brings one along if the model
+    needs one (`api_key`).  It and the task travel by pickle, and a script that does this keeps what it does
+    at its end under `if __name__ == "__main__"`, as with `multiprocessing` in general.  Raises what the model raises, and
+    `ModelUnavailable` if the process dies.
+
+    `spent` is as the process last told it, with a state or the end of a roll; what a roll that was left goes on to spend
+    comes with the next roll, or not at all.
+    """
+
+    def __init__(self, task: Task[S, Any], opened: Open, votes: int = 1) -> None:
+        self.name = f"rollout of {task.name} in a process of its own"
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, self._theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(self._theirs, task, opened, votes), daemon=True)
+        self._number = 0
+        self._said: asyncio.Queue[_Said] = asyncio.Queue()
+
+    async def __aenter__(self) -> Self:
+        starting = asyncio.create_task(asyncio.to_thread(self._process.start))
+        try:
+            await asyncio.shield(starting)
+            self._theirs.close()
+            asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._listen)
+            ready = await self._said.get()
+            if ready.over:
+                raise _made(ready)
+        except BaseException:
+            try:
+                # A thread cannot be cancelled: what it starts has to be there before it can be ended.
+                await asyncio.wait([starting])
+            finally:
+                await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+        """Advance by the answers of the model there; raises what it raises."""
+        self._number += 1
+        number, said, read = self._number, asyncio.Queue[_Said](), 0
+        self._said = said
+        self._tell(_Roll(number, path[-1]))
+        while not (news := await said.get()).over:
+            yield news.state
+            read += 1
+            if read % (ROOM // 2) == 0:
+                self._tell(_Room(number))
+        if news.words:
+            raise _made(news)
+
+    def _tell(self, order: _Roll | _Room) -> None:
+        try:
+            self._pipe.send(order)
+        except OSError:
+            self._gone()
+
+    def _listen(self) -> None:
+        """Take in what the process says; what belongs to an earlier roll is late, but was paid for."""
+        try:
+            while self._pipe.poll():
+                said = self._read(self._pipe.recv_bytes())
+                if said.spent is not None:
+                    self.spent = said.spent
+                if said.number == self._number:
+                    self._said.put_nowait(said)
+        except (EOFError, OSError):
+            self._hang_up()
+            self._gone()
+
+    def _read(self, raw: bytes) -> _Said:
+        try:
+            said: _Said = pickle.loads(raw)
+        except Exception as error:
+            # A state, say, of a class that is not to be had here: without it the roll leads nowhere.
+            return _failed(self._number, error)
+        return said
+
+    def _gone(self) -> None:
+        words = f"the process of the draft ({self.name}) has ended: start again"
+        self._said.put_nowait(_Said(self._number, over=True, words=words))
+
+    def _hang_up(self) -> None:
+        """Listen no longer; the process hears of it, and ends."""
+        if not self._pipe.closed:
+            asyncio.get_running_loop().remove_reader(self._pipe.fileno())
+            self._pipe.close()
+
+    async def _close(self) -> None:
+        self._hang_up()
+        self._theirs.close()
+        if self._process.pid is None:
+            return  # it could not even be started
+        await asyncio.to_thread(self._process.join, END_S)
+        if self._process.is_alive():
+            self._process.kill()
+            await asyncio.to_thread(self._process.join)
+
+
+def _serve(pipe: Connection, task: Task[Any, Any], opened: Open, votes: int) -> None:
+    """Be the process: obey until the pipe ends, which it does with the parent."""
+    forget_keys()  # they are the main model's
+    # Ctrl-C in a terminal goes to every process of a group; it is the parent that decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        asyncio.run(_obey(pipe, task, opened, votes))
+
+
+async def _obey(pipe: Connection, task: Task[Any, Any], opened: Open, votes: int) -> None:
+    orders: asyncio.Queue[_Roll | _Room | None] = asyncio.Queue()
+    asyncio.get_running_loop().add_reader(pipe.fileno(), _hear, pipe, orders)
+    try:
+        async with opened() as model:
+            pipe.send(_Said(0))
+            await _roll(pipe, Rollout(task, model, votes), orders)
+    except Exception as failure:
+        pipe.send(_failed(0, failure))
+
+
+def _hear(pipe: Connection, orders: "asyncio.Queue[_Roll | _Room | None]") -> None:
+    try:
+        while pipe.poll():
+            orders.put_nowait(pipe.recv())
+    except (EOFError, OSError):
+        asyncio.get_running_loop().remove_reader(pipe.fileno())
+        orders.put_nowait(None)
+
+
+async def _roll(pipe: Connection, draft: Rollout[Any], orders: "asyncio.Queue[_Roll | _Room | None]") -> None:
+    """Roll as ordered, the latest order alone, until there are no more orders."""
+    number, room = 0, asyncio.Semaphore(ROOM)
+    rolling: asyncio.Task[None] | None = None
+    while (order := await orders.get()) is not None:
+        if isinstance(order, _Room):
+            for _ in range(ROOM // 2 if order.number == number else 0):
+                room.release()
+            continue
+        if rolling is not None:
+            rolling.cancel()
+        number, room = order.number, asyncio.Semaphore(ROOM)
+        rolling = asyncio.create_task(_follow(pipe, draft, order, room))
+    if rolling is not None:
+        rolling.cancel()
+
+
+async def _follow(pipe: Connection, draft: Rollout[Any], order: _Roll, room: asyncio.Semaphore) -> None:
+    """Say every state of one roll as there is room for it, and how it ended."""
+    end = _Said(order.number, over=True)
+    try:
+        async with aclosing(draft.roll([order.state])) as states:
+            async for state in states:
+                pipe.send(_Said(order.number, state, spent=draft.spent))
+                await room.acquire()
+    except (Exception, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # another order has come; else it is the model that was cancelled
+        end = _failed(order.number, error)
+    pipe.send(end._replace(spent=draft.spent))
+
+
+def _failed(number: int, error: BaseException) -> _Said:
+    """Return how a roll is told to have ended by an error, in words that arrive even if the error itself cannot be made again there."""
+    try:
+        words = printable(f"{error!r:.500}")
+    except Exception:
+        words = type(error).__name__
+    words = f"the draft's model failed in its process ({words}): choose another draft"
+    try:
+        failure = pickle.dumps(error)
+    except Exception:
+        failure = b""
+    return _Said(number, over=True, words=words, failure=failure)
+
+
+def _made(said: _Said) -> SurefootError:
+    """Return the error that a roll ended by: what the model raised if it is one of ours, and else its words."""
+    with suppress(Exception):
+        error = pickle.loads(said.failure)
+        if isinstance(error, SurefootError):
+            return error
+    return ModelUnavailable(said.words)

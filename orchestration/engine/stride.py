@@ -1,0 +1,174 @@
+"""The stride: steps decided one after the other, each from the winner of the one before."""
+
+from collections import Counter
+from collections.abc import Hashable
+from contextlib import aclosing
+from typing import Any, Generic, TypeVar
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from surefoot.agents.tasks.codec import written
+from surefoot.agents.tasks.guarded import TaskFailed
+from surefoot.models.base import Model
+from surefoot.orchestration.budget import Meter
+from surefoot.orchestration.journal.journal import Journal
+from surefoot.orchestration.journal.records import Record
+from surefoot.orchestration.progress import Progress
+from surefoot.voting.flags import RedFlag
+
+from .drafts import Draft
+from .open_step import Decision, Drawn, OpenStep, Terms, seed_of
+from .speculate import Speculation
+from .window import Window
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+KEPT_STEPS = 10_000
+"""Raw samples are no longer kept once contested steps and red flags of a job number so many; tallies always are."""
+KEPT_ONE_IN = 1000
+"""One in so many of the other steps, drawn at random, keeps its raw samples for an audit by a person."""
+
+
+class Stride(Generic[S, A]):
+    """Decides steps of one task with one model.
+
+    `spare` samples beyond the fewest that could decide are asked for at once; those still running when the election is decided
+    are cancelled.  Every ask of a job has a seed of its own, so a replay against a model that is given seeds and honours them
+    decides alike (doubles do; a server is sent seeds only with `Options(seeded=True)`).
+
+    With a `speculation` the steps ahead are asked for before their turn, which changes when samples are drawn and nothing else.
+    """
+
+    def __init__(
+        self,
+        terms: Terms[S, A],
+        model: Model,
+        speculation: Speculation | None = None,
+        meter: Meter | None = None,
+    ) -> None:
+        self.terms = terms
+        self._model = model
+        self._meter = meter
+        self._window: Window[S, A] | None = None
+        if speculation is not None:
+            self._window = Window(model, speculation)
+
+    @property
+    def draft(self) -> Draft[S] | None:
+        """Who proposes the states ahead, if anybody does."""
+        return None if self._window is None else self._window.draft
+
+    async def run(self, state: S, journal: Journal, until: int, progress: Progress) -> S:
+        """Decide steps until the task is finished or `until` is the next step, and return the state reached.
+
+        Every verdict is appended to the journal before the next step begins, and made durable there before a task acts on
+        the world.  Raises `Stalled` for a step that cannot be decided, `Paused` before the budget is overspent, and what the
+        journal raises.
+        """
+        task, step = self.terms.task, journal.step
+        try:
+            while journal.step < until and not task.finished(state):
+                step = journal.step
+                if self._meter is not None:
+                    await self._keep_to_the_budget(self._meter, state, journal, progress)
+                decision = await self.decide(state, step, progress)
+                record = self._record(step, decision)
+                if self._window is not None:
+                    self._note(self._window.news(), journal, progress)
+                await journal.append(record, self._kept(decision, step, progress))
+                winner = decision.verdict.winner
+                if task.acts(state):
+                    await journal.commit()
+                    await task.act(step, state, winner)
+                state = task.advance(state, winner)
+                _count(progress, record, journal)
+                if self._meter is not None:
+                    self._meter.learn(decision.usage, len(decision.drawn))
+        except TaskFailed as failure:
+            failure.step = step
+            raise
+        except PydanticSerializationError as error:
+            unwritable = TaskFailed(
+                task.name, "read", f"returned a text that cannot be written down: {error}"
+            )
+            unwritable.step = step
+            raise unwritable from error
+        return state
+
+    async def decide(self, state: S, step: int, progress: Progress | None = None) -> Decision[A]:
+        """Hold the election of one step, or take what speculation has made of it already."""
+        if self._window is not None:
+            return await self._window.decide(self.terms, state, step)
+        open_step = OpenStep(self.terms, step, state)
+        while asks := open_step.asks():
+            if self._meter is not None and progress is not None and open_step.drawn:
+                self._meter.learn(open_step.usage, len(open_step.drawn))
+                spent = progress.usage + open_step.usage
+                self._meter.check_more(step, spent, len(asks), progress.ahead)
+            async with aclosing(self._model.sample([ask for _, ask in asks])) as samples:
+                async for position, sample in samples:
+                    open_step.cast(asks[position][0], sample)
+                    if open_step.decided:
+                        break
+        return open_step.decision()
+
+    async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal, progress: Progress) -> None:
+        """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
+        window = self._window
+        if window is not None and not meter.has_room_ahead(progress.usage, window.at_risk, progress.ahead):
+            window.give_up(state, journal.step)
+            await self.aclose()
+            self._note(window.news(), journal, progress)
+            self._window = None
+        meter.check(journal.step, progress.usage, progress.ahead)
+
+    def _note(self, news: Counter[str], journal: Journal, progress: Progress) -> None:
+        journal.also.update(news)
+        progress.ahead.update(news)
+
+    def news(self) -> Counter[str]:
+        """Return what speculation has done since the last call (see `Ledger.news`)."""
+        return Counter() if self._window is None else self._window.news()
+
+    async def aclose(self) -> None:
+        """Drop what was asked ahead."""
+        if self._window is not None:
+            await self._window.aclose()
+
+    def _kept(self, decision: Decision[A], step: int, progress: Progress) -> bytes | None:
+        notable = decision.verdict.contested or decision.verdict.flags
+        if notable and progress.contested + progress.flags.total() >= KEPT_STEPS:
+            return None
+        if not notable and seed_of(self.terms.seed, step, -1) % KEPT_ONE_IN:
+            return None
+        return to_json([self._shown(entry) for entry in decision.drawn])
+
+    def _record(self, step: int, decision: Decision[A]) -> Record:
+        codec = self.terms.task.answer_codec
+        winner, tally = decision.verdict.winner, decision.verdict.tally
+        others = tuple((written(codec, answer), votes) for answer, votes in tally.items() if answer != winner)
+        plain = written(codec, winner)
+        return Record(step, plain, tally[winner], others, decision.verdict.flags, decision.usage)
+
+    def _shown(self, entry: Drawn) -> dict[str, Any]:
+        outcome = entry.outcome
+        fate = (
+            {"flag": outcome.reason, "detail": outcome.detail}
+            if isinstance(outcome, RedFlag)
+            else {"ballot": written(self.terms.task.answer_codec, outcome)}
+        )
+        return {"number": entry.number, "text": entry.sample.text, "finish": entry.sample.finish, **fate}
+
+
+def _count(progress: Progress, record: Record, journal: Journal) -> None:
+    against = record.against
+    progress.step = journal.step
+    progress.votes += record.votes + against
+    progress.dissent += against
+    progress.contested += bool(record.others)
+    if record.flags:
+        progress.flags.update(record.flags)
+    progress.usage = progress.usage.plus(record.usage)
+    progress.durable = journal.durable
+    progress.durable_at = journal.committed_at

@@ -1,0 +1,1 @@
+"""The append-only record of verdicts, and who may write it."""

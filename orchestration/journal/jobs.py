@@ -1,0 +1,364 @@
+"""Jobs: what a Redis knows of them, read without holding them.
+
+Keys of one job, all in one cluster slot (`{job}` is a hash tag):
+
+    surefoot:{job}:meta       hash    schema, task, spec, settings, models, status, fence, next, head, sealed, counters `n:...`
+    surefoot:{job}:lease      string  who runs it; expires by itself
+    surefoot:{job}:log:N      list    frames of records of segment N (see `records`)
+    surefoot:{job}:segments   hash    segment -> snapshot after its audit
+    surefoot:{job}:contested  list    the first contested steps
+    surefoot:{job}:kept       hash    step -> raw samples of a contested, flagged or randomly drawn step, compressed
+    surefoot:jobs             set     every job id
+"""
+
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+from pydantic_core import from_json
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from surefoot.errors import BadInput, SurefootError
+from surefoot.printable import encodable, printable
+from surefoot.voting.samples import Usage
+
+from . import scripts
+from .holder import describe, gone
+from .records import SCHEMA, CorruptJournal, canonical, frozen, genesis, is_head
+from .snapshots import Snapshot, decode_snapshot, reading, text, whole
+
+PREFIX = "surefoot"
+STATUSES = ("running", "stopped", "done", "failed", "stalled", "cancelled")
+PAGE = 200
+"""Jobs that are read in one round trip."""
+FAR_FUTURE = 1e11
+"""Seconds since 1970, in the year 5138: no job is younger."""
+
+
+class NoSuchJob(BadInput):
+    """No job of this id is in this Redis."""
+
+
+class NewerJournal(SurefootError):
+    """The journal was written by a newer surefoot than this one."""
+
+
+class Settings(NamedTuple):
+    """What a job runs with, fixed when it is created."""
+
+    k: int
+    model: str
+    segment: int = 1000
+    """Steps per segment."""
+    seed: int = 0
+    reliability: float | None = None
+    """What was asked for; None if k was given instead."""
+    error: float | None = None
+    """Upper bound of the share of wrong ballots that k was chosen for; None if nothing was calibrated."""
+    risk: float | None = None
+    """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
+    calibration: tuple[int, int | None, float] | None = None
+    """Samples, tokens and seconds that the calibration took before the first step; None if k was given."""
+    hard: tuple[int, int, float, bool, tuple[str, ...]] | None = None
+    """What the calibration met of hard states: how many of how many judged ones, the upper bound of their share, whether the
+    right answers were known, and a few of the states; None if nothing was calibrated."""
+    limit: int = 100
+    """Samples that one election may use before it stalls."""
+    spare: int = 0
+    """Samples asked for beyond the fewest that could decide."""
+    sampling: tuple[float, float | None, int] | None = None
+    """Temperature, temperature of the first ballot, token limit; None for the task's own."""
+
+
+class Job(NamedTuple):
+    """What the journal says about a job."""
+
+    id: str
+    task: str
+    spec: Mapping[str, Any]
+    settings: Settings
+    start: Snapshot
+    status: str
+    """`running`, `stopped` (may be resumed), `done`, `failed`, `stalled` or `cancelled`."""
+    step: int
+    head: str
+    sealed: int
+    created: float
+    updated: float
+    counters: Mapping[str, int]
+    holder: str | None
+    models: tuple[str, ...]
+    """Who was asked, in order; more than one if the job was resumed with another model."""
+    code: str = ""
+    """Where the task's class was when the job began, `package.module:Class`.  For a person to read: nothing is imported by it."""
+    paused: str = ""
+    """Why the last run stopped in order, if it did."""
+    steps: int | None = None
+    """How many steps the task said it would take; None if it did not know, or before this was written down."""
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of work over all runners, waits included, each from taking the job to its last commit."""
+        return self.counters.get("wall_ms", 0) / 1000
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all samples in the journal."""
+        return Usage(*(self.counters.get(name, 0) for name in Usage._fields))
+
+    @property
+    def flags(self) -> dict[str, int]:
+        """Samples thrown away, by reason."""
+        return {name[5:]: count for name, count in self.counters.items() if name.startswith("flag:")}
+
+
+_SPEC = TypeAdapter(dict[str, Any])
+_SETTINGS = TypeAdapter(Settings)
+_MODELS = TypeAdapter(tuple[str, ...])
+
+
+class Unreadable(NamedTuple):
+    """A job that is there but cannot be read."""
+
+    id: str
+    why: str
+
+
+class Keys:
+    """The Redis keys of one job."""
+
+    def __init__(self, job: str, prefix: str = PREFIX) -> None:
+        if not encodable(job):
+            raise BadInput(f"the job's name {job!r} cannot be used: it is no text that UTF-8 can write")
+        self._base = f"{prefix}:{{{job}}}"
+        self.jobs = f"{prefix}:jobs"
+        self.meta = f"{self._base}:meta"
+        self.lease = f"{self._base}:lease"
+        self.segments = f"{self._base}:segments"
+        self.kept = f"{self._base}:kept"
+        self.contested = f"{self._base}:contested"
+
+    def log(self, segment: int) -> str:
+        """The list of frames of one segment."""
+        return f"{self._base}:log:{segment}"
+
+
+def shown_id(raw: bytes | str) -> str:
+    """Return a job's id as it may be shown; one that is no UTF-8 belongs to nothing that surefoot wrote."""
+    return raw.decode(errors="backslashreplace") if isinstance(raw, bytes) else raw
+
+
+def plain(value: Any) -> Any:
+    """Return a value as it comes back from the journal: equal for equal canonical texts."""
+    return frozen(from_json(canonical(dict(value) if isinstance(value, Mapping) else value)))
+
+
+def new_id(task: str) -> str:
+    """Return an id for a job of this task that sorts by time and can be typed."""
+    return f"{task}-{time.strftime('%y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def check_name(job: str) -> None:
+    """Refuse a name for a new job that no later command could be given, or that no person could read in a list."""
+    why = (
+        "is empty"
+        if not job or job.isspace()
+        else "begins with a dash, as an option does"
+        if job.startswith("-")
+        else "holds a character that cannot be shown"
+        if printable(job) != job
+        else ""
+    )
+    if why:
+        raise BadInput(
+            f"the name {job!r} for a job {why}: choose another one, or leave it out to have one made up"
+        )
+
+
+async def create(
+    redis: Redis,
+    job: str,
+    task: str,
+    spec: Mapping[str, Any],
+    start: object,
+    settings: Settings,
+    *,
+    code: str = "",
+    steps: int | None = None,
+) -> None:
+    """Write a new job down, at step 0; `BadInput` if the id is taken."""
+    keys = Keys(job)
+    head = genesis(task, spec, start)
+    now = f"{time.time():.6f}"
+    fields: dict[str, str | bytes | int] = {
+        "schema": SCHEMA,
+        "task": task,
+        "spec": canonical(dict(spec)),
+        "settings": canonical(settings._asdict()),
+        "start": canonical(Snapshot(0, head, start, settings.k)),
+        "models": canonical([settings.model]),
+        "status": "stopped",
+        "fence": "",
+        "fences": 0,
+        "next": 0,
+        "head": head,
+        "sealed": 0,
+        "updated": now,
+        "code": code,
+        "steps": "" if steps is None else steps,
+    }
+    pairs = [item for pair in fields.items() for item in pair]
+    with reading(f"the list of jobs, {keys.jobs!r},"):
+        # Listed first: an id without a job is passed over, a job without its id would never be found.
+        await redis.sadd(keys.jobs, job)
+    with reading(f"job {job!r}: its description"):
+        answer = await scripts.CREATE.run(redis.execute_command, [keys.meta], [now, *pairs])
+    if answer[0] == b"taken":
+        raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
+    # Once more: whoever listed the jobs in between took the id, without a job as yet, for one that is left behind.
+    await redis.sadd(keys.jobs, job)
+
+
+async def exists(redis: Redis, job: str) -> bool:
+    """Whether there is a job of this id, readable or not."""
+    return bool(await redis.exists(Keys(job).meta))
+
+
+async def load(redis: Redis, job: str) -> Job:
+    """Read a job; `NoSuchJob`, `NewerJournal` or `CorruptJournal` if that cannot be done."""
+    keys = Keys(job)
+    with reading(f"job {job!r}: its description"):
+        meta = await redis.hgetall(keys.meta)
+    if not meta:
+        with reading(f"the list of jobs, {keys.jobs!r},"):
+            known = sorted(map(shown_id, await redis.smembers(keys.jobs)))
+        raise NoSuchJob(f"there is no job {job!r} here; {_listing(known)}")
+    with reading(f"job {job!r}: its lease"):
+        lease = await redis.get(keys.lease)
+    return _job(job, meta, lease)
+
+
+async def every(redis: Redis) -> list[Job | Unreadable]:
+    """Return all jobs, oldest first, and after them those that cannot be read.
+
+    Ids whose keys somebody deleted are taken out of the list of jobs on the way.
+    """
+    with reading(f"the list of jobs, {Keys('').jobs!r},"):
+        ids = sorted(await redis.smembers(Keys("").jobs))
+    readable: list[Job] = []
+    unreadable: list[Unreadable] = []
+    left_behind: list[bytes | str] = []
+    for place in range(0, len(ids), PAGE):
+        page = ids[place : place + PAGE]
+        for raw, (meta, lease) in zip(page, await _descriptions(redis, page), strict=True):
+            try:
+                if meta:
+                    readable.append(_described(raw, meta, lease))
+                else:
+                    left_behind.append(raw)
+            except (NewerJournal, CorruptJournal) as error:
+                unreadable.append(Unreadable(shown_id(raw), str(error)))
+    await _forget(redis, left_behind)
+    return [*sorted(readable, key=lambda job: job.created), *unreadable]
+
+
+async def _descriptions(redis: Redis, ids: list[bytes | str]) -> list[tuple[Any, Any]]:
+    """Read description and lease of many jobs; what Redis refuses to read comes as the error."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for raw in ids:
+            keys = Keys(shown_id(raw))
+            pipe.hgetall(keys.meta)
+            pipe.get(keys.lease)
+        found = await pipe.execute(raise_on_error=False)
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def _described(raw: bytes | str, meta: Any, lease: Any) -> Job:
+    name = shown_id(raw)
+    for what, found in (("description", meta), ("lease", lease)):
+        with reading(f"job {name!r}: its {what}"):
+            if isinstance(found, Exception):
+                raise found
+    return _job(name, meta, lease)
+
+
+async def _forget(redis: Redis, ids: list[bytes | str]) -> None:
+    """Take ids out of the list of jobs; who may only read lists jobs all the same."""
+    with suppress(ResponseError):
+        if ids:
+            await redis.srem(Keys("").jobs, *ids)
+
+
+async def cancel(redis: Redis, job: str) -> None:
+    """Stop a job, whoever runs it: the runner is refused at its next commit.  Only `resume` with `again` takes it up."""
+    await load(redis, job)
+    answer = await scripts.CANCEL.run(redis.execute_command, [Keys(job).meta])
+    if answer[0] == b"done":
+        raise BadInput(f"job {job!r} is done already, there is nothing to cancel")
+
+
+def _job(name: str, raw: Mapping[Any, Any], lease: bytes | str | None) -> Job:
+    """Make a job of what its keys hold; `NewerJournal` or `CorruptJournal`."""
+    with reading(f"job {name!r}: its description"):
+        meta = {text(field): text(value) for field, value in raw.items()}
+        schema = whole(meta["schema"])
+        if schema > SCHEMA:
+            raise NewerJournal(
+                f"job {name!r} has journal schema {schema}, this surefoot reads up to {SCHEMA}: "
+                "upgrade surefoot to work with it"
+            )
+        job = _filled(name, meta)
+    with reading(f"job {name!r}: its lease"):
+        holder = None if not lease or gone(text(lease)) else describe(text(lease))
+    status = "stopped" if job.status == "running" and holder is None else job.status
+    return job._replace(status=status, holder=holder)
+
+
+def _filled(name: str, meta: Mapping[str, str]) -> Job:
+    job = Job(
+        id=name,
+        task=meta["task"],
+        spec={name: frozen(value) for name, value in _SPEC.validate_json(meta["spec"], strict=True).items()},
+        settings=_SETTINGS.validate_json(meta["settings"], strict=True),
+        start=decode_snapshot(meta["start"], f"job {name!r}, its start"),
+        status=meta["status"],
+        step=whole(meta["next"]),
+        head=meta["head"],
+        sealed=whole(meta["sealed"]),
+        created=float(meta["created"]),
+        updated=float(meta["updated"]),
+        counters={field[2:]: whole(value) for field, value in meta.items() if field.startswith("n:")},
+        holder=None,
+        models=_MODELS.validate_json(meta["models"], strict=True),
+        code=meta.get("code", ""),
+        paused=meta.get("paused", ""),
+        steps=whole(meta["steps"]) if meta.get("steps") else None,
+    )
+    if job.start.head != genesis(job.task, job.spec, job.start.state):
+        raise ValueError("task, arguments and start state are not those that the hash chain begins with")
+    if job.settings.k < 1 or job.settings.segment < 1:
+        raise ValueError(f"settings {meta['settings']!r}")
+    sound = {
+        "status": job.status in STATUSES,
+        "head": is_head(job.head),
+        "sealed": job.sealed <= -(-job.step // job.settings.segment),
+        "created": 0 <= job.created < FAR_FUTURE,
+        "updated": 0 <= job.updated < FAR_FUTURE,
+        "models": bool(job.models),
+    }
+    if wrong := [field for field, right in sound.items() if not right]:
+        raise ValueError(f"{wrong[0]} {meta[wrong[0]]!r}")
+    return job
+
+
+def _listing(known: list[str]) -> str:
+    if not known:
+        return "this Redis holds no jobs yet"
+    shown = ", ".join(known[-10:])
+    if len(known) <= 10:
+        return f"known jobs: {shown}"
+    return f"ten of the {len(known)} jobs that `surefoot jobs` lists: {shown}"

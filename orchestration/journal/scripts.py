@@ -1,0 +1,212 @@
+"""The journal's writes: each one a Lua call, so each happens as a whole or not at all.
+
+Every script checks first that the writer still holds the job (its fencing token is the newest) and that the journal
+stands where the writer believes.  A script that fails half-way is *not* rolled back, so each looks at every number and at
+the type of every key before it writes anything.  Answers: `ok`, or the reason with what was found.  All keys of a job share
+the hash tag `{job}`, so a job lives in one slot of a Redis Cluster.  Plain commands only: Redis >= 6.2, Valkey, managed offerings.
+"""
+
+from surefoot.orchestration.redis.script import Script
+
+LARGEST = 10**15 - 1
+"""The largest number that a script takes or counts to: Lua, JSON and HINCRBY all hold it exactly, sums included."""
+
+_LOOK = """
+local function whole(raw) -- a number from 0 to LARGEST, or nil
+    return raw and #raw <= 15 and string.find(raw, '^%d+$') and tonumber(raw) or nil
+end
+local function mistyped(key, kind) -- the answer for a key that is neither of this kind nor absent, or nil
+    local found = redis.call('TYPE', key).ok
+    return found ~= 'none' and found ~= kind and {'type', key, found} or nil
+end
+"""
+
+_GUARD = (
+    _LOOK
+    + """
+local bad = mistyped(KEYS[1], 'hash') or mistyped(KEYS[2], 'string')
+if bad then return bad end
+local found = redis.call('HMGET', KEYS[1], 'fence', 'next', 'head', 'status')
+if not found[1] then return {'missing'} end
+if found[1] ~= ARGV[1] then return {'fenced', found[1], redis.call('GET', KEYS[2]) or ''} end
+if found[4] == 'cancelled' then return {'cancelled'} end
+"""
+)
+
+_STANDS = """
+if found[2] ~= ARGV[2] or found[3] ~= ARGV[3] then return {'moved', found[2], found[3]} end
+"""
+
+_HELD = """
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] and holder ~= ARGV[3] then
+    return {'held', holder, tostring(redis.call('PTTL', KEYS[2]))}
+end
+"""
+
+CREATE = Script("""
+-- KEYS meta; ARGV the moment of creation, (field, value)*
+local made = redis.call('HGET', KEYS[1], 'created')
+if made == ARGV[1] then return {'ok'} end -- done before; only the reply was lost
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'taken'} end
+redis.call('HSET', KEYS[1], 'created', ARGV[1])
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return {'ok'}
+""")
+
+ACQUIRE = Script(
+    "-- KEYS meta, lease; ARGV holder, ttl_ms, holder to take over from ('' for none), nonce, 'again' to take what was cancelled\n"
+    + _LOOK
+    + """
+local bad = mistyped(KEYS[1], 'hash') or mistyped(KEYS[2], 'string')
+if bad then return bad end
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end
+"""
+    + _HELD
+    + """
+local status = redis.call('HGET', KEYS[1], 'status')
+if status == 'done' then return {'done'} end
+if status == 'cancelled' and ARGV[5] ~= 'again' then return {'cancelled'} end
+if (whole(ARGV[2]) or 0) == 0 then return {'number', 'ttl_ms', ARGV[2]} end
+local fences = redis.call('HGET', KEYS[1], 'fences')
+if fences and not whole(fences) then return {'damaged', 'fences', fences} end
+-- A count alone would come twice if Redis lost its last moments between two takings.
+local fence = redis.call('HINCRBY', KEYS[1], 'fences', 1) .. '-' .. ARGV[4]
+redis.call('HSET', KEYS[1], 'status', 'running', 'fence', fence)
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {'ok', fence}
+"""
+)
+
+CLAIM = Script(
+    "-- KEYS meta, lease; ARGV holder, ttl_ms, holder to take over from ('' for none)\n"
+    + _LOOK
+    + """
+local bad = mistyped(KEYS[1], 'hash') or mistyped(KEYS[2], 'string')
+if bad then return bad end
+"""
+    + _HELD
+    + """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    return {redis.call('HGET', KEYS[1], 'status') == 'cancelled' and 'cancelled' or 'there'}
+end
+if (whole(ARGV[2]) or 0) == 0 then return {'number', 'ttl_ms', ARGV[2]} end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {'ok'}
+"""
+)
+
+RENEW = Script(
+    "-- KEYS meta, lease; ARGV fence, holder, ttl_ms\n"
+    + _GUARD
+    + """
+if (whole(ARGV[3]) or 0) == 0 then return {'number', 'ttl_ms', ARGV[3]} end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return {'ok'}
+"""
+)
+
+RELEASE = Script("""
+-- KEYS lease; ARGV holder
+if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return {'ok'} end
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return {'ok'}
+""")
+
+APPEND = Script(
+    """
+-- KEYS meta, lease, log, kept, contested
+-- ARGV fence, holder, ttl_ms, expected next, next, head before, head after, frame, now,
+--      number of counters, (counter, increment)*, number of contested steps, step*, (step, kept samples)*
+"""
+    + _GUARD
+    + """
+if found[2] == ARGV[5] and found[3] == ARGV[7] then return {'ok'} end -- done before; only the reply was lost
+if found[2] ~= ARGV[4] or found[3] ~= ARGV[6] then return {'moved', found[2], found[3]} end
+bad = mistyped(KEYS[3], 'list') or mistyped(KEYS[4], 'hash') or mistyped(KEYS[5], 'list')
+if bad then return bad end
+if (whole(ARGV[3]) or 0) == 0 then return {'number', 'ttl_ms', ARGV[3]} end
+if not whole(ARGV[5]) then return {'number', 'next', ARGV[5]} end
+local counters = 10 + 2 * tonumber(ARGV[10])
+local contested = counters + 1 + tonumber(ARGV[counters + 1])
+for i = 11, counters, 2 do
+    local sum = redis.call('HGET', KEYS[1], ARGV[i]) or '0'
+    if not whole(sum) then return {'damaged', ARGV[i], sum} end
+    if not whole(ARGV[i + 1]) or whole(sum) + whole(ARGV[i + 1]) >= 1e15 then return {'number', ARGV[i], ARGV[i + 1]} end
+end
+redis.call('RPUSH', KEYS[3], ARGV[8])
+redis.call('HSET', KEYS[1], 'next', ARGV[5], 'head', ARGV[7], 'updated', ARGV[9])
+for i = 11, counters, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = counters + 2, contested do redis.call('RPUSH', KEYS[5], ARGV[i]) end
+for i = contested + 1, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return {'ok'}
+"""
+)
+
+SEAL = Script(
+    "-- KEYS meta, lease, segments; ARGV fence, next, head, segment, snapshot\n"
+    + _GUARD
+    + _STANDS
+    + """
+bad = mistyped(KEYS[3], 'hash')
+if bad then return bad end
+local sealed = redis.call('HGET', KEYS[1], 'sealed')
+if not whole(sealed) then return {'damaged', 'sealed', sealed or ''} end
+sealed = whole(sealed)
+if sealed > tonumber(ARGV[4]) then return {'ok'} end -- done before
+if sealed ~= tonumber(ARGV[4]) then return {'moved', tostring(sealed), ''} end
+redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
+redis.call('HSET', KEYS[1], 'sealed', sealed + 1)
+return {'ok'}
+"""
+)
+
+REWIND = Script(
+    "-- KEYS meta, lease, kept, log...; ARGV fence, next, head, next to go back to, head there\n"
+    + _GUARD
+    + "if found[2] == ARGV[4] and found[3] == ARGV[5] then return {'ok'} end -- done before; only the reply was lost"
+    + _STANDS
+    + """
+bad = mistyped(KEYS[3], 'hash')
+if bad then return bad end
+local repairs = redis.call('HGET', KEYS[1], 'n:repairs') or '0'
+if not whole(repairs) then return {'damaged', 'n:repairs', repairs} end
+for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
+for _, step in ipairs(redis.call('HKEYS', KEYS[3])) do
+    if tonumber(step) >= tonumber(ARGV[4]) then redis.call('HDEL', KEYS[3], step) end
+end
+redis.call('HSET', KEYS[1], 'next', ARGV[4], 'head', ARGV[5])
+redis.call('HINCRBY', KEYS[1], 'n:repairs', 1)
+return {'ok'}
+"""
+)
+
+SETTLE = Script(
+    "-- KEYS meta, lease; ARGV fence, next, head, (field, value)*\n"
+    + _GUARD
+    + _STANDS
+    + """
+for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+return {'ok'}
+"""
+)
+
+CANCEL = Script("""
+-- KEYS meta; the running holder is refused at its next commit
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end -- deleted since it was read
+if redis.call('HGET', KEYS[1], 'status') == 'done' then return {'done'} end
+redis.call('HSET', KEYS[1], 'status', 'cancelled')
+return {'ok'}
+""")
+
+CLOSE = Script("""
+-- KEYS meta, lease; ARGV the lease that was seen, of a holder who is gone ('' for none)
+if redis.call('TYPE', KEYS[2]).ok == 'string' and redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'held'} end
+if redis.call('TYPE', KEYS[1]).ok == 'hash' then
+    -- No token is like this one, so whoever holds the job unseen is refused at the next commit.
+    redis.call('HSET', KEYS[1], 'status', 'cancelled', 'fence', '')
+end
+redis.call('DEL', KEYS[2])
+return {'ok'}
+""")

@@ -1,0 +1,75 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from surefoot import BadInput, ModelUnavailable, OpenAIModel, Towers
+from surefoot.models.base import Ask
+from surefoot.models.connect import open_model
+from surefoot.models.embedded.llama_cpp import NAME, EmbeddedServer, NoEmbeddedModel, options
+
+
+async def test_the_embedded_model_answers_a_step_in_every_view() -> None:
+    task = Towers(10, "compact")
+    state = task.start()
+    async with open_model(NAME) as model:
+        asks = [Ask(task.ask(state, view), 0.0, 40, view) for view in range(task.views)]
+        answers = {view: sample async for view, sample in model.sample(asks)}
+    assert {task.read(answers[view].text, state, view)[0] for view in range(3)} == {(1, 0, 1)}
+    assert {sample.finish for sample in answers.values()} == {"stop"}
+
+
+async def test_every_sample_is_drawn_for_itself_from_the_whole_distribution() -> None:
+    """On what it never saw in training the model is at a loss; truncated or correlated samples would agree."""
+    with EmbeddedServer() as server:
+        async with OpenAIModel(server.url, NAME, options=options()) as model:
+            asks = [Ask("ABC", 2.0, 20, number) for number in range(24)]
+            texts = [sample.text async for _, sample in model.sample(asks)]
+    assert len(set(texts)) > 10
+
+
+def test_a_server_of_its_own_process_tells_its_address_and_ends_on_sigterm() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "surefoot.models.embedded.llama_cpp"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    assert httpx.get(f"{url}/models", timeout=10).json()["data"][0]["id"] == NAME
+    process.terminate()
+    assert process.wait(timeout=20) == 0
+
+
+async def test_a_closed_server_no_longer_answers() -> None:
+    with EmbeddedServer() as server:
+        pass
+    with pytest.raises(ModelUnavailable):
+        async with open_model(server.url):
+            pass
+
+
+def test_missing_weights_and_bad_ports_are_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NoEmbeddedModel, match=r"weights .* are missing"):
+        EmbeddedServer(tmp_path / "none.gguf")
+    with pytest.raises(BadInput, match="not 70000"):
+        EmbeddedServer(port=70000)
+    with EmbeddedServer() as server, pytest.raises(NoEmbeddedModel, match="cannot serve"):
+        EmbeddedServer(port=int(server.url.rsplit(":", 1)[1].split("/")[0]))
+
+
+def test_without_llama_cpp_everything_else_is_there() -> None:
+    code = (
+        "import sys; sys.modules['xllamacpp'] = None\n"
+        "import surefoot\n"
+        "from surefoot.models.embedded.llama_cpp import EmbeddedServer, NoEmbeddedModel\n"
+        "try:\n    EmbeddedServer()\nexcept NoEmbeddedModel as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "llama.cpp cannot be loaded" in done.stdout
+
+
+async def test_what_is_no_model_is_refused() -> None:
+    with pytest.raises(BadInput, match="'gpt-9'"):
+        async with open_model("gpt-9"):
+            pass

@@ -1,0 +1,1 @@
+"""The embedded micro language model: recipe and measurement."""
