@@ -156,7 +156,7 @@ def test_closed_streams_change_no_exit_code_and_raise_nothing(line: str, code: i
 def test_an_argument_that_is_no_text_is_quoted() -> None:
     done = in_shell("$surefoot run towers --arg \"style=$(printf '\\377')\"")
     assert done.returncode == BAD_INPUT
-    assert r"in UTF-8, not 'style=\udcff'" in done.stderr
+    assert r"an argument is text in UTF-8, not 'style=\udcff'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -30,8 +30,10 @@ def arguments(task: type[Task[Any, Any]], typed: Sequence[str]) -> dict[str, Any
     found: dict[str, Any] = {}
     for pair in typed:
         name, equals, text = pair.partition("=")
-        if not equals or not encodable(pair):
-            raise BadInput(f"an argument is written name=value, in UTF-8, not {pair!r}")
+        if not equals:
+            raise BadInput(f"an argument is written name=value, not {pair!r}")
+        if not encodable(pair):
+            raise BadInput(f"an argument is text in UTF-8, not {pair!r}")
         if name in found:
             raise BadInput(f"the argument {name!r} is given twice")
         if name not in known and not open_ended:
