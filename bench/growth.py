@@ -28,7 +28,7 @@ import surefoot
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.jobs import Keys
-from surefoot.orchestration.report import line, records, report
+from surefoot.orchestration.reporting import line, records, report
 from surefoot.private_files import replacement
 from surefoot.tools.towers.board import optimal_length
 

@@ -21,7 +21,7 @@ from surefoot.orchestration.journal.jobs import load
 from surefoot.orchestration.journal.journal import Journal
 from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.report import records, shown
+from surefoot.orchestration.reporting import records, shown
 from surefoot.tools.towers import board
 from surefoot.tools.towers.board import IllegalMove, Move
 

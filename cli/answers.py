@@ -8,7 +8,7 @@ from surefoot.errors import BadInput
 from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal.jobs import load
 from surefoot.orchestration.redis.open import open_redis
-from surefoot.orchestration.report import line, records
+from surefoot.orchestration.reporting import line, records
 from surefoot.printable import printable
 from surefoot.private_files import check_target, replacement
 

@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 
 from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal import jobs, segments
-from surefoot.orchestration.report import Report, report
+from surefoot.orchestration.report import Report
+from surefoot.orchestration.reporting import report
 
 from . import common, display
 from .answers import write

@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal.jobs import Job
 from surefoot.orchestration.journal.records import Record, frozen
-from surefoot.orchestration.report import shown
+from surefoot.orchestration.reporting import shown
 
 from .display import Grid, tokens
 

@@ -2,7 +2,7 @@
 
 from redis.asyncio import Redis
 
-from . import report as reports
+from . import reporting
 from .again import Given, task_known
 from .journal import jobs as journal
 from .redis.open import open_redis
@@ -21,7 +21,7 @@ async def report(
     `redis` as for `run`.  Raises `NoSuchJob`, `CorruptJournal`, `NewerJournal` or `RedisUnavailable`.
     """
     async with open_redis(redis) as store:
-        return await reports.report(store, job, task_known(await journal.load(store, job), task))
+        return await reporting.report(store, job, task_known(await journal.load(store, job), task))
 
 
 async def jobs(*, redis: str | Redis | None = None) -> list[journal.Job | journal.Unreadable]:

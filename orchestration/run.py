@@ -36,7 +36,8 @@ from .plan import Unsupported, check_reliability, plan_with, waits_shown_in
 from .progress import Progress
 from .redis.open import open_redis
 from .redis.persistence import forgetful
-from .report import Report, report, shown
+from .report import Report
+from .reporting import report, shown
 from .settings import LIMIT, MOST_SAMPLES, RELIABILITY, SEGMENT, STATES
 
 S = TypeVar("S", bound=Hashable)

@@ -18,7 +18,7 @@ from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.jobs import Keys
 from surefoot.orchestration.journal.records import UNPACKED_BYTES, CorruptJournal, canonical, decode
 from surefoot.orchestration.journal.snapshots import Snapshot, decode_snapshot, encode_snapshot
-from surefoot.orchestration.report import records, report
+from surefoot.orchestration.reporting import records, report
 from surefoot.orchestration.run import resume, run
 from surefoot.printable import printable
 

@@ -25,7 +25,7 @@ from surefoot.orchestration.journal.journal import (
 from surefoot.orchestration.journal.lease import Cancelled, JobDone, JobHeld
 from surefoot.orchestration.journal.records import CorruptJournal, Record
 from surefoot.orchestration.redis.client import connect
-from surefoot.orchestration.report import records
+from surefoot.orchestration.reporting import records
 from surefoot.voting import Usage
 
 JOB = "walk-1"

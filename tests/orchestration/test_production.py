@@ -17,7 +17,7 @@ from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.redis.client import connect
 from surefoot.orchestration.redis.persistence import forgetful
-from surefoot.orchestration.report import report
+from surefoot.orchestration.reporting import report
 
 PAGE = Path(__file__).parents[2] / "docs" / "production.md"
 TASK = Towers(5, "compact")

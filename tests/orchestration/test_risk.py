@@ -14,7 +14,7 @@ from surefoot.cli.terminal import Terminal
 from surefoot.models.base import Message, Prompt
 from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.report import shown
+from surefoot.orchestration.reporting import shown
 from surefoot.voting.reliability import dissent_bound, dissent_risk
 
 FACTORS = ("8391657240981536472093", "7164093825519038274615")

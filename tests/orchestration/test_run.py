@@ -19,7 +19,7 @@ from surefoot.orchestration.graph import REPAIRS, AuditFailed
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.lease import Cancelled, JobHeld, claimed
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.report import report
+from surefoot.orchestration.reporting import report
 from surefoot.tools.towers.board import optimal_move, optimal_state
 from surefoot.voting import PAPER, NotAnAnswer, Sample, TooLong
 

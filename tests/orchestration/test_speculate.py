@@ -21,7 +21,7 @@ from surefoot.orchestration.engine.open_step import Decision, Terms
 from surefoot.orchestration.engine.recall import Recall
 from surefoot.orchestration.engine.stride import Stride
 from surefoot.orchestration.journal import jobs
-from surefoot.orchestration.report import records
+from surefoot.orchestration.reporting import records
 from surefoot.voting import FirstToAheadBy, NotAnAnswer, Sample
 
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from surefoot.agents.tasks.towers import Towers
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.redis import embedded as local_redis
-from surefoot.orchestration.report import records
+from surefoot.orchestration.reporting import records
 from surefoot.orchestration.run import run
 from surefoot.tools.towers.board import optimal_length, optimal_move, optimal_state
 

@@ -1,0 +1,175 @@
+"""The report of a job, derived from its journal alone."""
+
+from collections.abc import AsyncIterator, Hashable, Mapping
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+
+from surefoot.agents.tasks.codec import read_back
+from surefoot.agents.tasks.task import Task
+from surefoot.printable import printable
+from surefoot.voting.choice import about_hard_steps
+from surefoot.voting.reliability import dissent_bound, dissent_risk
+from surefoot.voting.samples import Usage
+
+from .journal.jobs import Job, Keys, load
+from .journal.records import CorruptJournal, Record, canonical, verified
+from .journal.segments import contested, frames, snapshot
+from .journal.snapshots import reading
+from .report import Ahead, Contest, Hard, Report, Spent, Stall, Tokens
+
+S = TypeVar("S", bound=Hashable)
+A = TypeVar("A", bound=Hashable)
+
+CONTESTED_SHOWN = 20
+
+
+async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
+    """Read the report of a job; without its `task` the answers are shown as the journal has them.
+
+    Counters are taken as they stand.  The latest steps of a job that nobody runs are read back, and `CorruptJournal` is raised
+    if they do not lead to the head and the sealed end that the job is said to have; `records` reads all of them.
+    """
+    job = await load(redis, job_id)
+    steps = job.steps if task is None else task.steps()
+    count = job.counters
+    votes, dissent = count.get("votes", 0), count.get("dissent", 0)
+    return Report(
+        job=job.id,
+        task=job.task,
+        spec=dict(job.spec),
+        models=list(job.models),
+        status=job.status,
+        solved=job.status == "done",
+        steps=job.step,
+        steps_read_back=await _read_back(redis, job),
+        steps_expected=steps,
+        votes=votes,
+        samples=votes + sum(job.flags.values()),
+        red_flags=job.flags,
+        contested=count.get("contested", 0),
+        contested_steps=[_contest(task, record) for record in await contested(redis, job, CONTESTED_SHOWN)],
+        repairs=count.get("repairs", 0),
+        k=job.settings.k,
+        reliability=job.settings.reliability,
+        risk=job.settings.risk,
+        hard=_hard(job, steps),
+        dissent_rate=dissent / votes if votes else 0.0,
+        dissent_bound=dissent_bound(dissent, votes, job.settings.k),
+        risk_measured=dissent_risk(dissent, votes, job.settings.k, steps or max(1, job.step)),
+        tokens=Tokens.model_validate(job.usage.known_all()),
+        speculation=_ahead(job, votes + sum(job.flags.values())),
+        wall_s=round(job.wall_s, 3),
+        calibration=_spent(job),
+        head=job.head,
+        stall=await _stall(redis, job),
+        stopped=job.paused or None if job.status == "stopped" else None,
+    )
+
+
+async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
+    """Read all records of a job in order, one segment in memory at a time.
+
+    Raises `CorruptJournal` where one is damaged, missing, or does not continue the hash chain.
+    """
+    step, head = job.start.step, job.start.head
+    for segment in range(-(-job.step // job.settings.segment)):
+        where = f"job {job.id!r}, segment {segment}"
+        for frame, part in await frames(redis, job, segment):
+            if step == job.step:
+                break  # decided since the job was read
+            for record in verified([(frame, part)], head, step, where):
+                yield record
+            step, head = step + frame.steps, frame.after
+    if (step, head) != (job.step, job.head):
+        raise CorruptJournal(f"job {job.id!r}: {job.step} steps are decided, the records end at step {step}")
+
+
+async def _read_back(redis: Redis, job: Job) -> int:
+    """Read the last sealed segment and what comes after it, and return how many steps that are."""
+    if job.holder is not None:
+        return 0  # they change while they are read
+    first = max(0, job.sealed - 1)
+    begin = await snapshot(redis, job, first - 1)
+    step, head = begin.step, begin.head
+    for segment in range(first, -(-job.step // job.settings.segment)):
+        found = await frames(redis, job, segment)
+        step += len(verified(found, head, step, f"job {job.id!r}, segment {segment}"))
+        head = found[-1][0].after if found else head
+        if segment < job.sealed and (step, head) != (await snapshot(redis, job, segment))[:2]:
+            raise CorruptJournal(
+                f"job {job.id!r}: the records of segment {segment} do not lead to its sealed end"
+            )
+    if (step, head) != (job.step, job.head):
+        raise CorruptJournal(
+            f"job {job.id!r}: {job.step} steps are said to be decided, the records end at step {step}"
+            if step != job.step
+            else f"job {job.id!r}: the records do not lead to its final hash {job.head}"
+        )
+    return step - begin.step
+
+
+async def _stall(redis: Redis, job: Job) -> dict[str, Any] | None:
+    if job.status != "stalled":
+        return None
+    with reading(f"job {job.id!r}: where it stalled"):
+        raw = await redis.hget(Keys(job.id).meta, "stall")
+        return None if raw is None else Stall.model_validate_json(raw).model_dump()
+
+
+def _ahead(job: Job, samples: int) -> Ahead | None:
+    count = job.counters
+    if not count.get("ahead"):
+        return None
+    accepted, wasted = count.get("accepted", 0), count.get("wasted_samples", 0)
+    return Ahead(
+        asked_ahead=count["ahead"],
+        accepted=accepted,
+        acceptance=accepted / max(1, accepted + count.get("rejected", 0)),
+        depth=round(count.get("depth", 0) / max(1, count.get("decisions", 0)), 2),
+        wasted_samples=wasted,
+        wasted_tokens=_known(count, "wasted"),
+        waste=wasted / max(1, wasted + samples),
+        draft_tokens=_known(count, "draft"),
+        uncounted=count.get("wasted_uncounted", 0) + count.get("draft_uncounted", 0),
+    )
+
+
+def _known(count: Mapping[str, int], whose: str) -> int | None:
+    tokens, uncounted = count.get(f"{whose}_tokens", 0), count.get(f"{whose}_uncounted", 0)
+    return Usage(completion=tokens, uncounted=uncounted).known("total")
+
+
+def _spent(job: Job) -> Spent | None:
+    if job.settings.calibration is None:
+        return None
+    samples, tokens, seconds = job.settings.calibration
+    return Spent(samples=samples, tokens=tokens, wall_s=seconds)
+
+
+def _contest(task: Task[S, A] | None, record: Record) -> Contest:
+    against = {shown(task, answer): votes for answer, votes in record.others}
+    return Contest(step=record.step, winner=shown(task, record.answer), votes=record.votes, against=against)
+
+
+def shown(task: Task[S, A] | None, plain: Any) -> str:
+    """Write an answer of the journal for a person, but tell apart the candidates that a task shows alike."""
+    canon = canonical(plain).decode()
+    told = canon if task is None else line(task, plain)
+    return canon if told == canon else f"{told} {canon}"
+
+
+def line(task: Task[S, A] | None, plain: Any) -> str:
+    """Write an answer of the journal as a line of `--out`: in the task's words, or without its code as it stands there."""
+    if task is not None:
+        return task.show(read_back(task.answer_codec, plain))
+    return printable(plain) if isinstance(plain, str) else canonical(plain).decode()
+
+
+def _hard(job: Job, steps: int | None) -> Hard | None:
+    if job.settings.hard is None:
+        return None
+    judged, found, share, known, states = job.settings.hard
+    most = None if steps is None else share * steps
+    why = about_hard_steps(found, judged, share, steps, known_answers=known)
+    return Hard(judged=judged, found=found, share_bound=share, steps_bound=most, states=list(states), why=why)
