@@ -10,7 +10,7 @@ from .models.base import Ask, Message, Model, ModelUnavailable, Sampling
 from .models.openai import OpenAIModel
 from .models.openai.options import Options
 from .orchestration.budget import Budget
-from .orchestration.engine.speculate import Speculation
+from .orchestration.engine.speculation import Speculation
 from .orchestration.overview import jobs, report
 from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress

@@ -148,7 +148,7 @@ def together(strands: Sequence[Measured]) -> Measured:
 async def draft_s(task: Stretch, draft: Draft[State], steps: int) -> float:
     """Return the seconds that a draft takes for a step when nothing else is done."""
     done, began = 0, time.perf_counter()
-    async with aclosing(draft.roll([task.start()])) as states:
+    async with aclosing(draft.propose([task.start()])) as states:
         async for _ in states:
             done += 1
             if done == steps:

@@ -11,7 +11,7 @@ from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.models.base import Sampling
 from surefoot.orchestration.budget import Budget
-from surefoot.orchestration.engine.speculate import Speculation
+from surefoot.orchestration.engine.speculation import Speculation
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import Report
 from surefoot.orchestration.settings import LIMIT, RELIABILITY, SEGMENT, STATES

@@ -22,7 +22,7 @@ from surefoot.voting.rules import FirstToAheadBy
 
 from .budget import Meter
 from .engine.open_step import Terms
-from .engine.speculate import Speculation
+from .engine.speculation import Speculation
 from .engine.stride import Stride
 from .journal.journal import Journal, WentBack
 from .journal.lease import GIVE_BACK_S

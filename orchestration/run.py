@@ -24,9 +24,10 @@ from surefoot.voting.samples import Usage
 from .again import task_again
 from .budget import Budget, Meter, Paused
 from .checkpoints.saver import RedisSaver
+from .engine.ledger import SPECULATION_COUNTERS
 from .engine.open_draft import open_draft
 from .engine.open_step import StepStalled
-from .engine.speculate import AHEAD, Speculation
+from .engine.speculation import Speculation
 from .graph import AuditFailed, Runner
 from .journal import jobs
 from .journal.jobs import Settings
@@ -344,7 +345,7 @@ def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:
     fresh.votes, fresh.dissent = job.counters.get("votes", 0), job.counters.get("dissent", 0)
     fresh.contested, fresh.repairs = job.counters.get("contested", 0), job.counters.get("repairs", 0)
     fresh.flags.update(job.flags)
-    fresh.ahead.update({name: count for name, count in job.counters.items() if name in AHEAD})
+    fresh.ahead.update({name: count for name, count in job.counters.items() if name in SPECULATION_COUNTERS})
     fresh.usage = job.usage
     fresh.predicted = None if job.settings.risk is None else 1 - job.settings.risk
     for name in fresh.__slots__:

@@ -25,7 +25,7 @@ from surefoot.models.base import Ask, Model, ModelUnavailable, Prompt
 from surefoot.voting.flags import PAPER, Reading, RedFlag, screen
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
-from .supposing import supposing
+from .hypothetical import hypothetically
 
 S = TypeVar("S", bound=Hashable)
 
@@ -40,18 +40,18 @@ class Draft(ABC, Generic[S]):
     """What messages call it."""
 
     spent: Usage = NOTHING
-    """Tokens of all the samples that it was given so far, in all its rolls; nothing for one that asks no model.
+    """Tokens of all the samples that it was given so far, in all its rollouts; nothing for one that asks no model.
 
-    What a call had drawn when its roll was cut off, and had not handed over yet, cannot be known and is missing.
+    What a call had drawn when its rollout was cut off, and had not handed over yet, cannot be known and is missing.
     """
 
     @abstractmethod
-    def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+    def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Yield the states expected after the last one of `path`, one a step, until it knows no further.
 
         `path` begins with the state decided last and goes on with those expected already, most often none; of these
-        some may have been decided when the roll begins.
-        A roll ends before a step with side effects and when the task is finished.
+        some may have been decided when the rollout begins.
+        A rollout ends before a step with side effects and when the task is finished.
         """
 
     def decided(self, state: S, after: S) -> None:
@@ -65,14 +65,14 @@ class _Asking(Draft[S]):
         self._task = task
         self._model = model
 
-    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+    async def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Go from answer to answer; raises what the model raises about the last state of `path`, which the run believes in, too.
 
-        About a state of its own making the model may refuse to be asked, which just ends the roll.  Should the model be
-        gone, the next roll raises it.
+        About a state of its own making the model may refuse to be asked, which just ends the rollout.  Should the model be
+        gone, the next rollout raises it.
         """
         state, said = path[-1], False
-        while not over(self._task, state):
+        while not barrier(self._task, state):
             try:
                 states = await self._after(state)
             except ModelUnavailable:
@@ -82,7 +82,7 @@ class _Asking(Draft[S]):
             if not states:
                 return
             for after in states:
-                if over(self._task, state):
+                if barrier(self._task, state):
                     return
                 yield after
                 state, said = after, True
@@ -117,9 +117,9 @@ class Rollout(_Asking[S]):
         self._votes = votes
 
     async def _after(self, state: S) -> Sequence[S]:
-        prompts: Sequence[Prompt] = supposing((), self._prompts, state)
+        prompts: Sequence[Prompt] = hypothetically((), self._prompts, state)
         samples = [entry async for entry in self._greedy(prompts, self._task.sampling.max_tokens)]
-        return supposing((), self._led, state, samples)
+        return hypothetically((), self._led, state, samples)
 
     def _prompts(self, state: S) -> Sequence[Prompt]:
         return [self._task.ask(state, vote % self._task.views) for vote in range(self._votes)]
@@ -137,7 +137,7 @@ class Rollout(_Asking[S]):
 
 
 class AskAhead(_Asking[S]):
-    """A model is asked for several steps in one call, and then for the next ones; a red flag ends the roll.
+    """A model is asked for several steps in one call, and then for the next ones; a red flag ends the rollout.
 
     Raises `BadInput` if the task does not say how to ask for several steps.
     """
@@ -154,12 +154,12 @@ class AskAhead(_Asking[S]):
         self._steps = steps
 
     async def _after(self, state: S) -> Sequence[S]:
-        prompt = supposing(None, self._task.ask_ahead, state, self._steps)
+        prompt = hypothetically(None, self._task.ask_ahead, state, self._steps)
         if prompt is None:
             return ()
         limit = self._task.sampling.max_tokens + TOKENS_A_STEP * self._steps
         samples = [sample async for _, sample in self._greedy([prompt], limit)]
-        return supposing((), self._read, state, samples)
+        return hypothetically((), self._read, state, samples)
 
     def _read(self, state: S, samples: Sequence[Sample]) -> Sequence[S]:
         [sample] = samples
@@ -175,7 +175,7 @@ class Supplied(Draft[S]):
     def __init__(self, function: Callable[[S], S | Awaitable[S | None] | None]) -> None:
         self._function = function
 
-    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+    async def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Follow the function; raises what it raises."""
         state = path[-1]
         while (after := await self._next(state)) is not None:
@@ -187,6 +187,6 @@ class Supplied(Draft[S]):
         return await after if isawaitable(after) else after
 
 
-def over(task: Task[S, Any], state: S) -> bool:
-    """Whether a roll has to end at this state: nothing may be asked beyond it, or the task can do nothing with it."""
-    return supposing(True, lambda: task.finished(state) or task.acts(state))
+def barrier(task: Task[S, Any], state: S) -> bool:
+    """Whether a rollout has to end at this state: nothing may be asked beyond it, or the task can do nothing with it."""
+    return hypothetically(True, lambda: task.finished(state) or task.acts(state))

@@ -14,7 +14,7 @@ from surefoot.models.embedded import PEBBLES
 
 from .drafts import AskAhead, Draft, Rollout
 from .recall import Recall
-from .speculate import Speculation
+from .speculation import Speculation
 
 S = TypeVar("S", bound=Hashable)
 

@@ -13,7 +13,7 @@ from surefoot.voting.flags import RedFlag
 from surefoot.voting.rules import Rule
 from surefoot.voting.samples import Sample, Usage
 
-from .supposing import supposing
+from .hypothetical import hypothetically
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -81,8 +81,8 @@ class OpenStep(Generic[S, A]):
     """
 
     __slots__ = (
-        "_outcomes", "_prompts", "_reached", "_refused", "_terms", "after", "disputed", "distance", "drawn", "dropped", "election",
-        "failure", "outstanding", "state", "step",
+        "_outcomes", "_prompts", "_reached", "_refused", "_terms", "after", "disputed", "distance", "drawn", "election", "failure",
+        "outstanding", "squashed", "state", "step",
     )  # fmt: skip
 
     def __init__(self, terms: Terms[S, A], step: int, state: S, after: S | None = None) -> None:
@@ -100,7 +100,7 @@ class OpenStep(Generic[S, A]):
         """Why it will not be decided; raised only when its turn comes."""
         self.distance = 0
         """How many steps ahead of the decided ones it was opened."""
-        self.dropped = False
+        self.squashed = False
         """Whether its state did not come true."""
         self._terms = terms
         self._refused: Sequence[int] = ()
@@ -200,7 +200,7 @@ class OpenStep(Generic[S, A]):
     def _leads_to(self, answer: A) -> S | None:
         """Return the next state if this answer wins; None if the task cannot say."""
         if answer not in self._reached:
-            self._reached[answer] = supposing(None, self._terms.task.advance, self.state, answer)
+            self._reached[answer] = hypothetically(None, self._terms.task.advance, self.state, answer)
         return self._reached[answer]
 
     def _ask(self, number: int) -> Ask:
@@ -210,7 +210,7 @@ class OpenStep(Generic[S, A]):
         if known is None:
             guess = None
             if self.after is not None:
-                guess = supposing(None, terms.task.guess, self.state, self.after, view)
+                guess = hypothetically(None, terms.task.guess, self.state, self.after, view)
             known = self._prompts[view] = terms.task.ask(self.state, view), guess
         prompt, guess = known
         sampling = terms.sampling

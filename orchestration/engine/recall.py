@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 
-from .drafts import Draft, over
-from .supposing import supposing
+from .drafts import Draft, barrier
+from .hypothetical import hypothetically
 
 S = TypeVar("S", bound=Hashable)
 
@@ -42,44 +42,44 @@ class Recall(Draft[S]):
         if remembered < 2:
             raise BadInput(f"remembered must be at least 2, not {remembered!r}")
         self._task = task
-        self._memories = [_Memory(length, remembered) for length in sorted(set(contexts), reverse=True)]
-        self._trail = _Trail(max(contexts), [0])
+        self._tables = [_Continuations(length, remembered) for length in sorted(set(contexts), reverse=True)]
+        self._prefixes = _PrefixHashes(max(contexts), [0])
         self._state: S | None = None
 
     def decided(self, state: S, after: S) -> None:
         """Remember what followed each context; a step without a gist ends all contexts."""
         gist = self._task.gist(state, after)
         if gist is not None:
-            for memory in self._memories:
-                memory.write(self._trail, gist)
-        self._trail.push(gist)
+            for table in self._tables:
+                table.write(self._prefixes, gist)
+        self._prefixes.push(gist)
         self._state = after
 
-    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+    async def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Go along `path` and continue from there, taking what it proposes for granted."""
         if self._state not in path:
             return
-        trail, state = self._trail.copy(), path[-1]
-        # A roll begins when it is first asked, and by then the run may have decided some of the path already.
+        prefixes, state = self._prefixes.copy(), path[-1]
+        # A rollout begins when it is first asked, and by then the run may have decided some of the path already.
         for before, after in pairwise(path[path.index(self._state) :]):
-            trail.push(supposing(None, self._task.gist, before, after))
-        while not over(self._task, state) and (step := self._expected(trail, state)) is not None:
+            prefixes.push(hypothetically(None, self._task.gist, before, after))
+        while not barrier(self._task, state) and (step := self._expected(prefixes, state)) is not None:
             gist, state = step
-            trail.push(gist)
+            prefixes.push(gist)
             yield state
 
-    def _expected(self, trail: "_Trail", state: S) -> tuple[Hashable, S] | None:
-        for memory in self._memories:
-            gist = memory.read(trail)
+    def _expected(self, prefixes: "_PrefixHashes", state: S) -> tuple[Hashable, S] | None:
+        for table in self._tables:
+            gist = table.read(prefixes)
             if gist is None:
                 continue
-            after: S | None = supposing(None, self._task.unfold, state, gist)
+            after: S | None = hypothetically(None, self._task.unfold, state, gist)
             if after is not None:
                 return gist, after
         return None
 
 
-class _Trail:
+class _PrefixHashes:
     """The hashes of all beginnings of a sequence of gists, as many as the longest context needs.
 
     With H(i) for the first i gists, the last n of them hash to H(i) - H(i - n) BASE^n, so that a new gist costs the same
@@ -102,11 +102,11 @@ class _Trail:
         if len(hashes) > 2 * self.longest + 2:
             del hashes[: -self.longest - 1]
 
-    def copy(self) -> "_Trail":
-        return _Trail(self.longest, self.hashes[-self.longest - 1 :])
+    def copy(self) -> "_PrefixHashes":
+        return _PrefixHashes(self.longest, self.hashes[-self.longest - 1 :])
 
 
-class _Memory:
+class _Continuations:
     """What followed each context of one length, in two halves: when one is full, the older one is dropped."""
 
     __slots__ = ("_half", "_length", "_new", "_old", "_shift")
@@ -121,17 +121,17 @@ class _Memory:
     def __len__(self) -> int:
         return len(self._new) + len(self._old)
 
-    def write(self, trail: _Trail, gist: Hashable) -> None:
+    def write(self, prefixes: _PrefixHashes, gist: Hashable) -> None:
         """Remember that `gist` followed; a sequence shorter than the context leaves nothing to remember."""
-        hashes = trail.hashes
+        hashes = prefixes.hashes
         if len(hashes) > self._length:
             self._new[(hashes[-1] - hashes[-1 - self._length] * self._shift) % _PRIME] = gist
             if len(self._new) >= self._half:
                 self._old, self._new = self._new, {}
 
-    def read(self, trail: _Trail) -> Hashable | None:
+    def read(self, prefixes: _PrefixHashes) -> Hashable | None:
         """Return what followed last time, or None if nothing is remembered."""
-        hashes = trail.hashes
+        hashes = prefixes.hashes
         if len(hashes) <= self._length:
             return None
         key = (hashes[-1] - hashes[-1 - self._length] * self._shift) % _PRIME

@@ -25,39 +25,39 @@ from .drafts import Draft, Rollout
 
 S = TypeVar("S", bound=Hashable)
 
-ROOM = 64
+CREDITS = 64
 """States that the process may be ahead of what has been read."""
 END_S = 5.0
 """Longest wait for the process to end by itself."""
 
-Open = Callable[[], AbstractAsyncContextManager[Model]]
+OpenModel = Callable[[], AbstractAsyncContextManager[Model]]
 
 
-class _Roll(NamedTuple):
-    """An order to the process: roll ahead from here, and leave the roll before."""
+class _Start(NamedTuple):
+    """An order to the process: roll ahead from here, and leave the rollout before."""
 
     number: int
     state: Any
 
 
-class _Room(NamedTuple):
+class _Credit(NamedTuple):
     """Told to the process: half of the room is free again."""
 
     number: int
 
 
-class _Said(NamedTuple):
-    """What the process says: the next state, or how the roll has ended.  Roll 0 is that it is ready."""
+class _Reply(NamedTuple):
+    """What the process says: the next state, or how the rollout has ended.  Rollout 0 is that it is ready."""
 
     number: int
     state: Any = None
-    over: bool = False
+    ended: bool = False
     words: str = ""
     """Why it has failed, if it has."""
     failure: bytes = b""
     """The same as a pickled error, if that can be."""
     spent: Usage | None = None
-    """What the rollout there has spent up to now, in all its rolls; None if it has not begun."""
+    """What the rollout there has spent up to now, in all its rollouts; None if it has not begun."""
 
 
 class RolloutProcess(Draft[S]):
@@ -71,17 +71,17 @@ class RolloutProcess(Draft[S]):
     at its end under `if __name__ == "__main__"`, as with `multiprocessing` in general.  Raises what the model raises, and
     `ModelUnavailable` if the process dies.
 
-    `spent` is as the process last told it, with a state or the end of a roll; what a roll that was left goes on to spend
-    comes with the next roll, or not at all.
+    `spent` is as the process last told it, with a state or the end of a rollout; what a rollout that was left goes on to spend
+    comes with the next rollout, or not at all.
     """
 
-    def __init__(self, task: Task[S, Any], opened: Open, votes: int = 1) -> None:
+    def __init__(self, task: Task[S, Any], opened: OpenModel, votes: int = 1) -> None:
         self.name = f"rollout of {task.name} in a process of its own"
         spawn = multiprocessing.get_context("spawn")
         self._pipe, self._theirs = spawn.Pipe()
         self._process = spawn.Process(target=_serve, args=(self._theirs, task, opened, votes), daemon=True)
         self._number = 0
-        self._said: asyncio.Queue[_Said] = asyncio.Queue()
+        self._replies: asyncio.Queue[_Reply] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
         starting = asyncio.create_task(asyncio.to_thread(self._process.start))
@@ -89,9 +89,9 @@ class RolloutProcess(Draft[S]):
             await asyncio.shield(starting)
             self._theirs.close()
             asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._listen)
-            ready = await self._said.get()
-            if ready.over:
-                raise _made(ready)
+            ready = await self._replies.get()
+            if ready.ended:
+                raise _error_of(ready)
         except BaseException:
             try:
                 # A thread cannot be cancelled: what it starts has to be there before it can be ended.
@@ -106,50 +106,50 @@ class RolloutProcess(Draft[S]):
     ) -> None:
         await self._close()
 
-    async def roll(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
+    async def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Advance by the answers of the model there; raises what it raises."""
         self._number += 1
-        number, said, read = self._number, asyncio.Queue[_Said](), 0
-        self._said = said
-        self._tell(_Roll(number, path[-1]))
-        while not (news := await said.get()).over:
+        number, said, read = self._number, asyncio.Queue[_Reply](), 0
+        self._replies = said
+        self._send(_Start(number, path[-1]))
+        while not (news := await said.get()).ended:
             yield news.state
             read += 1
-            if read % (ROOM // 2) == 0:
-                self._tell(_Room(number))
+            if read % (CREDITS // 2) == 0:
+                self._send(_Credit(number))
         if news.words:
-            raise _made(news)
+            raise _error_of(news)
 
-    def _tell(self, order: _Roll | _Room) -> None:
+    def _send(self, order: _Start | _Credit) -> None:
         try:
             self._pipe.send(order)
         except OSError:
-            self._gone()
+            self._report_death()
 
     def _listen(self) -> None:
-        """Take in what the process says; what belongs to an earlier roll is late, but was paid for."""
+        """Take in what the process says; what belongs to an earlier rollout is late, but was paid for."""
         try:
             while self._pipe.poll():
                 said = self._read(self._pipe.recv_bytes())
                 if said.spent is not None:
                     self.spent = said.spent
                 if said.number == self._number:
-                    self._said.put_nowait(said)
+                    self._replies.put_nowait(said)
         except (EOFError, OSError):
             self._hang_up()
-            self._gone()
+            self._report_death()
 
-    def _read(self, raw: bytes) -> _Said:
+    def _read(self, raw: bytes) -> _Reply:
         try:
-            said: _Said = pickle.loads(raw)
+            said: _Reply = pickle.loads(raw)
         except Exception as error:
-            # A state, say, of a class that is not to be had here: without it the roll leads nowhere.
-            return _failed(self._number, error)
+            # A state, say, of a class that is not to be had here: without it the rollout leads nowhere.
+            return _failure(self._number, error)
         return said
 
-    def _gone(self) -> None:
+    def _report_death(self) -> None:
         words = f"the process of the draft ({self.name}) has ended: start again"
-        self._said.put_nowait(_Said(self._number, over=True, words=words))
+        self._replies.put_nowait(_Reply(self._number, ended=True, words=words))
 
     def _hang_up(self) -> None:
         """Listen no longer; the process hears of it, and ends."""
@@ -168,27 +168,27 @@ class RolloutProcess(Draft[S]):
             await asyncio.to_thread(self._process.join)
 
 
-def _serve(pipe: Connection, task: Task[Any, Any], opened: Open, votes: int) -> None:
+def _serve(pipe: Connection, task: Task[Any, Any], opened: OpenModel, votes: int) -> None:
     """Be the process: obey until the pipe ends, which it does with the parent."""
     forget_keys()  # they are the main model's
     # Ctrl-C in a terminal goes to every process of a group; it is the parent that decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(BrokenPipeError, ConnectionResetError):
-        asyncio.run(_obey(pipe, task, opened, votes))
+        asyncio.run(_run(pipe, task, opened, votes))
 
 
-async def _obey(pipe: Connection, task: Task[Any, Any], opened: Open, votes: int) -> None:
-    orders: asyncio.Queue[_Roll | _Room | None] = asyncio.Queue()
-    asyncio.get_running_loop().add_reader(pipe.fileno(), _hear, pipe, orders)
+async def _run(pipe: Connection, task: Task[Any, Any], opened: OpenModel, votes: int) -> None:
+    orders: asyncio.Queue[_Start | _Credit | None] = asyncio.Queue()
+    asyncio.get_running_loop().add_reader(pipe.fileno(), _receive_orders, pipe, orders)
     try:
         async with opened() as model:
-            pipe.send(_Said(0))
-            await _roll(pipe, Rollout(task, model, votes), orders)
+            pipe.send(_Reply(0))
+            await _obey(pipe, Rollout(task, model, votes), orders)
     except Exception as failure:
-        pipe.send(_failed(0, failure))
+        pipe.send(_failure(0, failure))
 
 
-def _hear(pipe: Connection, orders: "asyncio.Queue[_Roll | _Room | None]") -> None:
+def _receive_orders(pipe: Connection, orders: "asyncio.Queue[_Start | _Credit | None]") -> None:
     try:
         while pipe.poll():
             orders.put_nowait(pipe.recv())
@@ -197,41 +197,43 @@ def _hear(pipe: Connection, orders: "asyncio.Queue[_Roll | _Room | None]") -> No
         orders.put_nowait(None)
 
 
-async def _roll(pipe: Connection, draft: Rollout[Any], orders: "asyncio.Queue[_Roll | _Room | None]") -> None:
+async def _obey(
+    pipe: Connection, draft: Rollout[Any], orders: "asyncio.Queue[_Start | _Credit | None]"
+) -> None:
     """Roll as ordered, the latest order alone, until there are no more orders."""
-    number, room = 0, asyncio.Semaphore(ROOM)
+    number, credit = 0, asyncio.Semaphore(CREDITS)
     rolling: asyncio.Task[None] | None = None
     while (order := await orders.get()) is not None:
-        if isinstance(order, _Room):
-            for _ in range(ROOM // 2 if order.number == number else 0):
-                room.release()
+        if isinstance(order, _Credit):
+            for _ in range(CREDITS // 2 if order.number == number else 0):
+                credit.release()
             continue
         if rolling is not None:
             rolling.cancel()
-        number, room = order.number, asyncio.Semaphore(ROOM)
-        rolling = asyncio.create_task(_follow(pipe, draft, order, room))
+        number, credit = order.number, asyncio.Semaphore(CREDITS)
+        rolling = asyncio.create_task(_follow(pipe, draft, order, credit))
     if rolling is not None:
         rolling.cancel()
 
 
-async def _follow(pipe: Connection, draft: Rollout[Any], order: _Roll, room: asyncio.Semaphore) -> None:
-    """Say every state of one roll as there is room for it, and how it ended."""
-    end = _Said(order.number, over=True)
+async def _follow(pipe: Connection, draft: Rollout[Any], order: _Start, credit: asyncio.Semaphore) -> None:
+    """Say every state of one rollout as there is room for it, and how it ended."""
+    end = _Reply(order.number, ended=True)
     try:
-        async with aclosing(draft.roll([order.state])) as states:
+        async with aclosing(draft.propose([order.state])) as states:
             async for state in states:
-                pipe.send(_Said(order.number, state, spent=draft.spent))
-                await room.acquire()
+                pipe.send(_Reply(order.number, state, spent=draft.spent))
+                await credit.acquire()
     except (Exception, asyncio.CancelledError) as error:
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise  # another order has come; else it is the model that was cancelled
-        end = _failed(order.number, error)
+        end = _failure(order.number, error)
     pipe.send(end._replace(spent=draft.spent))
 
 
-def _failed(number: int, error: BaseException) -> _Said:
-    """Return how a roll is told to have ended by an error, in words that arrive even if the error itself cannot be made again there."""
+def _failure(number: int, error: BaseException) -> _Reply:
+    """Return how a rollout is told to have ended by an error, in words that arrive even if the error itself cannot be made again there."""
     try:
         words = printable(f"{error!r:.500}")
     except Exception:
@@ -241,11 +243,11 @@ def _failed(number: int, error: BaseException) -> _Said:
         failure = pickle.dumps(error)
     except Exception:
         failure = b""
-    return _Said(number, over=True, words=words, failure=failure)
+    return _Reply(number, ended=True, words=words, failure=failure)
 
 
-def _made(said: _Said) -> SurefootError:
-    """Return the error that a roll ended by: what the model raised if it is one of ours, and else its words."""
+def _error_of(said: _Reply) -> SurefootError:
+    """Return the error that a rollout ended by: what the model raised if it is one of ours, and else its words."""
     with suppress(Exception):
         error = pickle.loads(said.failure)
         if isinstance(error, SurefootError):

@@ -18,8 +18,8 @@ from surefoot.voting.flags import RedFlag
 
 from .drafts import Draft
 from .open_step import Decision, Drawn, OpenStep, Terms, seed_of
-from .speculate import Speculation
-from .window import Window
+from .pipeline import Pipeline
+from .speculation import Speculation
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -50,14 +50,14 @@ class Stride(Generic[S, A]):
         self.terms = terms
         self._model = model
         self._meter = meter
-        self._window: Window[S, A] | None = None
+        self._pipeline: Pipeline[S, A] | None = None
         if speculation is not None:
-            self._window = Window(model, speculation)
+            self._pipeline = Pipeline(model, speculation)
 
     @property
     def draft(self) -> Draft[S] | None:
         """Who proposes the states ahead, if anybody does."""
-        return None if self._window is None else self._window.draft
+        return None if self._pipeline is None else self._pipeline.draft
 
     async def run(self, state: S, journal: Journal, until: int, progress: Progress) -> S:
         """Decide steps until the task is finished or `until` is the next step, and return the state reached.
@@ -74,8 +74,8 @@ class Stride(Generic[S, A]):
                     await self._keep_to_the_budget(self._meter, state, journal, progress)
                 decision = await self.decide(state, step, progress)
                 record = self._record(step, decision)
-                if self._window is not None:
-                    self._note(self._window.news(), journal, progress)
+                if self._pipeline is not None:
+                    self._note(self._pipeline.take_counts(), journal, progress)
                 await journal.append(record, self._kept(decision, step, progress))
                 winner = decision.verdict.winner
                 if task.acts(state):
@@ -98,8 +98,8 @@ class Stride(Generic[S, A]):
 
     async def decide(self, state: S, step: int, progress: Progress | None = None) -> Decision[A]:
         """Hold the election of one step, or take what speculation has made of it already."""
-        if self._window is not None:
-            return await self._window.decide(self.terms, state, step)
+        if self._pipeline is not None:
+            return await self._pipeline.decide(self.terms, state, step)
         open_step = OpenStep(self.terms, step, state)
         while asks := open_step.asks():
             if self._meter is not None and progress is not None and open_step.drawn:
@@ -115,26 +115,28 @@ class Stride(Generic[S, A]):
 
     async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal, progress: Progress) -> None:
         """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
-        window = self._window
-        if window is not None and not meter.has_room_ahead(progress.usage, window.at_risk, progress.ahead):
-            window.give_up(state, journal.step)
+        pipeline = self._pipeline
+        if pipeline is not None and not meter.has_room_ahead(
+            progress.usage, pipeline.at_risk, progress.ahead
+        ):
+            pipeline.flush(state, journal.step)
             await self.aclose()
-            self._note(window.news(), journal, progress)
-            self._window = None
+            self._note(pipeline.take_counts(), journal, progress)
+            self._pipeline = None
         meter.check(journal.step, progress.usage, progress.ahead)
 
-    def _note(self, news: Counter[str], journal: Journal, progress: Progress) -> None:
-        journal.also.update(news)
-        progress.ahead.update(news)
+    def _note(self, counts: Counter[str], journal: Journal, progress: Progress) -> None:
+        journal.also.update(counts)
+        progress.ahead.update(counts)
 
-    def news(self) -> Counter[str]:
-        """Return what speculation has done since the last call (see `Ledger.news`)."""
-        return Counter() if self._window is None else self._window.news()
+    def take_counts(self) -> Counter[str]:
+        """Return what speculation has done since the last call (see `Ledger.counts`)."""
+        return Counter() if self._pipeline is None else self._pipeline.take_counts()
 
     async def aclose(self) -> None:
         """Drop what was asked ahead."""
-        if self._window is not None:
-            await self._window.aclose()
+        if self._pipeline is not None:
+            await self._pipeline.aclose()
 
     def _kept(self, decision: Decision[A], step: int, progress: Progress) -> bytes | None:
         notable = decision.verdict.contested or decision.verdict.flags

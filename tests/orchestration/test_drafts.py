@@ -95,7 +95,7 @@ def one_less(prompt: Prompt) -> str:
 
 async def rolled(draft: Draft[Any], *path: Hashable, most: int = 10_000) -> list[Any]:
     states = []
-    generator = draft.roll(path)
+    generator = draft.propose(path)
     async for after in generator:
         states.append(after)
         if len(states) == most:
@@ -253,7 +253,7 @@ async def test_recall_ends_where_the_task_can_do_nothing_with_what_is_expected()
 async def mispredicted(draft: Recall[Any], disks: int) -> int:
     """Play a tower to its end and count the steps that the draft did not foresee; rolls go on while they are right."""
     states, missed = optimal(disks), 0
-    roll = draft.roll(states[:1])
+    roll = draft.propose(states[:1])
     for before, after in pairwise(states):
         proposed = await anext(roll, None)
         assert proposed is None or is_board(proposed[1], disks)
@@ -261,7 +261,7 @@ async def mispredicted(draft: Recall[Any], disks: int) -> int:
         if proposed != after:
             missed += 1
             await roll.aclose()
-            roll = draft.roll([after])
+            roll = draft.propose([after])
     assert await anext(roll, None) is None
     return missed
 
@@ -280,8 +280,8 @@ async def test_longer_contexts_foresee_more() -> None:
 async def test_recall_in_little_memory_forgets_and_goes_on() -> None:
     draft = Recall(Towers(10, "compact"), remembered=64)
     missed = await mispredicted(draft, 10)
-    assert all(len(memory) <= 64 for memory in draft._memories)
-    assert len(draft._trail.hashes) <= 2 * 1024 + 2
+    assert all(len(table) <= 64 for table in draft._tables)
+    assert len(draft._prefixes.hashes) <= 2 * 1024 + 2
     assert missed < 1023 // 2
 
 

@@ -6,8 +6,8 @@ from surefoot.models.doubles import towers_double
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.orchestration.engine.drafts import AskAhead, Draft, Rollout, Supplied
 from surefoot.orchestration.engine.open_draft import open_draft
+from surefoot.orchestration.engine.pipeline import Pipeline
 from surefoot.orchestration.engine.recall import Recall
-from surefoot.orchestration.engine.window import Window
 
 COMPACT, VERBOSE = Towers(5, "compact"), Towers(5)
 
@@ -41,7 +41,7 @@ async def test_another_model_is_rolled_ahead_by_its_address() -> None:
         async with open_draft(Speculation(server.url), COMPACT, towers_double()) as opened:
             assert opened is not None
             assert isinstance(opened.draft, Rollout)
-            states = opened.draft.roll([COMPACT.start()])
+            states = opened.draft.propose([COMPACT.start()])
             first = await anext(states)
             await states.aclose()
         assert first == COMPACT.advance(COMPACT.start(), (first[0], None))
@@ -52,7 +52,7 @@ async def test_pebble_is_asked_in_its_own_style_whatever_the_main_model_is_asked
     async with open_draft(Speculation("pebble"), VERBOSE, towers_double()) as opened:
         assert opened is not None
         assert isinstance(opened.draft, Draft)
-        states = opened.draft.roll([VERBOSE.start()])
+        states = opened.draft.propose([VERBOSE.start()])
         first = await anext(states)
         await states.aclose()
     assert first == VERBOSE.advance(VERBOSE.start(), (first[0], None))
@@ -75,4 +75,4 @@ async def test_a_draft_model_that_is_not_there_is_said_at_once() -> None:
 
 def test_a_name_has_to_be_opened_first() -> None:
     with pytest.raises(BadInput, match="has not been opened"):
-        Window(towers_double(), Speculation("recall"))
+        Pipeline(towers_double(), Speculation("recall"))

@@ -21,21 +21,21 @@ from surefoot.models.doubles import Garbage, towers_double
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.keys import VARIABLES
 from surefoot.orchestration.engine.drafts import Rollout
-from surefoot.orchestration.engine.rollout_process import ROOM, Open, RolloutProcess
+from surefoot.orchestration.engine.rollout_process import CREDITS, OpenModel, RolloutProcess
 from surefoot.voting.samples import NOTHING
 
 TASK = Towers(6, "compact", "move")
 SLOPPY = towers_double(error=0.02, seed=3)
 
 
-def asking(server: DoubleServer) -> Open:
+def asking(server: DoubleServer) -> OpenModel:
     """How the process opens the model: pytest's modules cannot be imported there, the package can."""
     return partial(open_model, server.url, options=Options(seeded=True))
 
 
 async def states(draft: Rollout[Any] | RolloutProcess[Any], state: Any, most: int = 10_000) -> list[Any]:
     found = []
-    async with aclosing(draft.roll([state])) as rolled:
+    async with aclosing(draft.propose([state])) as rolled:
         async for after in rolled:
             found.append(after)
             if len(found) == most:
@@ -75,7 +75,7 @@ async def test_a_roll_that_is_left_has_spent_what_was_drawn_for_it_there() -> No
     async with DoubleServer(SLOPPY) as server, RolloutProcess(TASK, asking(server)) as draft:
         await states(draft, TASK.start())
         whole = draft.spent
-        async with aclosing(draft.roll([TASK.start()])) as rolled:
+        async with aclosing(draft.propose([TASK.start()])) as rolled:
             await anext(rolled)
         await states(draft, TASK.start())
         assert draft.spent.total > 2 * whole.total
@@ -93,13 +93,13 @@ async def test_it_goes_no_further_ahead_of_the_reader_than_there_is_room() -> No
     task = Towers(10, "compact", "move")
     async with DoubleServer(towers_double()) as server, RolloutProcess(task, asking(server)) as draft:
         asked = server.stats.samples
-        async with aclosing(draft.roll([task.start()])) as rolled:
+        async with aclosing(draft.propose([task.start()])) as rolled:
             await anext(rolled)
-            while server.stats.samples - asked < ROOM:
+            while server.stats.samples - asked < CREDITS:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
-            assert server.stats.samples - asked <= ROOM + 1
-            assert len([await anext(rolled) for _ in range(3 * ROOM)]) == 3 * ROOM
+            assert server.stats.samples - asked <= CREDITS + 1
+            assert len([await anext(rolled) for _ in range(3 * CREDITS)]) == 3 * CREDITS
 
 
 async def test_a_model_that_knows_nothing_proposes_nothing() -> None:
@@ -277,7 +277,7 @@ async def test_u3_a_run_whose_draft_fails_oddly_ends_with_its_words(
 
 async def test_a_process_that_was_killed_is_not_waited_for() -> None:
     async with DoubleServer(SLOPPY) as server, RolloutProcess(TASK, asking(server)) as draft:
-        async with aclosing(draft.roll([TASK.start()])) as rolled:
+        async with aclosing(draft.propose([TASK.start()])) as rolled:
             await anext(rolled)
             (process,) = multiprocessing.active_children()
             assert process.pid is not None

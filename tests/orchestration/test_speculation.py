@@ -138,7 +138,7 @@ async def test_recall_is_asked_where_the_votes_of_a_step_come_back_together() ->
         state = task.start()
         for step in range(255):
             state = task.advance(state, (await stride.decide(state, step)).verdict.winner)
-            counts.update(stride.news())
+            counts.update(stride.take_counts())
         await stride.aclose()
     assert counts["accepted"] > 120
 
@@ -263,7 +263,7 @@ async def test_a_bad_draft_makes_the_depth_fall_and_a_good_one_makes_it_grow() -
         for step in range(511):
             decision = await stride.decide(state, step)
             state = task.advance(state, decision.verdict.winner)
-            counts.update(stride.news())
+            counts.update(stride.take_counts())
         await stride.aclose()
         return counts["depth"] / counts["decisions"]
 
@@ -555,7 +555,7 @@ class Late(Draft[int]):
         self._reached = after
         self._moved.set()
 
-    async def roll(self, path: Sequence[int]) -> AsyncGenerator[int, None]:
+    async def propose(self, path: Sequence[int]) -> AsyncGenerator[int, None]:
         self.begun += 1
         first = path[-1]
         while self._reached < first + 3:

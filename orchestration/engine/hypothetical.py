@@ -6,7 +6,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def supposing(otherwise: T, call: Callable[..., T], *given: object) -> T:
+def hypothetically(otherwise: T, call: Callable[..., T], *given: object) -> T:
     """Return what a task's method says, or `otherwise` if it can do nothing with what it is given.
 
     For states that may never come true and answers that nobody has decided on.  Should they come true, the same

@@ -1,16 +1,14 @@
-"""Speculation: how far ahead of the decided steps a run may ask, on whose word, and what that has cost."""
+"""What speculation has cost, counted in samples: asked for, used and in vain."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from surefoot.errors import BadInput
 from surefoot.voting.samples import Sample
 
-from .drafts import Draft
 from .open_step import OpenStep
 
-AHEAD = (
+SPECULATION_COUNTERS = (
     "ahead",
     "accepted",
     "rejected",
@@ -22,34 +20,7 @@ AHEAD = (
     "draft_tokens",
     "draft_uncounted",
 )
-"""What is counted (see `Ledger.news`), by the names under which a job's counters have it."""
-
-
-MOST_AHEAD = 1_000_000
-"""The largest depth and capacity."""
-
-
-@dataclass(frozen=True)
-class Speculation:
-    """How far ahead of the decided steps a run may ask, and on whose word."""
-
-    draft: Draft[Any] | str | None = None
-    """A draft, or one by name (see `open_draft`); None is the leading ballot of the step before."""
-    depth: int = 512
-    """Most steps ahead; what is used adapts to what is measured."""
-    max_waste: float = 0.5
-    """Largest share of all samples that may turn out to have been drawn in vain."""
-    capacity: int = 256
-    """Most samples in flight."""
-
-    def __post_init__(self) -> None:
-        for what in ("depth", "capacity"):
-            if getattr(self, what) < 1:
-                raise BadInput(f"{what} must be at least 1, not {getattr(self, what)!r}")
-            if getattr(self, what) > MOST_AHEAD:  # work and memory grow with it
-                raise BadInput(f"{what} must be at most {MOST_AHEAD:,}, not {getattr(self, what)!r}")
-        if not 0 <= self.max_waste < 1:
-            raise BadInput(f"max_waste is a share from 0 to below 1, not {self.max_waste!r}")
+"""What is counted (see `Ledger.counts`), by the names under which a job's counters have it."""
 
 
 @dataclass(slots=True)
@@ -60,7 +31,7 @@ class Ledger:
     used: int = 0
     """Asked for on states that came true."""
     in_flight: int = 0
-    news: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     """Counted since somebody last took it.
 
     `ahead`: steps asked about before their turn.  `accepted` and `rejected`: of these, the steps whose state was right, and
@@ -87,17 +58,17 @@ class Ledger:
     def use(self, step: OpenStep[Any, Any], ahead: int) -> None:
         """Count a step that was decided while so many were open ahead of it."""
         self.used += step.asked
-        self.news["decisions"] += 1
-        self.news["depth"] += ahead
-        self.news["accepted"] += step.distance > 0
+        self.counts["decisions"] += 1
+        self.counts["depth"] += ahead
+        self.counts["accepted"] += step.distance > 0
 
-    def drop(self, step: OpenStep[Any, Any]) -> None:
+    def waste(self, step: OpenStep[Any, Any]) -> None:
         """Count a step whose state did not come true."""
         late = step.outstanding * self._tokens // max(self._counted, 1)
         usage = step.usage
-        self.news["wasted_samples"] += step.asked
-        self.news["wasted_tokens"] += usage.total + late
-        self.news["wasted_uncounted"] += usage.uncounted + (0 if self._counted else step.outstanding)
+        self.counts["wasted_samples"] += step.asked
+        self.counts["wasted_tokens"] += usage.total + late
+        self.counts["wasted_uncounted"] += usage.uncounted + (0 if self._counted else step.outstanding)
 
     def allows(self, samples: int, certain: int, max_waste: float) -> bool:
         """Whether so many more may be risked: if all that is open were in vain, the share would still be kept.
