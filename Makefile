@@ -49,11 +49,12 @@ lint: $(VENV)/.dev  ## ruff, lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev  ## mypy, strict, on the installed wheel; and a user's file on the wheel and on the editable install
+types: $(VENV)/.dev  ## mypy, strict, on the installed wheel, benches and examples; and a user's file on the wheel and on the editable install
 	rm -rf build out/wheel out/dist
 	$(BIN)/python -m build --wheel --outdir out/dist .
 	$(PIP) --no-deps --target out/wheel out/dist/*.whl
 	cd out/wheel && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p surefoot
+	cd bench && MYPYPATH=../out/wheel:../examples:. ../$(BIN)/mypy --config-file ../pyproject.toml --explicit-package-bases *.py ../examples/*.py
 	user=$$(mktemp -d) && cp tests/typed.py $$user/ && here=$$PWD && cd $$user \
 		&& MYPYPATH=$$here/out/wheel $$here/$(BIN)/mypy --config-file $$here/pyproject.toml typed.py && $$here/$(BIN)/mypy --strict typed.py && rm -r $$user
 

@@ -5,7 +5,6 @@
 Half of them are stopped by `task.cancel()`, half by `asyncio.timeout`.  The model never suspends, so that all waiting is for Redis.
 """
 
-import argparse
 import asyncio
 import platform
 import random
@@ -15,6 +14,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
+from pages import options
 from redis.asyncio import Redis
 from servers import redis_server
 
@@ -83,7 +83,7 @@ async def measure(times: int, seed: int) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

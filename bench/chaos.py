@@ -8,7 +8,6 @@ over the rounds; whatever was killed is started again at once or after an outage
 the final hash are compared with those of an undisturbed run.  Exits 1 if any differ.
 """
 
-import argparse
 import contextlib
 import random
 import signal
@@ -18,6 +17,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from chaos_house import VICTIMS, House, Victim, house
+from pages import options, shown
 from rich.console import Console
 from rich.table import Table
 
@@ -194,18 +194,19 @@ def _kills(victims: list[Victim], steps: int, rng: random.Random) -> list[Kill]:
 
 def table(struck: list[Struck]) -> Table:
     """What the kills of all rounds cost."""
-    shown = Table("killed with -9", "times", "steps decided again", "recovery, mean", "recovery, longest")
+    rows = []
     for victim in (*VICTIMS, None):
         mine = [entry for entry in struck if victim in (None, entry.victim)]
         seconds = [entry.recovery_s for entry in mine] or [0.0]
         again = str(sum(entry.decided_again for entry in mine))
         mean, longest = sum(seconds) / len(seconds), max(seconds)
-        shown.add_row(victim or "all", str(len(mine)), again, f"{mean:.2f} s", f"{longest:.2f} s")
-    return shown
+        rows.append((victim or "all", str(len(mine)), again, f"{mean:.2f} s", f"{longest:.2f} s"))
+    columns = ("killed with -9", "times", "steps decided again", "recovery, mean", "recovery, longest")
+    return shown("What the kills cost", columns, rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--disks", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)

@@ -17,9 +17,10 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+from runners import command
+from servers import redis_command
 
 from surefoot.orchestration.journal.jobs import Keys
-from surefoot.orchestration.redis.embedded import server_binary
 
 Victim = Literal["runner", "model server", "redis"]
 VICTIMS: tuple[Victim, ...] = get_args(Victim)
@@ -68,7 +69,7 @@ class House:
         self._url = f"http://127.0.0.1:{port}/v1"
         serve = [sys.executable, "-m", "surefoot.models.embedded.llama_cpp", "--port", str(port)]
         self.model_server = Process(serve, directory / "model.log")
-        self.redis = Process(_redis_command(directory, self._socket), directory / "redis.log")
+        self.redis = Process(redis_command(directory, self._socket), directory / "redis.log")
         self.runner = Process([], directory / "runner.log")
         self._client = Redis(
             unix_socket_path=str(self._socket), socket_timeout=5, retry=Retry(NoBackoff(), 0)
@@ -105,7 +106,7 @@ class House:
             what = ["run", *task, "--k", "3", "--segment", str(SEGMENT), "--job", job]
         report = self.directory / f"{job}.json"
         report.unlink(missing_ok=True)
-        self.runner = Process([sys.executable, "-m", "surefoot.cli", *what, *files], report)
+        self.runner = Process(command(*what, *files), report)
         self.runner.start()
 
     def process(self, victim: Victim) -> Process:
@@ -142,18 +143,6 @@ def house(disks: int) -> Iterator[House]:
             yield made
         finally:
             made.close()
-
-
-def _redis_command(directory: Path, path: Path) -> list[str]:
-    options = {
-        "port": "0",
-        "unixsocket": str(path),
-        "dir": str(directory),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "save": "",
-    }
-    return [str(server_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
 def _report(path: Path) -> Any:

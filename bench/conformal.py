@@ -14,12 +14,9 @@ cues of a split all meet one threshold, whose own share is Beta distributed: the
 Exits 1 if a promised share is above delta + 3 sigma.
 """
 
-import argparse
 import math
 import random
-import shlex
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,7 +25,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from million_page import machine, table
+from pages import options, origin, table, write
 
 from surefoot.agents.reasoning.exit_calibration import Score, parted, scored
 from surefoot.agents.reasoning.exit_labels import read_forced
@@ -128,7 +125,7 @@ class Section(NamedTuple):
 
 def continuous(draw: random.Random, safe: bool) -> float:
     """Safe cues score higher, with much overlap."""
-    return draw.random() ** (1 / 3) if safe else 1 - draw.random() ** (1 / 2)
+    return math.pow(draw.random(), 1 / 3) if safe else 1 - math.pow(draw.random(), 1 / 2)
 
 
 def four_values(draw: random.Random, safe: bool) -> float:
@@ -138,7 +135,7 @@ def four_values(draw: random.Random, safe: bool) -> float:
 
 def overconfident(draw: random.Random, safe: bool) -> float:
     """Nearly all scores are above 0.9, whether safe or not."""
-    return draw.random() ** (0.002 if safe else 0.02)
+    return math.pow(draw.random(), 0.002 if safe else 0.02)
 
 
 def cues(score: Callable[[random.Random, bool], float], size: int, split: int) -> Split:
@@ -236,15 +233,14 @@ def of_file(path: Path, splits: int) -> list[Section]:
     return measure(path.name, WAYS, partial(divided, pool), sizes, splits)
 
 
-def page(found: Sequence[Section], splits: int) -> str:
-    command = shlex.join(["python", "bench/conformal.py", *sys.argv[1:]])
+def page(found: Sequence[Section], splits: int, results: Path | None) -> str:
     broken = [section.title for section in found if section.broken]
     verdict = (
         f"BROKEN: {'; '.join(broken)}." if broken else "Every promised share is at most delta + 3 sigma."
     )
     return (
         f"# Conformal exits: P(exit | unsafe) against delta, {splits:,} splits\n\n"
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}.\n\n    {command}\n\n"
+        f"{origin('conformal', results)}\n\n"
         f"{verdict}  In each cell: the mean share of exits among the unsafe ± 3 sigma, then the share of the traces with "
         f"a safe cue whose first exit is at one.  Bold: above delta + 3 sigma.  Where the unsafe are too few for delta "
         f"nothing exits.\n\n" + "\n".join(section.markdown() for section in found)
@@ -252,20 +248,14 @@ def page(found: Sequence[Section], splits: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__, "conformal.md")
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--events", type=Path, help="forced exits of a real model, JSONL")
-    parser.add_argument("--results", type=Path, help="folder for conformal.md")
     given = parser.parse_args()
     found = of_file(given.events, given.splits) if given.events else sections(given.splits)
-    text = page(found, given.splits)
+    text = page(found, given.splits, given.results)
     print(text)
-    if given.results:
-        given.results.mkdir(parents=True, exist_ok=True)
-        name = "conformal-events.md" if given.events else "conformal.md"
-        (given.results / name).write_text(text.replace(str(given.results), "bench/results"))
+    write(given.results, "conformal-events.md" if given.events else "conformal.md", text)
     sys.exit(1 if any(section.broken for section in found) else 0)
 
 

@@ -12,9 +12,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import Capability
 from langgraph.checkpoint.conformance.report import CapabilityReport
+from pages import options, shown
 from redis.asyncio import Redis
 from rich.console import Console
-from rich.table import Table
 from servers import redis_server
 
 from surefoot.orchestration.checkpoints.saver import RedisSaver
@@ -44,6 +44,7 @@ async def version(url: str) -> str:
 
 def main() -> int:
     """Print the table; 0 if every capability of the suite was detected and passed everywhere."""
+    options(__doc__).parse_args()
     redis = shutil.which("redis-server")
     reports: dict[str, CapabilityReport] = {}
     for binary in [str(server_binary()), *([redis] if redis else [])]:
@@ -52,12 +53,13 @@ def main() -> int:
     if not redis:
         print("redis-server is not on PATH: only Valkey was asked.")
 
-    table = Table("capability", *reports, title="RedisSaver, langgraph-checkpoint-conformance: passed/failed")
+    rows = []
     for capability in Capability:
         results = [one.results[capability.value] for one in reports.values()]
-        table.add_row(capability.value, *(f"{r.tests_passed}/{r.tests_failed}" for r in results))
-    table.add_row("level", *(one.conformance_level() for one in reports.values()))
-    Console().print(table)
+        rows.append((capability.value, *(f"{r.tests_passed}/{r.tests_failed}" for r in results)))
+    rows.append(("level", *(one.conformance_level() for one in reports.values())))
+    title = "RedisSaver, langgraph-checkpoint-conformance: passed/failed"
+    Console().print(shown(title, ("capability", *reports), rows))
 
     all_results = [(name, result) for one in reports.values() for name, result in one.results.items()]
     for name, result in all_results:

@@ -1,6 +1,6 @@
 """Whether anything grows: 1,048,575 chained steps with a model that answers at once and is always right, k = 3.
 
-python bench/flat.py [--disks 20] [--speculate off|leading|recall ...] [--results bench/results]
+python bench/flat.py [--disks 20] [--speculate off|leading|recall ...] [--latency S] [--results bench/results]
 
 The runner is a process of its own, on a Valkey of the bench's own (append-only).  For each `--speculate`, one runner does the whole
 job undisturbed: its resident memory after 10,000 steps, every 100,000 steps and at the end, its steps a second, and the
@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -24,15 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from long import decided, resident_mb
-from million import LAST_KILL, die_with_parent
+from million import LAST_KILL
 from million_check import memory_bytes, reminded, resumed
 from million_diary import Take
-from million_page import machine, table
+from pages import options, origin, shown, table, write
 from redis import Redis
 from rich.console import Console
-from rich.table import Table
-from servers import redis_server
+from runners import decided, die_with_parent, resident_mb
+from servers import flags, redis_server
 
 import surefoot
 from surefoot.models.doubles import towers_double
@@ -66,7 +64,7 @@ class Whole:
 
     @property
     def right(self) -> bool:
-        return self.report["solved"] and self.report["steps"] == self.report["steps_expected"]
+        return bool(self.report["solved"] and self.report["steps"] == self.report["steps_expected"])
 
     @property
     def rate(self) -> float:
@@ -95,9 +93,10 @@ class Killed:
 
 
 @contextmanager
-def runner(job: str, disks: int, way: str, url: str) -> Iterator[subprocess.Popen[str]]:
+def runner(job: str, url: str, given: argparse.Namespace, way: str) -> Iterator[subprocess.Popen[str]]:
     """Start this script as a runner; it goes on where the job stands, and does not outlive the bench."""
-    command = [sys.executable, __file__, "--runner", job, url, "--disks", str(disks), "--speculate", way]
+    how = flags({"disks": given.disks, "latency": given.latency, "speculate": way})
+    command = [sys.executable, __file__, "--runner", job, url, *how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent) as process:
         yield process
 
@@ -111,21 +110,22 @@ def told(process: subprocess.Popen[str]) -> dict[str, Any]:
     return found
 
 
-async def run(job: str, url: str, disks: int, way: str) -> None:
+async def run(job: str, url: str, disks: int, latency_s: float, way: str) -> None:
     """Be the runner."""
     speculate = None if way == "off" else surefoot.Speculation(way)
     task = surefoot.Towers(disks, "compact")
-    report = await surefoot.run(task, model=towers_double(), redis=url, k=K, job=job, speculate=speculate)
+    model = towers_double(latency=latency_s)
+    report = await surefoot.run(task, model=model, redis=url, k=K, job=job, speculate=speculate)
     resident = resident_mb(os.getpid())
     print(json.dumps({"report": report.model_dump(mode="json"), "resident_mb": resident}))
 
 
-def whole(redis: Redis, url: str, disks: int, way: str) -> Whole:
-    found, steps, job = Whole(way), optimal_length(disks), f"flat-{way}"
+def whole(redis: Redis, url: str, given: argparse.Namespace, way: str) -> Whole:
+    found, steps, job = Whole(way), optimal_length(given.disks), f"flat-{way}"
     before = file_bytes(redis)
-    every = min(EVERY, steps // 10)
-    mark = every // 10
-    with runner(job, disks, way, url) as process:
+    every = max(min(EVERY, steps // 10), 1)
+    mark = max(every // 10, 1)
+    with runner(job, url, given, way) as process:
         while process.poll() is None:
             step = decided(redis, job)
             if mark <= step < steps:
@@ -140,10 +140,10 @@ def whole(redis: Redis, url: str, disks: int, way: str) -> Whole:
     return found
 
 
-def killed(redis: Redis, url: str, disks: int, way: str) -> Killed:
-    job = f"flat-{way}-killed"
+def killed(redis: Redis, url: str, given: argparse.Namespace, way: str) -> Killed:
+    job, disks = f"flat-{way}-killed", given.disks
     target = round(LAST_KILL * optimal_length(disks))
-    with runner(job, disks, way, url) as process:
+    with runner(job, url, given, way) as process:
         while decided(redis, job) < target and process.poll() is None:
             time.sleep(LOOK_S)
         process.kill()
@@ -151,7 +151,7 @@ def killed(redis: Redis, url: str, disks: int, way: str) -> Killed:
     take = asyncio.run(resumed(redis, job, disks, "full"))
     remind_s = asyncio.run(reminded(redis, job, disks, "full")) if way == "recall" else 0.0
     began = time.perf_counter()
-    with runner(job, disks, way, url) as process:
+    with runner(job, url, given, way) as process:
         while decided(redis, job) == step and process.poll() is None:
             time.sleep(LOOK_S)
         first_step_s = time.perf_counter() - began
@@ -159,7 +159,7 @@ def killed(redis: Redis, url: str, disks: int, way: str) -> Killed:
 
 
 def file_bytes(redis: Redis) -> int:
-    folder = Path(redis.config_get("dir")["dir"]) / "appendonlydir"
+    folder = Path(str(redis.config_get("dir")["dir"])) / "appendonlydir"
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
@@ -190,44 +190,27 @@ def rows(runs: list[Whole], stops: list[Killed]) -> Iterator[list[str]]:
     yield ["the same final hash as undisturbed", *("yes" if one else "NO" for one in same)]
 
 
-def write(path: Path, title: str, lines: list[list[str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["python", "bench/flat.py", *sys.argv[1:]]).replace(
-        str(path.parent), "bench/results"
-    )
-    when = time.strftime("%Y-%m-%d", time.gmtime())
-    path.write_text(f"# {title}\n\n{when}, {machine()}.\n\n    {command}\n\n{table(lines[0], lines[1:])}\n")
-
-
-def shown(title: str, lines: list[list[str]]) -> Table:
-    made = Table(*lines[0], title=title)
-    for line in lines[1:]:
-        made.add_row(*line)
-    return made
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__, "flat.md")
     parser.add_argument("--disks", type=int, default=20)
     parser.add_argument("--speculate", nargs="+", choices=WAYS, default=["off"])
-    parser.add_argument("--results", type=Path, help="folder for flat.md")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that an answer takes")
     parser.add_argument("--runner", nargs=2, metavar=("JOB", "REDIS"), help="be the runner of this job")
     given = parser.parse_args()
     if given.runner:
-        asyncio.run(run(*given.runner, given.disks, given.speculate[0]))
+        job, url = given.runner
+        asyncio.run(run(job, url, given.disks, given.latency, given.speculate[0]))
         return
     with redis_server() as url, Redis.from_url(url) as redis:
-        runs = [whole(redis, url, given.disks, way) for way in given.speculate]
-        stops = [killed(redis, url, given.disks, way) for way in given.speculate]
+        runs = [whole(redis, url, given, way) for way in given.speculate]
+        stops = [killed(redis, url, given, way) for way in given.speculate]
     title = f"{optimal_length(given.disks):,} chained steps with a model that answers at once, k = {K}"
     lines = list(rows(runs, stops))
-    Console(width=160).print(shown(title, lines))
-    if given.results:
-        write(given.results / "flat.md", title, lines)
+    Console(width=160).print(shown(title, lines[0], lines[1:]))
+    text = f"# {title}\n\n{origin('flat', given.results)}\n\n{table(lines[0], lines[1:])}\n"
+    write(given.results, "flat.md", text)
     right = all(run.right and run.growth_mb < GROWTH_MB for run in runs)
-    heads = {job.report["head"] for job in (*runs, *stops)}
+    heads = {report["head"] for report in (*(run.report for run in runs), *(stop.report for stop in stops))}
     sys.exit(0 if right and len(heads) == 1 else 1)
 
 

@@ -9,18 +9,17 @@ are taken, those of this process and of the server together, the least of three;
 Exits 1 if a slope is above 1.1.
 """
 
-import argparse
 import asyncio
 import math
-import shlex
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import linear_regression
 from typing import Any, NamedTuple
 
-from million_page import machine, table
+from pages import options, origin, table, write
 from redis.asyncio import Redis
 from servers import redis_server
 
@@ -52,8 +51,7 @@ class Costs(NamedTuple):
     def slope(self) -> float:
         """Slope of a line through (log size, log seconds)."""
         points = [(math.log(size), math.log(seconds)) for size, seconds in self.seconds.items()]
-        x, y = (sum(values) / len(points) for values in zip(*points, strict=True))
-        return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
+        return linear_regression(*zip(*points, strict=True)).slope
 
 
 async def listing(redis: Redis, job: str, disks: int) -> None:
@@ -165,14 +163,12 @@ def rows(costs: Sequence[Costs]) -> Iterator[list[str]]:
         yield [each.what, *(f"{seconds:.3f}" for seconds in each.seconds.values()), f"{each.slope:.2f}"]
 
 
-def page(many: Sequence[Costs], long: Sequence[Costs], kept: Mapping[int, list[str]]) -> str:
-    command = shlex.join(["python", "bench/growth.py", *sys.argv[1:]])
+def page(many: Sequence[Costs], long: Sequence[Costs], kept: Mapping[int, list[str]], about: str) -> str:
     counts, steps = ([f"{size:,}" for size in costs[0].seconds] for costs in (many, long))
     return "\n\n".join(
         [
             "# How the commands grow",
-            f"{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}.",
-            f"    {command}",
+            about,
             "CPU seconds, those of the command and of the server together, the least of three. A slope of 1 is linear, 0 constant. "
             "LangGraph's import is not in it.",
             f"## With so many jobs of {optimal_length(SMALL)} steps",
@@ -185,27 +181,23 @@ def page(many: Sequence[Costs], long: Sequence[Costs], kept: Mapping[int, list[s
     )
 
 
-async def measure(url: str, counts: Sequence[int], disks: Sequence[int]) -> tuple[str, float]:
+async def measure(url: str, counts: Sequence[int], disks: Sequence[int], about: str) -> tuple[str, float]:
     async with Redis.from_url(url) as redis:
         many = await by_jobs(redis, counts)
         await redis.flushall()
         long, kept = await by_steps(redis, disks)
-    return page(many, long, kept) + "\n", max(costs.slope for costs in (*many, *long))
+    return page(many, long, kept, about) + "\n", max(costs.slope for costs in (*many, *long))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__, "growth.md")
     parser.add_argument("--jobs", type=int, nargs="+", default=[10, 100, 1000, 5000])
     parser.add_argument("--disks", type=int, nargs="+", default=[13, 17, 20])
-    parser.add_argument("--results", type=Path, help="folder for growth.md")
     given = parser.parse_args()
     with redis_server() as url:
-        text, slope = asyncio.run(measure(url, given.jobs, given.disks))
+        text, slope = asyncio.run(measure(url, given.jobs, given.disks, origin("growth", given.results)))
     print(text)
-    if given.results:
-        (given.results / "growth.md").write_text(text)
+    write(given.results, "growth.md", text)
     sys.exit(0 if slope <= MOST else 1)
 
 

@@ -29,11 +29,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
+from pages import options
 from redis.asyncio import Redis
-from servers import redis_server
+from servers import flags, redis_server
 from ways import Board, Measured, Stretch, draft_s, engine, serial, together
 
 import surefoot
@@ -80,8 +80,7 @@ def servers(settings: Sequence[Setting]) -> Iterator[list[str]]:
             given = {"slots": SLOTS, "error": setting.error, "latency": setting.p50_s}
             if setting.p99_s is not None:
                 given["latency-p99"] = setting.p99_s
-            options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
-            command = [sys.executable, "-m", "surefoot.models.doubles.server", *options]
+            command = [sys.executable, "-m", "surefoot.models.doubles.server", *flags(given)]
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             stack.callback(process.terminate)
             assert process.stdout is not None
@@ -135,7 +134,7 @@ class Bench:
 
     @property
     def _samples_s(self) -> float:
-        return self._samples * self._given.steps * self.setting.mean_s / SLOTS
+        return float(self._samples * self._given.steps * self.setting.mean_s / SLOTS)
 
     def _speculation(self, draft: Draft[State] | None = None) -> surefoot.Speculation:
         given = self._given
@@ -165,8 +164,8 @@ class Bench:
         self._jobs += 1
         job = f"{self.setting.name}-{self._jobs}"
         drafted = speculate is not None and speculate.draft is not None
-        options = self._travel(self._given.batch if drafted else 1)
-        async with surefoot.OpenAIModel(self._url, options=options) as model:
+        travel = self._travel(self._given.batch if drafted else 1)
+        async with surefoot.OpenAIModel(self._url, options=travel) as model:
             await model.ready()
             return await engine(task, model, self._redis, job, speculate, self._given.steps)
 
@@ -236,8 +235,7 @@ async def busy(what: str, ways: Sequence[Awaitable[None]], board: Board) -> None
 
 
 def main() -> None:
-    shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shape)
+    parser = options(__doc__, "latency.md")
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--serial", type=int, default=500, help="steps of the serial way")
     parser.add_argument("--few", type=int, default=1000, help="steps of the other ways without a draft")
@@ -255,7 +253,6 @@ def main() -> None:
         help="samples in flight, those included that wait for others of their request",
     )
     parser.add_argument("--batch", type=int, default=3, help="samples in a request, drafts, long tail")
-    parser.add_argument("--results", type=Path, help="folder for latency.md")
     given = parser.parse_args()
     asyncio.run(measure(given)).publish("latency", given.results)
 

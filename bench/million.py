@@ -13,22 +13,22 @@ record of the journal, boards and votes included.  Exits 1 if anything is wrong.
 
 import argparse
 import asyncio
-import ctypes
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from long import decided
 from million_check import check, reminded, resumed
 from million_diary import Diary, Life, Memory, memory
-from million_page import write
+from million_page import publish
+from pages import options
 from redis import Redis
 from rich.console import Console
+from runners import command, decided, die_with_parent
+from servers import flags
 
 from surefoot.orchestration.journal.jobs import Keys
 from surefoot.orchestration.redis import embedded as local_redis
@@ -44,7 +44,6 @@ SAMPLE_S = 2.0
 LINE_S = 60.0
 GONE_S = 10.0
 """Longest time that worker processes may outlive their killed runner."""
-PDEATHSIG = 1
 
 
 class Bench(NamedTuple):
@@ -68,7 +67,7 @@ class Bench(NamedTuple):
     def durable(self) -> int:
         return decided(self.redis, self.job)
 
-    def command(self) -> list[str]:
+    def what(self) -> list[str]:
         """`run` for a job that the journal does not know yet, `resume` after that."""
         both = [*self.how, "--out", str(self.home / "moves.txt"), "--json"]
         if self.redis.exists(Keys(self.job).meta):
@@ -82,11 +81,6 @@ def targets(steps: int, kills: int, seed: int) -> list[int]:
     draw = random.Random(seed)
     earlier = [number / (kills + 1) + draw.uniform(-JITTER, JITTER) for number in range(1, kills)]
     return [round(share * steps) for share in [*earlier, LAST_KILL][:kills]]
-
-
-def die_with_parent() -> None:
-    """Let the kernel end the runner with the bench, however that ends: two must never run one job."""
-    ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
 
 
 class Watch:
@@ -109,8 +103,9 @@ class Watch:
         self._diary.lives.append(life)
         began = time.monotonic()
         with (bench.home / "report.json").open("wb") as out, self._log:
-            command = [sys.executable, "-m", "surefoot.cli", *bench.command()]
-            process = subprocess.Popen(command, stdout=out, stderr=self._log, preexec_fn=die_with_parent)
+            process = subprocess.Popen(
+                command(*bench.what()), stdout=out, stderr=self._log, preexec_fn=die_with_parent
+            )
             while (code := process.poll()) is None:
                 step = bench.durable()
                 if step > life.first and life.recovery_s is None:
@@ -185,10 +180,8 @@ def folder(arguments: argparse.Namespace) -> Path:
     return home
 
 
-def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def arguments_of_the_bench() -> argparse.Namespace:
+    parser = options(__doc__, "the page and the JSON; --home if absent")
     parser.add_argument("--disks", type=int, default=20)
     parser.add_argument("--answers", choices=("full", "move"), default="full")
     parser.add_argument("--kills", type=int, default=3)
@@ -203,18 +196,17 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--home", help="folder of the Valkey and of the bench's own notes; under out/ if absent"
     )
-    parser.add_argument("--results", type=Path, help="folder for the page and the JSON; --home if absent")
-    return parser
+    return parser.parse_args()
 
 
 def given(arguments: argparse.Namespace, *names: str) -> list[str]:
     """Return these options as the command line takes them, without those that are absent."""
-    pairs = [(name, getattr(arguments, name.replace("-", "_"))) for name in names]
-    return [part for name, value in pairs if value is not None for part in (f"--{name}", str(value))]
+    values = {name: getattr(arguments, name.replace("-", "_")) for name in names}
+    return flags({name: value for name, value in values.items() if value is not None})
 
 
 def main() -> None:
-    arguments = options().parse_args()
+    arguments = arguments_of_the_bench()
     home = folder(arguments)
     os.environ["SUREFOOT_HOME"] = str(home.absolute())
     os.environ.pop("SUREFOOT_REDIS", None)
@@ -231,7 +223,7 @@ def main() -> None:
             sys.exit(f"the runner ended with {diary.lives[-1].end}: see {home / 'runner.log'}")
         bench.console.print("done; checking every step", highlight=False)
         found = asyncio.run(check(redis, job, arguments.disks, arguments.answers, home))
-    page = write(arguments.results or home, diary, found, ["surefoot", "run", "towers", *shown(bench)])
+    page = publish(arguments.results or home, diary, found, ["surefoot", "run", "towers", *shown(bench)])
     print(page)
     sys.exit(0 if found.right else 1)
 

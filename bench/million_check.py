@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from long import wrong_moves
 from million_diary import Take
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from runners import wrong_moves
 
 from surefoot import Speculation, Towers
 from surefoot.models.doubles import towers_double

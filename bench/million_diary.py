@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
+from runners import resident_mb
 
 
 class Memory(NamedTuple):
@@ -107,7 +108,7 @@ def memory(pid: int) -> Memory:
         if parent in found:
             found.add(child)
             workers.append(child)
-    return Memory(_resident_mb(pid), round(sum(map(_resident_mb, workers)), 1), tuple(workers))
+    return Memory(resident_mb(pid), round(sum(map(resident_mb, workers)), 1), tuple(workers))
 
 
 def _processes() -> list[tuple[int, int, str]]:
@@ -122,15 +123,6 @@ def _processes() -> list[tuple[int, int, str]]:
             state, parent = stat.rpartition(")")[2].split()[:2]
             found.append((int(folder), int(parent), state))
     return found
-
-
-def _resident_mb(pid: int) -> float:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    sizes = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")]
-    return round(sizes[0] / 1024, 1) if sizes else 0.0
 
 
 def _noted(before: tuple[float, float, float], now: float) -> tuple[float, float, float]:

@@ -1,7 +1,5 @@
 """The page that bench/million.py writes, with a picture of the way, and everything as JSON beside it."""
 
-import os
-import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +8,7 @@ from typing import Any
 
 from million_check import Found
 from million_diary import Diary, Life, Take
+from pages import machine, table, write
 from pydantic_core import to_json
 
 CONTESTS_SHOWN = 20
@@ -26,9 +25,8 @@ RUNNERS = (
 WIDTH, HEIGHT, MARGIN = 720, 300, 60
 
 
-def write(folder: Path, diary: Diary, found: Found, command: Sequence[str]) -> str:
+def publish(folder: Path, diary: Diary, found: Found, command: Sequence[str]) -> str:
     """Write `million-FORM.md`, `.svg` and `.json` into `folder` and return the page."""
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"million-{diary.about['answers']}"
     when, where = time.strftime("%Y-%m-%d", time.gmtime(diary.lives[-1].ended)), machine()
     text = page(diary, found, f"{when}, {where}.", command, f"{name}.svg")
@@ -40,18 +38,10 @@ def write(folder: Path, diary: Diary, found: Found, command: Sequence[str]) -> s
         **asdict(found),
         "watch": {**asdict(diary), "path": None, **clock(diary)},
     }
-    (folder / f"{name}.md").write_text(text)
-    (folder / f"{name}.svg").write_text(picture(diary, found.report["steps"]))
-    (folder / f"{name}.json").write_bytes(to_json(whole, indent=1) + b"\n")
+    write(folder, f"{name}.md", text)
+    write(folder, f"{name}.svg", picture(diary, found.report["steps"]))
+    write(folder, f"{name}.json", to_json(whole, indent=1).decode() + "\n")
     return text
-
-
-def machine() -> str:
-    """Say in general words what this was measured on."""
-    cores = len(os.sched_getaffinity(0))
-    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    about = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return f"{cores} cores, {gib:.0f} GiB of memory, {about}"
 
 
 def clock(diary: Diary) -> dict[str, float]:
@@ -195,11 +185,6 @@ def contests(found: Found) -> str:
     ]
     more = found.report["contested"] - len(rows)
     return table(["step", "tally"], rows) + (f"\n\nand {more:,} more; see the JSON." if more > 0 else "")
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def span(seconds: float) -> str:

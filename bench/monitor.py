@@ -7,20 +7,17 @@ together, seconds for 10,000 trajectories of 30 turns, and precision and recall 
 same trajectories, of the first seed only.
 """
 
-import argparse
 import asyncio
 import random
-import shlex
 import sys
 import time
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
-from million_page import machine, table
+from pages import options, origin, table, write
 
 from surefoot.agents.monitor.judge import open_judge
 from surefoot.agents.monitor.labelled.teller import Teller
@@ -143,13 +140,13 @@ def missed(told: Sequence[Labelled], found: Sequence[Collection[str]]) -> str:
     return table(("story", "told", "not found", "false alarm"), rows)
 
 
-def measured(rounds: int) -> tuple[list[str], bool]:
-    """Measure (a) and (b); returns what is to be said of them, and whether both aims are met."""
+def measured(rounds: int, trajectories: int) -> tuple[list[str], bool]:
+    """Measure the costs; returns what is to be said of them, and whether both aims are met."""
     teller = Teller(random.Random(0))
     runs = [[usual(teller) for _ in range(TURNS)] for _ in range(DIFFERENT)]
     scored(runs)
     times = [seconds([run]) / TURNS * 1e6 for run in runs * rounds]
-    whole = seconds(runs, TRAJECTORIES // DIFFERENT)
+    whole = seconds(runs, trajectories // DIFFERENT)
     low, middle, high = (sorted(times)[round(share * (len(times) - 1))] for share in (0.05, 0.5, 0.95))
     size = median(len(each.thought) + len(each.observation) for run in runs for each in run)
     return [
@@ -157,30 +154,28 @@ def measured(rounds: int) -> tuple[list[str], bool]:
         "The node of a LangGraph graph, for one turn more: "
         + ", ".join(f"{node_us(turns, 50 * rounds):.0f} µs after {turns:,} turns" for turns in FOLLOWED)
         + ".",
-        f"{TRAJECTORIES:,} trajectories of {TURNS} turns, the same: {whole:.1f} s of one core (aim: {AIM_S:.0f}).",
+        f"{trajectories:,} trajectories of {TURNS} turns, the same: {whole:.1f} s of one core (aim: {AIM_S:.0f}).",
     ], middle < AIM_US and whole < AIM_S
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--rounds", type=int, default=20)
-    options.add_argument("--judge", metavar="URL[#MODEL]")
-    options.add_argument("--results", type=Path)
-    given = options.parse_args()
-    costs, met = measured(given.rounds)
+    parser = options(__doc__, "monitor.md")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--trajectories", type=int, default=TRAJECTORIES)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="of labelled trajectories")
+    parser.add_argument("--judge", metavar="URL[#MODEL]")
+    given = parser.parse_args()
+    costs, met = measured(given.rounds, given.trajectories)
     first = list(labelled())
-    every = [each for seed in range(SEEDS) for each in labelled(seed)]
+    every = [each for seed in range(given.seeds) for each in labelled(seed)]
     found = found_by_signals(every)
     parts = [
         "# The monitor: what it costs, what it finds",
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}.",
-        f"    {shlex.join(['python', 'bench/monitor.py', *sys.argv[1:]])}",
+        origin("monitor", given.results),
         "\n".join(f"- {cost}" for cost in costs),
         f"## Signals, seed 0: {len(first)} trajectories",
         grades(first, found[: len(first)]),
-        f"## Signals, seeds 0 to {SEEDS - 1}: {len(every):,} trajectories",
+        f"## Signals, seeds 0 to {given.seeds - 1}: {len(every):,} trajectories",
         grades(every, found),
         "Stories that are not always read as they are told, each told on purpose:",
         missed(every, found),
@@ -191,9 +186,7 @@ def main() -> None:
         parts += [f"## Judge, seed 0: {len(first)} trajectories, {left_out}", grades(first, judged)]
     page = "\n\n".join(parts) + "\n"
     print(page)
-    if given.results:
-        given.results.mkdir(parents=True, exist_ok=True)
-        (given.results / "monitor.md").write_text(page)
+    write(given.results, "monitor.md", page)
     sys.exit(0 if met else 1)
 
 

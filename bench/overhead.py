@@ -14,30 +14,29 @@ Six ways to decide the same steps with the same double, prompts and parser, meas
 The last two are run for fewer steps: their rate does not depend on the number, their patience does.
 """
 
-import argparse
 import asyncio
 import contextlib
 import statistics
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, TypedDict
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
+from pages import options, shown
 from redis.asyncio import Redis
 from rich.console import Console
-from rich.table import Table
 from servers import redis_server
+from ways import K, ahead
 
 import surefoot
 from surefoot.models.base import Ask
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration.checkpoints.saver import RedisSaver
 
-K = 3
 SUPERSTEPS = 1000
 double = towers_double()
 
@@ -63,11 +62,10 @@ def vote(task: surefoot.Towers, state: Any) -> Any:
     """`do_voting` of the paper's notebook: one vote after the other until one is K ahead."""
     votes: Counter[Any] = Counter()
     while True:
-        ask = Ask(task.ask(state), 0.1, 750, sum(votes.values()))
+        ask = Ask(task.ask(state), 0.1, 750, votes.total())
         ballot = task.read(double.draw(ask).text, state)
         votes[ballot] += 1
-        others = max((count for other, count in votes.items() if other != ballot), default=0)
-        if votes[ballot] >= K + others:
+        if ahead(votes, ballot):
             return ballot
 
 
@@ -88,21 +86,23 @@ class Walk(TypedDict):
 
 
 async def supersteps(task: surefoot.Towers, saver: BaseCheckpointSaver[Any], thread: str) -> float:
+    steps = min(SUPERSTEPS, task.steps())
+
     def decide(state: Walk) -> Walk:
         return {"state": task.advance(state["state"], vote(task, state["state"])), "step": state["step"] + 1}
 
     def route(state: Walk) -> str:
-        return END if state["step"] == SUPERSTEPS else "decide"
+        return END if state["step"] == steps else "decide"
 
     graph = StateGraph(Walk)
     graph.add_node("decide", decide)
     graph.add_edge(START, "decide")
     graph.add_conditional_edges("decide", route)
     compiled = graph.compile(checkpointer=saver)
-    config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": SUPERSTEPS + 10}
+    config: Any = {"configurable": {"thread_id": thread}, "recursion_limit": steps + 10}
     began = time.perf_counter()
     await compiled.ainvoke({"state": task.start(), "step": 0}, config, durability="sync")
-    return SUPERSTEPS / (time.perf_counter() - began)
+    return steps / (time.perf_counter() - began)
 
 
 async def superstep(task: surefoot.Towers, redis: Redis, rounds: int) -> float:
@@ -134,26 +134,23 @@ async def measure(disks: int, rounds: int) -> dict[str, list[float]]:
     return rates
 
 
-def shown(rates: dict[str, list[float]], disks: int) -> Table:
-    table = Table(title=f"{2**disks - 1:,} steps, zero-latency double, k = {K}; steps/s")
-    for column in ("", "lowest", "median", "highest", "engine / this (round by round)"):
-        table.add_column(column, justify="left" if not column else "right")
+def figures(rates: dict[str, list[float]]) -> Iterator[list[str]]:
     for way, found in rates.items():
         ratios = [ours / theirs for ours, theirs in zip(rates["engine"], found, strict=True)]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        figures = (f"{value:,.0f}" for value in (min(found), statistics.median(found), max(found)))
-        table.add_row(way, *figures, "" if way == "engine" else spread)
-    return table
+        three = (f"{value:,.0f}" for value in (min(found), statistics.median(found), max(found)))
+        yield [way, *three, "" if way == "engine" else spread]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__)
     parser.add_argument("--disks", type=int, default=14)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    Console().print(shown(asyncio.run(measure(arguments.disks, arguments.rounds)), arguments.disks))
+    rates = asyncio.run(measure(arguments.disks, arguments.rounds))
+    title = f"{2**arguments.disks - 1:,} steps, zero-latency double, k = {K}; steps/s"
+    columns = ("", "lowest", "median", "highest", "engine / this (round by round)")
+    Console().print(shown(title, columns, figures(rates)))
 
 
 if __name__ == "__main__":

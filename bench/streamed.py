@@ -3,12 +3,13 @@
 python bench/streamed.py [--asks 40] [--rounds 9]
 """
 
-import argparse
 import asyncio
 import statistics
 import time
 from contextlib import aclosing
 from dataclasses import replace
+
+import pages
 
 from surefoot import OpenAIModel, Towers
 from surefoot.models.base import Ask
@@ -51,7 +52,7 @@ async def main(asks: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = pages.options(__doc__)
     parser.add_argument("--asks", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=9)
     given = parser.parse_args()

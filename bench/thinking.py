@@ -12,8 +12,6 @@ import argparse
 import asyncio
 import json
 import random
-import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,9 +19,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
-from million_page import machine
+from pages import options, origin, shown, write
 from rich.console import Console
-from rich.table import Table
 from thinking_controls import settings
 from thinking_laboratory import ANSWER_TOKENS, LIKELIEST, Laboratory, Setting
 from thinking_page import COLUMNS, PLAIN, Findings, image, page
@@ -34,9 +31,9 @@ from thinking_stats import Run
 from surefoot.agents.reasoning.exit_calibration import Unsupported
 from surefoot.models.base import Ask, Model
 from surefoot.models.connect import open_model
+from surefoot.models.embedded.llama_cpp import MODELS, weights
 from surefoot.models.gather import in_order
 from surefoot.models.streaming import Streaming, collect
-from surefoot.training import ponder
 from surefoot.training.ponder.problems import DIFFICULTIES, Problem, answer_of, several
 from surefoot.voting.samples import Sample
 
@@ -174,8 +171,8 @@ async def measure(given: argparse.Namespace, console: Console) -> tuple[list[Fin
 
 def conditions(given: argparse.Namespace) -> dict[str, Any]:
     """Return what a result depends on besides difficulty and setting: the model's weights among it."""
-    weights = sorted(Path(ponder.__file__).parent.glob("*.gguf")) if given.model == "ponder" else []
-    prints = [blake2b(path.read_bytes(), digest_size=8).hexdigest() for path in weights]
+    files = [weights(given.model)] if given.model in MODELS else []
+    prints = [blake2b(path.read_bytes(), digest_size=8).hexdigest() for path in files]
     return {
         "model": given.model,
         "weights": prints,
@@ -185,33 +182,21 @@ def conditions(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def shown(findings: Findings) -> Table:
-    made = Table(title=findings.difficulty)
-    for column in COLUMNS:
-        made.add_column(column)
-    for row in findings.rows():
-        made.add_row(*row)
-    return made
-
-
 def publish(found: Sequence[Findings], notes: Sequence[str], given: argparse.Namespace) -> None:
     """Write the page and a plot per difficulty."""
-    given.results.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["python", "bench/thinking.py", *sys.argv[1:]]).replace(
-        str(given.results), "bench/results"
+    about = origin(
+        "thinking",
+        given.results,
+        f" Model {given.model}, {given.problems:,} problems per difficulty, temperature {given.temperature}, the same problems and "
+        "seeds for every setting.",
     )
-    about = (
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}. Model {given.model}, {given.problems:,} problems per difficulty, "
-        f"temperature {given.temperature}, the same problems and seeds for every setting.\n\n    {command}"
-    )
-    (given.results / "thinking.md").write_text(page("Controls of thinking", about, found, notes))
+    write(given.results, "thinking.md", page("Controls of thinking", about, found, notes))
     for findings in found:
         plot(findings, given.results / image(findings.difficulty))
 
 
 def main() -> None:
-    shape = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=shape)
+    parser = options(__doc__, "thinking.md and the plots")
     parser.add_argument("--problems", type=int, default=1000, help="per difficulty")
     parser.add_argument(
         "--only", nargs="+", metavar="CONTROL", help="these controls (by their first word), and plain"
@@ -221,12 +206,11 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--slots", type=int, default=32, help="problems in flight")
     parser.add_argument("--fresh", action="store_true", help="draw everything anew")
-    parser.add_argument("--results", type=Path, help="folder for thinking.md and the plots")
     given = parser.parse_args()
     console = Console(width=200)
     found, notes = asyncio.run(measure(given, console))
     for findings in found:
-        console.print(shown(findings))
+        console.print(shown(findings.difficulty, COLUMNS, findings.rows()))
         console.print(*findings.conclusion(), sep="\n")
     if given.results:
         publish(found, notes, given)

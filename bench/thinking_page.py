@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from million_page import table
+from pages import table
 from thinking_stats import Run, beats, discordant, mcnemar, paired, wilson
 
 SURE = 0.05

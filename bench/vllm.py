@@ -2,7 +2,8 @@
 
 python bench/vllm.py [--steps 1000] [--first 500000] [--rounds 1] [--results bench/results]
 
-vLLM serves pebble, float32, as `surefoot serve pebble` does; $SUREFOOT_VLLM_PYTHON names its interpreter.  The ways, all with
+vLLM serves pebble, float32, as `surefoot serve pebble` does; $SUREFOOT_VLLM_PYTHON names its interpreter; `--url` is
+one that serves pebble already.  The ways, all with
 k = 3 on the same prompts and through the same client:
 
     serial           the paper's algorithm: one vote after the other (extrapolated from 50 steps)
@@ -18,9 +19,9 @@ Exits 1 if a step is wrong.
 import argparse
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
+from pages import options
 from redis.asyncio import Redis
 from servers import redis_server
 from ways import Board, Stretch, draft_s, engine, serial
@@ -72,10 +73,14 @@ async def tell_drafts(given: argparse.Namespace, models: Mapping[str, Model], bo
         board.notes.append(f"alone, draft: {name} takes {took * 1000:.2f} ms a step")
 
 
+def served(given: argparse.Namespace) -> AbstractAsyncContextManager[str]:
+    return nullcontext(given.url) if given.url else serving("pebble", Serving(start_s=given.start))
+
+
 async def measure(given: argparse.Namespace) -> Board:
     board = Board(f"{given.steps:,} chained steps, real vLLM on the CPU, pebble, k = 3")
     async with (
-        serving("pebble", Serving(start_s=given.start)) as url,
+        served(given) as url,
         open_model("pebble-numpy") as pebble,
         surefoot.OpenAIModel(url) as model,
     ):
@@ -90,9 +95,7 @@ async def measure(given: argparse.Namespace) -> Board:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options(__doc__, "vllm.md")
     parser.add_argument("--disks", type=int, default=20)
     parser.add_argument("--first", type=int, default=500_000)
     parser.add_argument("--steps", type=int, default=1000)
@@ -102,7 +105,7 @@ def main() -> None:
     parser.add_argument("--max-waste", type=float)
     parser.add_argument("--capacity", type=int)
     parser.add_argument("--start", type=float, default=400.0, help="longest start of vLLM in s")
-    parser.add_argument("--results", type=Path, help="folder for vllm.md")
+    parser.add_argument("--url", help="of a vLLM that serves pebble; one is started if absent")
     given = parser.parse_args()
     asyncio.run(measure(given)).publish("vllm", given.results)
 

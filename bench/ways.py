@@ -1,6 +1,5 @@
-"""What bench/latency.py and bench/vllm.py share: a stretch of a long job, ways to decide its steps, and their table."""
+"""What benches of speculation share: a stretch of a long job, ways to decide its steps, and their table."""
 
-import shlex
 import sys
 import time
 from collections import Counter
@@ -11,10 +10,9 @@ from pathlib import Path
 from statistics import fmean, harmonic_mean, median
 from typing import Any, NamedTuple, NoReturn
 
-from million_page import machine, table
+from pages import origin, shown, table, write
 from redis.asyncio import Redis
 from rich.console import Console
-from rich.table import Table
 
 import surefoot
 from surefoot.agents.tasks.towers import State
@@ -110,12 +108,17 @@ async def serial(task: Stretch, model: Model, steps: int, of: int | None = None)
             except surefoot.NotAnAnswer:
                 continue
             votes[ballot] += 1
-            if votes[ballot] >= K + max((n for other, n in votes.items() if other != ballot), default=0):
+            if ahead(votes, ballot):
                 break
         state = task.advance(state, ballot)
     taken = time.perf_counter() - began
     right = state[1] == board.optimal_state(task.disks, task.first + steps)
     return Measured(steps, taken * (of or task.length) / steps, steps / taken, samples / steps, right)
+
+
+def ahead(votes: Counter[Any], ballot: Any) -> bool:
+    """Whether a ballot leads every other by K."""
+    return votes[ballot] >= K + max((count for other, count in votes.items() if other != ballot), default=0)
 
 
 async def engine(
@@ -206,30 +209,16 @@ class Board:
             return ""
         return f"{median(slow.seconds / ours for slow, ours in zip(theirs, seconds, strict=True)):.2f}"
 
-    def shown(self) -> Table:
-        made = Table(title=self.title, caption="\n".join(self.notes), caption_justify="left")
-        for column in COLUMNS:
-            made.add_column(column)
-        for row in self.rows():
-            made.add_row(*row)
-        return made
-
     def publish(self, bench: str, results: Path | None) -> NoReturn:
         """Print the table of bench/`bench`.py, write its page into `results`, and exit: 1 if a step is wrong."""
-        Console(width=200).print(self.shown())
-        if results:
-            self._write(results / f"{bench}.md", f"bench/{bench}.py")
-        sys.exit(0 if self.right else 1)
-
-    def _write(self, path: Path, script: str) -> None:
-        """Write the page; `script` is the bench that was run, with the options of this process."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        command = shlex.join(["python", script, *sys.argv[1:]]).replace(str(path.parent), "bench/results")
-        head = (
-            f"# {self.title}\n\n{time.strftime('%Y-%m-%d', time.gmtime())}, {machine()}.\n\n    {command}\n\n"
+        caption = "\n".join(self.notes)
+        Console(width=200).print(
+            shown(self.title, COLUMNS, self.rows(), caption=caption, caption_justify="left")
         )
         notes = "".join(f"\n- {note}" for note in self.notes)
-        path.write_text(f"{head}{table(COLUMNS, self.rows())}\n{notes}\n")
+        text = f"# {self.title}\n\n{origin(bench, results)}\n\n{table(COLUMNS, self.rows())}\n{notes}\n"
+        write(results, f"{bench}.md", text)
+        sys.exit(0 if self.right else 1)
 
 
 def _told(speculation: Mapping[str, Any] | None) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ A, B = "314159265", "271828182"
 
 def right(prompt: Prompt) -> str:
     """Work out `a * b + digit + carry` from the last message."""
+    assert isinstance(prompt, tuple)  # a chat, as the task writes it
     a, _, b, _, digit, _, carry = prompt[-1].content.split()
     return f"{int(a) * int(b) + int(digit) + int(carry):02d}"
 

@@ -1,0 +1,76 @@
+"""Every bench runs from its options to its table or page, at the smallest sizes: what it measures there means nothing."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench"
+LONGEST_S = 240.0
+
+WHOLE = {
+    "busy.py": ("--pairs 1 --busy 1 --disks 3 --k 2", "ratio: median"),
+    "cancel.py": ("--times 4", "leases left behind: 0"),
+    "chaos.py": ("--rounds 1 --disks 3", "1 identical, 0 differing"),
+    "conformal.py": ("--splits 20", "# Conformal exits"),
+    "conformance.py": ("", "level"),
+    "flat.py": ("--disks 6 --latency 0.05", "the same final hash"),
+    "latency.py": (
+        "--disks 6 --steps 10 --serial 5 --few 5 --draft 0.001 --only '100 ms, 0.2'",
+        "10 chained steps",
+    ),
+    "long.py": ("--disks 4 --k 2", "wrong moves"),
+    "million.py": ("--disks 7 --kills 1 --k 2 --home home", "127 chained steps, 0 wrong"),
+    "overhead.py": ("--disks 4 --rounds 1", "in memory"),
+    "streamed.py": ("--asks 1 --rounds 1", "streamed / unstreamed"),
+    "thinking.py": ("--problems 2 --difficulties sum2 --results .", "Plain is right"),
+}
+"""Options, and what the output has to say, of benches whose exit code is 0 if all that was done is right."""
+
+TIMED = {
+    "growth.py": ("--jobs 2 3 --disks 3 4", "# How the commands grow"),
+    "monitor.py": ("--rounds 1 --trajectories 100 --seeds 1", "# The monitor: what it costs, what it finds"),
+}
+"""Benches whose exit code also says whether a time was met: that is for a quiet machine to say."""
+
+
+def run(script: str, options: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a bench in a folder of its own."""
+    command: Sequence[str] = [sys.executable, str(BENCH / script), *shlex.split(options)]
+    environment = {**os.environ, "SUREFOOT_HOME": str(folder / "state")}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LONGEST_S
+    )
+
+
+@pytest.mark.parametrize("script", WHOLE)
+def test_a_bench_runs_to_its_end(script: str, tmp_path: Path) -> None:
+    options, said = WHOLE[script]
+    done = run(script, options, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize("script", TIMED)
+def test_a_bench_that_judges_times_runs_to_its_page(script: str, tmp_path: Path) -> None:
+    options, said = TIMED[script]
+    done = run(script, f"{options} --results .", tmp_path)
+    assert done.returncode in (0, 1) and not done.stderr
+    assert said in done.stdout
+    assert (tmp_path / script).with_suffix(".md").read_text() in done.stdout
+
+
+def test_the_picture_shows_the_display_and_the_report(tmp_path: Path) -> None:
+    done = run("picture.py", "--disks 3 --states 10 --out towers.svg", tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = (tmp_path / "towers.svg").read_text()
+    assert shown.startswith("<svg") and "contested" in shown and "SOLVED" in shown
+
+
+def test_every_script_is_run_here_or_on_a_real_vllm() -> None:
+    scripts = {path.name for path in BENCH.glob("*.py") if "__main__" in path.read_text()}
+    assert scripts == {*WHOLE, *TIMED, "picture.py", "vllm.py"}
