@@ -17,25 +17,25 @@ KINDS = {
 }
 
 
-class NotOurs(OSError):
+class ForeignFile(OSError):
     """What lies at a place of ours is of another kind, or somebody else's; `strerror` says which and where."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(0, f"{str(path)!r} is {what}")
 
 
-def check(path: Path, kind: int, found: os.stat_result | None = None) -> bool:
-    """Return whether there is anything at `path`; `NotOurs` if it is not of this kind (`stat.S_IFREG`, ...) or not ours."""
+def exists_as(path: Path, kind: int, found: os.stat_result | None = None) -> bool:
+    """Return whether there is anything at `path`; `ForeignFile` if it is not of this kind (`stat.S_IFREG`, ...) or not ours."""
     try:
         found = found or path.lstat()
     except FileNotFoundError:
         return False
     if stat.S_IFMT(found.st_mode) != kind:
-        raise NotOurs(path, f"{_what(found)} where {KINDS[kind]} of surefoot's should be: remove it")
+        raise ForeignFile(path, f"{_what(found)} where {KINDS[kind]} of surefoot's should be: remove it")
     if found.st_uid != os.geteuid():
-        raise NotOurs(path, f"somebody else's (user {found.st_uid})")
+        raise ForeignFile(path, f"somebody else's (user {found.st_uid})")
     if kind == stat.S_IFREG and found.st_nlink > 1:
-        raise NotOurs(path, "a second name of some other file: remove it")
+        raise ForeignFile(path, "a second name of some other file: remove it")
     return True
 
 
@@ -44,11 +44,11 @@ def _what(found: os.stat_result) -> str:
 
 
 def folder(path: Path) -> None:
-    """Make a folder that is nobody else's business, or make the one that is there private; `NotOurs` or `OSError` if it cannot be."""
+    """Make a folder that is nobody else's business, or make the one that is there private; `ForeignFile` or `OSError` if it cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except FileExistsError as error:
-        raise NotOurs(Path(error.filename), "not a folder") from None
+        raise ForeignFile(Path(error.filename), "not a folder") from None
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
@@ -56,26 +56,26 @@ def folder(path: Path) -> None:
             path = path.resolve()  # a link of one's own making: to another disk, say
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode):
-            raise NotOurs(path, f"{_what(found)}, not a folder") from None
-        check(path, stat.S_IFDIR, found)
+            raise ForeignFile(path, f"{_what(found)}, not a folder") from None
+        exists_as(path, stat.S_IFDIR, found)
         if path.stat().st_mode & 0o077:
             path.chmod(0o700)
 
 
-def opened(path: Path) -> int:
+def open_private(path: Path) -> int:
     """Open a file for writing, made if it is not there, and return its descriptor; what it holds stays.
 
-    Raises `NotOurs` for a link, a pipe, a device, and for a file of somebody else's or with a second name.
+    Raises `ForeignFile` for a link, a pipe, a device, and for a file of somebody else's or with a second name.
     """
-    check(path, stat.S_IFREG)
+    exists_as(path, stat.S_IFREG)
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError:
-        check(path, stat.S_IFREG)  # exchanged since the first look
+        exists_as(path, stat.S_IFREG)  # exchanged since the first look
         raise
     try:
         found = os.fstat(file)
-        check(path, stat.S_IFREG, found)
+        exists_as(path, stat.S_IFREG, found)
         if found.st_mode & 0o077:
             os.fchmod(file, 0o600)
     except OSError:
@@ -89,7 +89,7 @@ def check_target(path: Path) -> None:
     with suppress(FileNotFoundError):
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
-            raise NotOurs(path, f"{_what(found)}, not a file")
+            raise ForeignFile(path, f"{_what(found)}, not a file")
     with replacement(path, keep=False):
         pass
 

@@ -27,7 +27,7 @@ import surefoot
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.jobs import Keys
-from surefoot.orchestration.reporting import line, records, report
+from surefoot.orchestration.reporting import answer_line, read_report, records
 from surefoot.private_files import replacement
 from surefoot.tools.towers.board import optimal_length
 
@@ -59,7 +59,7 @@ async def listing(redis: Redis, job: str, disks: int) -> None:
 
 
 async def show(redis: Redis, job: str, disks: int) -> None:
-    assert (await report(redis, job, surefoot.Towers(disks, "compact"))).solved
+    assert (await read_report(redis, job, surefoot.Towers(disks, "compact"))).solved
 
 
 async def resume(redis: Redis, job: str, disks: int) -> None:
@@ -72,7 +72,7 @@ async def out(redis: Redis, job: str, disks: int) -> None:
     task = surefoot.Towers(disks, "compact")
     with tempfile.TemporaryDirectory() as folder, replacement(Path(folder) / "moves") as file:
         async for record in records(redis, await jobs.load(redis, job)):
-            file.write(line(task, record.answer) + "\n")
+            file.write(answer_line(task, record.answer) + "\n")
 
 
 async def new(redis: Redis, job: str, disks: int) -> None:

@@ -214,7 +214,7 @@ def main() -> None:
     diary = Diary.open(home / "diary.json", about)
     steps = optimal_length(arguments.disks)
     diary.targets = diary.targets or targets(steps, arguments.kills, arguments.seed)
-    with Redis.from_url(asyncio.run(local_redis.start(home))) as redis:
+    with Redis.from_url(asyncio.run(local_redis.start_server(home))) as redis:
         job = arguments.job or f"million-{arguments.answers}"
         how = given(arguments, "speculate", "depth", "max-waste", "capacity", "limit")
         plan = given(arguments, "model", "k", "states", "reliability", "seed")

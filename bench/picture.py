@@ -26,7 +26,7 @@ async def drawn(disks: int, states: int) -> str:
     while not run.done() and (progress.doing != "running" or progress.step < optimal_length(disks) // 2):
         await asyncio.sleep(0.001)
     console.print("$ surefoot run towers --disks", disks, style="bold", highlight=False)
-    console.print(display.live(progress))
+    console.print(display.progress_table(progress))
     console.print()
     console.print(display.page(await run, then=""))
     return console.export_svg(title="surefoot")

@@ -13,7 +13,7 @@ import pages
 
 from surefoot import OpenAIModel, Towers
 from surefoot.models.base import Ask
-from surefoot.models.embedded.llama_cpp import EmbeddedServer, options
+from surefoot.models.embedded.llama_cpp import EmbeddedServer, embedded_options
 from surefoot.models.openai.options import Wait
 
 
@@ -33,7 +33,7 @@ async def main(asks: int, rounds: int) -> None:
     assert isinstance(prompt, str)
     waits: list[Wait] = []
     with EmbeddedServer() as server:
-        usual = replace(options(), on_wait=waits.append)
+        usual = replace(embedded_options(), on_wait=waits.append)
         async with (
             OpenAIModel(server.url, options=usual) as whole,
             OpenAIModel(server.url, options=replace(usual, stream=True)) as streamed,

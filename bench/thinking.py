@@ -28,12 +28,12 @@ from thinking_plot import plot
 from thinking_replay import Replay
 from thinking_stats import Run
 
-from surefoot.agents.reasoning.exit_calibration import Unsupported
+from surefoot.agents.reasoning.exit_calibration import TooFewUnsafeExits
 from surefoot.models.base import Ask, Model
 from surefoot.models.connect import open_model
 from surefoot.models.embedded.llama_cpp import MODELS, weights
 from surefoot.models.gather import in_order
-from surefoot.models.streaming import Streaming, collect
+from surefoot.models.streaming import Streaming, whole_stream
 from surefoot.training.ponder.problems import DIFFICULTIES, Problem, answer_of, several
 from surefoot.voting.samples import Sample
 
@@ -115,7 +115,10 @@ class Bench:
         reasoner = self._laboratory.reasoner()
         draws = [reasoner.draw(self._ask(*pair)) for pair in enumerate(self._problems[:AGAIN])]
         pairs = await asyncio.gather(
-            *(asyncio.gather(collect(self._replay, draw), collect(self._model, draw)) for draw in draws)
+            *(
+                asyncio.gather(whole_stream(self._replay, draw), whole_stream(self._model, draw))
+                for draw in draws
+            )
         )
         same = sum((one.thought, one.text) == (other.thought, other.text) for one, other in pairs)
         return (
@@ -156,7 +159,7 @@ async def measure(given: argparse.Namespace, console: Console) -> tuple[list[Fin
                 if run is None:
                     try:
                         run = await bench.run(setting)
-                    except Unsupported as error:
+                    except TooFewUnsafeExits as error:
                         notes.append(f"{difficulty}, {setting.control} {setting.name} was not run: {error}")
                         continue
                     diary.add(run)

@@ -74,7 +74,7 @@ class Laboratory:
     async def forced(self) -> exit_labels.Collected:
         """Return forced exits of the calibration problems, collected once."""
         if not self.collected:
-            found = await exit_labels.collect(
+            found = await exit_labels.collect_exits(
                 self.reasoner,
                 [exit_labels.Problem(problem.prompt, problem.answer) for problem in self.calibration],
                 probing=PROBING,

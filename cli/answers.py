@@ -8,7 +8,7 @@ from surefoot.errors import BadInput
 from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal.jobs import load
 from surefoot.orchestration.redis.open import open_redis
-from surefoot.orchestration.reporting import line, records
+from surefoot.orchestration.reporting import answer_line, records
 from surefoot.printable import printable
 from surefoot.private_files import check_target, replacement
 
@@ -41,9 +41,9 @@ async def write(
             check_target(out)
             with replacement(out) as file:
                 async for record in records(store, known):
-                    file.write(printable(line(words, record.answer)) + "\n")
+                    file.write(printable(answer_line(words, record.answer)) + "\n")
     except OSError as error:
         raise BadInput(
             f"the answers cannot be written to {str(out)!r}: {error.strerror}; they are safe, and "
-            f"`{common.command('show', job, None)} --out FILE` writes them"
+            f"`{common.job_command('show', job, None)} --out FILE` writes them"
         ) from None

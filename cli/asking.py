@@ -19,7 +19,7 @@ def key(api_key: str | None, file: Path | None) -> str | None:
     return api_key if file is None else key_in(file)
 
 
-def options(chat_limit: str | None, fields: Sequence[str] | None) -> surefoot.Options:
+def client_options(chat_limit: str | None, fields: Sequence[str] | None) -> surefoot.Options:
     """Return the client's options; raises `BadInput` for what cannot be one."""
     if chat_limit is not None and chat_limit not in LIMITS:
         raise BadInput(f"--chat-limit is one of {', '.join(LIMITS)}, not {chat_limit!r}")

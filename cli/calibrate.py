@@ -9,8 +9,14 @@ import typer
 from pydantic_core import to_jsonable_python
 from rich.console import Group
 
-from surefoot.agents.reasoning.exit_calibration import ExitCalibration, Forced, Unsupported
-from surefoot.agents.reasoning.exit_labels import Collected, Problem, collect, read_problems, write_forced
+from surefoot.agents.reasoning.exit_calibration import ExitCalibration, Forced, TooFewUnsafeExits
+from surefoot.agents.reasoning.exit_labels import (
+    Collected,
+    Problem,
+    collect_exits,
+    read_problems,
+    write_forced,
+)
 from surefoot.agents.reasoning.probes import PROBING
 from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.errors import BadInput
@@ -20,7 +26,7 @@ from surefoot.models.openai import OpenAIModel
 from surefoot.voting.conformal import ConformalExit, Per, unsafe_needed
 
 from .asking import key
-from .common import address, go, show
+from .common import go, named_address, show
 from .display import count
 from .options import ApiKey, ApiKeyFile, ModelName
 
@@ -91,12 +97,12 @@ def exits(
         unit = _checked(known, delta, per, out)
         if events:
             write_forced(events, (), more=True)
-        async with open_model(address(model, model_name), api_key=key(api_key, api_key_file)) as opened:
+        async with open_model(named_address(model, model_name), api_key=key(api_key, api_key_file)) as opened:
             if not isinstance(opened, OpenAIModel):
                 raise BadInput(f"{model!r} cannot be interrupted in its thoughts: give the URL of a server")
             keep = _Keep(events)
             try:
-                collected = await collect(
+                collected = await collect_exits(
                     lambda control: Reasoner(opened, control, think_tokens=think_tokens),
                     known,
                     probing=probing,
@@ -148,7 +154,7 @@ def _checked(problems: Sequence[Problem], delta: float, per: str, out: Path) -> 
     if not out.absolute().parent.is_dir():
         raise BadInput(f"the calibration cannot be written to {str(out)!r}: there is no such folder")
     if unit == "trace" and len(problems) < unsafe_needed(delta):
-        raise Unsupported(
+        raise TooFewUnsafeExits(
             f"delta {delta!r} needs at least {unsafe_needed(delta)} traces with an unsafe exit, and there are only "
             f"{len(problems)} problems"
         )

@@ -18,7 +18,7 @@ from surefoot.orchestration.redis.client import without_password
 from surefoot.orchestration.redis.open import open_redis
 from surefoot.voting.election import Stalled
 
-from .display import Watch, samples
+from .display import ProgressDisplay, sample_lines
 from .terminal import Terminal, fail, to_json
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def go(
     try:
         if progress is None:
             return asyncio.run(_interruptible(work))
-        with Watch(progress, live=live):
+        with ProgressDisplay(progress, live=live):
             return asyncio.run(_interruptible(work))
     except SurefootError as error:
         _failed(error, progress, as_json, _Typed(redis, task))
@@ -82,7 +82,7 @@ def show(data: Any, shown: RenderableType, as_json: bool) -> None:
         Terminal().page(shown)
 
 
-def command(verb: str, job: str, redis: str | None, *options: str) -> str:
+def job_command(verb: str, job: str, redis: str | None, *options: str) -> str:
     """Return the command that does this with a job, ready to be typed."""
     return f"surefoot {verb} {shlex.join([job, *options])}{_elsewhere(redis)}"
 
@@ -92,7 +92,7 @@ def task_option(address: str | None) -> list[str]:
     return [] if address is None or ":" not in address else ["--task", address]
 
 
-def address(model: str, name: str | None) -> str:
+def named_address(model: str, name: str | None) -> str:
     """Return a model's address with its name on the server, see `open_model`."""
     return model if name is None else f"{model}#{name}"
 
@@ -105,7 +105,7 @@ def _failed(error: SurefootError, progress: Progress | None, as_json: bool, type
         more |= _stalled(error)
         if error.examples and not as_json:
             # On standard output, as in a report: standard error has the one sentence.
-            Terminal().print(*samples(more["examples"]), sep="\n", soft_wrap=True)
+            Terminal().print(*sample_lines(more["examples"]), sep="\n", soft_wrap=True)
     fail(_there(error.sentence + _hint(error.sentence, job), typed), as_json, error.exit_code, more)
 
 
@@ -121,13 +121,13 @@ def _hint(sentence: str, job: str) -> str:
     """Name the job, whose id nobody may have seen before; a sentence about the job says itself what to do with it."""
     if not job or f"job {job!r}" in sentence or f"`surefoot show {job} " in sentence:
         return ""
-    return f"; `{command('show', job, None)}` shows the job, `{command('resume', job, None)}` goes on"
+    return f"; `{job_command('show', job, None)}` shows the job, `{job_command('resume', job, None)}` goes on"
 
 
 def _interrupted(progress: Progress | None) -> str:
     if progress is None or not progress.job:
         return "interrupted"
-    return f"interrupted; what was decided is safe; `{command('resume', progress.job, None)}` goes on"
+    return f"interrupted; what was decided is safe; `{job_command('resume', progress.job, None)}` goes on"
 
 
 def _there(sentence: str, typed: _Typed) -> str:

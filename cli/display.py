@@ -16,7 +16,7 @@ from rich.text import Text
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import Ahead, Report
 
-from .terminal import Terminal, words
+from .terminal import Terminal, styled
 
 if TYPE_CHECKING:
     from surefoot.orchestration.plan import (
@@ -34,7 +34,7 @@ FRAMES_PER_S = 4
 SAMPLE_CHARACTERS = 200
 
 
-class Watch:
+class ProgressDisplay:
     """Shows a `Progress` on standard error while the `with` block runs: live on a terminal, else by a line now and then; without `live` by lines in any case.
 
     It reads the counters from a thread of its own, so a busy run needs no pauses for it.
@@ -52,7 +52,7 @@ class Watch:
     def __enter__(self) -> Self:
         if self._may_be_live:
             self._live = Live(
-                get_renderable=lambda: live(self._progress),
+                get_renderable=lambda: progress_table(self._progress),
                 console=self._terminal,
                 refresh_per_second=FRAMES_PER_S,
                 transient=True,
@@ -84,17 +84,17 @@ class Watch:
             longest = (WAITING_LINE_EVERY_S if waits else FIRST_LINE_S) if p.waiting else pause
             due = shown + min(pause, longest)
             if now >= due or (not shown and p.doing != at_first):
-                self._terminal.print(line(p), soft_wrap=True)
+                self._terminal.print(progress_line(p), soft_wrap=True)
                 waits = bool(p.waiting)
                 shown, pause = now, min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, now * PAUSE))
 
     def _print_notes(self) -> None:
         for note in self._progress.notes[self._noted :]:
             self._noted += 1
-            self._terminal.print(words(note, "yellow"), soft_wrap=True)
+            self._terminal.print(styled(note, "yellow"), soft_wrap=True)
 
 
-def live(progress: Progress) -> RenderableType:
+def progress_table(progress: Progress) -> RenderableType:
     """The live display."""
     p = progress
     table = Grid()
@@ -105,7 +105,7 @@ def live(progress: Progress) -> RenderableType:
     if p.k:
         _counters(table, p)
     if p.waiting:
-        table.row("waiting", words(p.waiting, "yellow"))
+        table.row("waiting", styled(p.waiting, "yellow"))
     return table
 
 
@@ -117,13 +117,13 @@ def _counters(table: "Grid", p: Progress) -> None:
         "reliability",
         f"predicted {_chance(p.predicted)}, dissent allows {_chance(p.measured)}, if steps are alike",
     )
-    table.row("tokens", tokens(p.usage.known_all()))
+    table.row("tokens", token_counts(p.usage.known_all()))
     if p.ahead:
         table.row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
     table.row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
 
 
-def line(progress: Progress) -> str:
+def progress_line(progress: Progress) -> str:
     """The same on one line, for logs."""
     p = progress
     name = p.job or p.task
@@ -153,7 +153,7 @@ def page(report: Report, then: str) -> RenderableType:
     """The one-page report; `then` is the command that a reader is likely to want next, if any."""
     r = report
     verdict = (
-        Text("SOLVED", style="bold green") if r.solved else words(f"NOT SOLVED ({r.status})", "bold red")
+        Text("SOLVED", style="bold green") if r.solved else styled(f"NOT SOLVED ({r.status})", "bold red")
     )
     table = Grid()
     table.row("result", verdict)
@@ -167,7 +167,7 @@ def page(report: Report, then: str) -> RenderableType:
     table.row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
     table.row("repaired", f"{r.repairs:,} segments")
     table.row("risk", _risk(r))
-    table.row("tokens", tokens(r.tokens.model_dump()))
+    table.row("tokens", token_counts(r.tokens.model_dump()))
     if (s := r.speculation) is not None:
         table.row("speculation", _speculation(s))
     table.row("wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s")
@@ -180,19 +180,19 @@ def page(report: Report, then: str) -> RenderableType:
     table.row("final hash", r.head)
     parts: list[RenderableType] = [table]
     if r.hard is not None:
-        parts += [r.hard.why, *(words(f"  hard: {state}", "yellow") for state in r.hard.states)]
+        parts += [r.hard.why, *(styled(f"  hard: {state}", "yellow") for state in r.hard.states)]
     if r.contested_steps:
         parts.append(_contests(r))
     if r.stopped is not None:
-        parts.append(words(r.stopped, "yellow"))
+        parts.append(styled(r.stopped, "yellow"))
     if r.stall is not None:
         parts.append(_stall(r))
     if then:
-        parts.append(words(then, "dim"))
+        parts.append(styled(then, "dim"))
     return Group(*parts)
 
 
-def forecast(plan: "Plan") -> RenderableType:
+def forecast_table(plan: "Plan") -> RenderableType:
     """What a plan promises and what it costs."""
     c, f = plan.calibration, plan.forecast
     table = Grid()
@@ -216,9 +216,9 @@ def forecast(plan: "Plan") -> RenderableType:
     return Group(table, plan.choice.why)
 
 
-def samples(texts: Iterable[str]) -> list[Text]:
+def sample_lines(texts: Iterable[str]) -> list[Text]:
     """The few samples that a stall keeps as examples, a line each."""
-    return [words(f"  sample: {text[:SAMPLE_CHARACTERS]!r}", "yellow") for text in texts]
+    return [styled(f"  sample: {text[:SAMPLE_CHARACTERS]!r}", "yellow") for text in texts]
 
 
 class Grid(Table):
@@ -254,8 +254,8 @@ def _stall(r: Report) -> RenderableType:
     assert r.stall is not None
     tally = ", ".join(f"{answer}: {votes}" for answer, votes in r.stall["tally"].items()) or "no valid ballot"
     flags = _flags(r.stall["red_flags"]) or "none"
-    what = words(f"step {r.stall['step']:,} stalled; votes: {tally}; red flags: {flags}", "yellow")
-    return Group(what, *samples(r.stall["examples"]))
+    what = styled(f"step {r.stall['step']:,} stalled; votes: {tally}; red flags: {flags}", "yellow")
+    return Group(what, *sample_lines(r.stall["examples"]))
 
 
 def _read_back(r: Report) -> str:
@@ -300,7 +300,7 @@ def count(number: float | None) -> str:
     return "unknown" if number is None else f"{number:,.0f}"
 
 
-def tokens(known: Mapping[str, int | None]) -> str:
+def token_counts(known: Mapping[str, int | None]) -> str:
     """Return tokens in words, as `Usage.known_all` has them."""
     said = f"{count(known['prompt'])} in ({count(known['cached'])} cached), {count(known['completion'])} out"
     return said + _left_out(known["uncounted"] or 0)

@@ -113,7 +113,7 @@ def run(
         check_out(out)
         found = await run_job(
             made,
-            model=common.address(model, model_name),
+            model=common.named_address(model, model_name),
             redis=redis,
             reliability=reliability,
             k=k,
@@ -129,7 +129,7 @@ def run(
                 max_steps, budget_tokens, budget_cost, _price(input_price, output_price, budget_cost)
             ),
             api_key=asking.key(api_key, api_key_file),
-            options=asking.options(chat_limit, option),
+            options=asking.client_options(chat_limit, option),
             progress=progress,
         )
         await write(out, redis, found.job, made)
@@ -173,19 +173,21 @@ def plan(
         )
         return await plan_job(
             made,
-            model=common.address(model, model_name),
+            model=common.named_address(model, model_name),
             reliability=reliability,
             states=states,
             seed=seed,
             sampling=_sampling(made, temperature, first_temperature, max_tokens),
             price=_price(input_price, output_price),
             api_key=asking.key(api_key, api_key_file),
-            options=asking.options(chat_limit, option),
+            options=asking.client_options(chat_limit, option),
             progress=progress,
         )
 
     found = go(work(), as_json, progress)
-    common.show(TypeAdapter(surefoot.Plan).dump_python(found, mode="json"), display.forecast(found), as_json)
+    common.show(
+        TypeAdapter(surefoot.Plan).dump_python(found, mode="json"), display.forecast_table(found), as_json
+    )
     if not found.choice.supported:
         raise typer.Exit(1)
 
@@ -236,7 +238,7 @@ def resume(
                 max_steps, budget_tokens, budget_cost, _price(input_price, output_price, budget_cost)
             ),
             api_key=asking.key(api_key, api_key_file),
-            options=asking.options(chat_limit, option),
+            options=asking.client_options(chat_limit, option),
             progress=progress,
         )
         await write(out, redis, job, kind)
@@ -256,7 +258,7 @@ def _sampling(
 def _another(model: str | None, name: str | None) -> str | None:
     """Return the address of the model to go on with; None for the job's own."""
     if model is not None:
-        return common.address(model, name)
+        return common.named_address(model, name)
     if name is not None:
         raise BadInput(
             f"--model-name {name!r} is a name on a server: give the server's address with --model too"

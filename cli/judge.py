@@ -18,7 +18,7 @@ from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput
 
 from .asking import key
-from .common import address, go, show
+from .common import go, named_address, show
 from .options import ApiKey, ApiKeyFile, ModelName
 from .score import read_or_why
 from .terminal import complain
@@ -67,7 +67,7 @@ def score(
 
     async def work() -> list[Judged]:
         async with open_judge(
-            address(model, model_name),
+            named_address(model, model_name),
             api_key=key(api_key, api_key_file),
             votes=votes,
             context_tokens=context,
@@ -106,7 +106,7 @@ def calibrate(
         labelled = read_labels(labels)
         runs = [read(file) for file, _ in labelled]
         async with open_judge(
-            address(model, model_name),
+            named_address(model, model_name),
             api_key=key(api_key, api_key_file),
             votes=votes,
             context_tokens=context,

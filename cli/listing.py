@@ -13,11 +13,11 @@ from rich.table import Table
 
 from surefoot.agents.tasks.catalogue import TASKS
 from surefoot.orchestration.again import task_known
-from surefoot.orchestration.journal.jobs import Job, Unreadable, every
+from surefoot.orchestration.journal.jobs import Job, UnreadableJob, every
 
 from .common import look_up, show
 from .options import AsJson, RedisUrl
-from .terminal import UNBOUNDED, words
+from .terminal import UNBOUNDED, styled
 
 COLUMNS = ("job", "outcome", "steps", "last work", "created", "model", "task", "held by")
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
@@ -51,17 +51,17 @@ class Listing:
             yield table
             return
         for name, *cells in self._rows:
-            yield words(name, "bold")
+            yield styled(name, "bold")
             yield Padding("   ".join(filter(None, cells)), (0, 0, 0, 2))
 
 
-def _updated(job: Job | Unreadable) -> float:
-    return 0.0 if isinstance(job, Unreadable) else job.updated
+def _updated(job: Job | UnreadableJob) -> float:
+    return 0.0 if isinstance(job, UnreadableJob) else job.updated
 
 
-def cells(job: Job | Unreadable, now: float) -> tuple[str, ...]:
+def cells(job: Job | UnreadableJob, now: float) -> tuple[str, ...]:
     """Return what a line of the list says of a job, by `COLUMNS`; `now` in seconds since 1970."""
-    if isinstance(job, Unreadable):
+    if isinstance(job, UnreadableJob):
         return (job.id, "unreadable", "", "", "", "", job.why, "")
     expected = _expected(job)
     return (
@@ -76,9 +76,9 @@ def cells(job: Job | Unreadable, now: float) -> tuple[str, ...]:
     )
 
 
-def _row(job: Job | Unreadable) -> dict[str, Any]:
+def _row(job: Job | UnreadableJob) -> dict[str, Any]:
     """Return a job as JSON has it."""
-    if isinstance(job, Unreadable):
+    if isinstance(job, UnreadableJob):
         return {"job": job.id, "task": None, "status": "unreadable", "step": None, "why": job.why}
     return {
         "job": job.id,

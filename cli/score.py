@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from surefoot.agents.monitor.readers.formats import read
-from surefoot.agents.monitor.signals import FLAGGED, MOST, Pattern, Reading, Signal, readings
+from surefoot.agents.monitor.signals import FLAGGED, MOST, Pattern, Signal, SignalReading, readings
 from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput
 from surefoot.printable import printable
@@ -32,11 +32,11 @@ class Scored(NamedTuple):
 
     file: str
     trajectory: Trajectory
-    readings: tuple[Reading, ...]
+    readings: tuple[SignalReading, ...]
     """One a turn."""
 
     @property
-    def last(self) -> Reading:
+    def last(self) -> SignalReading:
         """What is known at the end."""
         return self.readings[-1]
 
@@ -77,7 +77,7 @@ def score(
     if as_json:
         sys.stdout.write(_json(rows))
     elif scored:
-        Terminal().page(table(scored))
+        Terminal().page(score_table(scored))
     for write in (partial(_write, out, rows), partial(_picture, plot, scored)):
         try:
             write()
@@ -113,7 +113,7 @@ def read_or_why(file: Path) -> Trajectory | BadInput:
         return error
 
 
-def table(scored: Sequence[Scored]) -> Table:
+def score_table(scored: Sequence[Scored]) -> Table:
     """Return what a person sees: a line a file."""
     made = Table("file", "source", box=None)
     made.add_column("turns", justify="right")

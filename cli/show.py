@@ -8,13 +8,13 @@ from redis.asyncio import Redis
 from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.report import Report
-from surefoot.orchestration.reporting import report
+from surefoot.orchestration.reporting import read_report
 
 from . import common, display
 from .answers import write
 from .common import look_up
 from .options import AsJson, JobId, Out, RedisUrl, TaskAddress
-from .step import Step
+from .step import StepView
 from .tasks import at_address
 
 
@@ -31,13 +31,13 @@ def show(
     async def whole(store: Redis) -> Report:
         kind = at_address(task)
         await write(out, store, job, kind)
-        return await report(store, job, task_known(await jobs.load(store, job), kind))
+        return await read_report(store, job, task_known(await jobs.load(store, job), kind))
 
-    async def one(store: Redis) -> Step:
+    async def one(store: Redis) -> StepView:
         assert step is not None
         known = await jobs.load(store, job)
         entry = await segments.record(store, known, step)
-        return Step(known, entry, await segments.kept(store, known, step))
+        return StepView(known, entry, await segments.kept(store, known, step))
 
     if step is None:
         show_report(look_up(whole, as_json, redis), as_json, redis, task)
@@ -61,8 +61,8 @@ def _then(found: Report, redis: str | None, task: str | None) -> str:
     """Return the command that a reader of a report is likely to want next; "" if there is nothing to see."""
     if found.status in ("stopped", "stalled", "cancelled"):
         again = ("--again",) if found.status == "cancelled" else ()
-        return common.command("resume", found.job, redis, *common.task_option(task), *again)
+        return common.job_command("resume", found.job, redis, *common.task_option(task), *again)
     if not found.steps:
         return ""
     step = found.contested_steps[0].step if found.contested_steps else found.steps - 1
-    return common.command("show", found.job, redis, "--step", str(step))
+    return common.job_command("show", found.job, redis, "--step", str(step))

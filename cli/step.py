@@ -10,13 +10,13 @@ from surefoot.orchestration.journal.jobs import Job
 from surefoot.orchestration.journal.records import Record, frozen
 from surefoot.orchestration.reporting import shown
 
-from .display import Grid, tokens
+from .display import Grid, token_counts
 
 TEXT_CHARACTERS = 2_000
 """So much of a sample is shown; JSON has all of it."""
 
 
-class Step(NamedTuple):
+class StepView(NamedTuple):
     """One decided step of a job."""
 
     job: Job
@@ -39,7 +39,7 @@ class Step(NamedTuple):
             table.row("", f"{votes:,} for {self._shown(answer)}")
         flags = ", ".join(f"{reason}: {count:,}" for reason, count in record.flags.items())
         table.row("red flags", flags or "none")
-        table.row("tokens", tokens(record.usage.known_all()))
+        table.row("tokens", token_counts(record.usage.known_all()))
         if self.samples is None:
             table.row("samples", "not kept, as of most steps on which all ballots agree")
         else:

@@ -56,7 +56,7 @@ class Terminal(Console):
         self.file.flush()
 
 
-def words(text: str, style: str) -> Text:
+def styled(text: str, style: str) -> Text:
     """Return a text of one line with a style."""
     return Text(printable(text), style)
 

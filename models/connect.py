@@ -12,7 +12,7 @@ from .embedded import pool
 from .keys import OPENAI, located
 from .openai import OpenAIModel
 from .openai.options import Options
-from .openai.words import address as shown
+from .openai.words import redacted_url as shown
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def open_model(
 
 def _embedded(name: str, options: Options | None) -> Options:
     """Keep the caller's callbacks and patience, but ask the embedded server in the way that it needs."""
-    own = embedded.options(name)
+    own = embedded.embedded_options(name)
     if options is None:
         return own
     return replace(options, extra={**own.extra, **options.extra}, max_n=own.max_n, max_batch=own.max_batch)

@@ -111,7 +111,7 @@ class Streaming(Protocol):
         ...
 
 
-async def collect(model: Streaming, draw: Draw) -> Piece:
+async def whole_stream(model: Streaming, draw: Draw) -> Piece:
     """Return a whole stream as one piece; for probes and verifiers, whose usage then has to be booked (`Mind.spend`)."""
     thought, text, finish, usage = GrowingText(), GrowingText(), None, NOTHING
     tokens: list[Token] = []

@@ -18,9 +18,9 @@ from surefoot.agents.monitor.live import Memory, follow
 from surefoot.agents.monitor.policies import (
     AT_EASE,
     CutBudget,
-    Decision,
     ForceToolCall,
     Policy,
+    PolicyDecision,
     RestartTurn,
     Stance,
     Stop,
@@ -114,7 +114,7 @@ def _stance(before: Monitor) -> Stance:
     return Stance(int(rung), int(wait), int(calm), level)
 
 
-def _asked(decision: Decision, before: Monitor, seen: Memory) -> Monitor:
+def _asked(decision: PolicyDecision, before: Monitor, seen: Memory) -> Monitor:
     share = before["thinking_share"] if decision.stance.rung else 1.0
     if isinstance(decision.act, CutBudget):
         share *= decision.act.share

@@ -21,10 +21,10 @@ async def report(
     `redis` as for `run`.  Raises `NoSuchJob`, `CorruptJournal`, `NewerJournal` or `RedisUnavailable`.
     """
     async with open_redis(redis) as store:
-        return await reporting.report(store, job, task_known(await journal.load(store, job), task))
+        return await reporting.read_report(store, job, task_known(await journal.load(store, job), task))
 
 
-async def jobs(*, redis: str | Redis | None = None) -> list[journal.Job | journal.Unreadable]:
+async def jobs(*, redis: str | Redis | None = None) -> list[journal.Job | journal.UnreadableJob]:
     """Return all jobs, oldest first, and after them those that cannot be read; `redis` as for `run`."""
     async with open_redis(redis) as store:
         return await journal.every(store)

@@ -15,7 +15,7 @@ from surefoot.models.base import Model, Sampling
 from surefoot.models.connect import open_model
 from surefoot.models.openai.options import Options, Wait
 from surefoot.voting.calibration import Calibration
-from surefoot.voting.choice import Choice, choose_k
+from surefoot.voting.choice import ChosenK, choose_k
 from surefoot.voting.election import Stalled
 from surefoot.voting.reliability import Forecast, Price, forecast
 from surefoot.voting.rules import FirstToAheadBy
@@ -45,7 +45,7 @@ class Plan:
     steps: int
     reliability: float
     calibration: Calibration
-    choice: Choice
+    choice: ChosenK
     forecast: Forecast | None
     """None if no k supports the reliability."""
     seconds: float | None

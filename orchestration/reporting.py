@@ -24,7 +24,7 @@ A = TypeVar("A", bound=Hashable)
 CONTESTED_SHOWN = 20
 
 
-async def report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
+async def read_report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
     """Read the report of a job; without its `task` the answers are shown as the journal has them.
 
     Counters are taken as they stand.  The latest steps of a job that nobody runs are read back, and `CorruptJournal` is raised
@@ -155,11 +155,11 @@ def _contest(task: Task[S, A] | None, record: Record) -> Contest:
 def shown(task: Task[S, A] | None, plain: Any) -> str:
     """Write an answer of the journal for a person, but tell apart the candidates that a task shows alike."""
     canon = canonical(plain).decode()
-    told = canon if task is None else line(task, plain)
+    told = canon if task is None else answer_line(task, plain)
     return canon if told == canon else f"{told} {canon}"
 
 
-def line(task: Task[S, A] | None, plain: Any) -> str:
+def answer_line(task: Task[S, A] | None, plain: Any) -> str:
     """Write an answer of the journal as a line of `--out`: in the task's words, or without its code as it stands there."""
     if task is not None:
         return task.show(read_back(task.answer_codec, plain))

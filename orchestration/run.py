@@ -38,7 +38,7 @@ from .progress import Progress
 from .redis.open import open_redis
 from .redis.persistence import forgetful
 from .report import Report
-from .reporting import report, shown
+from .reporting import read_report, shown
 from .settings import LIMIT, MOST_SAMPLES, RELIABILITY, SEGMENT, STATES
 
 S = TypeVar("S", bound=Hashable)
@@ -166,7 +166,7 @@ async def resume(
         given = task_again(found, task)
         task = guarded(given)
         if found.status == "done":
-            return await report(store, job, task)
+            return await read_report(store, job, task)
         if found.status == "cancelled" and not again:
             raise Cancelled(cancelled(job))
         model = model or _address_again(job, found.models[-1])
@@ -258,7 +258,7 @@ async def _carry_on(
             await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))
     except JobDone:
         pass
-    return await report(redis, job, task)
+    return await read_report(redis, job, task)
 
 
 async def _to_the_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], saver: RedisSaver) -> None:
@@ -365,8 +365,8 @@ def _stall(task: Task[S, A], stall: StepStalled) -> Mapping[str, Any]:
 
 def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
     """Refuse to go on with a task that is not the one the journal was written by."""
-    own = (task.name, jobs.plain(task.spec()), jobs.plain(written(task.state_codec, task.start())))
-    if own != (job.task, jobs.plain(job.spec), job.start.state):
+    own = (task.name, jobs.as_stored(task.spec()), jobs.as_stored(written(task.state_codec, task.start())))
+    if own != (job.task, jobs.as_stored(job.spec), job.start.state):
         raise BadInput(
             f"job {job.id!r} was started as {job.task} with {dict(job.spec)!r}, "
             f"not as {task.name} with {dict(task.spec())!r}: use another job name, or the same task"

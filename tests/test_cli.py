@@ -137,7 +137,7 @@ def sf(home: Path) -> Surefoot:
 @pytest.fixture(scope="module")
 def store(home: Path) -> Iterator[Redis]:
     """A client of the embedded Redis, which therefore stays."""
-    with Redis.from_url(asyncio.run(local_redis.start(home))) as client:
+    with Redis.from_url(asyncio.run(local_redis.start_server(home))) as client:
         client.ping()
         yield client
 
@@ -797,7 +797,7 @@ def test_two_runs_share_one_embedded_redis_and_a_killed_one_leaves_only_its_work
             own.begun("run", *towers(5, exact), "--job", "beside", "--json") as beside,
         ):
             assert own.end_of(beside).json["solved"]
-            with Redis.from_url(asyncio.run(local_redis.start(own.home))) as client:
+            with Redis.from_url(asyncio.run(local_redis.start_server(own.home))) as client:
                 reaches(client, "killed", 20)
             assert len([line for line in processes(own.home) if "valkey-server" in line]) == 1
             killed.kill()

@@ -19,7 +19,7 @@ from surefoot.models.doubles import towers_double
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.keys import key_in, located, without_keys
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.options import Options
 
 KEY = "sk-very-secret-0123456789"
@@ -95,15 +95,15 @@ def test_what_every_request_says_can_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["top_k", "=5", ""])
 def test_an_option_that_is_none_is_quoted(said: str) -> None:
     with pytest.raises(BadInput, match="NAME=VALUE") as caught:
-        asking.options(None, [said])
+        asking.client_options(None, [said])
     assert repr(said) in str(caught.value)
     with pytest.raises(BadInput, match="'tokens'"):
-        asking.options("tokens", None)
+        asking.client_options("tokens", None)
 
 
 def test_options_are_json_or_text() -> None:
     fields = ["top_k=0", "a=[1]", 'b={"c": null}', "d=text", "e=x=y", "f="]
-    assert asking.options(None, fields).extra == {
+    assert asking.client_options(None, fields).extra == {
         "top_k": 0,
         "a": [1],
         "b": {"c": None},
@@ -159,6 +159,6 @@ async def test_from_python_a_key_goes_only_to_whom_it_is_for(monkeypatch: pytest
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         async with open_model("openai") as model:
             assert isinstance(model, OpenAIModel)
-        with pytest.raises(Refused, match="without an API key"):
+        with pytest.raises(RequestRefused, match="without an API key"):
             async with open_model(server.url):
                 pass

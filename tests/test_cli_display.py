@@ -6,10 +6,10 @@ import time
 import pytest
 from rich.console import RenderableType
 
-from surefoot.cli.display import Watch, live, page
+from surefoot.cli.display import ProgressDisplay, page, progress_table
 from surefoot.cli.listing import Listing, cells
 from surefoot.cli.terminal import Terminal
-from surefoot.orchestration.journal.jobs import Unreadable
+from surefoot.orchestration.journal.jobs import UnreadableJob
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import Contest, Report, Tokens
 
@@ -67,7 +67,7 @@ def test_a_report_loses_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("text", MARKUP)
 def test_a_list_of_jobs_loses_nothing(text: str) -> None:
-    shown = printed(Listing([cells(Unreadable(f"j{text}", f"w{text}"), now=0)]))
+    shown = printed(Listing([cells(UnreadableJob(f"j{text}", f"w{text}"), now=0)]))
     assert f"j{text}" in shown
     assert f"w{text}" in shown
 
@@ -76,7 +76,7 @@ def test_a_list_of_jobs_loses_nothing(text: str) -> None:
 def test_the_live_display_loses_nothing(text: str) -> None:
     progress = Progress(job=f"j{text}", task=f"t{text}", waiting=f"w{text}", k=2)
     progress.flags[f"f{text}"] += 1
-    shown = printed(live(progress))
+    shown = printed(progress_table(progress))
     for place in "jtwf":
         assert f"{place}{text}" in shown
 
@@ -84,7 +84,7 @@ def test_the_live_display_loses_nothing(text: str) -> None:
 def test_the_lines_of_a_run_without_a_terminal_lose_nothing() -> None:
     shown = io.StringIO()
     waiting = " ".join(MARKUP)
-    with Watch(Progress(job="[/x]", waiting=waiting), Terminal(file=shown)):
+    with ProgressDisplay(Progress(job="[/x]", waiting=waiting), Terminal(file=shown)):
         deadline = time.monotonic() + PATIENCE_S
         while not shown.getvalue().endswith("\n") and time.monotonic() < deadline:
             time.sleep(0.1)

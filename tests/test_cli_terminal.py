@@ -28,7 +28,7 @@ import pytest
 from redis.asyncio import Redis
 
 from surefoot import Towers
-from surefoot.cli.step import Step
+from surefoot.cli.step import StepView
 from surefoot.cli.terminal import Terminal, to_json
 from surefoot.models.doubles import Double
 from surefoot.orchestration.journal import jobs
@@ -156,7 +156,7 @@ def home() -> Iterator[Path]:
 
 async def _furnish(home: Path) -> None:
     """Put hostile jobs into the embedded Redis of a state directory."""
-    async with Redis.from_url(await local_redis.start(home)) as redis:
+    async with Redis.from_url(await local_redis.start_server(home)) as redis:
         with pytest.raises(Stalled):
             model = Double(lambda *_: f"sample {HOSTILE}", lambda *_: "", name=f"model {HOSTILE}")
             # Under a name that `run` would refuse, as another client of this Redis may have made it.
@@ -282,7 +282,7 @@ def test_a_step_is_shown_with_everything_that_may_be_hostile_in_it() -> None:
             "detail": "detail " + HOSTILE,
         },
     ]
-    shown = printed(Step(job, record, samples))
+    shown = printed(StepView(job, record, samples))
     assert obeyed(shown) == set()
     for word in ("job", "answer", "other", "flag", "text", "finish", "reason", "detail"):
         assert word in shown

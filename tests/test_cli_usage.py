@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from surefoot.cli import COMMANDS
-from surefoot.cli.common import command
+from surefoot.cli.common import job_command
 from surefoot.cli.later import Later
 
 PATIENCE_S = 120.0
@@ -193,12 +193,12 @@ def test_help_lists_and_reports_load_neither_langgraph_nor_the_model_clients(roo
     ],
 )
 def test_a_hint_names_the_redis_that_was_typed_and_no_password(redis: str | None, typed: str) -> None:
-    assert command("show", "it's", redis) == f"""surefoot show 'it'"'"'s'{typed}"""
-    assert "secret" not in command("show", "x", redis)
+    assert job_command("show", "it's", redis) == f"""surefoot show 'it'"'"'s'{typed}"""
+    assert "secret" not in job_command("show", "x", redis)
 
 
 def test_a_redis_from_the_environment_is_found_without_a_hint() -> None:
-    code = "from surefoot.cli.common import command; print(command('show', 'x', 'redis://a'), command('show', 'x', 'redis://b'))"
+    code = "from surefoot.cli.common import job_command; print(job_command('show', 'x', 'redis://a'), job_command('show', 'x', 'redis://b'))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "SUREFOOT_REDIS": "redis://a"},

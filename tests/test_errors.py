@@ -15,9 +15,9 @@ import pytest
 
 import surefoot
 from surefoot import SurefootError
-from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.probe import ServerLacks
-from surefoot.models.openai.stored import Stored
+from surefoot.models.openai.stored import AnswerFromCache
 from surefoot.orchestration.engine.open_step import StepStalled
 from surefoot.voting import Sample, Stalled
 
@@ -25,9 +25,9 @@ STALLED = Stalled({"a": 2, ("b", None): 1}, {"malformed": 3}, (Sample("text", "s
 MADE: dict[type[SurefootError], SurefootError] = {
     Stalled: STALLED,
     StepStalled: StepStalled(7, STALLED, STALLED.examples),
-    Refused: Refused("no", 402),
+    RequestRefused: RequestRefused("no", 402),
     ServerLacks: ServerLacks("no", 404),
-    Stored: Stored("a server", "a sign"),
+    AnswerFromCache: AnswerFromCache("a server", "a sign"),
 }
 """Some that are not made from a sentence alone."""
 

@@ -213,7 +213,7 @@ def freezing() -> Iterator[Counter]:
 @pytest.fixture(scope="module")
 def store(home: Path) -> Iterator[Redis]:
     """A client of the embedded Redis, which therefore stays."""
-    with Redis.from_url(asyncio.run(local_redis.start(home))) as client:
+    with Redis.from_url(asyncio.run(local_redis.start_server(home))) as client:
         client.ping()
         yield client
 
@@ -318,7 +318,7 @@ async def test_a_job_is_reported_and_listed_from_python_without_its_code(
 ) -> None:
     own = ("--task", "counting_house.tasks:Countdown", "--arg", "first=5", "--model", counter, "--k", "3")
     assert author("run", *own, "--job", "five").code == 0
-    url = await local_redis.start(home)
+    url = await local_redis.start_server(home)
     report = await surefoot.report("five", redis=url)
     assert (report.solved, report.steps, report.steps_expected) == (True, 5, 5)
     (five,) = [job for job in await surefoot.jobs(redis=url) if job.id == "five"]

@@ -2,14 +2,14 @@
 
 from .bounds import binomial_lower, binomial_upper, count_needed, mean_upper
 from .calibration import Calibration, StateOutcome, Uncalibrated
-from .choice import Choice, choose_k
+from .choice import ChosenK, choose_k
 from .conformal import ConformalExit, CueEvent, unsafe_needed
 from .election import Election, Stalled, Verdict
 from .flags import (
     PAPER,
     AnyOf,
-    Broken,
     Flag,
+    InvariantBroken,
     Malformed,
     NotAnAnswer,
     Reading,
@@ -43,15 +43,15 @@ __all__ = [
     "NOTHING",
     "PAPER",
     "AnyOf",
-    "Broken",
     "Calibration",
-    "Choice",
+    "ChosenK",
     "ConformalExit",
     "CueEvent",
     "Election",
     "FirstToAheadBy",
     "Flag",
     "Forecast",
+    "InvariantBroken",
     "Malformed",
     "NotAnAnswer",
     "PerSample",

@@ -8,7 +8,7 @@ from .reliability import Unreachable, k_min, largest_error, risk
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenK:
     """The `k` for a job, why, and what it cannot promise."""
 
     k: int | None
@@ -36,7 +36,7 @@ class Choice:
         return self.k is not None
 
 
-def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 1) -> Choice:
+def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 1) -> ChosenK:
     """Choose `k` for a job of `steps` steps from the upper bound of the error rate, never from the point estimate."""
     rate, bound = calibration.error_rate, calibration.bound
     k, hoped = _k_or_none(bound, steps, reliability, m), _k_or_none(rate, steps, reliability, m)
@@ -50,7 +50,7 @@ def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 
     hard_steps_bound = calibration.hard_bound * steps
     if calibration.worst_bound is not None and calibration.worst_bound < 0.5:
         hard_steps_bound = 0.0  # a hard step is wrong in half of its samples or more
-    return Choice(
+    return ChosenK(
         k=k,
         k_at_point_estimate=hoped,
         risk=None if k is None else risk(1 - bound, k, steps, m),

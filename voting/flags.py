@@ -2,7 +2,7 @@
 
 A flag is a small strategy object.  Flags combine with `|`, and the first that fires names the reason:
 
-    flags = TooLong(750) | Truncated() | Malformed() | Broken("illegal", board_check)
+    flags = TooLong(750) | Truncated() | Malformed() | InvariantBroken("illegal", board_check)
 
 A flagged sample is discarded and another one drawn; it is never repaired, since a sample that went wrong in form is
 more likely to be wrong in content too (arXiv 2511.09030, section 3.3).  A transport error is not a red flag: no sample
@@ -149,7 +149,7 @@ class Malformed(Flag):
 
 
 @dataclass(frozen=True, slots=True)
-class Broken(Flag):
+class InvariantBroken(Flag):
     """The answer breaks an invariant that the task can check by itself: help from outside the model, counted apart."""
 
     name: str

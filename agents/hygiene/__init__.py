@@ -1,7 +1,7 @@
 """Reasoning hygiene: untrusted text is cleaned, fenced and judged before a model reads it."""
 
-from .fence import NOTICE, Fenced, fence
-from .guard import POLICY, THINKING_OFF, Decision, Guard
+from .fence import NOTICE, FencedText, fence
+from .guard import POLICY, THINKING_OFF, Guard, GuardDecision
 from .lookalikes import MARK
 from .sanitise import GROWTH, Cleaned, Removed, clean
 
@@ -12,9 +12,9 @@ __all__ = [
     "POLICY",
     "THINKING_OFF",
     "Cleaned",
-    "Decision",
-    "Fenced",
+    "FencedText",
     "Guard",
+    "GuardDecision",
     "Removed",
     "clean",
     "fence",

@@ -23,7 +23,7 @@ NOTICE = (
 """For the system message of every prompt that holds fenced text."""
 
 
-class Fenced(NamedTuple):
+class FencedText(NamedTuple):
     """Untrusted text between two lines that it cannot contain."""
 
     text: str
@@ -31,7 +31,7 @@ class Fenced(NamedTuple):
     """What was taken out of the text; the provenance is cleaned as well and not counted."""
 
 
-def fence(text: str, source: Source, provenance: str = "", *, nonce: str | None = None) -> Fenced:
+def fence(text: str, source: Source, provenance: str = "", *, nonce: str | None = None) -> FencedText:
     """Clean `text` and put it between two marks that carry a fresh random number.
 
     `provenance` says where it comes from, in one line of at most `PROVENANCE_CHARACTERS`: a command, an address, a file; it may
@@ -44,7 +44,7 @@ def fence(text: str, source: Source, provenance: str = "", *, nonce: str | None 
     elif not nonce or nonce in cleaned.text or nonce in about:
         raise BadInput(f"the nonce {nonce!r} is empty or part of the text: leave it out to have one drawn")
     said = f"{source}: {about}" if about else source
-    return Fenced(
+    return FencedText(
         f"[data {nonce} from {said}]\n{cleaned.text}\n[end of data {nonce}]",
         cleaned.removed,
     )

@@ -47,7 +47,7 @@ Answer with exactly one line and nothing else: ALLOW, or REFUSE and one of the w
 _VERDICT = re.compile(r"(ALLOW)|REFUSE ([a-z]+)")
 
 
-class Decision(NamedTuple):
+class GuardDecision(NamedTuple):
     """Whether something may pass."""
 
     allowed: bool
@@ -67,16 +67,16 @@ class Guard:
         self._model = model
         self._policy = policy
 
-    async def request(self, text: str) -> Decision:
+    async def request(self, text: str) -> GuardDecision:
         """Decide whether a request may be worked on."""
         return await self._decide("a request", fence(text, "user", "the request").text)
 
-    async def answer(self, request: str, answer: str) -> Decision:
+    async def answer(self, request: str, answer: str) -> GuardDecision:
         """Decide whether the final answer to a request may be given out."""
         fenced = fence(request, "user", "the request"), fence(answer, "model", "the answer")
         return await self._decide("the answer to a request", "\n".join(part.text for part in fenced))
 
-    async def _decide(self, what: str, data: str) -> Decision:
+    async def _decide(self, what: str, data: str) -> GuardDecision:
         rules = "\n".join(f"{reason}: {rule}" for reason, rule in self._policy.items())
         task = _TASK.format(what=what, rules=rules, notice=NOTICE, example=next(iter(self._policy)))
         ask = Ask((Message("system", task), Message("user", data)), 0.0, VERDICT_TOKENS, 0)
@@ -84,11 +84,11 @@ class Guard:
             async with aclosing(self._model.sample([ask])) as samples:
                 found = [sample async for _, sample in samples]
         except ModelUnavailable:
-            return Decision(False, "unavailable")
-        return self._read(found[0]) if found else Decision(False, "unreadable")
+            return GuardDecision(False, "unavailable")
+        return self._read(found[0]) if found else GuardDecision(False, "unreadable")
 
-    def _read(self, sample: Sample) -> Decision:
+    def _read(self, sample: Sample) -> GuardDecision:
         verdict = _VERDICT.fullmatch(sample.text.strip())
         if sample.finish == "stop" and verdict and (verdict[1] or verdict[2] in self._policy):
-            return Decision(bool(verdict[1]), verdict[2] or "", sample.usage)
-        return Decision(False, "unreadable", sample.usage)
+            return GuardDecision(bool(verdict[1]), verdict[2] or "", sample.usage)
+        return GuardDecision(False, "unreadable", sample.usage)

@@ -22,7 +22,7 @@ GROWTH = 18
 MARKS = 30
 """Most combining marks on one letter, as in the Stream-Safe Text Format of UAX #15; sorting more takes NFKC quadratic time."""
 
-Kind = Hidden | Literal["marks", "thought", "tag", "token", "role"]
+RemovedKind = Hidden | Literal["marks", "thought", "tag", "token", "role"]
 
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _TOO_MANY = re.compile(f"(?<={JOIN}{{{MARKS}}}){JOIN}++")
@@ -33,7 +33,7 @@ _SPACING = re.compile(rf"[\s{JOIN}]+")
 class Removed(NamedTuple):
     """What was taken out, of one kind."""
 
-    kind: Kind
+    kind: RemovedKind
     """`thought`: tags and all between them; `tag`: a reasoning tag without its partner; `token`: a chat control token;
     `role`: a role marker; `marks`: combining marks beyond what one letter carries; else characters nobody can see."""
     times: int
@@ -51,7 +51,7 @@ class Cleaned(NamedTuple):
 class _Cut(NamedTuple):
     start: int
     end: int
-    kind: Kind
+    kind: RemovedKind
 
 
 def clean(text: str, *, keep_thoughts: bool = False) -> Cleaned:
@@ -84,7 +84,7 @@ def _composed(text: str) -> tuple[str, tuple[Removed, ...]]:
     return after, _tally([*dropped, *more], _line_of(text))
 
 
-def _few_marks(text: str) -> tuple[str, list[tuple[int, Kind]]]:
+def _few_marks(text: str) -> tuple[str, list[tuple[int, RemovedKind]]]:
     # Some characters that are not marks themselves decompose into nothing else.
     marks = {ord(each): JOIN for each in set(text) if combining(normalize("NFKD", each)[0])}
     cuts = (
@@ -176,9 +176,9 @@ def _line_of(text: str) -> Callable[[int], int]:
     return lambda at: text.count("\n", 0, at) + 1
 
 
-def _tally(found: Iterable[tuple[int, Kind]], line: Callable[[int], int]) -> tuple[Removed, ...]:
-    first: dict[Kind, int] = {}
-    counts: Counter[Kind] = Counter()
+def _tally(found: Iterable[tuple[int, RemovedKind]], line: Callable[[int], int]) -> tuple[Removed, ...]:
+    first: dict[RemovedKind, int] = {}
+    counts: Counter[RemovedKind] = Counter()
     for at, kind in found:
         first.setdefault(kind, at)
         counts[kind] += 1

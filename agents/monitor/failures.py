@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection, Set
 from typing import NamedTuple
 
-from .kinds import READS, RUNS, WORDS, Kind, command_of, hides, only_reads
+from .kinds import READS, RUNS, WORDS, ActionKind, command_of, hides, only_reads
 
-Call = tuple[str, str, Kind]
+ToolCall = tuple[str, str, ActionKind]
 """Name, arguments, kind: an `Action`."""
 
 COLOURS = re.compile(
@@ -222,7 +222,7 @@ CODES, REFUSALS, PASSES = Sieve(STATED), Sieve(REFUSED), Sieve(PASSED)
 FAILURES = Sieve(REFUSED, *SUMMARIES, *COMPLAINTS)
 
 
-def failed(text: str, calls: Collection[Call] = (), code: int | None = None) -> bool:
+def tells_failure(text: str, calls: Collection[ToolCall] = (), code: int | None = None) -> bool:
     """Say whether `text`, which came back from `calls`, tells of a failure; `code` is what the log has beside the text."""
     if "\x1b" in text or "\x9b" in text:
         text = COLOURS.sub("", text)

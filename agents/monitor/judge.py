@@ -22,7 +22,7 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Model, Prompt
 from surefoot.models.keys import located
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.options import Options
 from surefoot.models.openai.probe import ServerLacks
 from surefoot.voting.samples import NOTHING, Sample, Usage
@@ -43,7 +43,7 @@ _LONGEST = 1 << 16
 _TOO_MUCH = (400, 413, 422)
 
 
-class Unreadable(ValueError):
+class NoJudgment(ValueError):
     """An answer that is no judgment; the message says why."""
 
 
@@ -110,7 +110,7 @@ class Judge:
             async with aclosing(self._model.sample(asks)) as drawn:
                 async for position, sample in drawn:
                     samples[position] = sample
-        except Refused as error:
+        except RequestRefused as error:
             if error.status not in _TOO_MUCH:
                 raise
             refused.append(str(error))
@@ -155,9 +155,9 @@ async def open_judge(
 
 
 def read_judgment(sample: Sample, turns: int) -> Judgment:
-    """Read the last JSON object of an answer; raises `Unreadable` unless it is a whole judgment of a run of so many turns."""
+    """Read the last JSON object of an answer; raises `NoJudgment` unless it is a whole judgment of a run of so many turns."""
     if sample.finish != "stop":
-        raise Unreadable(
+        raise NoJudgment(
             "the answer was cut off at the token limit"
             if sample.finish == "length"
             else f"the answer did not end properly: {sample.finish!r}"
@@ -167,17 +167,17 @@ def read_judgment(sample: Sample, turns: int) -> Judgment:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the answer"
-        raise Unreadable(f"{where}: {first['msg']}") from None
+        raise NoJudgment(f"{where}: {first['msg']}") from None
     for pattern in PATTERNS:
         if wrong := [turn for turn in getattr(judgment, pattern).turns if turn > turns]:
-            raise Unreadable(f"{pattern} names turn {wrong[0]} of a run of {turns}")
+            raise NoJudgment(f"{pattern} names turn {wrong[0]} of a run of {turns}")
     return judgment
 
 
 def _last_object(text: str) -> str:
     """Return the last JSON object in a text that no other one encloses."""
     if len(text) > _LONGEST:
-        raise Unreadable(f"the answer has {len(text):,} characters, more than the {_LONGEST:,} that are read")
+        raise NoJudgment(f"the answer has {len(text):,} characters, more than the {_LONGEST:,} that are read")
     decoder = json.JSONDecoder()
     found, position = "", 0
     while (start := text.find("{", position)) >= 0:
@@ -185,13 +185,13 @@ def _last_object(text: str) -> str:
             _, position = decoder.raw_decode(text, start)
         except RecursionError:
             # Each of its inner objects would be tried again.
-            raise Unreadable("the answer is nested too deeply") from None
+            raise NoJudgment("the answer is nested too deeply") from None
         except ValueError:
             position = start + 1
         else:
             found = text[start:position]
     if not found:
-        raise Unreadable("the answer holds no JSON object")
+        raise NoJudgment("the answer holds no JSON object")
     return found
 
 
@@ -200,7 +200,7 @@ def _read_all(samples: Sequence[Sample], turns: int) -> tuple[list[Judgment], li
     for sample in samples:
         try:
             judgments.append(read_judgment(sample, turns))
-        except Unreadable as error:
+        except NoJudgment as error:
             unread.append(str(error))
     return judgments, unread
 

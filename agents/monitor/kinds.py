@@ -4,33 +4,33 @@ import json
 import re
 from typing import Any, Literal
 
-Kind = Literal["read", "edit", "run", "finish", "other"]
+ActionKind = Literal["read", "edit", "run", "finish", "other"]
 
 
-def words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     """Return the words of a text."""
     return frozenset(text.split())
 
 
-READS = words(
+READS = word_set(
     "cat ls head tail grep egrep fgrep rg ag find fd tree less more wc stat file files diff pwd which nl awk sed cut sort "
     "uniq env du read view open goto scroll search glob list fetch browse get show query lookup"
 )
-EDITS = words(
+EDITS = word_set(
     "tee patch mv cp truncate dd edit editor write create insert append replace multiedit undo delete update"
 )
-RUNS = words("bash sh shell zsh execute exec run python ipython terminal cmd command")
+RUNS = word_set("bash sh shell zsh execute exec run python ipython terminal cmd command")
 """Their command says what they do."""
-CHECKS = words("test tests pytest build lint check verify validate")
-FINISHES = words("finish submit done complete final_answer answer exit attempt_completion")
-ASIDE = words(
+CHECKS = word_set("test tests pytest build lint check verify validate")
+FINISHES = word_set("finish submit done complete final_answer answer exit attempt_completion")
+ASIDE = word_set(
     "cd true set export source echo printf sleep rm mkdir rmdir touch ln chmod kill pip npm apt apt-get"
 )
 """Neither look nor need to be looked at: who tidies up after a test has tested."""
-SILENT = words("cd true : set export source echo printf sleep")
+SILENT = word_set("cd true : set export source echo printf sleep")
 """Nobody asks how these went."""
-GIT_LOOKS = words("diff status log show grep blame ls-files")
-GIT_EDITS = words("apply checkout stash restore reset revert merge rebase am cherry-pick")
+GIT_LOOKS = word_set("diff status log show grep blame ls-files")
+GIT_EDITS = word_set("apply checkout stash restore reset revert merge rebase am cherry-pick")
 SUBMITTED = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 """What mini-swe-agent ends a run with."""
 
@@ -52,7 +52,7 @@ STRICT = re.compile(r"set(?<!\wset)\s+-\w*e")
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
-def kind_of(name: str, arguments: str = "") -> Kind:
+def action_kind(name: str, arguments: str = "") -> ActionKind:
     """Recognise what a call does by the tool's name and, if it runs commands, by the command.
 
     A command of several parts is what the last part that counts is: who edits and then tests has tested.
@@ -135,7 +135,7 @@ def _fields(arguments: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _command_kind(command: str) -> Kind:
+def _command_kind(command: str) -> ActionKind:
     bare = _bare(command)
     if SUBMITTED in command or bare.strip() in FINISHES:
         return "finish"
@@ -143,7 +143,7 @@ def _command_kind(command: str) -> Kind:
     return next((kind for kind in kinds if kind != "other"), "other")
 
 
-def _pipe_kind(statement: str) -> Kind:
+def _pipe_kind(statement: str) -> ActionKind:
     """A pipe is what it begins with, unless its end is written somewhere: who filters an installation reads nothing."""
     kinds = [_part_kind(words) for part in statement.split("|") if (words := part.split())]
     if "edit" in kinds:
@@ -153,7 +153,7 @@ def _pipe_kind(statement: str) -> Kind:
     return next((kind for kind in kinds if kind != "other"), "other")
 
 
-def _part_kind(words: list[str]) -> Kind:
+def _part_kind(words: list[str]) -> ActionKind:
     first = words[0].rpartition("/")[2]
     if first == "git":
         verb = words[1] if words[1:] else ""

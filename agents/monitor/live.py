@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple, TypedDict
 
 from .readers.messages import SPEAKERS, langgraph
-from .signals import Reading, Signals
+from .signals import SignalReading, Signals
 
 MOST = 50
 """Turns that are read where there is no memory, or none that fits the chat: messages were taken out of it."""
@@ -31,7 +31,7 @@ class Memory(TypedDict):
 class Followed(NamedTuple):
     """What is known now."""
 
-    reading: Reading
+    reading: SignalReading
     memory: Memory
     """For the next look."""
 

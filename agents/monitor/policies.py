@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from surefoot.errors import BadInput
 
-from .signals import Pattern, Reading, Signal
+from .signals import Pattern, Signal, SignalReading
 
 NUDGES: Mapping[Pattern, str] = {
     "analysis_paralysis": "You have planned for long and done little. Take the most informative single action now.",
@@ -81,7 +81,7 @@ class Stance(NamedTuple):
 AT_EASE = Stance()
 
 
-class Decision(NamedTuple):
+class PolicyDecision(NamedTuple):
     """What to do now, why, and what to hand in with the next reading."""
 
     act: Intervention | None
@@ -127,18 +127,18 @@ class Policy:
                 f"patience is at least 0 and forgive at least 1, not {self.patience!r} and {self.forgive!r}"
             )
 
-    def decide(self, reading: Reading, stance: Stance = AT_EASE) -> Decision:
+    def decide(self, reading: SignalReading, stance: Stance = AT_EASE) -> PolicyDecision:
         """Say what is to be done after this turn, given what was done before."""
         signal = max(reading.signals, key=lambda each: each.level)
         level = signal.level
         calm = stance.calm + 1 if level <= self.calm_at else 0
         rung = stance.rung if calm < self.forgive else 0
         if not self._due(reading, level, stance):
-            return Decision(None, signal, Stance(rung, max(0, stance.wait - 1), calm, level))
+            return PolicyDecision(None, signal, Stance(rung, max(0, stance.wait - 1), calm, level))
         act = self.ladder[min(rung, len(self.ladder) - 1)]
-        return Decision(act, signal, Stance(rung + 1, self.patience, 0, level))
+        return PolicyDecision(act, signal, Stance(rung + 1, self.patience, 0, level))
 
-    def _due(self, reading: Reading, level: float, stance: Stance) -> bool:
+    def _due(self, reading: SignalReading, level: float, stance: Stance) -> bool:
         ended = next(each.level for each in reading.signals if each.pattern == "premature_disengagement")
         stays = level >= self.act_at and level >= stance.level and not stance.wait
         return stays or ended >= self.act_at

@@ -76,7 +76,7 @@ class Signal(NamedTuple):
         return self.peak >= FLAGGED
 
 
-class Reading(NamedTuple):
+class SignalReading(NamedTuple):
     """What all signals say after a turn."""
 
     turn: int
@@ -124,17 +124,17 @@ class Signals:
             ("loops", self._loops),
         )
 
-    def see(self, turn: Turn) -> Reading:
+    def see(self, turn: Turn) -> SignalReading:
         """Take in the next turn and return what is known by now."""
         self._turn += 1
         number = self._turn
         paralysis = self._paralysis.see(number, turn)
         rogue = self._rogue.see(number, turn)
         premature = self._premature.see(number, turn)
-        return Reading(number, (paralysis, rogue, premature, self._loops.see(number, turn)))
+        return SignalReading(number, (paralysis, rogue, premature, self._loops.see(number, turn)))
 
 
-def readings(turns: Iterable[Turn]) -> Iterator[Reading]:
+def readings(turns: Iterable[Turn]) -> Iterator[SignalReading]:
     """Yield the reading after each turn of a run."""
     signals = Signals()
     return map(signals.see, turns)

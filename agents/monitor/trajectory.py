@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .failures import failed as told_failed
-from .kinds import Kind, kind_of
+from .failures import tells_failure as told_failed
+from .kinds import ActionKind, action_kind
 
 THINKS = frozenset(("think", "sequentialthinking", "sequential_thinking"))
 """Tools that do nothing: what they are called with is thought."""
@@ -18,7 +18,7 @@ class Action(NamedTuple):
     name: str
     arguments: str
     """As the model wrote them: JSON, or the command itself."""
-    kind: Kind
+    kind: ActionKind
 
     def __repr__(self) -> str:
         """Return it without its arguments, which may hold thoughts."""
@@ -62,7 +62,7 @@ class Trajectory(NamedTuple):
 
 def action(name: str, arguments: str = "") -> Action:
     """Make an action of a call, its kind recognised."""
-    return Action(name, arguments, kind_of(name, arguments))
+    return Action(name, arguments, action_kind(name, arguments))
 
 
 def turn(

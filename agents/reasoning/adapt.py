@@ -11,7 +11,7 @@ from statistics import quantiles
 
 from surefoot.errors import BadInput
 from surefoot.models.base import ModelUnavailable
-from surefoot.models.streaming import Draw, Streaming, Token, collect
+from surefoot.models.streaming import Draw, Streaming, Token, whole_stream
 from surefoot.voting.samples import Usage
 
 from .control import Control, Mind
@@ -114,7 +114,7 @@ class Adapt(Control):
 
     async def uncertainty(self, model: Streaming, draw: Draw) -> tuple[float, Usage]:
         """Draw the short answer and return how uncertain it is, and what it has cost."""
-        found = await collect(model, forced(Mind(draw), 0, self.probing)._replace(top_logprobs=TOP))
+        found = await whole_stream(model, forced(Mind(draw), 0, self.probing)._replace(top_logprobs=TOP))
         tokens = [token for token in found.tokens if token.top]
         if not tokens and found.text:
             raise ModelUnavailable(

@@ -18,7 +18,7 @@ from surefoot.models.streaming import Draw, Piece, Streaming, Token
 from surefoot.voting.samples import NOTHING, Usage
 from surefoot.voting.weighted import WeightedVote, weighted
 
-from .control import Action, Control, Drop, Mind, Watch
+from .control import Control, Drop, Mind, StreamAction, Watch
 from .reasoner import DROPPED, Reasoner
 from .thoughts import Thought
 
@@ -133,7 +133,7 @@ class _Confiding(Watch):
         self._groups = Groups(self._confide.window)
         self._heard = self._listed = False
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
         self._mind = mind
         if mind.restarts != self._restarts:
             self._begin(mind.restarts)

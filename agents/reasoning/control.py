@@ -43,7 +43,7 @@ class Drop(NamedTuple):
     reason: str
 
 
-Action = Close | Restart | Drop
+StreamAction = Close | Restart | Drop
 
 
 @dataclass(slots=True)
@@ -186,7 +186,7 @@ class Watch(ABC):
     """Watches one stream."""
 
     @abstractmethod
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
         """Look at one piece, already part of `mind`, and the thoughts that it completed; None lets the stream go on.
 
         The stream is not read meanwhile, so slow questions belong in a task whose result a later call acts upon.

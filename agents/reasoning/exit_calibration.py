@@ -27,7 +27,7 @@ FINEST = 1e-6
 """Probabilities closer to 1 than this are all the same to a score."""
 
 
-class Unsupported(SurefootError):
+class TooFewUnsafeExits(SurefootError):
     """There are too few unsafe exits for the delta that was asked for."""
 
 
@@ -120,7 +120,7 @@ class ExitCalibration:
     ) -> "ExitCalibration":
         """Calibrate; a third of the traces fits the score if the others hold twice as many unsafe ones as delta needs.
 
-        Raises `Unsupported` if there are too few.
+        Raises `TooFewUnsafeExits` if there are too few.
         """
         fitting, events = parted(forced, FIT_SHARE)
         if _rule(events, Score(), delta, per).unsafe < 2 * unsafe_needed(delta):
@@ -128,7 +128,7 @@ class ExitCalibration:
         score = Score.fitted(fitting)
         rule = _rule(events, score, delta, per)
         if not rule.supported:
-            raise Unsupported(_too_few(rule, forced))
+            raise TooFewUnsafeExits(_too_few(rule, forced))
         traces, fitted_on = (len({event.trace for event in part}) for part in (events, fitting))
         return cls(model, rule, score, probing, traces, fitted_on, _kept(rule, score, events))
 

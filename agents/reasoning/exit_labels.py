@@ -47,7 +47,7 @@ class Collected(NamedTuple):
     usage: Usage
 
 
-async def collect(
+async def collect_exits(
     reasoner: Callable[[Control], Reasoner],
     problems: Sequence[Problem],
     *,

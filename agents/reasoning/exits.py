@@ -8,7 +8,7 @@ from pathlib import Path
 from surefoot.errors import BadInput
 from surefoot.models.streaming import Draw, Piece, Streaming
 
-from .control import Action, Close, Control, Mind, Watch
+from .control import Close, Control, Mind, StreamAction, Watch
 from .exit_calibration import ExitCalibration
 from .probes import PROBING, ProbeResult, Probing, Spotter, needs, probe_at
 from .thoughts import Thought
@@ -155,7 +155,7 @@ class _Exiting(Watch):
         self._probes: list[ProbeResult] = []
         self._cues = 0
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
         if mind.closed:
             return None
         for length in self._spotter.see(mind):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from surefoot.models.base import ModelUnavailable
-from surefoot.models.streaming import Draw, Streaming, Token, collect
+from surefoot.models.streaming import Draw, Streaming, Token, whole_stream
 
 from .control import Mind
 
@@ -56,7 +56,7 @@ class ProbeResult(NamedTuple):
     @property
     def answer(self) -> str:
         """What was answered, made comparable; "" if nothing was."""
-        return plain(self.text)
+        return normalised(self.text)
 
 
 def forced(mind: Mind, length: int, probing: Probing) -> Draw:
@@ -77,9 +77,9 @@ async def probe_at(
     model: Streaming, mind: Mind, length: int, probing: Probing, earlier: Sequence[ProbeResult]
 ) -> ProbeResult:
     """Force an answer after `length` characters of thinking and book what it costs; `earlier` are the earlier probes."""
-    found = await collect(model, forced(mind, length, probing))
+    found = await whole_stream(model, forced(mind, length, probing))
     mind.spend(found.usage)
-    answer = plain(found.text)
+    answer = normalised(found.text)
     same = sum(bool(answer) and other.answer == answer for other in earlier[-probing.window :])
     probabilities = _probabilities(found.tokens) if answer else (0.0, 0.0, 0.0)
     return ProbeResult(found.text, *probabilities, same / probing.window)
@@ -104,8 +104,8 @@ def needs(probability: float | None) -> float:
 
 
 def same_answer(answer: str, right: str) -> bool:
-    """Whether two answers are the same text, as `plain` sees it, or the same number."""
-    one, other = plain(answer), plain(right)
+    """Whether two answers are the same text, as `normalised` sees it, or the same number."""
+    one, other = normalised(answer), normalised(right)
     if one == other:
         return bool(one)
     try:
@@ -120,7 +120,7 @@ def _number(answer: str) -> Fraction:
     return Fraction(digits)
 
 
-def plain(answer: str) -> str:
+def normalised(answer: str) -> str:
     """Make answers comparable: what is boxed, without surrounding marks, with single blanks, in lower case."""
     boxed = BOXED.search(answer)
     return " ".join((boxed[1] if boxed else answer).strip(WRAPPING).rstrip("." + WRAPPING).casefold().split())

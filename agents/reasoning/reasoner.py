@@ -12,10 +12,10 @@ from surefoot.models.streaming import Draw, Piece, Streaming, parser
 from surefoot.models.tags import THINK, Tags
 from surefoot.voting.samples import NOTHING, Sample
 
-from .control import RESTARTS, Action, Close, Control, Drop, Mind, Restart, Watch
+from .control import RESTARTS, Close, Control, Drop, Mind, Restart, StreamAction, Watch
 from .thoughts import CUES, Cues
 
-__all__ = ["Action", "Close", "Control", "Drop", "Mind", "Reasoner", "Restart", "Watch"]
+__all__ = ["Close", "Control", "Drop", "Mind", "Reasoner", "Restart", "StreamAction", "Watch"]
 
 DROPPED = "dropped"
 """How a sample finishes that a control threw away."""
@@ -134,7 +134,7 @@ class Reasoner:
         if isinstance(action, Drop):
             mind.finish, mind.reason = DROPPED, action.reason
 
-    async def _listen(self, mind: Mind, request: Draw, watches: Watches) -> Action | None:
+    async def _listen(self, mind: Mind, request: Draw, watches: Watches) -> StreamAction | None:
         """Draw one stream to its end, or to the first action."""
         mind.finish = None
         async with aclosing(self._model.stream(request)) as pieces:
@@ -188,7 +188,7 @@ def _first(mind: Mind) -> Draw:
     return draw
 
 
-def _to_answer(mind: Mind, request: Draw, action: Action | None) -> str | None:
+def _to_answer(mind: Mind, request: Draw, action: StreamAction | None) -> str | None:
     """Return the raw text from which the model has yet to answer, or to go on answering; None if it is done."""
     if action is not None:
         return mind.close(action.guidance, action.keep) if isinstance(action, Close) else mind.close()

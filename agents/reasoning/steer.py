@@ -11,7 +11,7 @@ from surefoot.errors import BadInput, SurefootError
 from surefoot.models.streaming import Draw, Piece, Streaming
 
 from .control import Control, Mind, Watch
-from .thoughts import CUES, Cues, Kind, Thought
+from .thoughts import CUES, Cues, Thought, ThoughtKind
 
 
 class NoCueTokens(SurefootError):
@@ -28,7 +28,7 @@ class Steer(Control):
     def __init__(self, bias: float, cues: Cues = CUES) -> None:
         if not -100 <= bias < 0:
             raise BadInput(f"a bias that steers away from cue words lies from -100 to below 0, not {bias!r}")
-        self.kinds: Counter[Kind] = Counter()
+        self.kinds: Counter[ThoughtKind] = Counter()
         """Thoughts of each kind in all streams so far."""
         self._bias = bias
         self._words = tuple(word for word in cues.reflection + cues.transition if word.isalpha())
@@ -71,7 +71,7 @@ class Steer(Control):
 
 
 class _Tally(Watch):
-    def __init__(self, kinds: Counter[Kind]) -> None:
+    def __init__(self, kinds: Counter[ThoughtKind]) -> None:
         self._kinds = kinds
 
     async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> None:

@@ -7,7 +7,7 @@ import re
 from collections import deque
 from typing import Literal, NamedTuple
 
-Kind = Literal["execution", "reflection", "transition"]
+ThoughtKind = Literal["execution", "reflection", "transition"]
 
 
 class Cues(NamedTuple):
@@ -48,7 +48,7 @@ class Thought(NamedTuple):
     """One segment of thinking; `text` has its separator with it, so that the thoughts joined are the whole."""
 
     text: str
-    kind: Kind = "execution"
+    kind: ThoughtKind = "execution"
     tokens: int = 0
 
     def __repr__(self) -> str:
@@ -117,7 +117,7 @@ class Thoughts:
         self._restart()
         return [self._thought(text)]
 
-    def kind(self, text: str) -> Kind:
+    def kind(self, text: str) -> ThoughtKind:
         """Return what a thought does by its words; changing course goes before reflecting."""
         if self._transition.search(text):
             return "transition"

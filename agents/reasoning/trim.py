@@ -8,7 +8,7 @@ from typing import NamedTuple
 from surefoot.errors import BadInput
 from surefoot.models.streaming import Draw, Piece, Streaming
 
-from .control import Action, Close, Control, Mind, Watch
+from .control import Close, Control, Mind, StreamAction, Watch
 from .loops import LoopDetector, Loops
 from .thoughts import Thought
 from .verifier import Verifying
@@ -90,7 +90,7 @@ class _Trimming(Watch):
         self._answers = 0
         self._converged = False
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
         self._mind = mind
         if self._task and self._task.done():
             self._task.result()

@@ -16,14 +16,14 @@ from .task import Case, Task, Value
 
 State = tuple[int, int, tuple[int, ...]]
 """The number of products done, the carry, and the digits of the result so far, ones first."""
-Sum = tuple[int, int]
+ColumnSum = tuple[int, int]
 """Carry and digit: the tens and the ones of the sum."""
 
 RULES = "You do one step of a long multiplication. Work out the sum and answer with its two digits alone, such as 07 or 42."
 _SUM = re.compile(r"\s*(\d)(\d)\s*")
 
 
-class Columns(Task[State, Sum]):
+class Columns(Task[State, ColumnSum]):
     """Multiply two whole numbers, digit by digit."""
 
     name = "columns"
@@ -54,14 +54,14 @@ class Columns(Task[State, Sum]):
         product = f"{a} * {b}" if view == 0 else f"{b} * {a}"
         return Message("system", RULES), Message("user", f"{product} + {digit} + {carry}")
 
-    def read(self, text: str, state: State, view: int = 0) -> Sum:
+    def read(self, text: str, state: State, view: int = 0) -> ColumnSum:
         """Two digits and nothing else."""
         match = _SUM.fullmatch(text)
         if match is None:
             raise NotAnAnswer(f"{text!r} is not two digits")
         return int(match[1]), int(match[2])
 
-    def advance(self, state: State, answer: Sum) -> State:
+    def advance(self, state: State, answer: ColumnSum) -> State:
         """Write the digit down and take the carry along; at the end of a row the carry is its last digit."""
         done, _, result = state
         carry, digit = answer
@@ -85,13 +85,13 @@ class Columns(Task[State, Sum]):
         """One step for each pair of digits."""
         return len(self._a) * len(self._b)
 
-    def audit(self, state: State, answer: Sum) -> str | None:
+    def audit(self, state: State, answer: ColumnSum) -> str | None:
         """Work the sum out."""
         a, b, digit, carry = self._terms(state)
         right = divmod(a * b + digit + carry, 10)
         return None if answer == right else f"{a} * {b} + {digit} + {carry} is not {answer[0]}{answer[1]}"
 
-    def case(self, rng: random.Random) -> Case[State, Sum]:
+    def case(self, rng: random.Random) -> Case[State, ColumnSum]:
         """Draw a random step of this job with random digits so far, and its right answer."""
         start = self.start()
         digits = tuple(rng.randrange(10) for _ in start[2])
@@ -99,7 +99,7 @@ class Columns(Task[State, Sum]):
         a, b, digit, carry = self._terms(state)
         return Case(state, divmod(a * b + digit + carry, 10))
 
-    def show(self, answer: Sum) -> str:
+    def show(self, answer: ColumnSum) -> str:
         """Write carry and digit."""
         return f"{answer[0]}{answer[1]}"
 

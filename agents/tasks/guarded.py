@@ -15,7 +15,7 @@ from surefoot.voting.flags import Flag, NotAnAnswer, Reading, RedFlag, screen
 from surefoot.voting.samples import Sample
 
 from .codec import Codec
-from .plain import instead, is_plain, is_short, strange
+from .plain import instead, is_plain, is_short, part_not_plain
 from .task import Case, Task, Value
 
 S = TypeVar("S", bound=Hashable)
@@ -243,7 +243,7 @@ class Guarded(Task[S, A]):
             raise self._failed(method, error) from error
 
     def _failed(self, method: str, error: Exception, sample: str | None = None) -> Exception:
-        return failed(self.name, method, error, sample)
+        return task_failure(self.name, method, error, sample)
 
     def _check(self, method: str, value: Any, codec: Codec[Any] | None) -> None:
         """Raise `NotPlain` for a value that would not come back as it is."""
@@ -257,7 +257,7 @@ class Guarded(Task[S, A]):
                 why = f"returned {said(value)}, which its codec reads back as {said(back)}"
                 raise NotPlain(self.name, method, why, "a resumed run would go on with another value")
         if not is_plain(plain):
-            place, part = strange(plain)
+            place, part = part_not_plain(plain)
             at = f" at {_cut(place)}" if place else ""
             raise NotPlain(
                 self.name, method, f"returned a {type(part).__name__}{at}: {said(part)}", instead(part)
@@ -288,7 +288,7 @@ def guarded(task: Task[S, A]) -> Task[S, A]:
     return task if isinstance(task, Guarded) else Guarded(task)
 
 
-def failed(task: str, method: str, error: Exception, sample: str | None = None) -> Exception:
+def task_failure(task: str, method: str, error: Exception, sample: str | None = None) -> Exception:
     """Return what is to be raised for an exception from a task: `TaskFailed`, or the error itself if it is surefoot's own."""
     if isinstance(error, SurefootError) and not isinstance(error, NotAnAnswer):
         return error
@@ -309,7 +309,7 @@ def screened(task: Task[S, A], sample: Sample, state: S, view: int) -> A | RedFl
     except SurefootError:
         raise
     except Exception as error:
-        raise failed(task.name, "flags", error, sample.text) from error
+        raise task_failure(task.name, "flags", error, sample.text) from error
 
 
 def _parts_of(answer: object, after: object) -> bool:

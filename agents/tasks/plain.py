@@ -51,12 +51,12 @@ def is_short(plain: object) -> bool:
         return False  # half a character
 
 
-def strange(value: object, place: str = "", depth: int = DEEPEST) -> tuple[str, object]:
+def part_not_plain(value: object, place: str = "", depth: int = DEEPEST) -> tuple[str, object]:
     """Return the first part of a value that is not plain, or is a tuple too deep in others, and where it is: `[0][2]`."""
     if depth and isinstance(value, tuple) and type(value) in _KNOWN:
         for number, item in enumerate(value):
             if not is_plain(item, depth - 1):
-                return strange(item, f"{place}[{number}]", depth - 1)
+                return part_not_plain(item, f"{place}[{number}]", depth - 1)
     return place, value
 
 

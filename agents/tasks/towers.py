@@ -14,7 +14,7 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Prompt, Sampling
 from surefoot.tools.towers import board, compact
 from surefoot.tools.towers.board import PEGS, IllegalMove, Move, Pegs
-from surefoot.voting.flags import PAPER, Broken, NotAnAnswer
+from surefoot.voting.flags import PAPER, InvariantBroken, NotAnAnswer
 
 from . import verbose
 from .task import Case, Task, Value
@@ -25,11 +25,11 @@ W = TypeVar("W", bound=str)
 
 State = tuple[Move | None, Pegs]
 """The previous move and the board it led to."""
-Step = tuple[Move, Pegs | None]
+MoveAndBoard = tuple[Move, Pegs | None]
 """The decided move and the board after it, as the model wrote it; no board in move-only form."""
 
 
-class Towers(Task[State, Step]):
+class Towers(Task[State, MoveAndBoard]):
     """Move a tower of `disks` from peg 0 to peg 2 by voted steps.
 
     `style`: `verbose` chat messages with the rules written out, or `compact` text for a micro model trained on it.
@@ -55,9 +55,9 @@ class Towers(Task[State, Step]):
         self._real_pegs = [[turn * (peg - view) % PEGS for peg in range(PEGS)] for view in range(PEGS)]
         self.flags = PAPER
         if checked or form == "move":
-            self.flags = self.flags | Broken("illegal", _illegal)
+            self.flags = self.flags | InvariantBroken("illegal", _illegal)
         if checked and form == "full":
-            self.flags = self.flags | Broken("inconsistent", _inconsistent)
+            self.flags = self.flags | InvariantBroken("inconsistent", _inconsistent)
         if style == "compact":
             self.sampling = Sampling(temperature=0.3, first_temperature=None, max_tokens=disks + 16)
 
@@ -77,7 +77,7 @@ class Towers(Task[State, Step]):
         ask = compact.prompt if self.style == "compact" else verbose.prompt
         return ask(shown, shown_move, move_only=self.form == "move")
 
-    def read(self, text: str, state: State, view: int = 0) -> Step:
+    def read(self, text: str, state: State, view: int = 0) -> MoveAndBoard:
         """Parse the answer strictly and name the pegs as they are; `NotAnAnswer` if anything is off.
 
         Strict means the form: a move of three numbers on existing pegs, and a board that holds every disk once.
@@ -91,7 +91,7 @@ class Towers(Task[State, Step]):
             raise NotAnAnswer(f"the board does not hold the disks 1 to {self.disks} once each")
         return move, self._real(shown, view)
 
-    def advance(self, state: State, answer: Step) -> State:
+    def advance(self, state: State, answer: MoveAndBoard) -> State:
         """Take the board from the answer; in move-only form apply the move."""
         move, after = answer
         return move, board.apply(state[1], move) if after is None else after
@@ -108,11 +108,11 @@ class Towers(Task[State, Step]):
         """The length of the optimal sequence, 2^disks - 1."""
         return board.optimal_length(self.disks)
 
-    def audit(self, state: State, answer: Step) -> str | None:
+    def audit(self, state: State, answer: MoveAndBoard) -> str | None:
         """Check by the board that the move is legal and leads where the answer says."""
         return _illegal(state, answer) or (None if answer[1] is None else _inconsistent(state, answer))
 
-    def case(self, rng: random.Random) -> Case[State, Step]:
+    def case(self, rng: random.Random) -> Case[State, MoveAndBoard]:
         """Draw one of the job's own states, uniformly over its steps, with the right answer."""
         step = rng.randrange(self.steps())
         move = board.optimal_move(self.disks, step)
@@ -120,7 +120,7 @@ class Towers(Task[State, Step]):
         after = None if self.form == "move" else board.optimal_state(self.disks, step + 1)
         return Case((previous, board.optimal_state(self.disks, step)), (move, after))
 
-    def show(self, answer: Step) -> str:
+    def show(self, answer: MoveAndBoard) -> str:
         """Write `disk from to`."""
         return "{} {} {}".format(*answer[0])
 
@@ -200,11 +200,11 @@ class Towers(Task[State, Step]):
         return Move(disk, self._real_pegs[view][source], self._real_pegs[view][target])
 
 
-def _illegal(state: State, answer: Step) -> str | None:
+def _illegal(state: State, answer: MoveAndBoard) -> str | None:
     return board.broken_rule(state[1], answer[0])
 
 
-def _inconsistent(state: State, answer: Step) -> str | None:
+def _inconsistent(state: State, answer: MoveAndBoard) -> str | None:
     move, after = answer
     if board.apply(state[1], move) == after:
         return None

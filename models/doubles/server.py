@@ -35,7 +35,7 @@ from .double import Double, Garbage, Latency, towers_double
 from .faults import Fault
 from .manners import Manner, Telling
 from .replies import Body, echoed, refusal, token_ids
-from .streams import Style, live, told
+from .streams import ThoughtField, send_at_once, send_live
 from .thinking import ThinkingDouble
 
 HOST = "127.0.0.1"
@@ -99,7 +99,7 @@ class DoubleServer:
         queue: bool = True,
         api_key: str | None = None,
         without: Collection[Feature] = (),
-        thoughts: Style = "content",
+        thoughts: ThoughtField = "content",
         owned_by: str = "surefoot",
         context: int | None = None,
         manner: Manner | None = None,
@@ -210,7 +210,7 @@ class DoubleServer:
             if body.stream and isinstance(self._model, ThinkingDouble):
                 seed = next(self._seed) if body.seed is None else body.seed
                 async with self._slots:
-                    return await live(
+                    return await send_live(
                         *(request, body, self._model, self._thoughts, seed),
                         breaks_after=fault.tokens if fault else None,
                         room=self._room(body),
@@ -218,7 +218,7 @@ class DoubleServer:
                         telling=telling,
                     )
             samples = echoed(body, await self._draw(list(self._asks(body))))
-            return await told(request, body, samples, telling)
+            return await send_at_once(request, body, samples, telling)
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

@@ -14,15 +14,15 @@ from .manners import Telling
 from .replies import Body, choice, pieces, usage
 from .thinking import ThinkingDouble
 
-Style = Literal["content", "reasoning", "reasoning_content"]
+ThoughtField = Literal["content", "reasoning", "reasoning_content"]
 """Where thoughts come in chat: as they are written, tags included, or told apart in a field of this name."""
 
 
-async def live(
+async def send_live(
     request: web.Request,
     body: Body,
     double: ThinkingDouble,
-    style: Style,
+    style: ThoughtField,
     seed: int,
     *,
     breaks_after: int | None,
@@ -65,7 +65,7 @@ async def live(
     return response
 
 
-async def told(
+async def send_at_once(
     request: web.Request, body: Body, samples: Sequence[Sample], telling: Telling
 ) -> web.StreamResponse:
     """Send samples, whole or as a stream."""
@@ -137,7 +137,7 @@ def _draw(body: Body, double: ThinkingDouble, seed: int) -> Draw:
 
 
 def _said(
-    body: Body, style: Style, token: Token | None, told: list[tuple[str, str]]
+    body: Body, style: ThoughtField, token: Token | None, told: list[tuple[str, str]]
 ) -> Iterator[dict[str, object]]:
     """Yield the choices that tell one token; None stands for what the parser still held."""
     logprobs = _logprobs(body, token) if token and (body.logprobs or body.top_logprobs) else None

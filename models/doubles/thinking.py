@@ -1,7 +1,7 @@
 """Deterministic doubles that think before they answer, for tests, benches and examples of the reasoning controls.
 
     double = ThinkingDouble(overthinker(right, wrong, error=0.3, rechecks=4))
-    double = ThinkingDouble(scripted([Step("2 + 2 is 5.", "5"), Step("Wait, 2 + 2 is 4.", "4")]))
+    double = ThinkingDouble(scripted([ScriptedThought("2 + 2 is 5.", "5"), ScriptedThought("Wait, 2 + 2 is 4.", "4")]))
     async with aclosing(double.stream(draw)) as pieces:
         ...
 

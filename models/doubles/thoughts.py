@@ -28,7 +28,7 @@ Writer = Callable[[Prompt, str, random.Random], Segment | None]
 """(prompt, raw text so far, dice) -> what comes next; None: the end."""
 
 
-class Step(NamedTuple):
+class ScriptedThought(NamedTuple):
     """A thought of a script, and what the model would answer after it."""
 
     thought: str
@@ -36,7 +36,7 @@ class Step(NamedTuple):
     probability: float = 0.9
 
 
-def scripted(steps: Sequence[Step], *, direct: str = "?", tags: Tags = THINK) -> Writer:
+def scripted(steps: Sequence[ScriptedThought], *, direct: str = "?", tags: Tags = THINK) -> Writer:
     """Think these thoughts one after the other, then answer; `direct` is the answer without any thought.
 
     Whoever closes the thinking early, or asks for "the final answer" or a "boxed" one on the side, gets the answer of
@@ -45,7 +45,7 @@ def scripted(steps: Sequence[Step], *, direct: str = "?", tags: Tags = THINK) ->
 
     def write(prompt: Prompt, raw: str, dice: random.Random) -> Segment | None:
         thought = sum(step.thought in raw for step in steps)
-        latest = steps[thought - 1] if thought else Step("", direct)
+        latest = steps[thought - 1] if thought else ScriptedThought("", direct)
         if (ending := _ending(raw, tags)) is not None:
             return Segment(latest.answer, latest.probability) if ending else None
         if not raw:

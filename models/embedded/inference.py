@@ -34,7 +34,7 @@ TILE = 440
 """Most tokens read in one pass: activations stay in a core's own cache, and matrix products are as fast as they get."""
 
 Floats = NDArray[np.float32]
-Tokens = NDArray[np.int64]
+TokenArray = NDArray[np.int64]
 
 
 class Layer(NamedTuple):
@@ -79,7 +79,7 @@ class Answer:
         )
 
 
-class Part(NamedTuple):
+class CachedAnswers(NamedTuple):
     """Answers that go on, and the keys and values of what was read for them: (batch, length, 2, heads, head width) a layer."""
 
     answers: list[Answer]
@@ -116,7 +116,7 @@ class Network:
             self._go_on([answer for part in unfinished for answer in part.answers], self._memory(unfinished))
         return [answer.sample() for answer in answers]
 
-    def read(self, texts: Tokens, first: int) -> tuple[Floats, list[Floats]]:
+    def read(self, texts: TokenArray, first: int) -> tuple[Floats, list[Floats]]:
         """Read (batch, length) tokens; return the logits at positions `first` and later, (batch, length - first, vocabulary).
 
         Beside them each layer's queries, keys and values, (batch, length, 3, heads, head width); they hold until the next call.
@@ -139,7 +139,7 @@ class Network:
         logits: Floats = self._normed(x) @ self.head
         return logits.reshape(batch, length - first, -1), kept
 
-    def step(self, last: Tokens, lengths: Tokens, keys: Floats, values: Floats) -> Floats:
+    def step(self, last: TokenArray, lengths: TokenArray, keys: Floats, values: Floats) -> Floats:
         """Read one more token of each text, text i having `lengths[i]` so far; return the logits, (batch, vocabulary).
 
         `keys` and `values`, (layers, batch, heads, room, head width), are where the layers look back, and are added to.
@@ -160,7 +160,7 @@ class Network:
         logits: Floats = self._normed(x) @ self.head
         return logits
 
-    def _verify(self, answers: Sequence[Answer]) -> Part:
+    def _verify(self, answers: Sequence[Answer]) -> CachedAnswers:
         """Take from each guess what is drawn, and the first token that is not; the answers are of one shape.
 
         Returns those that are not at their end then.
@@ -172,9 +172,9 @@ class Network:
         for answer, row, agreed in zip(answers, drawn, (drawn != guesses).argmax(axis=1), strict=True):
             answer.made = row[: agreed + 1].tolist()
         rows = [row for row, answer in enumerate(answers) if not answer.done]
-        return Part([answers[row] for row in rows], [layer[rows, :, 1:] for layer in kept])
+        return CachedAnswers([answers[row] for row in rows], [layer[rows, :, 1:] for layer in kept])
 
-    def _memory(self, parts: Sequence[Part]) -> Floats:
+    def _memory(self, parts: Sequence[CachedAnswers]) -> Floats:
         """Return the keys and values of unfinished answers, with room for the rest of them, as `step` wants them."""
         answers = [answer for part in parts for answer in part.answers]
         room = max(len(answer.prompt) + answer.limit for answer in answers)
@@ -274,13 +274,13 @@ class Network:
         return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
-def uniform(seeds: NDArray[np.uint64], positions: Tokens) -> NDArray[np.float64]:
+def uniform(seeds: NDArray[np.uint64], positions: TokenArray) -> NDArray[np.float64]:
     """Return numbers in [0, 1) that depend on seed and position alone: splitmix64 (Steele, Lea and Flood, 2014)."""
     state = _mixed(seeds) + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     return (_mixed(state) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def choose(logits: Floats, temperatures: Floats, at: NDArray[np.float64]) -> Tokens:
+def choose_tokens(logits: Floats, temperatures: Floats, at: NDArray[np.float64]) -> TokenArray:
     """Pick the token at quantile `at` of each row of logits at its temperature; the likeliest at temperature 0.
 
     The quantiles run through the likeliest token first and then through the others: nearly every pick ends there.
@@ -303,13 +303,13 @@ def choose(logits: Floats, temperatures: Floats, at: NDArray[np.float64]) -> Tok
     return likeliest
 
 
-def _draw(logits: Floats, answers: Sequence[Answer], positions: Tokens) -> Tokens:
+def _draw(logits: Floats, answers: Sequence[Answer], positions: TokenArray) -> TokenArray:
     """Draw the tokens at `positions` of the answers: (batch, positions)."""
     batch, count = logits.shape[:2]
     seeds = np.array([answer.seed for answer in answers], np.uint64)[:, None]
     temperatures = np.array([answer.temperature for answer in answers], np.float32).repeat(count)
     at = uniform(seeds, positions).reshape(-1)
-    return choose(logits.reshape(batch * count, -1), temperatures, at).reshape(batch, count)
+    return choose_tokens(logits.reshape(batch * count, -1), temperatures, at).reshape(batch, count)
 
 
 def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:

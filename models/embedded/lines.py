@@ -26,7 +26,7 @@ def flat(prompt: Prompt) -> str:
     return prompt if isinstance(prompt, str) else "".join(message.content for message in prompt)
 
 
-def check(ask: Ask) -> Ask:
+def checked_ask(ask: Ask) -> Ask:
     """Return an ask that pebble can answer, with a prompt that is a string; raise `BadInput` otherwise."""
     prompt = flat(ask.prompt)
     try:

@@ -66,7 +66,7 @@ def weights(name: str = NAME) -> Path:
     return WEIGHTS / name / f"{name}.gguf"
 
 
-def options(name: str = NAME) -> Options:
+def embedded_options(name: str = NAME) -> Options:
     """How the client has to ask the server of an embedded model."""
     slots = MODELS[name].slots
     return Options(extra=FULL_DISTRIBUTION, max_n=slots, max_batch=4 * slots)

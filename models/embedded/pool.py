@@ -21,7 +21,7 @@ from surefoot.models.keys import without_keys
 from surefoot.voting.samples import Sample
 
 from . import PEBBLES
-from .lines import LONGEST_LINE, check, read_samples, write_asks
+from .lines import LONGEST_LINE, checked_ask, read_samples, write_asks
 
 NAME = PEBBLES[1]
 MOST_WORKERS = 4
@@ -182,7 +182,7 @@ class NumpyPebble:
 
         Raises `BadInput` for an ask that pebble cannot read.  Closing the generator takes back what no worker has yet.
         """
-        checked = [check(ask) for ask in asks]
+        checked = [checked_ask(ask) for ask in asks]
         if self._over:
             raise self._over
         back: _Back = asyncio.Queue()

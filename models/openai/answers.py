@@ -10,7 +10,7 @@ _OPEN, _CLOSE, _ = THINK
 _TAGS = re.compile(f"({re.escape(_OPEN)}|{re.escape(_CLOSE)})")
 
 
-def answer(text: str, begun: str = "", told: bool = False) -> str:
+def answer_in(text: str, begun: str = "", told: bool = False) -> str:
     """Return what a model has written after its thoughts, and nothing at all if it was still thinking at the end.
 
     `begun` is what `begun_thinking` returns of the prompt.  `told`: the server has told the thoughts apart itself.  What is
@@ -65,7 +65,7 @@ def _past_blanks(text: str, at: int, step: int) -> int:
 
 
 class Leftovers:
-    """Does for a stream of answer what `answer` does for a whole one: a closing tag at either end is left out."""
+    """Does for a stream of answer what `answer_in` does for a whole one: a closing tag at either end is left out."""
 
     def __init__(self) -> None:
         self._held: list[str] = []

@@ -20,24 +20,24 @@ from surefoot.models.streaming import Draw, Piece
 from surefoot.printable import encodable
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
-from .answers import answer, begun_thinking
+from .answers import answer_in, begun_thinking
 from .batches import Batch, Capabilities, batches, body
 from .connections import Connections
 from .dialect import NO_STOP, Dialect, Wording, cut_at
-from .exchange import Call, Exchange, Read, Send
-from .failures import Refused
+from .exchange import Exchange, Read, Request, Send
+from .failures import RequestRefused
 from .finishes import unknown
 from .limits import MOST_CHARACTERS, Room, poured, room_for
-from .listing import choose, list_models, under
+from .listing import choose_model, list_models, under
 from .options import Options
 from .probe import ServerLacks, probe
 from .signed import another
-from .stored import Draws, Marks, Names, Stored
+from .stored import AnswerFromCache, Draws, Marks, Names
 from .streams import Streams
 from .vllm import check_sampling, is_vllm
 from .whole_prompts import seems_cut
 from .wire import Choice, Reply, read_reply
-from .words import Words, address, keys_in
+from .words import Redactor, keys_in, redacted_url
 
 READY_PATIENCE_S = 3.0
 MOST_PUZZLES = 5
@@ -83,7 +83,7 @@ class OpenAIModel:
             self._transport = transport or Connections(self._roots[0], self._options)
             send = self._transport.handle_async_request
         # The values of an address's query may be keys, too.
-        words = Words([api_key or "", *keys_in(self._roots[0].params.multi_items())])
+        words = Redactor([api_key or "", *keys_in(self._roots[0].params.multi_items())])
         self._exchange = Exchange(send, _shown(self._roots[0]), api_key, self._options, words)
         self._read = _read_as_it_comes if self._options.stream else _read_at_once
         self._urls: dict[bool, httpx.URL] = {}
@@ -121,7 +121,7 @@ class OpenAIModel:
         async with self._probing:
             if self._capabilities is None:
                 root, models = await list_models(self._exchange, self._roots, patience_s, self._model)
-                card = choose(models, self._model, self._exchange.server)
+                card = choose_model(models, self._model, self._exchange.server)
                 self._model = card.id
                 self._urls = {chat: under(root, _path(chat)) for chat in (False, True)}
                 post = partial(self._post, patience_s=patience_s)
@@ -182,7 +182,7 @@ class OpenAIModel:
                 yield piece
 
     async def tokenize(self, text: str) -> list[int]:
-        """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""
+        """Return the token ids of `text`, no special ones added; raises `RequestRefused` where the server has no /tokenize."""
         return await (await self._streaming()).tokenize(text)
 
     async def native_budget(self) -> bool:
@@ -241,14 +241,14 @@ class OpenAIModel:
             number = self._marks.next()
         said = body(batch, self._model, self._options, self._capabilities)
         fresh = batch.temperature > 0
-        call = Call("POST", self._urls[batch.chat], None, patience_s, self._options.total_s, fresh)
+        call = Request("POST", self._urls[batch.chat], None, patience_s, self._options.total_s, fresh)
         room = room_for(batch.max_tokens * len(batch.positions))
         reply = await self._understood(batch.chat, call, said, number, partial(self._read, room=room))
         self._puzzle_over(reply)
         self._compare_names(reply.model)
         if self._names.seen(reply.id, batch.prompts, number) and fresh:
             name = self._exchange.words(reply.id)
-            raise Stored(self._exchange.server, f"two requests got the one answer {name!r}")
+            raise AnswerFromCache(self._exchange.server, f"two requests got the one answer {name!r}")
         if fresh:
             asked = batch._replace(seed=None, positions=())
             samples = [(choice.thought, choice.text) for choice in reply.choices]
@@ -256,14 +256,14 @@ class OpenAIModel:
         return reply
 
     async def _understood(
-        self, chat: bool, call: Call, said: Mapping[str, object], number: int, read: Read[Reply]
+        self, chat: bool, call: Request, said: Mapping[str, object], number: int, read: Read[Reply]
     ) -> Reply:
-        """Send a request in the server's dialect, and learn that from its refusals; raises `Refused` as it came first."""
+        """Send a request in the server's dialect, and learn that from its refusals; raises `RequestRefused` as it came first."""
         wording = Wording(self._dialects[chat], said, number, self._options.extra)
         while True:
             try:
                 reply = await self._exchange.request(call._replace(body=to_json(wording.sent())), read)
-            except Refused as error:
+            except RequestRefused as error:
                 if not wording.helped(error):
                     raise wording.refusal from None
             else:
@@ -327,7 +327,7 @@ def _samples(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, Sa
         if reply.each:
             own = reply.each[place].usage()
             tokens, share = own.completion, share._replace(completion=own.completion, reasoning=own.reasoning)
-        text = answer(choice.text, begun[place], told=bool(choice.thought))
+        text = answer_in(choice.text, begun[place], told=bool(choice.thought))
         yield position, Sample(text, choice.finish, tokens, share)
 
 
@@ -379,10 +379,10 @@ def _roots(base_url: str) -> list[httpx.URL]:
         why = str(error).partition(":")[0]
     if why:
         # Outside of the handler: the error of httpx quotes the address as it is, and would go along as the context.
-        raise BadInput(f"the model server's address is not a URL: {address(base_url)!r} ({why})")
+        raise BadInput(f"the model server's address is not a URL: {redacted_url(base_url)!r} ({why})")
     if url.scheme not in ("http", "https") or not url.host:
         raise BadInput(
-            f"the model server's address looks like http://host:8000/v1, not {address(base_url)!r}"
+            f"the model server's address looks like http://host:8000/v1, not {redacted_url(base_url)!r}"
         )
     if url.userinfo:
         raise BadInput(

@@ -5,7 +5,7 @@ Put together as they come such pieces make a text that no model has written, and
 
 from collections import defaultdict
 
-from .wire_parts import Part
+from .wire_parts import ChoiceDelta
 
 TELLING = 4
 """Pieces, each of which begins with the one before it and goes on: tokens do not grow like that, and by so much."""
@@ -13,7 +13,7 @@ LONG = 8
 """Characters of the last of them."""
 
 
-class Cumulative(Exception):
+class CumulativeStream(Exception):
     """Each piece of a stream holds all pieces before it."""
 
 
@@ -24,8 +24,8 @@ class SoFar:
         self._texts: defaultdict[int, _Text] = defaultdict(_Text)
         self._thoughts: defaultdict[int, _Text] = defaultdict(_Text)
 
-    def next(self, part: Part) -> Part:
-        """Return what is new in a part; raises `Cumulative` once it is certain that every piece is all that has come."""
+    def next(self, part: ChoiceDelta) -> ChoiceDelta:
+        """Return what is new in a part; raises `CumulativeStream` once it is certain that every piece is all that has come."""
         text = part.text and self._texts[part.index].next(part.text, part.all)
         thought = part.thought and self._thoughts[part.index].next(part.thought, part.all)
         return part._replace(text=text, thought=thought) if part.all else part
@@ -60,6 +60,6 @@ class _Text:
         if self._growths == TELLING and len(piece.strip()) < LONG:
             self._growths = TELLING - 1
         if self._growths == TELLING:
-            raise Cumulative(
+            raise CumulativeStream(
                 "each piece of its stream holds all pieces before it: ask it without `stream`, or another gateway"
             )

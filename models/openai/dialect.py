@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .failures import Refused
+from .failures import RequestRefused
 from .stored import mark
 
 LEAST_TEMPERATURE = 0.01
@@ -87,7 +87,7 @@ class Dialect:
         return sent
 
     def cures(
-        self, refused: Refused, sent: Mapping[str, object], own: Mapping[str, object]
+        self, refused: RequestRefused, sent: Mapping[str, object], own: Mapping[str, object]
     ) -> Iterator[Remedy]:
         """Yield what may help against a refusal of what was sent, the likeliest first.
 
@@ -127,7 +127,7 @@ class Wording:
     while True:
         try:
             reply = await ask(wording.sent())
-        except Refused as error:
+        except RequestRefused as error:
             if not wording.helped(error):
                 raise wording.refusal from None
         else:
@@ -141,10 +141,10 @@ class Wording:
         self._sent: Mapping[str, object] = {}
         self._tried: list[Remedy] = []
         self._helping: tuple[Remedy, ...] = ()
-        self._errors: list[Refused] = []
+        self._errors: list[RequestRefused] = []
 
     @property
-    def refusal(self) -> Refused:
+    def refusal(self) -> RequestRefused:
         """What the server said first."""
         return self._errors[0]
 
@@ -159,7 +159,7 @@ class Wording:
         self._sent = sent
         return sent
 
-    def helped(self, error: Refused) -> bool:
+    def helped(self, error: RequestRefused) -> bool:
         """Take a refusal in; return whether there is a remedy left to be tried."""
         if self._errors and str(error) == str(self._errors[-1]):
             self._helping = self._helping[:-1]

@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from .limits import MOST_BYTES, TooMuch, in_mb
+from .limits import MOST_BYTES, ResponseTooLarge, in_mb
 
 _MARK = b"\xef\xbb\xbf"
 """A byte order mark, which the standard lets a stream begin with."""
@@ -12,7 +12,7 @@ _NOTHING_YET = re.compile(rb"(?:[ \t\r\n]|:[^\n]*\n)*+")
 """Blanks and comments, by which servers and gateways keep a connection open before an answer of either kind."""
 
 
-class Event(NamedTuple):
+class ServerSentEvent(NamedTuple):
     """What one `data:` line says, or the end of an event."""
 
     data: bytes
@@ -24,7 +24,7 @@ class Event(NamedTuple):
 async def lines(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
     """Yield the lines of a body: they end at line feeds, for JSON may hold the other separators of Unicode as they are.
 
-    Raises `TooMuch` for a line that is longer than any token, and after `most` lines.
+    Raises `ResponseTooLarge` for a line that is longer than any token, and after `most` lines.
     """
     begun: list[bytes] = []
     length = count = 0
@@ -32,11 +32,11 @@ async def lines(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
         first, *others = block.split(b"\n")
         count += len(others)
         if count > most:
-            raise TooMuch(f"its stream goes on after {most:,} lines")
+            raise ResponseTooLarge(f"its stream goes on after {most:,} lines")
         begun.append(first)
         length += len(first)
         if length > MOST_BYTES:
-            raise TooMuch(f"one line of its stream goes on after {in_mb(MOST_BYTES)}")
+            raise ResponseTooLarge(f"one line of its stream goes on after {in_mb(MOST_BYTES)}")
         if others:
             yield b"".join(begun)
             for line in others[:-1]:
@@ -46,7 +46,7 @@ async def lines(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
         yield b"".join(begun)
 
 
-async def events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[Event]:
+async def events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[ServerSentEvent]:
     """Yield each line of data at once, and an event without data where a blank line ends one; the rest is passed over.
 
     By the standard the lines of one event belong together; but many servers end theirs with a single line feed, so whoever
@@ -55,19 +55,19 @@ async def events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[Event]:
     name = ""
     async for line in lines(body, most):
         if line.startswith(b"data:"):
-            yield Event(line[5:].strip(), name)
+            yield ServerSentEvent(line[5:].strip(), name)
         elif line.startswith(b"event:"):
             name = line[6:].strip().decode(errors="replace")
         elif not line.strip():
             name = ""
-            yield Event(b"")
+            yield ServerSentEvent(b"")
 
 
-async def opened(body: AsyncIterator[bytes], most: int) -> tuple[bool, AsyncIterator[bytes]]:
+async def json_or_events(body: AsyncIterator[bytes], most: int) -> tuple[bool, AsyncIterator[bytes]]:
     """Return whether a body is JSON rather than a stream of events, by how it begins, and all of it from there on.
 
     Content types do not tell: servers stream unasked, answer in one piece although asked to stream, and name either wrongly.
-    Raises `TooMuch` after `most` lines of comments.
+    Raises `ResponseTooLarge` after `most` lines of comments.
     """
     begun = b""
     count = 0
@@ -81,7 +81,7 @@ async def opened(body: AsyncIterator[bytes], most: int) -> tuple[bool, AsyncIter
             begun, more = _without_comments(begun)
             count += more
             if count > most:
-                raise TooMuch(f"its answer has not begun after {most:,} lines")
+                raise ResponseTooLarge(f"its answer has not begun after {most:,} lines")
             if begun and not begun.startswith(b":"):
                 break
 

@@ -22,17 +22,26 @@ from tenacity.wait import wait_base
 from surefoot.models.base import ModelUnavailable
 from surefoot.models.keys import VARIABLES
 
-from .cumulative import Cumulative
-from .failures import Broken, Lasts, Refused, Transient, Unreadable, lasts
+from .cumulative import CumulativeStream
+from .failures import Lasts, RequestRefused, StreamInterrupted, Transient, UnreadableResponse, lasts
 from .limiter import Limiter, Slot
-from .limits import TooMuch, beginning
+from .limits import ResponseTooLarge, beginning
 from .options import Options, Wait
-from .reported import Failed, Failure, failure_in_body
-from .stored import PLEASE_DO_NOT, Stored, sign_of_store
+from .reported import Failure, FailureReported, failure_in_body
+from .stored import PLEASE_DO_NOT, AnswerFromCache, sign_of_store
 from .waits import wanted_pause
-from .words import Words, address, up_to_v1
+from .words import Redactor, redacted_url, up_to_v1
 
-__all__ = ["Broken", "Call", "Exchange", "Follow", "Read", "Refused", "Send", "Transient"]
+__all__ = [
+    "Exchange",
+    "Follow",
+    "Read",
+    "Request",
+    "RequestRefused",
+    "Send",
+    "StreamInterrupted",
+    "Transient",
+]
 
 T = TypeVar("T")
 Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -50,7 +59,7 @@ _OVERLOADED = (429, 503)
 _KEYS = f"it is taken from ${' or $'.join(VARIABLES)}, or with --api-key-file from a file"
 
 
-class Call(NamedTuple):
+class Request(NamedTuple):
     """What is sent, and how long it may take."""
 
     method: str
@@ -68,11 +77,11 @@ class Exchange:
     """Sends requests and returns what `read` makes of the responses."""
 
     def __init__(
-        self, send: Send, server: str, api_key: str | None, options: Options, words: Words | None = None
+        self, send: Send, server: str, api_key: str | None, options: Options, words: Redactor | None = None
     ) -> None:
         self.server = server
         self.limiter = Limiter(options.max_in_flight)
-        self.words = words or Words([api_key or ""])
+        self.words = words or Redactor([api_key or ""])
         """Whatever the server says goes through here before it gets into a sentence."""
         self._send = send
         self._first_token_s = options.first_token_s
@@ -87,18 +96,18 @@ class Exchange:
         }
         self._gone = False
 
-    async def request(self, call: Call, read: Read[T]) -> T:
+    async def request(self, call: Request, read: Read[T]) -> T:
         """Return what `read` makes of the response.
 
-        Raises `Refused` when the server says no, and `ModelUnavailable` when `patience_s` seconds after the first
+        Raises `RequestRefused` when the server says no, and `ModelUnavailable` when `patience_s` seconds after the first
         failure there is still no answer.
         """
         return await self._patiently(partial(self._try, call, read), call.patience_s)
 
-    async def stream(self, call: Call, follow: Follow[T]) -> AsyncGenerator[T, None]:
+    async def stream(self, call: Request, follow: Follow[T]) -> AsyncGenerator[T, None]:
         """Yield what `follow` makes of the response, as it comes; closing the generator closes the connection.
 
-        Raises as `request` does, and `Broken` if the response breaks off after the model has begun.
+        Raises as `request` does, and `StreamInterrupted` if the response breaks off after the model has begun.
         """
         # Timeouts and the limiter's slot belong to one task, which a generator does not have: hence the queue.
         arrived: asyncio.Queue[T | None] = asyncio.Queue()
@@ -118,7 +127,7 @@ class Exchange:
                 await self._try(call, pump, streamed=True)
             except Transient as failure:
                 if has_begun:
-                    raise Broken(f"{self.server} broke off ({failure})") from failure
+                    raise StreamInterrupted(f"{self.server} broke off ({failure})") from failure
                 raise
 
         task = asyncio.create_task(self._patiently(attempt, call.patience_s))
@@ -156,7 +165,9 @@ class Exchange:
         def give_up(state: RetryCallState) -> None:
             failure = _failure_in(state)
             if failure.once:
-                raise Refused(f"{self.server} fails at this request each time ({failure})") from failure
+                raise RequestRefused(
+                    f"{self.server} fails at this request each time ({failure})"
+                ) from failure
             raise ModelUnavailable(
                 f"{self.server} has not answered for {patience_s:g} s ({failure}): "
                 f"check its address, start it, and resume"
@@ -171,7 +182,7 @@ class Exchange:
         )
         return await retrying(next_attempt)
 
-    async def _try(self, call: Call, read: Read[T], streamed: bool = False) -> T:
+    async def _try(self, call: Request, read: Read[T], streamed: bool = False) -> T:
         request = httpx.Request(
             call.method, call.url, headers=self._headers, content=call.body, extensions=self._extensions
         )
@@ -197,51 +208,53 @@ class Exchange:
         raise failure
 
     async def _read(
-        self, request: httpx.Request, read: Read[T], slot: Slot, begun: Callable[[], None], call: Call
+        self, request: httpx.Request, read: Read[T], slot: Slot, begun: Callable[[], None], call: Request
     ) -> T:
         response = await self._send(request)
         private = call.private
-        failure: Transient | Refused
+        failure: Transient | RequestRefused
         try:
             if response.status_code != 200:
-                raise Failed(failure_in_body(await beginning(response), response.status_code))
+                raise FailureReported(failure_in_body(await beginning(response), response.status_code))
             if call.fresh and (sign := sign_of_store(response.headers)):
-                raise Stored(self.server, self.words(sign))
+                raise AnswerFromCache(self.server, self.words(sign))
             return await read(response, begun)
-        except Failed as error:
+        except FailureReported as error:
             if error.failure.status in _OVERLOADED:
                 slot.overloaded()
             failure = self._judged(error.failure, response, private)
         except ValueError as error:
             failure = Transient(f"not an answer in the form of the OpenAI API ({self.words(_why(error))})")
-        except TooMuch as error:
-            failure = Refused(f"{self.server} sends what cannot be an answer: {error}")
-        except Cumulative as error:
-            failure = Unreadable(f"{self.server} sends what cannot be read: {error}")
+        except ResponseTooLarge as error:
+            failure = RequestRefused(f"{self.server} sends what cannot be an answer: {error}")
+        except CumulativeStream as error:
+            failure = UnreadableResponse(f"{self.server} sends what cannot be read: {error}")
         finally:
             await response.aclose()
         raise failure
 
-    def _judged(self, failure: Failure, response: httpx.Response, private: bool) -> Transient | Refused:
+    def _judged(
+        self, failure: Failure, response: httpx.Response, private: bool
+    ) -> Transient | RequestRefused:
         """Return what a failure means, whether it came as a status or inside an answer."""
         status = failure.status
         beside = "an error" if response.status_code == 200 else response.reason_phrase
         said = self.words(failure.kind if private else failure.said) or beside or "no reason given"
         said = f"{status or 'in place of its answer'}: {said}"
         if response.is_redirect:
-            return Refused(self._redirected(response.headers.get("location", "elsewhere")), status)
+            return RequestRefused(self._redirected(response.headers.get("location", "elsewhere")), status)
         stays = lasts(status, failure.kind, failure.all)
         if stays is not Lasts.STAYS:
             after_s = wanted_pause(response.headers, failure.all)
             return Transient(said, after_s, once=stays is Lasts.ONCE_MORE)
         if status in (401, 403):
             which = "the API key" if "authorization" in self._headers else "a request without an API key"
-            return Refused(f"{self.server} does not accept {which} ({said}): {_KEYS}", status)
+            return RequestRefused(f"{self.server} does not accept {which} ({said}): {_KEYS}", status)
         told = failure.kind if private else self.words.without_keys(failure.all)
-        return Refused(f"{self.server} refuses the request ({said})", status, told)
+        return RequestRefused(f"{self.server} refuses the request ({said})", status, told)
 
     def _redirected(self, location: str) -> str:
-        where = address(location)
+        where = redacted_url(location)
         root = up_to_v1(where)
         if self.server.endswith(f" {root.removesuffix('/v1')}"):
             # Nothing that a user could give instead leads anywhere else.

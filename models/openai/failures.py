@@ -6,7 +6,7 @@ from enum import Enum, auto
 from surefoot.models.base import ModelUnavailable
 
 
-class Refused(ModelUnavailable):
+class RequestRefused(ModelUnavailable):
     """The server answers, and says no: trying the same again would change nothing."""
 
     def __init__(self, sentence: str, status: int | None = None, words: str = "") -> None:
@@ -16,7 +16,7 @@ class Refused(ModelUnavailable):
         """All that the server said, without keys, to look for words in."""
 
 
-class Unreadable(Refused):
+class UnreadableResponse(RequestRefused):
     """What the server sends makes no text, and would not if it were asked again."""
 
 
@@ -29,7 +29,7 @@ class Transient(Exception):
         self.once = once
 
 
-class Broken(ModelUnavailable):
+class StreamInterrupted(ModelUnavailable):
     """A stream broke off after the model had begun: what has come is good, the rest can be asked for."""
 
 

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from surefoot.models.base import ModelUnavailable, Prompt
 
 from .batches import Batch
-from .failures import Unreadable
-from .stored import Stored
+from .failures import UnreadableResponse
+from .stored import AnswerFromCache
 from .wire import Reply
 
 TOKENS = 24
@@ -19,7 +19,7 @@ REPEATS = 8
 async def check_fresh(
     post: Callable[[Batch], Awaitable[Reply]], prompt: Prompt, n: int, one: Reply, other: Reply, server: str
 ) -> str:
-    """Ask the same again; raise `Stored` if what comes cannot have been drawn for it.  Return what looks odd, or "".
+    """Ask the same again; raise `AnswerFromCache` if what comes cannot have been drawn for it.  Return what looks odd, or "".
 
     `one` is the answer of one token to the same prompt, `other` to another.  Letter-equal samples alone prove nothing: a
     model may be sure.
@@ -28,19 +28,21 @@ async def check_fresh(
     try:
         first = await post(asked)
         if _is_shorter_answer(first, one, other):
-            raise Stored(server, f"a request for {TOKENS} tokens got the answer to one for a single token")
+            raise AnswerFromCache(
+                server, f"a request for {TOKENS} tokens got the answer to one for a single token"
+            )
         if not _repeated(first, await post(asked)):
             return ""
         varied = len({choice.text for choice in first.choices}) > 1
         for _ in range(REPEATS if varied else 1):
             if not _repeated(first, await post(asked)):
                 return ""
-    except (Stored, Unreadable):
+    except (AnswerFromCache, UnreadableResponse):
         raise
     except ModelUnavailable:
         return ""
     if varied:
-        raise Stored(server, "the same different samples came again and again")
+        raise AnswerFromCache(server, "the same different samples came again and again")
     return (
         f"{server} wrote the same {TOKENS} tokens each time it was asked for random words at temperature 1: if it answers "
         f"from a store or draws greedily, votes are copies of one another and prove nothing"

@@ -13,7 +13,7 @@ def parsed(text: bytes) -> Any:
 
     Unlike the standard, raw line breaks in strings and halves of surrogate pairs are taken, which some gateways make of
     cut-off emoji (`whole_characters` mends them).  Raises `ValueError`, also for what is nested deeper than 200 levels, and
-    `TooMuch` for what would fill the memory.
+    `ResponseTooLarge` for what would fill the memory.
     """
     try:
         return from_json(few_values(text))

@@ -33,7 +33,7 @@ _BETWEEN = (b",", b"[", b"{")
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
 
 
-class TooMuch(Exception):
+class ResponseTooLarge(Exception):
     """A server sends more than any answer can be long."""
 
 
@@ -50,7 +50,7 @@ def room_for(tokens: int) -> Room:
 
 
 async def poured(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
-    """Yield the body of a response block by block, decompressed if it is; raises `TooMuch` after `most` bytes.
+    """Yield the body of a response block by block, decompressed if it is; raises `ResponseTooLarge` after `most` bytes.
 
     Servers are asked not to compress, but some gateways do.  A block may inflate a thousandfold, hence in small steps.
     """
@@ -58,12 +58,12 @@ async def poured(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
     async for block in _inflated(response):
         length += len(block)
         if length > most:
-            raise TooMuch(f"its answer goes on after {in_mb(most)}")
+            raise ResponseTooLarge(f"its answer goes on after {in_mb(most)}")
         yield block
 
 
-async def whole(response: httpx.Response, most: int = MOST_BYTES) -> bytes:
-    """Return a body in one piece; raises `TooMuch` above `most` bytes."""
+async def read_whole(response: httpx.Response, most: int = MOST_BYTES) -> bytes:
+    """Return a body in one piece; raises `ResponseTooLarge` above `most` bytes."""
     return b"".join([block async for block in poured(response, most)])
 
 
@@ -73,15 +73,15 @@ async def beginning(response: httpx.Response, most: int = ERROR_BYTES) -> bytes:
     try:
         async for block in poured(response, most):
             found += block
-    except (TooMuch, ValueError):
+    except (ResponseTooLarge, ValueError):
         return found
     return found
 
 
 def few_values(text: bytes) -> bytes:
-    """Return a JSON text that may be parsed; raises `TooMuch` if it holds so many values that they would fill the memory."""
+    """Return a JSON text that may be parsed; raises `ResponseTooLarge` if it holds so many values that they would fill the memory."""
     if len(text) > MANY_BYTES and sum(map(text.count, _BETWEEN)) > MOST_VALUES and _has_many(text):
-        raise TooMuch(f"its answer holds more than {MOST_VALUES:,} values")
+        raise ResponseTooLarge(f"its answer holds more than {MOST_VALUES:,} values")
     return text
 
 
@@ -108,7 +108,7 @@ async def _inflated(response: httpx.Response) -> AsyncIterator[bytes]:
             yield block
         return
     if encoding not in _INFLATED:
-        raise TooMuch(
+        raise ResponseTooLarge(
             f"its answer is compressed, which it was asked not to be: {encoding[:MOST_CHARACTERS]!r}"
         )
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip or zlib, whichever its header says

@@ -7,14 +7,14 @@ import httpx
 
 from surefoot.models.base import ModelUnavailable
 
-from .exchange import Call, Exchange
-from .failures import Refused
+from .exchange import Exchange, Request
+from .failures import RequestRefused
 from .json_text import parsed
-from .limits import MOST_CHARACTERS, few_values, whole
-from .reported import Failed, failure_in
-from .wire_server import Meta, ModelCard, ModelList, Wire
+from .limits import MOST_CHARACTERS, few_values, read_whole
+from .reported import FailureReported, failure_in
+from .wire_server import Meta, ModelCard, ModelList, ResponseSchema
 
-W = TypeVar("W", bound=Wire)
+W = TypeVar("W", bound=ResponseSchema)
 
 LISTING_S = 5.0
 """Longest wait for the list of models."""
@@ -29,7 +29,7 @@ _LISTS = ("data", "models", "result", "results", "items")
 async def list_models(
     exchange: Exchange, roots: Sequence[httpx.URL], patience_s: float, wanted: str | None = None
 ) -> tuple[httpx.URL, ModelList]:
-    """Return the first of `roots` that lists models, and the list; raises `Refused` if none does.
+    """Return the first of `roots` that lists models, and the list; raises `RequestRefused` if none does.
 
     Where the name of the model is given, a server without a list, or whose list the key may not read, will do: then the
     list is empty.
@@ -38,7 +38,7 @@ async def list_models(
     for root in roots:
         try:
             return root, await exchange.request(get(root, "/models", patience_s), _read_models)
-        except Refused as error:
+        except RequestRefused as error:
             if error.status not in _NOT_THIS_API and not (wanted and error.status == 403):
                 raise
             refusals.append(error)
@@ -46,7 +46,7 @@ async def list_models(
         for root in roots:
             if await _answers(exchange, root):
                 return root, ModelList(data=[])
-    raise Refused(
+    raise RequestRefused(
         f"there is no OpenAI-compatible API at this address (it is the URL up to /v1), or it does not list its models, "
         f"so that one has to be named: {refusals[0]}"
     )
@@ -56,8 +56,8 @@ async def _answers(exchange: Exchange, root: httpx.URL) -> bool:
     """Return whether there is an endpoint for samples: an empty request is refused there, but not as unknown."""
     for path in ("/chat/completions", "/completions"):
         try:
-            await exchange.request(Call("POST", under(root, path), b"{}", 0.0, LISTING_S), _read_nothing)
-        except Refused as error:
+            await exchange.request(Request("POST", under(root, path), b"{}", 0.0, LISTING_S), _read_nothing)
+        except RequestRefused as error:
             if error.status in _NOT_THIS_API:
                 continue
         except ModelUnavailable:
@@ -66,7 +66,7 @@ async def _answers(exchange: Exchange, root: httpx.URL) -> bool:
     return False
 
 
-def choose(models: ModelList, wanted: str | None, server: str) -> ModelCard:
+def choose_model(models: ModelList, wanted: str | None, server: str) -> ModelCard:
     """Return the card of the wanted model, or of the only one there is; otherwise raise, naming those that exist."""
     if wanted is not None and not models.data:
         return ModelCard(id=wanted)
@@ -78,8 +78,8 @@ def choose(models: ModelList, wanted: str | None, server: str) -> ModelCard:
         names.append(f"and {more} more")
     exist = ", ".join(names)
     if wanted is None:
-        raise Refused(f"{server} does not serve exactly one model, say which: {exist}")
-    raise Refused(f"{server} serves no model {wanted!r}; those that exist: {exist}")
+        raise RequestRefused(f"{server} does not serve exactly one model, say which: {exist}")
+    raise RequestRefused(f"{server} serves no model {wanted!r}; those that exist: {exist}")
 
 
 def models_in(said: object) -> list[ModelCard]:
@@ -124,26 +124,26 @@ def under(root: httpx.URL, path: str) -> httpx.URL:
     return root.copy_with(path=root.path.rstrip("/") + path)
 
 
-def get(root: httpx.URL, path: str, patience_s: float = 0.0) -> Call:
+def get(root: httpx.URL, path: str, patience_s: float = 0.0) -> Request:
     """Return the request for something that a server says of itself."""
-    return Call("GET", under(root, path), None, patience_s, LISTING_S)
+    return Request("GET", under(root, path), None, patience_s, LISTING_S)
 
 
 async def read_as(kind: type[W], response: httpx.Response) -> W:
     """Return what a server says of itself; raises `ValueError` if it is something else."""
-    return kind.model_validate_json(few_values(await whole(response)))
+    return kind.model_validate_json(few_values(await read_whole(response)))
 
 
 async def _read_models(response: httpx.Response, _: object) -> ModelList:
     if "html" in response.headers.get("content-type", ""):
-        raise Refused("it answers with a web page")
-    said = parsed(await whole(response))
+        raise RequestRefused("it answers with a web page")
+    said = parsed(await read_whole(response))
     if (failure := failure_in(said)) is not None:
-        raise Failed(failure)
+        raise FailureReported(failure)
     return ModelList(data=models_in(said))
 
 
 async def _read_nothing(response: httpx.Response, _: object) -> None:
     """It has answered, though not with the page that some servers have for every address."""
     if "html" in response.headers.get("content-type", ""):
-        raise Refused("it answers with a web page")
+        raise RequestRefused("it answers with a web page")

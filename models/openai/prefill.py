@@ -7,7 +7,7 @@ from surefoot.models.base import Message, ModelUnavailable, Prompt
 from surefoot.models.streaming import Draw
 
 from .batches import Capabilities
-from .exchange import Call, Exchange
+from .exchange import Exchange, Request
 from .listing import read_as, under
 from .options import Options
 from .wire_server import RenderedPrompt, TokenIds
@@ -75,7 +75,7 @@ class Prefill:
         return len(tokens) + 1 >= context
 
     async def tokenize(self, text: str) -> list[int]:
-        """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""
+        """Return the token ids of `text`, no special ones added; raises `RequestRefused` where the server has no /tokenize."""
         # vLLM reads one half of this, llama.cpp the other.
         said = {"prompt": text, "add_special_tokens": False, "content": text, "add_special": False}
         call = self._call("/../tokenize", {"model": self._model, **said})._replace(private=True)
@@ -96,9 +96,9 @@ class Prefill:
             self._rendered[messages, think] = raw
         return self._rendered[messages, think]
 
-    def _call(self, path: str, said: dict[str, object]) -> Call:
+    def _call(self, path: str, said: dict[str, object]) -> Request:
         options = self._options
-        return Call("POST", under(self._root, path), to_json(said), options.patience_s, options.total_s)
+        return Request("POST", under(self._root, path), to_json(said), options.patience_s, options.total_s)
 
 
 def template(think: bool | None, options: Options) -> dict[str, object]:

@@ -12,11 +12,11 @@ from surefoot.models.base import Message, ModelUnavailable, Prompt
 
 from .batches import Batch, Capabilities, Endpoint
 from .exchange import Exchange
-from .failures import Refused
+from .failures import RequestRefused
 from .fresh import check_fresh
 from .listing import get, read_as
 from .options import Options
-from .stored import Stored
+from .stored import AnswerFromCache
 from .wire import Reply
 from .wire_server import ModelCard, ModelList, ServerSlots, ServerVersion
 
@@ -39,7 +39,7 @@ Post = Callable[[Batch], Awaitable[Reply]]
 """Sends a request and returns its reply."""
 
 
-class ServerLacks(Refused):
+class ServerLacks(RequestRefused):
     """The server does not do something that the client relies on; the message names it."""
 
 
@@ -80,7 +80,7 @@ async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> tup
         one = await _first(post, _request(prompts[:1], 1), server)
         # Another prompt, before the same one comes again: see `Names`.
         other = await _optional(post, _request(prompts[1:], 1)._replace(temperature=0.0))
-    except Stored:
+    except AnswerFromCache:
         raise
     except ModelUnavailable as error:
         return Endpoint(works=False, why=str(error)), Reply([]), Reply([])
@@ -95,7 +95,7 @@ async def _endpoint(post: Post, prompts: tuple[Prompt, ...], server: str) -> tup
 async def _first(post: Post, request: Batch, server: str) -> Reply:
     try:
         one = await post(request)
-    except Refused as error:
+    except RequestRefused as error:
         if error.status not in _BAD_REQUEST:
             raise
         return await post(request._replace(max_tokens=_MORE_TOKENS))
@@ -160,7 +160,7 @@ def _calm(request: Batch) -> Batch:
 async def _optional(post: Post, batch: Batch) -> Reply:
     try:
         return await post(batch)
-    except Stored:
+    except AnswerFromCache:
         raise
     except ModelUnavailable:
         return Reply([])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from surefoot.printable import printable
 
 from .json_text import parsed
-from .limits import TooMuch
+from .limits import ResponseTooLarge
 
 MESSAGE_CHARACTERS = 300
 """How much of a server's own error message is quoted."""
@@ -33,7 +33,7 @@ class Failure(NamedTuple):
     """All that it says, raw and of bounded length, for those who look for words."""
 
 
-class Failed(ValueError):
+class FailureReported(ValueError):
     """A server reported a failure where its answer should be."""
 
     def __init__(self, failure: Failure) -> None:
@@ -82,7 +82,7 @@ def failure_in_body(body: bytes, status: int | None = None) -> Failure:
     """Return what the body of an error says, JSON in any shape or plain text; a web page says nothing."""
     try:
         said = parsed(body)
-    except (TooMuch, ValueError):
+    except (ResponseTooLarge, ValueError):
         text = body.decode(errors="replace").strip()
         return Failure("" if text.startswith("<") else text[:LOOKED_AT], status, all=text[:LOOKED_AT])
     found = failure_in(said) or failure_of(said)

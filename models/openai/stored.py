@@ -13,7 +13,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import httpx
 
-from .failures import Refused
+from .failures import RequestRefused
 
 PLEASE_DO_NOT = {
     "cache-control": "no-cache, no-store",
@@ -42,7 +42,7 @@ REMEMBERED = 1024
 _OF_PROMPTS = ("prompt", "prefix", "kv")
 
 
-class Stored(Refused):
+class AnswerFromCache(RequestRefused):
     """The server answered from a store where samples were asked for."""
 
     def __init__(self, server: str, sign: str) -> None:

@@ -9,15 +9,15 @@ from pydantic_core import to_json
 
 from surefoot.models.base import Message
 from surefoot.models.growing_text import GrowingText
-from surefoot.models.streaming import Draw, Piece, Token, collect, parser
+from surefoot.models.streaming import Draw, Piece, Token, parser, whole_stream
 from surefoot.models.tags import Split
 from surefoot.voting.samples import NOTHING, Usage
 
 from .answers import Leftovers
 from .batches import Capabilities
 from .dialect import NO_STOP, Dialect, Wording
-from .exchange import Call, Exchange
-from .failures import Broken, Refused
+from .exchange import Exchange, Request
+from .failures import RequestRefused, StreamInterrupted
 from .json_text import whole_characters
 from .limits import poured, room_for
 from .listing import under
@@ -25,10 +25,10 @@ from .logprobs import tokens_of
 from .options import Options
 from .prefill import Prefill, Raw, template
 from .probe import ServerLacks
-from .stored import Draws, Names, Stored
+from .stored import AnswerFromCache, Draws, Names
 from .vllm import StopCutter, is_vllm, own_fields, take_stops
 from .wire import Chunk, chunks
-from .wire_parts import Part
+from .wire_parts import ChoiceDelta
 
 _SUM = "27+18="
 _PROBE_TOKENS = 24
@@ -82,16 +82,16 @@ class Streams:
                 if draw.temperature > 0:
                     self._tell(self._draws.seen(draw._replace(seed=0), [("", reader.raw)], draw.seed))
                 return
-            except Refused as refusal:
+            except RequestRefused as refusal:
                 if not draw.begun or refusal.status != 400 or not await self._prefill.fills_context(rest):
                     raise
                 yield Piece(finish="length")
                 return
-            except Broken:
+            except StreamInterrupted:
                 reader.next_request(rendered=self._prefill.renders)
 
     async def tokenize(self, text: str) -> list[int]:
-        """Return the token ids of `text`, no special ones added; raises `Refused` where the server has no /tokenize."""
+        """Return the token ids of `text`, no special ones added; raises `RequestRefused` where the server has no /tokenize."""
         return await self._prefill.tokenize(text)
 
     async def native_budget(self) -> bool:
@@ -104,11 +104,11 @@ class Streams:
         free = Draw((Message("user", _SUM),), 0.0, _PROBE_TOKENS, 1)
         if not self._can.chat.works:
             free = free._replace(prompt=_SUM, begun=free.tags.open)
-        if not (await collect(self, free)).thought.strip():
+        if not (await whole_stream(self, free)).thought.strip():
             return False
         try:
-            held = await collect(self, free._replace(thinking_budget=0))
-        except Refused:
+            held = await whole_stream(self, free._replace(thinking_budget=0))
+        except RequestRefused:
             return False
         return not held.thought.strip()
 
@@ -130,7 +130,7 @@ class Streams:
         cuts = chat and is_vllm(self._can.server)
         if stops and not cuts:
             said["stop"] = stops
-        call = Call(
+        call = Request(
             "POST",
             under(self._root, path),
             None,
@@ -158,7 +158,7 @@ class Streams:
                         if choices and choices[0].finish and not chunk.choices[0].finish:
                             return
                 return
-            except Refused as error:
+            except RequestRefused as error:
                 if understood:
                     raise
                 if not wording.helped(error):
@@ -166,7 +166,7 @@ class Streams:
 
     def _check_fresh(self, name: str, draw: Draw) -> None:
         if self._names.seen(name, (draw.prompt, draw.begun), draw.seed) and draw.temperature > 0:
-            raise Stored(
+            raise AnswerFromCache(
                 self._exchange.server, f"two requests got the one answer {self._exchange.words(name)!r}"
             )
 
@@ -218,7 +218,7 @@ def _chat(draw: Draw, messages: tuple[Message, ...], options: Options) -> Iterat
         yield "continue_final_message", True
 
 
-_NOTHING_SAID = Part(0)
+_NOTHING_SAID = ChoiceDelta(0)
 
 
 class _Reader:

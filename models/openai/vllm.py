@@ -10,13 +10,13 @@ from surefoot.models.base import ModelUnavailable, Prompt
 from surefoot.models.streaming import Token
 from surefoot.models.tags import ThinkParser
 
-from .exchange import Call, Exchange
-from .failures import Refused
+from .exchange import Exchange, Request
+from .failures import RequestRefused
 from .limits import MOST_BYTES, poured
 from .logprobs import tokens_of
 from .options import Options
 from .wire import Chunk, chunks
-from .wire_parts import Part
+from .wire_parts import ChoiceDelta
 
 IMPOSSIBLE = -30.0
 """Log-probability of a token that no sample at temperature 1 ever holds: once in ten trillion."""
@@ -65,7 +65,7 @@ def goes_on_after_thinking(prompt: Prompt) -> bool:
 
 
 async def check_sampling(exchange: Exchange, completions: httpx.URL, model: str, patience_s: float) -> None:
-    """Raise `Refused` if the server's samples hold tokens that by its own word hardly ever come.
+    """Raise `RequestRefused` if the server's samples hold tokens that by its own word hardly ever come.
 
     Speculation by n-grams on the CPU build (0.32) draws them at temperatures above 0, and spoils two samples of three.  It
     guesses where the text repeats, so that is what it is given.
@@ -79,14 +79,14 @@ async def check_sampling(exchange: Exchange, completions: httpx.URL, model: str,
         "logprobs": 5,
     }
     content = to_json({**said, **WHOLE_DISTRIBUTION})
-    call = Call("POST", completions, content, patience_s, CHECKED_S)
+    call = Request("POST", completions, content, patience_s, CHECKED_S)
     try:
         answer = await exchange.request(call, _read_whole)
     except ModelUnavailable:
         return  # What the server cannot do is for the requests that need it to say.
     tokens = [token for part in answer.choices for token in tokens_of(part.logprobs)]
     if spoiled(tokens):
-        raise Refused(
+        raise RequestRefused(
             f"{exchange.server} samples tokens that its own model takes for impossible, so its votes are not the model's: "
             f"start it without --speculative-config"
         )
@@ -128,7 +128,7 @@ class StopCutter:
         self._text = self._thought = ""
         """What is held back; of only one of them, as a stop string lies on one side of a tag."""
 
-    def cut(self, part: Part) -> Part:
+    def cut(self, part: ChoiceDelta) -> ChoiceDelta:
         """Return what is certain now; it finishes with "stop" where a stop string has come."""
         thought, self._thought = self._thought + part.thought, ""
         text, self._text = self._text + part.text, ""

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from surefoot.voting.samples import NOTHING, Usage
 
 from .cumulative import SoFar
-from .events import events, opened
+from .events import events, json_or_events
 from .finishes import FAILURES, finish_word
 from .json_text import parsed, whole_characters
 from .limits import MOST_LINES, MOST_TOKENS
-from .reported import Failed, Failure, failure_in, failure_of
-from .wire_parts import Part
+from .reported import Failure, FailureReported, failure_in, failure_of
+from .wire_parts import ChoiceDelta
 
 _DONE = (b"[DONE]", b'"[DONE]"')
 _THOUGHTS = ("reasoning", "reasoning_content", "thinking", "reasoning_details")
@@ -25,7 +25,7 @@ _PARTS = ("text", "content", "thinking", "reasoning", "summary")
 _DEEPEST = 8
 
 
-class Malformed(ValueError):
+class MalformedResponse(ValueError):
     """The body of a response is not what the API says; the transport or the server is to blame, not the model."""
 
 
@@ -77,7 +77,7 @@ class Reply(NamedTuple):
 class Chunk(NamedTuple):
     """One event of a stream, or a whole answer."""
 
-    choices: list[Part]
+    choices: list[ChoiceDelta]
     usage: WireUsage | None = None
     timings: WireUsage | None = None
     """What llama.cpp says with every chunk if asked to."""
@@ -90,7 +90,7 @@ async def read_reply(
 ) -> Reply:
     """Put the answer to one request together; calls `begun` whenever the model has written.
 
-    Raises `ValueError` if the answer is not complete or none at all, `Failed` among them, and `TooMuch`.
+    Raises `ValueError` if the answer is not complete or none at all, `FailureReported` among them, and `ResponseTooLarge`.
     """
     texts: dict[int, list[str]] = {}
     finish: dict[int, str | None] = {}
@@ -111,7 +111,7 @@ async def read_reply(
         elif chunk.usage:
             total = chunk.usage
     if sorted(texts) != list(range(len(texts))):
-        raise Malformed(f"choices are numbered {sorted(texts)[:20]!r}")
+        raise MalformedResponse(f"choices are numbered {sorted(texts)[:20]!r}")
     choices = [
         Choice(whole_characters("".join(texts[i])), finish[i], "".join(thoughts.get(i, ())))
         for i in range(len(texts))
@@ -136,9 +136,9 @@ async def chunks(
 
     A stream is complete when the server says so, or when it ends after each choice has finished.  One without any choice is
     an answer if it was paid for: the model had nothing to say, or was not let.  Raises `ValueError` if
-    it ends before, `Failed` if the server reports a failure, and `TooMuch`.
+    it ends before, `FailureReported` if the server reports a failure, and `ResponseTooLarge`.
     """
-    in_one_piece, body = await opened(body, most_lines)
+    in_one_piece, body = await json_or_events(body, most_lines)
     if in_one_piece:
         answer = _whole(parsed(b"".join([block async for block in body])))
         begun()
@@ -152,7 +152,7 @@ async def chunks(
             return
         if said is _UNREADABLE:
             if not finished or not all(finished.values()):
-                raise Malformed("a part of the stream is no JSON")
+                raise MalformedResponse("a part of the stream is no JSON")
             continue
         chunk = _chunk(said, streamed=True)
         paid = paid or _paid(chunk)
@@ -163,9 +163,9 @@ async def chunks(
             begun()
         yield chunk
     if not finished and not paid:
-        raise Malformed("there is no answer in it")
+        raise MalformedResponse("there is no answer in it")
     if not all(finished.values()):
-        raise Malformed("the stream broke off")
+        raise MalformedResponse("the stream broke off")
 
 
 _END: dict[str, Any] = {}
@@ -179,7 +179,7 @@ async def _said(body: AsyncIterator[bytes], most_lines: int) -> AsyncIterator[Ma
     held: list[bytes] = []
     async for event in events(body, most_lines):
         if event.name == "error" and event.data:
-            raise Failed(_failure(event.data))
+            raise FailureReported(_failure(event.data))
         if event.data in _DONE:
             yield _END
             return
@@ -214,15 +214,15 @@ def _failure(data: bytes) -> Failure:
 def _whole(said: object) -> Chunk:
     """Read an answer that came in one piece; its choices have the order of the list where they have no numbers."""
     if (failure := failure_in(said)) is not None:
-        raise Failed(failure)
+        raise FailureReported(failure)
     if not isinstance(said, Mapping) or not isinstance(said.get("choices"), list):
-        raise Malformed("there is no answer in it")
+        raise MalformedResponse("there is no answer in it")
     chunk = _chunk(said)
     if not chunk.choices and not _paid(chunk):
-        raise Malformed("there is no answer in it")
+        raise MalformedResponse("there is no answer in it")
     for choice in said["choices"]:
         if not any(name in choice for name in ("message", "delta", "text")):
-            raise Malformed("a choice without a text")
+            raise MalformedResponse("a choice without a text")
     if len({part.index for part in chunk.choices}) < len(chunk.choices):
         return chunk._replace(choices=[part._replace(index=i) for i, part in enumerate(chunk.choices)])
     return chunk
@@ -234,7 +234,7 @@ def _paid(chunk: Chunk) -> bool:
 
 def _chunk(said: Mapping[str, Any], streamed: bool = False) -> Chunk:
     if (failure := failure_in(said)) is not None:
-        raise Failed(failure)
+        raise FailureReported(failure)
     choices = said.get("choices")
     name, model = said.get("id"), said.get("model")
     choices = choices if isinstance(choices, list) else []
@@ -247,9 +247,9 @@ def _chunk(said: Mapping[str, Any], streamed: bool = False) -> Chunk:
     )
 
 
-def _part(choice: object, place: int, streamed: bool) -> Part:
+def _part(choice: object, place: int, streamed: bool) -> ChoiceDelta:
     if not isinstance(choice, Mapping):
-        raise Malformed(f"a choice is {type(choice).__name__}")
+        raise MalformedResponse(f"a choice is {type(choice).__name__}")
     # Where both are there the delta is what comes next, the message all that has come (Perplexity).
     fields = ("delta", "message") if streamed else ("message", "delta")
     where = next((name for name in fields if isinstance(choice.get(name), Mapping)), None)
@@ -258,11 +258,11 @@ def _part(choice: object, place: int, streamed: bool) -> Part:
     if choice.get("error") or finish in FAILURES:
         failure = failure_in({"error": choice["error"]}) if choice.get("error") else None
         if failure or finish in FAILURES:
-            raise Failed(failure or Failure(f"it ended its answer with {finish!r}"))
+            raise FailureReported(failure or Failure(f"it ended its answer with {finish!r}"))
     text, thought = _content(said.get("content"))
     thought = next((words for name in _THOUGHTS if (words := _words(said.get(name)))), "") + thought
     index = _index(choice.get("index"))
-    return Part(
+    return ChoiceDelta(
         place if index is None else index,
         text,
         thought,
@@ -277,7 +277,7 @@ def _content(content: object) -> tuple[str, str]:
     if content is None or isinstance(content, str):
         return content or "", ""
     if not isinstance(content, list | Mapping):
-        raise Malformed(f"the content of an answer is {type(content).__name__}")
+        raise MalformedResponse(f"the content of an answer is {type(content).__name__}")
     text, thoughts = [], []
     for block in content if isinstance(content, list) else [content]:
         kind = block.get("type") if isinstance(block, Mapping) else None

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Part(NamedTuple):
+class ChoiceDelta(NamedTuple):
     """What a chunk says of one choice: a piece of it, or all."""
 
     index: int  # type: ignore[assignment]  # nobody looks for a value in it

@@ -5,20 +5,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from .reported import failure_in_body, quoted
 
 
-class Wire(BaseModel):
+class ResponseSchema(BaseModel):
     """Tolerant of fields that nobody here reads, strict about those that are read."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-class Meta(Wire):
+class Meta(ResponseSchema):
     """What llama.cpp says of a model's file."""
 
     n_ctx: int | None = None
     """The context in tokens, from llama.cpp."""
 
 
-class ModelCard(Wire):
+class ModelCard(ResponseSchema):
     """One model that the server offers."""
 
     id: str
@@ -28,31 +28,31 @@ class ModelCard(Wire):
     meta: Meta | None = None
 
 
-class ModelList(Wire):
+class ModelList(ResponseSchema):
     """What `/v1/models` answers."""
 
     data: list[ModelCard]
 
 
-class ServerVersion(Wire):
+class ServerVersion(ResponseSchema):
     """What vLLM's `/version` answers."""
 
     version: str
 
 
-class ServerSlots(Wire):
+class ServerSlots(ResponseSchema):
     """What llama.cpp's `/props` answers."""
 
     total_slots: int = Field(ge=1)
 
 
-class TokenIds(Wire):
+class TokenIds(ResponseSchema):
     """What `/tokenize` answers."""
 
     tokens: list[int]
 
 
-class RenderedPrompt(Wire):
+class RenderedPrompt(ResponseSchema):
     """What llama.cpp's `/apply-template` answers."""
 
     prompt: str
@@ -63,6 +63,6 @@ def message_of(body: bytes) -> str:
     return quoted(failure_in_body(body).said)
 
 
-def kind_of(body: bytes) -> str:
+def error_kind(body: bytes) -> str:
     """Return the kind of error alone, for servers quote the prompt in their own words; "" where they name none."""
     return failure_in_body(body).kind

@@ -26,7 +26,7 @@ _PLACES = re.compile(r"/(?:models|(?:chat/)?completions)/*$")
 _USER = re.compile(r"//[^\s'\"]*@")
 
 
-class Words:
+class Redactor:
     """Cleans whatever outsiders say before it gets into a sentence."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
@@ -50,7 +50,7 @@ class Words:
         return text
 
 
-def address(text: str) -> str:
+def redacted_url(text: str) -> str:
     """Return what should be a URL without what it may hold of secrets: a user's name and password, values of its query."""
     return _QUERY.sub(rf"\1{HIDDEN}", _USER.sub(f"//{HIDDEN}@", text[:READ]))
 

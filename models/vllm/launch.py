@@ -122,7 +122,7 @@ MICRO = {"pebble": Micro(256), "ponder": Micro(512, "deepseek_r1")}
 """The models of this package."""
 
 
-class Source(NamedTuple):
+class ServedModel(NamedTuple):
     """What is served, and under which name."""
 
     model: str
@@ -153,21 +153,21 @@ async def find(serving: Serving) -> Build:
     return Build(python, version, device)
 
 
-def source(model: str) -> Source:
+def source(model: str) -> ServedModel:
     """Return what `pebble`, `ponder`, a folder or a hub id stands for."""
     if model in MICRO:
-        return Source(str(WEIGHTS / model), model, local=True, micro=MICRO[model])
+        return ServedModel(str(WEIGHTS / model), model, local=True, micro=MICRO[model])
     folder = Path(model).expanduser()
     if model and folder.is_dir():
-        return Source(str(folder.absolute()), folder.absolute().name, local=True)
+        return ServedModel(str(folder.absolute()), folder.absolute().name, local=True)
     if not _MODEL_ID.fullmatch(model):
         raise BadInput(
             f"a model is {' or '.join(map(repr, MICRO))}, a folder, or an id like 'Qwen/Qwen3-8B', not {model!r}: there is no such folder"
         )
-    return Source(model, model, local=False)
+    return ServedModel(model, model, local=False)
 
 
-def command(build: Build, source: Source, serving: Serving, port: int) -> list[str]:
+def server_command(build: Build, source: ServedModel, serving: Serving, port: int) -> list[str]:
     """Return the command line of the server, whose standard input must be a pipe that its parent holds open."""
     options = {
         "--model": source.model,
@@ -195,7 +195,7 @@ def command(build: Build, source: Source, serving: Serving, port: int) -> list[s
     return [str(build.python), "-c", run, *pairs, *flags, *serving.more]
 
 
-def environment(build: Build, source: Source, serving: Serving) -> Mapping[str, str]:
+def environment(build: Build, source: ServedModel, serving: Serving) -> Mapping[str, str]:
     """Return the environment of the server: no telemetry, no look at the hub for a folder."""
     # vLLM must not find folders of the current directory in place of the packages that it imports.
     ours = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
@@ -253,5 +253,5 @@ async def _look(python: Path) -> tuple[bool, str | None, str | None]:
     return there, version, cpu_version
 
 
-def _context(source: Source, serving: Serving) -> str:
+def _context(source: ServedModel, serving: Serving) -> str:
     return str(serving.max_model_len or (source.micro.context if source.micro else "auto"))

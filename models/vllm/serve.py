@@ -21,7 +21,7 @@ import httpx
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.openai.wire_server import message_of
 
-from .launch import Serving, Source, command, environment, find, free_port, source
+from .launch import ServedModel, Serving, environment, find, free_port, server_command, source
 
 Say = Callable[[str], None]
 """Told in one sentence what is going on."""
@@ -103,7 +103,7 @@ async def _running(model: str, settings: Serving, say: Say) -> AsyncIterator[_Ru
     log = _log(settings)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *command(build, found, settings, port),
+            *server_command(build, found, settings, port),
             env=environment(build, found, settings),
             stdin=asyncio.subprocess.PIPE,
             stdout=output,
@@ -143,7 +143,7 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
-async def _come_up(server: _Running, found: Source, start_s: float, say: Say) -> None:
+async def _come_up(server: _Running, found: ServedModel, start_s: float, say: Say) -> None:
     key = os.environ.get("VLLM_API_KEY")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:

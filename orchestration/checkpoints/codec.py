@@ -17,11 +17,11 @@ SEP = "\0"
 OBJECTS = b"|O"
 """How numpy names the type of Python objects."""
 
-Typed = tuple[str, bytes]
+TypedBytes = tuple[str, bytes]
 """What a serializer makes of a value: the name of the format, and the bytes."""
 
 
-class Address(NamedTuple):
+class CheckpointAddress(NamedTuple):
     """A checkpoint's place within its thread."""
 
     ns: str
@@ -34,10 +34,10 @@ class Address(NamedTuple):
         return cls(ns, checkpoint_id)
 
     def __str__(self) -> str:
-        return plain(self.ns) + SEP + plain(self.id)
+        return storable_name(self.ns) + SEP + storable_name(self.id)
 
 
-def plain(name: str) -> str:
+def storable_name(name: str) -> str:
     """Return the name, unless it holds the one character that separates names in the store, or what no UTF-8 has."""
     if SEP in name:
         raise BadInput(f"The name {name!r} cannot be stored: it must not contain the NUL character.")
@@ -60,18 +60,18 @@ def namespace_of(config: RunnableConfig) -> str:
     return str(config["configurable"].get("checkpoint_ns", ""))
 
 
-def config_of(thread_id: str, address: Address) -> RunnableConfig:
+def config_of(thread_id: str, address: CheckpointAddress) -> RunnableConfig:
     """The config that names one stored checkpoint."""
     ids = {"thread_id": thread_id, "checkpoint_ns": address.ns, "checkpoint_id": address.id}
     return {"configurable": ids}
 
 
-def pack(typed: Typed) -> bytes:
+def pack(typed: TypedBytes) -> bytes:
     """One byte string of a serialized value."""
     return typed[0].encode() + b"\0" + typed[1]
 
 
-def loses(typed: Typed) -> bool:
+def loses(typed: TypedBytes) -> bool:
     """Whether a numpy array of Python objects is in it: LangGraph's serializer writes their addresses, and reads `None`."""
     kind, data = typed
     # Two bytes that hardly anything else has; most values need no second look.
@@ -90,13 +90,13 @@ def loses(typed: Typed) -> bool:
     return OBJECTS.decode() in found
 
 
-def unpack(packed: bytes) -> Typed:
+def unpack(packed: bytes) -> TypedBytes:
     """The inverse of `pack`."""
     kind, _, data = packed.partition(b"\0")
     return kind.decode(), data
 
 
-class Record(NamedTuple):
+class CheckpointRecord(NamedTuple):
     """A checkpoint without its channel values, as stored; the scripts read `header`, and nothing else of it.
 
     header: JSON with `held` (names of the blobs that it holds), `open` (DeltaChannels whose value must be
@@ -133,7 +133,7 @@ def channel_of(blob: str) -> str:
 
 
 def header_of(
-    address: Address, parent_id: str | None, checkpoint: Checkpoint, metadata: CheckpointMetadata
+    address: CheckpointAddress, parent_id: str | None, checkpoint: Checkpoint, metadata: CheckpointMetadata
 ) -> dict[str, Any]:
     """The header of a checkpoint's record."""
     values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
@@ -143,7 +143,7 @@ def header_of(
     }
     owner = _owner(address.ns, metadata.get("parents") or {})
     run = metadata.get("run_id")
-    links = {"parent": parent_id, "run": plain(str(run)) if run else None, "owner": owner}
+    links = {"parent": parent_id, "run": storable_name(str(run)) if run else None, "owner": owner}
     return header | {name: link for name, link in links.items() if link}
 
 
@@ -176,7 +176,7 @@ class Write(NamedTuple):
     @property
     def name(self) -> str:
         """What makes the write one of its kind at its checkpoint."""
-        return f"{plain(self.task_id)}{SEP}{self.idx}"
+        return f"{storable_name(self.task_id)}{SEP}{self.idx}"
 
     def dump(self) -> bytes:
         """All but the name, as stored."""

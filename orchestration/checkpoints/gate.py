@@ -12,7 +12,7 @@ from surefoot.errors import BadInput, SurefootError
 from surefoot.orchestration.redis.patient import heeding
 from surefoot.orchestration.redis.script import Script
 
-Client: TypeAlias = Redis | RedisCluster
+RedisClient: TypeAlias = Redis | RedisCluster
 T = TypeVar("T")
 
 PATIENCE_S = 30.0
@@ -32,7 +32,7 @@ class Gate:
     raises at its maximum instead of queueing. Here they queue, in the order in which they came.
     """
 
-    def __init__(self, client: Client, connections: int) -> None:
+    def __init__(self, client: RedisClient, connections: int) -> None:
         if connections < 1:
             raise BadInput(f"The saver cannot work with {connections!r} connections: give at least 1.")
         if client.get_encoder().decode_responses:

@@ -22,8 +22,8 @@ from surefoot.errors import BadInput, SurefootError
 from surefoot.printable import printable
 
 from .codec import (
-    Address,
-    Record,
+    CheckpointAddress,
+    CheckpointRecord,
     Write,
     blob_name,
     channel_of,
@@ -36,9 +36,9 @@ from .codec import (
     unpack,
     wanted_id,
 )
-from .gate import Client, Gate
+from .gate import Gate, RedisClient
 from .layout import Layout
-from .store import PAGE, Store, Stored
+from .store import PAGE, Store, StoredCheckpoint
 
 KEEP = 50
 """Checkpoints that a thread keeps in each namespace: enough to look back and to fork, and room that grows as the state does."""
@@ -99,7 +99,7 @@ class RedisSaver(_AsyncSaver):
 
     def __init__(
         self,
-        client: Client,
+        client: RedisClient,
         *,
         prefix: str = "surefoot",
         keep: int | None = KEEP,
@@ -123,7 +123,7 @@ class RedisSaver(_AsyncSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Store a checkpoint and those of its values that changed; trim the namespace to `keep`."""
-        thread_id, address = thread_of(config), Address(namespace_of(config), checkpoint["id"])
+        thread_id, address = thread_of(config), CheckpointAddress(namespace_of(config), checkpoint["id"])
         metadata = get_checkpoint_metadata(config, metadata)
         body = {name: part for name, part in checkpoint.items() if name != "channel_values"}
         header = header_of(address, wanted_id(config), checkpoint, metadata)
@@ -131,7 +131,7 @@ class RedisSaver(_AsyncSaver):
             self._dump(body, thread_id, "the checkpoint"),
             self._dump(metadata, thread_id, "the metadata"),
         )
-        record = Record(header, *written)
+        record = CheckpointRecord(header, *written)
 
         changed = {blob_name(channel, version) for channel, version in new_versions.items()}
         send = [name for name in header["held"] if name in changed]
@@ -146,7 +146,7 @@ class RedisSaver(_AsyncSaver):
     ) -> None:
         """Store a task's writes. Repeated ones stay as first stored; special channels keep the last."""
         thread_id = thread_of(config)
-        address = Address(namespace_of(config), config["configurable"]["checkpoint_id"])
+        address = CheckpointAddress(namespace_of(config), config["configurable"]["checkpoint_id"])
         dumped = [
             Write(
                 task_id,
@@ -163,7 +163,7 @@ class RedisSaver(_AsyncSaver):
         """The checkpoint that the config names, or the newest of its namespace; None where there is none."""
         thread_id, ns = thread_of(config), namespace_of(config)
         if checkpoint_id := wanted_id(config):
-            found = await self._store.read(thread_id, str(Address(ns, checkpoint_id)))
+            found = await self._store.read(thread_id, str(CheckpointAddress(ns, checkpoint_id)))
             return self._tuple(thread_id, found[0]) if found else None
         stored = await self._store.latest(thread_id, ns)
         return self._tuple(thread_id, stored) if stored else None
@@ -253,7 +253,7 @@ class RedisSaver(_AsyncSaver):
             for name, channel in channels.items()
         }
 
-    def _tuple(self, thread_id: str, stored: Stored) -> CheckpointTuple:
+    def _tuple(self, thread_id: str, stored: StoredCheckpoint) -> CheckpointTuple:
         try:
             return self._rebuilt(thread_id, stored)
         except (
@@ -269,7 +269,7 @@ class RedisSaver(_AsyncSaver):
                 f"({printable(repr(error)[:200])}): restore it or delete the thread."
             ) from error
 
-    def _rebuilt(self, thread_id: str, stored: Stored) -> CheckpointTuple:
+    def _rebuilt(self, thread_id: str, stored: StoredCheckpoint) -> CheckpointTuple:
         address, record, blobs, writes = stored
         checkpoint: Checkpoint = self._load(record.body)
         checkpoint["channel_values"] = {channel_of(name): self._load(blob) for name, blob in blobs.items()}
@@ -278,7 +278,7 @@ class RedisSaver(_AsyncSaver):
             config=config_of(thread_id, address),
             checkpoint=checkpoint,
             metadata=self._load(record.metadata),
-            parent_config=config_of(thread_id, Address(address.ns, parent)) if parent else None,
+            parent_config=config_of(thread_id, CheckpointAddress(address.ns, parent)) if parent else None,
             pending_writes=[(w.task_id, w.channel, self._load(w.packed)) for w in writes],
         )
 

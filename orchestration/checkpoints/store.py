@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from surefoot.errors import BadInput, SurefootError
 
-from .codec import SEP, Address, Record, Write, channel_of, plain
+from .codec import SEP, CheckpointAddress, CheckpointRecord, Write, channel_of, storable_name
 from .gate import Gate
 from .layout import Layout
 from .scripts import BATCH, DELETE_RUNS, PRUNE, PUT, PUT_WRITES, READ, READ_LATEST
@@ -19,11 +19,11 @@ class LostValue(SurefootError):
     """The store no longer holds a value that one of its checkpoints refers to."""
 
 
-class Stored(NamedTuple):
+class StoredCheckpoint(NamedTuple):
     """A checkpoint as read: `blobs` has each value that it holds, by the blob's name."""
 
-    address: Address
-    record: Record
+    address: CheckpointAddress
+    record: CheckpointRecord
     blobs: Mapping[str, bytes]
     writes: Sequence[Write]
 
@@ -44,36 +44,43 @@ class Store:
         self._keep = keep or 0
 
     async def put(
-        self, thread_id: str, address: Address, record: Record, blobs: Mapping[str, bytes]
+        self, thread_id: str, address: CheckpointAddress, record: CheckpointRecord, blobs: Mapping[str, bytes]
     ) -> list[str]:
         """Store a checkpoint and trim its namespace.
 
         Returns the names of held blobs that are neither stored nor among `blobs`; then nothing was stored.
         """
         pairs = [part for pair in blobs.items() for part in pair]
-        args = [plain(address.ns), plain(address.id), record.dump(), self._keep, BATCH, *pairs]
+        args = [
+            storable_name(address.ns),
+            storable_name(address.id),
+            record.dump(),
+            self._keep,
+            BATCH,
+            *pairs,
+        ]
         missing = await self._gate.run(PUT, self._layout.thread(thread_id), *args)
         return [name.decode() for name in missing]
 
-    async def put_writes(self, thread_id: str, address: Address, writes: Sequence[Write]) -> None:
+    async def put_writes(self, thread_id: str, address: CheckpointAddress, writes: Sequence[Write]) -> None:
         """Store writes; one that is stored already stays, or is replaced if its channel is special."""
         if writes:
             args = [part for w in writes for part in (w.name, int(w.idx < 0), w.dump())]
             await self._gate.run(PUT_WRITES, self._layout.thread(thread_id), str(address), *args)
 
-    async def read(self, thread_id: str, *addresses: str | bytes) -> list[Stored]:
+    async def read(self, thread_id: str, *addresses: str | bytes) -> list[StoredCheckpoint]:
         """Those of the checkpoints that are stored, in the order asked for; `LostValue` if one is incomplete."""
         found = await self._gate.run(READ, self._layout.thread(thread_id), *addresses)
         return [_stored(thread_id, *reply) for reply in found]
 
-    async def latest(self, thread_id: str, ns: str) -> Stored | None:
+    async def latest(self, thread_id: str, ns: str) -> StoredCheckpoint | None:
         """The newest checkpoint of a namespace."""
-        found = await self._gate.run(READ_LATEST, self._layout.thread(thread_id), plain(ns))
+        found = await self._gate.run(READ_LATEST, self._layout.thread(thread_id), storable_name(ns))
         return _stored(thread_id, *found[0]) if found else None
 
     async def walk(
         self, thread_id: str, ns: str | None, wanted: str | None, before: str | None, page: int = PAGE
-    ) -> AsyncIterator[Stored]:
+    ) -> AsyncIterator[StoredCheckpoint]:
         """Checkpoints from new to old, read `page` at a time; of every namespace if `ns` is None.
 
         wanted: only the one with this id. before: only those with an older id.
@@ -97,7 +104,7 @@ class Store:
 
         async def delete(thread_id: str) -> None:
             while await self._gate.run(
-                DELETE_RUNS, self._layout.thread(thread_id), BATCH, *map(plain, run_ids)
+                DELETE_RUNS, self._layout.thread(thread_id), BATCH, *map(storable_name, run_ids)
             ):
                 pass
 
@@ -123,16 +130,19 @@ class Store:
         self, ids: str, ns: str | None, wanted: str | None, before: str | None, size: int
     ) -> AsyncIterator[Sequence[str | bytes]]:
         if ns is None:
-            every = map(Address.parse, await self._gate.execute("ZRANGE", ids, 0, -1))
+            every = map(CheckpointAddress.parse, await self._gate.execute("ZRANGE", ids, 0, -1))
             fitting = (a for a in every if wanted in (None, a.id) and (before is None or a.id < before))
             newest_first = iter(sorted(fitting, key=lambda a: a.id, reverse=True))
             while page := [str(address) for address in islice(newest_first, size)]:
                 yield page
         elif wanted is not None:
             if before is None or wanted < before:
-                yield [str(Address(ns, wanted))]
+                yield [str(CheckpointAddress(ns, wanted))]
         else:
-            low, high = f"[{plain(ns)}{SEP}", f"({Address(ns, before)}" if before else f"({ns}\1"
+            low, high = (
+                f"[{storable_name(ns)}{SEP}",
+                f"({CheckpointAddress(ns, before)}" if before else f"({ns}\1",
+            )
             while page := await self._gate.execute("ZREVRANGEBYLEX", ids, high, low, "LIMIT", 0, size):
                 yield page
                 high = b"(" + page[-1]
@@ -140,8 +150,8 @@ class Store:
 
 def _stored(
     thread_id: str, member: bytes, stored: bytes, blobs: Sequence[bytes | None], writes: Sequence[bytes]
-) -> Stored:
-    address, record = Address.parse(member), Record.load(stored)
+) -> StoredCheckpoint:
+    address, record = CheckpointAddress.parse(member), CheckpointRecord.load(stored)
     by_name: dict[str, bytes] = {}
     for name, blob in zip(record.header["held"], blobs, strict=True):
         if blob is None:
@@ -150,4 +160,4 @@ def _stored(
                 f"{channel_of(name)!r}: the store was changed from outside; restore it or delete the thread."
             )
         by_name[name] = blob
-    return Stored(address, record, by_name, Write.load_all(writes))
+    return StoredCheckpoint(address, record, by_name, Write.load_all(writes))

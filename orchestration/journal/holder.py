@@ -59,7 +59,7 @@ def gone(holder: str) -> bool:
         return False
     if who["pid"] == os.getpid() and who["born"] == _born(os.getpid()):
         return holder not in _here
-    return ended(who["pid"], who["born"])
+    return process_ended(who["pid"], who["born"])
 
 
 def _read(holder: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _read(holder: str) -> dict[str, Any]:
     return who
 
 
-def ended(pid: int, born: str, proc: Path = PROC) -> bool:
+def process_ended(pid: int, born: str, proc: Path = PROC) -> bool:
     """Whether the process of this number that was `born` then runs no longer.
 
 

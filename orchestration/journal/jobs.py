@@ -29,7 +29,7 @@ from surefoot.voting.samples import Usage
 from . import scripts
 from .holder import describe, gone
 from .records import SCHEMA, CorruptJournal, canonical, frozen, genesis, is_head
-from .snapshots import Snapshot, decode_snapshot, reading, text, whole
+from .snapshots import Snapshot, decode_snapshot, reading, text, whole_number
 
 PREFIX = "surefoot"
 STATUSES = ("running", "stopped", "done", "failed", "stalled", "cancelled")
@@ -121,7 +121,7 @@ _SETTINGS = TypeAdapter(Settings)
 _MODELS = TypeAdapter(tuple[str, ...])
 
 
-class Unreadable(NamedTuple):
+class UnreadableJob(NamedTuple):
     """A job that is there but cannot be read."""
 
     id: str
@@ -152,7 +152,7 @@ def shown_id(raw: bytes | str) -> str:
     return raw.decode(errors="backslashreplace") if isinstance(raw, bytes) else raw
 
 
-def plain(value: Any) -> Any:
+def as_stored(value: Any) -> Any:
     """Return a value as it comes back from the journal: equal for equal canonical texts."""
     return frozen(from_json(canonical(dict(value) if isinstance(value, Mapping) else value)))
 
@@ -242,7 +242,7 @@ async def load(redis: Redis, job: str) -> Job:
     return _job(job, meta, lease)
 
 
-async def every(redis: Redis) -> list[Job | Unreadable]:
+async def every(redis: Redis) -> list[Job | UnreadableJob]:
     """Return all jobs, oldest first, and after them those that cannot be read.
 
     Ids whose keys somebody deleted are taken out of the list of jobs on the way.
@@ -250,7 +250,7 @@ async def every(redis: Redis) -> list[Job | Unreadable]:
     with reading(f"the list of jobs, {Keys('').jobs!r},"):
         ids = sorted(await redis.smembers(Keys("").jobs))
     readable: list[Job] = []
-    unreadable: list[Unreadable] = []
+    unreadable: list[UnreadableJob] = []
     left_behind: list[bytes | str] = []
     for place in range(0, len(ids), PAGE):
         page = ids[place : place + PAGE]
@@ -261,7 +261,7 @@ async def every(redis: Redis) -> list[Job | Unreadable]:
                 else:
                     left_behind.append(raw)
             except (NewerJournal, CorruptJournal) as error:
-                unreadable.append(Unreadable(shown_id(raw), str(error)))
+                unreadable.append(UnreadableJob(shown_id(raw), str(error)))
     await _forget(redis, left_behind)
     return [*sorted(readable, key=lambda job: job.created), *unreadable]
 
@@ -305,7 +305,7 @@ def _job(name: str, raw: Mapping[Any, Any], lease: bytes | str | None) -> Job:
     """Make a job of what its keys hold; `NewerJournal` or `CorruptJournal`."""
     with reading(f"job {name!r}: its description"):
         meta = {text(field): text(value) for field, value in raw.items()}
-        schema = whole(meta["schema"])
+        schema = whole_number(meta["schema"])
         if schema > SCHEMA:
             raise NewerJournal(
                 f"job {name!r} has journal schema {schema}, this surefoot reads up to {SCHEMA}: "
@@ -326,17 +326,17 @@ def _filled(name: str, meta: Mapping[str, str]) -> Job:
         settings=_SETTINGS.validate_json(meta["settings"], strict=True),
         start=decode_snapshot(meta["start"], f"job {name!r}, its start"),
         status=meta["status"],
-        step=whole(meta["next"]),
+        step=whole_number(meta["next"]),
         head=meta["head"],
-        sealed=whole(meta["sealed"]),
+        sealed=whole_number(meta["sealed"]),
         created=float(meta["created"]),
         updated=float(meta["updated"]),
-        counters={field[2:]: whole(value) for field, value in meta.items() if field.startswith("n:")},
+        counters={field[2:]: whole_number(value) for field, value in meta.items() if field.startswith("n:")},
         holder=None,
         models=_MODELS.validate_json(meta["models"], strict=True),
         code=meta.get("code", ""),
         paused=meta.get("paused", ""),
-        steps=whole(meta["steps"]) if meta.get("steps") else None,
+        steps=whole_number(meta["steps"]) if meta.get("steps") else None,
     )
     if job.start.head != genesis(job.task, job.spec, job.start.state):
         raise ValueError("task, arguments and start state are not those that the hash chain begins with")

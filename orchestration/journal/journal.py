@@ -31,7 +31,7 @@ from .lease import (
     GIVE_BACK_S,
     LEASE_S,
     Cancelled,
-    Refused,
+    WriteRefused,
     cancelled,
     give_back,
     release,
@@ -55,11 +55,11 @@ CONTESTED_LISTED = 1000
 """Contested steps that are listed by number; the others are found by reading the records."""
 
 
-class Fenced(Refused):
+class Fenced(WriteRefused):
     """Another runner took the job over; nothing of ours is written any more."""
 
 
-class WentBack(Refused):
+class WentBack(WriteRefused):
     """The journal stands at an earlier step than was acknowledged: Redis lost its last moments in a crash."""
 
 
@@ -128,7 +128,7 @@ class Journal:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        refused: Refused | None = None
+        refused: WriteRefused | None = None
         interrupted = isinstance(error, asyncio.CancelledError)
         # Who has waited for Redis in vain does not wait twice.
         gone = isinstance(error, ConnectionError | TimeoutError)
@@ -137,12 +137,12 @@ class Journal:
             owner.uncancel()  # it was ours, and what is raised below says why
         try:
             try:
-                if not isinstance(error, Refused | RedisError):
+                if not isinstance(error, WriteRefused | RedisError):
                     # Whatever else ended the run, the steps decided so far are worth keeping.  The pulse beats on until then: cut
                     # off in the middle of a commit, it would take its steps along.
                     async with asyncio.timeout(GIVE_BACK_S if interrupted else None):
                         await self.commit()
-            except Refused as reason:
+            except WriteRefused as reason:
                 refused = reason
             except builtins.TimeoutError:
                 gone = True

@@ -31,11 +31,11 @@ class JobDone(SurefootError):
     """The job is done, there is nothing to run."""
 
 
-class Refused(SurefootError):
+class WriteRefused(SurefootError):
     """A write was refused; whatever was not durable yet is decided again by whoever runs the job next."""
 
 
-class Cancelled(Refused):
+class Cancelled(WriteRefused):
     """The job was cancelled, while it ran or before."""
 
 

@@ -9,7 +9,7 @@ from surefoot.errors import BadInput
 
 from .jobs import Job, Keys
 from .records import CorruptJournal, Frame, Record, decode, unpacked, verified
-from .snapshots import Snapshot, decode_snapshot, reading, text, whole
+from .snapshots import Snapshot, decode_snapshot, reading, text, whole_number
 
 
 class KeptSample(BaseModel, extra="allow"):
@@ -64,7 +64,7 @@ async def contested(redis: Redis, job: Job, count: int) -> list[Record]:
     """Return the records of the first `count` contested steps; each segment is read once."""
     with reading(f"job {job.id!r}: its list of contested steps"):
         listed = await redis.lrange(Keys(job.id).contested, 0, -1)
-        steps = sorted({whole(text(step)) for step in listed})
+        steps = sorted({whole_number(text(step)) for step in listed})
     found: list[Record] = []
     segment, records = -1, []
     for step in steps:

@@ -73,7 +73,7 @@ def text(raw: bytes | str) -> str:
     return raw.decode() if isinstance(raw, bytes) else raw
 
 
-def whole(raw: str) -> int:
+def whole_number(raw: str) -> int:
     """Read a whole number as the scripts write it; `ValueError` for anything else."""
     if not re.fullmatch("[0-9]{1,15}", raw):
         raise ValueError(f"{raw!r} is no count")

@@ -20,7 +20,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from surefoot.errors import BadInput, SurefootError
 from surefoot.printable import encodable
 
-from .patient import OnWait, PatientRedis, wants_password, words
+from .patient import OnWait, PatientRedis, redis_words, wants_password
 
 PATIENCE_S = 600.0
 CONNECTIONS = 32
@@ -65,7 +65,7 @@ async def connect(
         await client.ping()  # it is there, and soon will do
     except (RedisError, OSError) as error:
         await client.aclose()
-        said = words(error) or f"no reply within {GREET_S:.0f} s"
+        said = redis_words(error) or f"no reply within {GREET_S:.0f} s"
         raise RedisUnavailable(_refusal(url, error, said.rstrip("."))) from None
     except asyncio.CancelledError:
         await client.aclose()

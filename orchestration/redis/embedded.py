@@ -40,7 +40,7 @@ from redis.retry import Retry
 
 from surefoot.errors import SurefootError
 from surefoot.printable import printable
-from surefoot.private_files import check, folder, opened, replacement
+from surefoot.private_files import exists_as, folder, open_private, replacement
 
 IDLE_S = 5.0
 START_S = 20.0
@@ -129,7 +129,9 @@ def socket_path(directory: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"surefoot-{os.geteuid()}" / f"{digest}.sock"
 
 
-async def start(directory: Path | None = None, *, on_wait: Callable[[str], None] = lambda _: None) -> str:
+async def start_server(
+    directory: Path | None = None, *, on_wait: Callable[[str], None] = lambda _: None
+) -> str:
     """Make sure that the embedded Redis of `directory` runs, and return its URL.
 
     `on_wait` is told in a sentence how far the server has loaded its file, and "" when it has.
@@ -179,9 +181,9 @@ def _made(directory: Path | None) -> Path:
         if socket.parent != directory:
             folder(socket.parent)
         for name, kind in PLACES.items():
-            check(directory / name, kind)
-        check(socket, stat.S_IFSOCK)
-        os.close(opened(directory / "guard.lock"))
+            exists_as(directory / name, kind)
+        exists_as(socket, stat.S_IFSOCK)
+        os.close(open_private(directory / "guard.lock"))
     except OSError as error:
         raise NoLocalRedis(
             f"the state directory {str(directory)!r} cannot be used ({error.strerror}): {ELSEWHERE}"
@@ -192,7 +194,7 @@ def _made(directory: Path | None) -> Path:
 @contextmanager
 def _locked(path: Path) -> Iterator[int | None]:
     """Hold the lock `path` while the block runs, as a file descriptor; None if somebody else holds it."""
-    file = opened(path)
+    file = open_private(path)
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -299,7 +301,7 @@ def _shut_down(client: Redis) -> None:
 def _loading(socket: Path) -> Loading | None:
     """Return how far the server has come; None while it does not answer."""
     try:
-        if not check(socket, stat.S_IFSOCK):
+        if not exists_as(socket, stat.S_IFSOCK):
             return None
         with _client(socket, timeout_s=2) as client:
             said = client.info("persistence")
@@ -333,7 +335,7 @@ async def _last_words(directory: Path) -> str:
 
 def _last_line(directory: Path) -> str:
     try:
-        file = opened(directory / "redis.log")
+        file = open_private(directory / "redis.log")
     except OSError as error:
         return str(error.strerror)
     with os.fdopen(file, "rb") as log:

@@ -10,7 +10,7 @@ from surefoot.orchestration.progress import Progress
 
 from . import embedded as local_redis
 from .client import PATIENCE_S, RedisUnavailable, connect
-from .patient import HeedingRedis, words
+from .patient import HeedingRedis, redis_words
 
 
 @asynccontextmanager
@@ -31,13 +31,13 @@ async def open_redis(
         if sentence and redis is None:
             local_redis.ensure_guard()
 
-    url = redis or await local_redis.start(on_wait=waiting)
+    url = redis or await local_redis.start_server(on_wait=waiting)
     client = await connect(url, patience_s=patience_s, on_wait=waiting)
     try:
         yield client
     except RedisError as error:
         raise RedisUnavailable(
-            f"Redis does not work ({words(error)}); what was decided is safe: resume the job, or ask again, once it works"
+            f"Redis does not work ({redis_words(error)}); what was decided is safe: resume the job, or ask again, once it works"
         ) from error
     finally:
         await client.aclose()

@@ -122,10 +122,10 @@ class PatientRedis(Redis):
         assert state.outcome is not None
         error = state.outcome.exception()
         what = "does not take commands now" if isinstance(error, NotNow) else "is gone"
-        self._on_wait(f"Redis {what} ({words(error)}); attempt {state.attempt_number}")
+        self._on_wait(f"Redis {what} ({redis_words(error)}); attempt {state.attempt_number}")
 
 
-def words(error: BaseException | None) -> str:
+def redis_words(error: BaseException | None) -> str:
     """Return what redis-py says, fit for a sentence: printable, of bounded length, and with an address in place of a client."""
     return printable(_CLIENT.sub(r"\1:\2", str(error))[:LONGEST])
 

@@ -16,7 +16,7 @@ from surefoot.agents.tasks.task import Task, Value
 from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Step, scripted
+from surefoot.models.doubles.thoughts import ScriptedThought, scripted
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.options import Options
 from surefoot.voting.samples import Sample, Usage
@@ -196,7 +196,9 @@ async def test_a_run_with_a_thinking_model_and_a_hostile_note_keeps_both_out_of_
 
 
 async def test_a_sample_and_the_repr_of_a_mind_say_nothing_of_the_thoughts() -> None:
-    double = ThinkingDouble(scripted([Step(f"Let me see: {CANARY}.", "41"), Step("Wait, 42.", "42")]))
+    double = ThinkingDouble(
+        scripted([ScriptedThought(f"Let me see: {CANARY}.", "41"), ScriptedThought("Wait, 42.", "42")])
+    )
     reasoner = Reasoner(double)
     (sample,) = await drawn(reasoner, [Ask("6 * 7?", 0.6, 64, 0)])
     mind = await reasoner.think(reasoner.draw(Ask("6 * 7?", 0.6, 64, 0)))

@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from surefoot.agents.hygiene import POLICY, THINKING_OFF, Decision, Guard
+from surefoot.agents.hygiene import POLICY, THINKING_OFF, Guard, GuardDecision
 from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.agents.reasoning.route import NoThinking
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, ModelUnavailable
 from surefoot.models.doubles.server import DoubleServer, Fault
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Step, scripted
+from surefoot.models.doubles.thoughts import ScriptedThought, scripted
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.options import Options
 from surefoot.voting.samples import Sample, Usage
@@ -48,14 +48,14 @@ async def guarded(
 
 async def test_allow_lets_request_and_answer_pass() -> None:
     async with guarded("ALLOW\n") as (guard, _):
-        assert await guard.request("How do tides work?") == Decision(True, "", USAGE)
-        assert await guard.answer("How do tides work?", "The moon pulls.") == Decision(True, "", USAGE)
+        assert await guard.request("How do tides work?") == GuardDecision(True, "", USAGE)
+        assert await guard.answer("How do tides work?", "The moon pulls.") == GuardDecision(True, "", USAGE)
 
 
 @pytest.mark.parametrize("reason", POLICY)
 async def test_refuse_comes_with_its_reason(reason: str) -> None:
     async with guarded(f"REFUSE {reason}") as (guard, _):
-        assert await guard.request("x") == Decision(False, reason, USAGE)
+        assert await guard.request("x") == GuardDecision(False, reason, USAGE)
 
 
 UNREADABLE = [
@@ -75,8 +75,8 @@ UNREADABLE += ["<think>fine", "<thinking>fine</thinking>ALLOW", "ALLOW\nbecause 
 @pytest.mark.parametrize("text", UNREADABLE)
 async def test_anything_but_the_exact_words_refuses_request_and_answer(text: str) -> None:
     async with guarded(text) as (guard, _):
-        assert await guard.request("x") == Decision(False, "unreadable", USAGE)
-        assert await guard.answer("x", "y") == Decision(False, "unreadable", USAGE)
+        assert await guard.request("x") == GuardDecision(False, "unreadable", USAGE)
+        assert await guard.answer("x", "y") == GuardDecision(False, "unreadable", USAGE)
 
 
 @pytest.mark.parametrize("finish", ["length", None])
@@ -91,13 +91,13 @@ async def test_a_verdict_that_was_cut_off_refuses(finish: str | None) -> None:
 async def test_a_judge_that_cannot_be_asked_refuses_request_and_answer(fault: Fault) -> None:
     async with guarded("ALLOW") as (guard, server):
         server.fail(fault, times=20)
-        assert await guard.request("x") == Decision(False, "unavailable")
-        assert await guard.answer("x", "y") == Decision(False, "unavailable")
+        assert await guard.request("x") == GuardDecision(False, "unavailable")
+        assert await guard.answer("x", "y") == GuardDecision(False, "unavailable")
 
 
 async def test_a_server_that_is_not_there_refuses() -> None:
     async with OpenAIModel("http://127.0.0.1:9/v1", options=Options(patience_s=0.0)) as model:
-        assert await Guard(model).request("x") == Decision(False, "unavailable")
+        assert await Guard(model).request("x") == GuardDecision(False, "unavailable")
 
 
 async def test_the_judge_reads_cleaned_and_fenced_text_and_is_told_not_to_think() -> None:
@@ -114,7 +114,7 @@ async def test_the_judge_reads_cleaned_and_fenced_text_and_is_told_not_to_think(
 
 async def test_a_judge_that_thinks_is_kept_from_it() -> None:
     double = ThinkingDouble(
-        scripted([Step("Let me weigh this, at length.", "ALLOW")] * 9, direct="REFUSE harm")
+        scripted([ScriptedThought("Let me weigh this, at length.", "ALLOW")] * 9, direct="REFUSE harm")
     )
     async with DoubleServer(double) as server, OpenAIModel(server.url) as model:
         await model.ready()
@@ -127,7 +127,7 @@ async def test_a_judge_that_thinks_is_kept_from_it() -> None:
 
 async def test_a_judge_that_is_set_up_wrongly_says_so_when_it_is_made_ready() -> None:
     async with DoubleServer(Says("ALLOW")) as server, OpenAIModel(server.url, "no-such-model") as model:
-        assert await Guard(model).request("x") == Decision(False, "unavailable")
+        assert await Guard(model).request("x") == GuardDecision(False, "unavailable")
         with pytest.raises(ModelUnavailable, match="no-such-model"):
             await model.ready()
 

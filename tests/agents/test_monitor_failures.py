@@ -17,9 +17,9 @@ from surefoot.agents.monitor.failures import (
     REFUSED,
     STATED,
     SUMMARIES,
-    failed,
     looks_failed,
     stated_code,
+    tells_failure,
 )
 from surefoot.agents.monitor.kinds import hides
 from surefoot.agents.monitor.readers.formats import parse
@@ -52,7 +52,7 @@ def bash(command: str) -> Action:
 
 def test_the_words_of_real_tools_tell_how_a_run_went() -> None:
     every = outcomes()
-    told = [(one, failed(one.text, [bash(one.command)])) for one in every]
+    told = [(one, tells_failure(one.text, [bash(one.command)])) for one in every]
     wrong = [(one.tool, one.command) for one, found in told if found is not one.failed]
     hits = sum(one.failed and found for one, found in told)
     precision = hits / sum(found for _, found in told)
@@ -67,7 +67,7 @@ def test_with_the_harness_s_own_word_every_outcome_is_told() -> None:
         shown = f"{one.text}\n[Command finished with exit code {int(one.failed)}]"
         alone = bash(one.command.split("|")[0])
         if not hides(alone.arguments):
-            assert failed(shown, [alone]) is one.failed, one.tool
+            assert tells_failure(shown, [alone]) is one.failed, one.tool
 
 
 DESTRUCTOR = (
@@ -89,8 +89,8 @@ DESTRUCTOR = (
     ],
 )
 def test_an_exit_code_0_is_no_failure(shown: str) -> None:
-    assert not failed(shown, [bash("python a.py")])
-    assert not failed(shown, [action("execute_bash", '{"command": "cd /repo && python a.py"}')])
+    assert not tells_failure(shown, [bash("python a.py")])
+    assert not tells_failure(shown, [action("execute_bash", '{"command": "cd /repo && python a.py"}')])
 
 
 def test_a_run_that_ends_after_a_command_with_code_0_scores_nothing() -> None:
@@ -117,9 +117,9 @@ def test_a_run_that_ends_after_a_command_with_code_0_scores_nothing() -> None:
     ],
 )
 def test_another_code_is_a_failure_whatever_was_printed(shown: str) -> None:
-    assert failed(shown, [bash("make")])
-    assert failed("", [bash("make")], code=2)
-    assert not failed("Traceback (most recent call last)", [bash("make")], code=0)
+    assert tells_failure(shown, [bash("make")])
+    assert tells_failure("", [bash("make")], code=2)
+    assert not tells_failure("Traceback (most recent call last)", [bash("make")], code=0)
 
 
 PYTEST = "E       assert 1 == 2\n\ntest_a.py:2: AssertionError\n=========== short test summary info ===========\nFAILED test_a.py::test_a - assert 1 == 2\n1 failed, 1 passed in 0.02s\n"
@@ -152,10 +152,11 @@ PYTEST = "E       assert 1 == 2\n\ntest_a.py:2: AssertionError\n=========== shor
 )
 def test_what_a_code_0_leaves_open(command: str, hidden: bool) -> None:
     assert hides(command) is hidden
-    assert failed(PYTEST, [bash(command)], code=0) is hidden
-    assert failed(PYTEST, [action("bash", json.dumps({"command": command}))], code=0) is hidden
+    assert tells_failure(PYTEST, [bash(command)], code=0) is hidden
+    assert tells_failure(PYTEST, [action("bash", json.dumps({"command": command}))], code=0) is hidden
     assert (
-        failed(PYTEST, [action("shell", json.dumps({"command": ["bash", "-lc", command]}))], code=0) is hidden
+        tells_failure(PYTEST, [action("shell", json.dumps({"command": ["bash", "-lc", command]}))], code=0)
+        is hidden
     )
 
 
@@ -192,7 +193,7 @@ def test_the_refusal_of_an_editor_is_a_failure_after_a_look_as_well() -> None:
         "EXECUTION RESULT of [str_replace_editor]:\nERROR:\nInvalid path parameter: /repo/x.py does not exist"
     )
     view = action("str_replace_editor", '{"command": "view", "path": "/repo/x.py"}')
-    assert view.kind == "read" and failed(shown, [view])
+    assert view.kind == "read" and tells_failure(shown, [view])
     for refused in (
         "ERROR:\nNo replacement was performed, old_str `x` did not appear verbatim in /repo/a.py.",
         '{"error": "no such order"}',
@@ -200,15 +201,15 @@ def test_the_refusal_of_an_editor_is_a_failure_after_a_look_as_well() -> None:
         "Error executing tool read_file: it is a folder",
         "cat: x.py: No such file or directory",
     ):
-        assert failed(refused, [view]), refused
+        assert tells_failure(refused, [view]), refused
     for seen in (
         "Here's the result of running `cat -n` on /repo/x.py:\n     1\tERROR: = 1\n     2\traise ValueError('Error: no')",
         '{"error": null, "orders": []}',
         "EXECUTION RESULT of [str_replace_editor]:\n     1\tTraceback (most recent call last):",
         "Errors and how to handle them",
     ):
-        assert not failed(seen, [view]), seen
-    assert not failed("ERROR: disk full\nERROR: disk full", [bash("grep ERROR app.log")]), (
+        assert not tells_failure(seen, [view]), seen
+    assert not tells_failure("ERROR: disk full\nERROR: disk full", [bash("grep ERROR app.log")]), (
         "it is what was looked for"
     )
 
@@ -240,14 +241,14 @@ RED = f"{ESC}[31m{ESC}[1m{{}}{ESC}[0m"
     ],
 )
 def test_colours_change_nothing(shown: str, is_failure: bool) -> None:
-    assert failed(shown, [bash("make test")]) is is_failure
+    assert tells_failure(shown, [bash("make test")]) is is_failure
 
 
 @pytest.mark.parametrize("tool", ["gcc", "make", "tsc", "mocha", "node --test", "maven", "rspec", "ctest"])
 def test_tools_without_a_code_are_recognised_by_their_own_words(tool: str) -> None:
     """Q11."""
     failures = [one for one in outcomes() if one.tool == tool and one.failed]
-    assert failures and all(failed(one.text, [bash(one.command)]) for one in failures)
+    assert failures and all(tells_failure(one.text, [bash(one.command)]) for one in failures)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,7 @@ def test_tools_without_a_code_are_recognised_by_their_own_words(tool: str) -> No
     ],
 )
 def test_a_mention_of_errors_is_no_failure(shown: str) -> None:
-    assert not failed(shown, [bash("make test")])
+    assert not tells_failure(shown, [bash("make test")])
 
 
 def test_what_reads_like_a_failure() -> None:
@@ -279,7 +280,7 @@ def test_what_reads_like_a_failure() -> None:
         "2 failed, 3 passed",
         "Exit code: 1",
     ):
-        assert failed(told, [bash("pytest")])
+        assert tells_failure(told, [bash("pytest")])
     for told in (
         "0 failed, 3 passed",
         "MyError: expected\n3 passed",
@@ -287,8 +288,10 @@ def test_what_reads_like_a_failure() -> None:
         "exit code 0",
         "",
     ):
-        assert not failed(told, [bash("pytest")])
-    assert not failed("Traceback (most recent call last)", [bash("cat log")]), "it may be what was read"
+        assert not tells_failure(told, [bash("pytest")])
+    assert not tells_failure("Traceback (most recent call last)", [bash("cat log")]), (
+        "it may be what was read"
+    )
 
 
 def test_each_result_is_judged_by_its_own_call() -> None:
@@ -373,7 +376,7 @@ def test_words_looked_for_first_change_no_result(shown: str) -> None:
 
 @given(st.text(), st.lists(st.builds(action, st.sampled_from(["bash", "view", "x"]), st.text()), max_size=3))
 def test_any_text_is_a_failure_or_none(shown: str, calls: list[Action]) -> None:
-    assert failed(shown, calls) in {True, False}
+    assert tells_failure(shown, calls) in {True, False}
     assert looks_failed(shown) in {True, False}
     assert stated_code(shown) is None or isinstance(stated_code(shown), int)
     assert turn("", calls, shown).failed in {True, False}

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surefoot.agents.monitor.excerpt import excerpt
-from surefoot.agents.monitor.judge import Unreadable, read_judgment
-from surefoot.agents.monitor.kinds import hides, kind_of
+from surefoot.agents.monitor.judge import NoJudgment, read_judgment
+from surefoot.agents.monitor.kinds import action_kind, hides
 from surefoot.agents.monitor.readers.files import MOST_BRACKETS, MOST_BYTES, MOST_COMMAS
 from surefoot.agents.monitor.readers.formats import parse, read
 from surefoot.agents.monitor.signals import Signals, readings
@@ -256,8 +256,8 @@ def read_and_watched(text: str) -> None:
     parse({"trajectory": [{"action": text, "observation": text, "response": text}], "history": [said]})
     Signals().see(turn(text, [action("bash", text)], text))
     hides(text)
-    kind_of(text, text)
-    with contextlib.suppress(Unreadable):
+    action_kind(text, text)
+    with contextlib.suppress(NoJudgment):
         read_judgment(Sample(text, "stop", NOTHING), 1)
 
 

@@ -21,7 +21,7 @@ from surefoot.agents.monitor.judge import (
     BYTES_PER_TOKEN,
     CONTEXT_TOKENS,
     Judge,
-    Unreadable,
+    NoJudgment,
     open_judge,
     read_judgment,
 )
@@ -478,6 +478,6 @@ def test_a_trajectory_taken_for_labels_is_not_quoted(tmp_path: Path) -> None:
 
 
 async def test_unreadable_answers_are_told_apart_from_zero() -> None:
-    with pytest.raises(Unreadable, match="did not end properly: None"):
+    with pytest.raises(NoJudgment, match="did not end properly: None"):
         read_judgment(Sample(answer(0), None), 3)
     assert INSTRUCTIONS.count("Whole: 0") == 3

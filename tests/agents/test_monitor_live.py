@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, Human
 
 from surefoot.agents.monitor.live import MOST, Memory, follow
 from surefoot.agents.monitor.readers.messages import langgraph
-from surefoot.agents.monitor.signals import Reading, readings
+from surefoot.agents.monitor.signals import SignalReading, readings
 
 
 def say(text: str, name: str | None = None, kind: Any = AIMessage, **more: Any) -> AnyMessage:
@@ -41,7 +41,7 @@ TURNS = st.lists(
 def test_a_chat_that_is_followed_reads_as_one_that_is_read_from_the_start(turns: Any, named: bool) -> None:
     messages: list[AnyMessage] = [HumanMessage("Repair it.")]
     memory: Memory | None = None
-    found: Reading | None = None
+    found: SignalReading | None = None
     for number, (text, name, seen, streamed) in enumerate(turns):
         kind = AIMessageChunk if streamed else AIMessage
         messages.append(say(text, name, kind, id=f"m{number}" if named else None))

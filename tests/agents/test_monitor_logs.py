@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 
 from surefoot.agents.monitor.readers.formats import parse, read
 from surefoot.agents.monitor.readers.written import without_thoughts, written_actions
-from surefoot.agents.monitor.signals import Reading, readings
+from surefoot.agents.monitor.signals import SignalReading, readings
 from surefoot.agents.monitor.trajectory import Action, Trajectory
 from surefoot.errors import BadInput
 
@@ -18,7 +18,7 @@ USER = {"role": "user", "content": "Repair it."}
 LS = {"name": "ls", "arguments": "{}"}
 
 
-def last(trajectory: Trajectory) -> Reading:
+def last(trajectory: Trajectory) -> SignalReading:
     *_, reading = readings(trajectory.turns)
     return reading
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 
-from surefoot.agents.monitor.kinds import kind_of
+from surefoot.agents.monitor.kinds import action_kind
 from surefoot.agents.monitor.readers.formats import parse, read
 from surefoot.agents.monitor.signals import readings
 from surefoot.agents.monitor.trajectory import Trajectory
@@ -120,8 +120,8 @@ def test_inspects_calls_name_their_function_and_are_no_turns_without_action() ->
 @pytest.mark.parametrize("more", ['""', " ", '"', "{}"])
 def test_what_a_call_does_is_recognised_though_more_stands_behind_its_arguments(more: str) -> None:
     """UKGovernmentBEIS/inspect_ai 4822."""
-    assert kind_of("bash", json.dumps(LOOK) + more) == "read"
-    assert kind_of("bash", "{ ls; }") != "edit", "a group of commands is no object"
+    assert action_kind("bash", json.dumps(LOOK) + more) == "read"
+    assert action_kind("bash", "{ ls; }") != "edit", "a group of commands is no object"
 
 
 CHUNKS = [

@@ -22,28 +22,30 @@ from surefoot.agents.monitor.policies import (
     LADDER,
     NUDGES,
     CutBudget,
-    Decision,
     ForceToolCall,
     Intervention,
     Nudge,
     Policy,
+    PolicyDecision,
     RestartTurn,
     Stop,
 )
-from surefoot.agents.monitor.signals import Pattern, Reading, Signal
+from surefoot.agents.monitor.signals import Pattern, Signal, SignalReading
 from surefoot.errors import BadInput
 from surefoot.orchestration.monitored import FREE, Monitor, monitor_node
 
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 
 
-def reading(number: int = 1, **levels: float) -> Reading:
+def reading(number: int = 1, **levels: float) -> SignalReading:
     """A reading with these levels, 0 elsewhere."""
     signals = [Signal(pattern, levels.get(pattern, 0.0), 0.0, ()) for pattern in PATTERNS]
-    return Reading(number, tuple(signals))  # type: ignore[arg-type]
+    return SignalReading(number, tuple(signals))  # type: ignore[arg-type]
 
 
-def decided(policy: Policy, levels: Sequence[float], pattern: str = "analysis_paralysis") -> list[Decision]:
+def decided(
+    policy: Policy, levels: Sequence[float], pattern: str = "analysis_paralysis"
+) -> list[PolicyDecision]:
     """The decisions of a run with these levels of one pattern."""
     stance, found = AT_EASE, []
     for number, level in enumerate(levels, 1):

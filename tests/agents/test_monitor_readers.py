@@ -22,7 +22,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.tool import tool_call_chunk
 
-from surefoot.agents.monitor.kinds import kind_of
+from surefoot.agents.monitor.kinds import action_kind
 from surefoot.agents.monitor.readers.formats import parse, read
 from surefoot.agents.monitor.readers.messages import langgraph
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
@@ -463,12 +463,12 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_an_action_does_is_recognised(name: str, arguments: str, kind: str) -> None:
-    assert kind_of(name, arguments) == kind
+    assert action_kind(name, arguments) == kind
 
 
 @given(st.text(), st.text())
 def test_any_text_has_a_kind(name: str, arguments: str) -> None:
-    assert kind_of(name, arguments) in {"read", "edit", "run", "finish", "other"}
+    assert action_kind(name, arguments) in {"read", "edit", "run", "finish", "other"}
 
 
 @pytest.mark.parametrize(
@@ -490,7 +490,7 @@ def test_any_text_has_a_kind(name: str, arguments: str) -> None:
 )
 def test_hostile_text_takes_linear_time(piece: str, slope: Callable[..., float]) -> None:
     def read(text: str) -> None:
-        kind_of("bash", text)
+        action_kind("bash", text)
         parse([{"role": "user", "content": "?"}, {"role": "assistant", "content": text}])
 
     assert slope(read, lambda size: piece * (size // len(piece)), sizes=(1000, 20_000, 400_000)) <= 1.1

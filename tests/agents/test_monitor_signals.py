@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.agents.monitor.signals import FLAGGED, Reading, Signals, readings, repeated_share
+from surefoot.agents.monitor.signals import FLAGGED, SignalReading, Signals, readings, repeated_share
 from surefoot.agents.monitor.trajectory import Action, Trajectory, Turn, turn
 
 READ, EDIT, RUN = (
@@ -27,7 +27,7 @@ def mused(tokens: int = 100) -> Turn:
     return Turn("Hm.", (), "Go on.", False, tokens)
 
 
-def last(*turns: Turn) -> Reading:
+def last(*turns: Turn) -> SignalReading:
     *_, reading = readings(turns)
     return reading
 

@@ -14,12 +14,16 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Message
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Segment, Step, Writer, scripted
+from surefoot.models.doubles.thoughts import ScriptedThought, Segment, Writer, scripted
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.streaming import Draw, Streaming, Token
 from surefoot.voting.samples import Usage
 
-STEPS = [Step("First, it is 5.", "5"), Step("Wait, it is 4.", "4"), Step("Hmm, 4.", "4")]
+STEPS = [
+    ScriptedThought("First, it is 5.", "5"),
+    ScriptedThought("Wait, it is 4.", "4"),
+    ScriptedThought("Hmm, 4.", "4"),
+]
 DRAW = Draw("2 + 2?", 0.6, 200, 1, answer_tokens=64)
 
 

@@ -9,12 +9,15 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Step, scripted
+from surefoot.models.doubles.thoughts import ScriptedThought, scripted
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.streaming import Streaming
 
 ANSWER = "the answer has six tokens"
-WRITER = scripted([Step("First thought.", ANSWER), Step("Wait, second thought.", ANSWER)], direct=ANSWER)
+WRITER = scripted(
+    [ScriptedThought("First thought.", ANSWER), ScriptedThought("Wait, second thought.", ANSWER)],
+    direct=ANSWER,
+)
 CHAT: Prompt = (Message("user", "?"),)
 
 
@@ -62,7 +65,7 @@ async def test_the_answers_share_is_the_smaller_of_the_controls_and_the_asks() -
 async def test_the_reasoners_own_share_is_no_limit_for_the_controls(
     solution: int, max_tokens: int, words: int, enforces: bool
 ) -> None:
-    long = scripted([Step("So.", " ".join(["word"] * 900))])
+    long = scripted([ScriptedThought("So.", " ".join(["word"] * 900))])
     async with (
         DoubleServer(ThinkingDouble(long, enforces_budget=enforces)) as server,
         OpenAIModel(server.url) as model,

@@ -20,7 +20,7 @@ from surefoot.agents.reasoning.reasoner import DROPPED, Control, Reasoner
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, ModelUnavailable
 from surefoot.models.doubles.server import DoubleServer
-from surefoot.models.doubles.streams import Style
+from surefoot.models.doubles.streams import ThoughtField
 from surefoot.models.doubles.thinking import ThinkingDouble
 from surefoot.models.doubles.thoughts import overthinker
 from surefoot.models.openai import OpenAIModel
@@ -120,7 +120,7 @@ CHAT = ASK._replace(prompt=(Message("user", "2 + 2?"),))
 
 
 @pytest.mark.parametrize("style", ["content", "reasoning"])
-async def test_a_server_that_sends_no_tokens_at_all_is_named_at_once(style: Style) -> None:
+async def test_a_server_that_sends_no_tokens_at_all_is_named_at_once(style: ThoughtField) -> None:
     confide = Confide(warm_up=2, window=10, k=5)
     async with (
         DoubleServer(sometimes_lost(), thoughts=style) as server,
@@ -133,7 +133,7 @@ async def test_a_server_that_sends_no_tokens_at_all_is_named_at_once(style: Styl
 
 
 @pytest.mark.parametrize("style", ["content", "reasoning"])
-async def test_a_server_that_sends_tokens_is_believed(style: Style) -> None:
+async def test_a_server_that_sends_tokens_is_believed(style: ThoughtField) -> None:
     confide = Confide(warm_up=2, window=10, k=5)
     async with DoubleServer(sometimes_lost(), thoughts=style) as server, OpenAIModel(server.url) as model:
         found = await confident_vote(

@@ -11,28 +11,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surefoot.agents.reasoning.control import Control, Mind
-from surefoot.agents.reasoning.exit_calibration import ExitCalibration, Forced, Score, Unsupported, parted
-from surefoot.agents.reasoning.exit_labels import Problem, collect, read_forced, read_problems, write_forced
+from surefoot.agents.reasoning.exit_calibration import (
+    ExitCalibration,
+    Forced,
+    Score,
+    TooFewUnsafeExits,
+    parted,
+)
+from surefoot.agents.reasoning.exit_labels import (
+    Problem,
+    collect_exits,
+    read_forced,
+    read_problems,
+    write_forced,
+)
 from surefoot.agents.reasoning.exits import Conformal, Deer, Dynasor, Exit, ExitRule
-from surefoot.agents.reasoning.probes import Probing, Spotter, plain, same_answer
+from surefoot.agents.reasoning.probes import Probing, Spotter, normalised, same_answer
 from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, ModelUnavailable
 from surefoot.models.doubles.faults import Fault
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Step, Writer, overthinker, scripted
+from surefoot.models.doubles.thoughts import ScriptedThought, Writer, overthinker, scripted
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.streaming import Draw, Piece
 from surefoot.voting.samples import Usage
 
 STEPS = [
-    Step("First, it is 5.", "5", 0.5),
-    Step("Wait, it is 4.", "4", 0.97),
-    Step("Hmm, is it? It is 4.", "4", 0.99),
-    Step("So 2 + 2 is known.", "4", 0.9),
-    Step("Alternatively, count: it is 4.", "4", 0.9),
-    Step("Wait, I do not know.", "4", 0.9),
+    ScriptedThought("First, it is 5.", "5", 0.5),
+    ScriptedThought("Wait, it is 4.", "4", 0.97),
+    ScriptedThought("Hmm, is it? It is 4.", "4", 0.99),
+    ScriptedThought("So 2 + 2 is known.", "4", 0.9),
+    ScriptedThought("Alternatively, count: it is 4.", "4", 0.9),
+    ScriptedThought("Wait, I do not know.", "4", 0.9),
 ]
 DRAW = Draw("2 + 2?", 0.6, 512, 1, answer_tokens=64)
 SOON = Probing(most=2)
@@ -110,19 +122,23 @@ async def test_after_the_most_probes_thinking_goes_on_unprobed() -> None:
 
 
 async def test_a_stream_with_no_cue_is_left_alone() -> None:
-    mind, double = await think(Exit(Deer(0.0)), scripted([Step("It is 4.", "4")]))
+    mind, double = await think(Exit(Deer(0.0)), scripted([ScriptedThought("It is 4.", "4")]))
     assert (mind.text.strip(), len(double.draws)) == ("4", 1)
 
 
 @pytest.mark.parametrize("answer", ["...", "okay, 4", "no wait", "hmm"])
 async def test_dynasor_does_not_leave_on_an_answer_that_hedges(answer: str) -> None:
-    mind, _ = await think(Exit(Dynasor(1)), scripted([Step("So.", answer), Step("Wait.", "4")]))
+    mind, _ = await think(
+        Exit(Dynasor(1)), scripted([ScriptedThought("So.", answer), ScriptedThought("Wait.", "4")])
+    )
     assert mind.ended_by is None
 
 
 @pytest.mark.parametrize("answer", ["No.", "I know not", "button"])
 async def test_dynasor_leaves_on_words_that_only_contain_a_hedge(answer: str) -> None:
-    mind, _ = await think(Exit(Dynasor(1)), scripted([Step("So.", answer), Step("Wait.", "4")]))
+    mind, _ = await think(
+        Exit(Dynasor(1)), scripted([ScriptedThought("So.", answer), ScriptedThought("Wait.", "4")])
+    )
     assert mind.text.strip() == answer
 
 
@@ -177,7 +193,7 @@ def test_a_restart_begins_the_search_for_cues_again() -> None:
 )
 def test_answers_are_compared_by_what_they_say(written: str, right: str, same: bool) -> None:
     assert same_answer(written, right) is same
-    assert plain(plain(written)) == plain(written)
+    assert normalised(normalised(written)) == normalised(written)
 
 
 # Calibration
@@ -262,13 +278,13 @@ def test_the_score_is_fitted_only_where_traces_are_to_spare() -> None:
 def test_too_few_unsafe_exits_are_refused_with_how_many_more() -> None:
     events = [event(i, i % 4 > 0) for i in range(20)]
     with pytest.raises(
-        Unsupported, match=r"at least 9 traces .* 20 traces with cues had 5: 4 more .* about 16 more"
+        TooFewUnsafeExits, match=r"at least 9 traces .* 20 traces with cues had 5: 4 more .* about 16 more"
     ):
         ExitCalibration.of(events, "double", 0.1)
-    with pytest.raises(Unsupported, match=r"delta 0\.167 or more"):
+    with pytest.raises(TooFewUnsafeExits, match=r"delta 0\.167 or more"):
         ExitCalibration.of(events, "double", 0.1)
     assert ExitCalibration.of(events, "double", 0.167).rule.supported
-    with pytest.raises(Unsupported, match="had 0: 9 more are needed"):
+    with pytest.raises(TooFewUnsafeExits, match="had 0: 9 more are needed"):
         ExitCalibration.of([event(0, True)], "double", 0.1)
 
 
@@ -303,7 +319,7 @@ async def test_exits_calibrated_on_collected_answers_keep_their_promise_and_save
     writer = overthinker(lambda prompt: "42", lambda prompt, dice: str(dice % 40), error=0.5, rechecks=5)
     double = ThinkingDouble(writer)
     problems = [Problem(f"known {number}", "42") for number in range(90)]
-    found = await collect(lambda control: Reasoner(double, control), problems)
+    found = await collect_exits(lambda control: Reasoner(double, control), problems)
     assert {e.trace for e in found.forced} == {str(number) for number in range(90)}
     assert found.without_cue == 0 and found.usage.completion == double.streamed.tokens
 
@@ -320,8 +336,8 @@ async def test_exits_calibrated_on_collected_answers_keep_their_promise_and_save
 
 
 async def test_problems_without_a_cue_are_counted() -> None:
-    double = ThinkingDouble(scripted([Step("It is 4.", "4")]))
-    found = await collect(lambda control: Reasoner(double, control), [Problem("2 + 2?", "4")] * 3)
+    double = ThinkingDouble(scripted([ScriptedThought("It is 4.", "4")]))
+    found = await collect_exits(lambda control: Reasoner(double, control), [Problem("2 + 2?", "4")] * 3)
     assert (found.forced, found.without_cue) == ([], 3)
 
 
@@ -338,7 +354,7 @@ async def test_what_was_collected_before_the_server_was_gone_is_kept() -> None:
                 server.fail(Fault("status", status=400, message="gone"), times=9)
 
         with pytest.raises(ModelUnavailable, match="400: gone"):
-            await collect(lambda control: Reasoner(model, control), problems, at_once=1, keep=keep)
+            await collect_exits(lambda control: Reasoner(model, control), problems, at_once=1, keep=keep)
     assert [(event.trace, event.cue) for event in kept] == [
         ("0", 0),
         ("0", 1),
@@ -352,7 +368,7 @@ async def test_what_was_collected_before_the_server_was_gone_is_kept() -> None:
 async def test_a_server_without_log_probabilities_is_noticed_at_the_first_cue() -> None:
     double = Silent(scripted(STEPS))
     with pytest.raises(ModelUnavailable, match="no log-probabilities"):
-        await collect(lambda control: Reasoner(double, control), [Problem("2 + 2?", "4")])
+        await collect_exits(lambda control: Reasoner(double, control), [Problem("2 + 2?", "4")])
     assert len(double.draws) == 2
 
 

@@ -10,7 +10,7 @@ from surefoot.agents.reasoning.budget import Elastic
 from surefoot.agents.reasoning.control import Control, Mind
 from surefoot.agents.reasoning.exits import Dynasor, Exit
 from surefoot.agents.reasoning.loops import LoopDetector, Loops
-from surefoot.agents.reasoning.probes import PROBING, Spotter, plain, same_answer
+from surefoot.agents.reasoning.probes import PROBING, Spotter, normalised, same_answer
 from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.agents.reasoning.steer import Steer
 from surefoot.agents.reasoning.trim import Trim
@@ -19,7 +19,7 @@ from surefoot.agents.tasks.columns import Columns
 from surefoot.agents.tasks.towers import Towers
 from surefoot.models.base import Ask
 from surefoot.models.growing_text import GrowingText
-from surefoot.models.streaming import Draw, Piece, collect
+from surefoot.models.streaming import Draw, Piece, whole_stream
 from surefoot.models.tags import ThinkParser
 from surefoot.voting.flags import NotAnAnswer
 from surefoot.voting.samples import Usage
@@ -119,7 +119,7 @@ def test_loops_are_found_in_linear_time(slope: Slope, unit: str) -> None:
 @every_kind
 def test_answers_are_compared_in_linear_time(slope: Slope, unit: str) -> None:
     def compare(text: str) -> None:
-        plain(text)
+        normalised(text)
         same_answer(text, text + "1")
 
     # Over a wide range: words that no longer fit a cache cost twice as much each, which is a step and no slope.
@@ -215,7 +215,7 @@ def test_a_reasoner_with_its_controls_is_linear_token_by_token(slope: Slope, uni
 def test_a_stream_is_collected_in_linear_time(slope: Slope, unit: str) -> None:
     def gather(model: Scripted) -> None:
         async def one() -> None:
-            await collect(model, Draw("q", 1.0, 1, 1))
+            await whole_stream(model, Draw("q", 1.0, 1, 1))
 
         asyncio.run(one())
 

@@ -7,22 +7,31 @@ from contextlib import aclosing
 import pytest
 
 from surefoot.agents.reasoning.control import RESTARTS
-from surefoot.agents.reasoning.reasoner import Action, Close, Control, Drop, Mind, Reasoner, Restart, Watch
+from surefoot.agents.reasoning.reasoner import (
+    Close,
+    Control,
+    Drop,
+    Mind,
+    Reasoner,
+    Restart,
+    StreamAction,
+    Watch,
+)
 from surefoot.agents.reasoning.thoughts import Thought
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Segment, Step, Writer, overthinker, scripted
+from surefoot.models.doubles.thoughts import ScriptedThought, Segment, Writer, overthinker, scripted
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.streaming import Draw, Piece, Streaming, collect
+from surefoot.models.streaming import Draw, Piece, Streaming, whole_stream
 from surefoot.models.tags import Tags
 from surefoot.voting.samples import Sample
 
 STEPS = [
-    Step("2 + 2 is 5.", "five"),
-    Step("Wait, 2 + 2 is 4.", "four"),
-    Step("Hmm, is it? It is 6.", "six"),
+    ScriptedThought("2 + 2 is 5.", "five"),
+    ScriptedThought("Wait, 2 + 2 is 4.", "four"),
+    ScriptedThought("Hmm, is it? It is 6.", "six"),
 ]
 SECRETS = ("is 5", "is 4", "is 6", "think>", "Wait", "Hmm")
 CHAT: Prompt = (Message("user", "2 + 2?"),)
@@ -49,7 +58,7 @@ async def drawn(reasoner: Reasoner, *asks: Ask) -> list[Sample]:
 class Acts(Control):
     """Does something about the stream as soon as it has come to a number of thoughts."""
 
-    def __init__(self, action: Action, after: int = 1, name: str = "acts") -> None:
+    def __init__(self, action: StreamAction, after: int = 1, name: str = "acts") -> None:
         self.action, self.after = action, after
         self._name = name
         self.closed = 0
@@ -67,7 +76,7 @@ class _Acting(Watch):
     def __init__(self, control: Acts) -> None:
         self.control = control
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
         self.control.seen.append((piece.thought, piece.text))
         return self.control.action if len(mind.thoughts) >= self.control.after else None
 
@@ -105,7 +114,7 @@ async def test_the_answer_gets_its_share_wherever_the_thinking_is_cut() -> None:
 
 
 async def test_a_long_answer_is_cut_at_its_share_and_not_at_the_rest_of_the_thinkings() -> None:
-    long = scripted([Step("So.", " ".join(["word"] * 30))])
+    long = scripted([ScriptedThought("So.", " ".join(["word"] * 30))])
     for think_tokens in (5, 9, 2000):
         (sample,) = await drawn(Reasoner(thinker(long), think_tokens=think_tokens), ask(max_tokens=100))
         assert (sample.text.count("word"), sample.finish) == (30, "stop")
@@ -274,10 +283,10 @@ async def test_probes_on_the_side_are_on_the_bill() -> None:
         def __init__(self, draw: Draw, model: Streaming) -> None:
             self.draw, self.model = draw, model
 
-        async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> Action | None:
+        async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
             if thoughts:
                 begun = mind.open + "\n**Final Answer**\n\\boxed{"
-                probe = await collect(self.model, self.draw._replace(begun=begun, max_tokens=20))
+                probe = await whole_stream(self.model, self.draw._replace(begun=begun, max_tokens=20))
                 mind.spend(probe.usage)
                 answers.append(probe.thought)
             return None

@@ -14,7 +14,7 @@ from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.doubles import Double
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Step, overthinker, scripted
+from surefoot.models.doubles.thoughts import ScriptedThought, overthinker, scripted
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.streaming import Draw, Token
 from surefoot.models.tags import THINK, Tags
@@ -186,7 +186,7 @@ class Deaf(ThinkingDouble):
 async def test_who_is_not_to_think_answers_even_if_the_template_cannot_be_told(
     style: str, tags: Tags
 ) -> None:
-    steps = [Step(f"Wait, it is {number}, or is it not?", "12") for number in range(9)]
+    steps = [ScriptedThought(f"Wait, it is {number}, or is it not?", "12") for number in range(9)]
     double = Deaf(scripted(steps, direct="at once"), tags=tags)
     async with DoubleServer(double, thoughts=style) as server, OpenAIModel(server.url) as model:  # type: ignore[arg-type]
         await model.ready()

@@ -9,7 +9,7 @@ from surefoot.models.base import Ask
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
 from surefoot.models.doubles.thoughts import overthinker
-from surefoot.models.embedded.llama_cpp import EmbeddedServer, options
+from surefoot.models.embedded.llama_cpp import EmbeddedServer, embedded_options
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.streaming import Streaming
 
@@ -53,7 +53,7 @@ async def test_over_http_the_servers_tokenizer_is_asked_once() -> None:
 
 async def test_a_tokenizer_without_such_words_is_told_of() -> None:
     with EmbeddedServer() as server:
-        async with OpenAIModel(server.url, options=options()) as model:
+        async with OpenAIModel(server.url, options=embedded_options()) as model:
             with pytest.raises(NoCueTokens, match="'wait'"):
                 await thoughts(model, Steer(-1.0), samples=1)
 

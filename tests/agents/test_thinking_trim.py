@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.agents.reasoning.control import Action, Close, Mind, Watch
+from surefoot.agents.reasoning.control import Close, Mind, StreamAction, Watch
 from surefoot.agents.reasoning.loops import LoopDetector, Loops
 from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.agents.reasoning.thoughts import Thought
@@ -22,7 +22,7 @@ from surefoot.models.base import Ask, ModelUnavailable, Prompt
 from surefoot.models.doubles import Double
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Step, scripted
+from surefoot.models.doubles.thoughts import ScriptedThought, scripted
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.streaming import Draw, Piece
 from surefoot.voting.samples import NOTHING, Sample, Usage
@@ -75,19 +75,19 @@ class Stream:
         self.watch = watch
         self.mind = Mind(draw)
 
-    async def think(self, text: str, tokens: int = 10) -> Action | None:
+    async def think(self, text: str, tokens: int = 10) -> StreamAction | None:
         thought = Thought(text, "execution", tokens)
         self.mind.thoughts.append(thought)
         self.mind.thought += text
         self.mind.tokens += tokens
         return await self.watch.see(self.mind, Piece(thought=text), [thought])
 
-    async def more(self) -> Action | None:
+    async def more(self) -> StreamAction | None:
         """Show a piece that completes no thought."""
         self.mind.thought += " and"
         return await self.watch.see(self.mind, Piece(thought=" and"), [])
 
-    async def until_acted(self) -> Action:
+    async def until_acted(self) -> StreamAction:
         for _ in range(1000):
             action = await self.more()
             if action:
@@ -244,7 +244,7 @@ class Lingers(ThinkingDouble):
 async def test_a_verifier_that_fails_as_the_thinking_ends_by_itself_fails_the_sample(
     at_the_end: bool,
 ) -> None:
-    double = Lingers(scripted([Step("So it is 7.", "7")]))
+    double = Lingers(scripted([ScriptedThought("So it is 7.", "7")]))
     double.at_the_end = at_the_end
     with nothing_unheard():
         reasoner = Reasoner(double, trim(verifier=Verifier(Gone())))
@@ -456,7 +456,8 @@ def test_a_window_too_small_is_refused(same: int, window: int) -> None:
 
 async def test_a_reasoner_is_trimmed_to_what_it_needs_to_agree_with_itself() -> None:
     steps = [
-        Step(f"Wait, check {number}, so it is {answer}.", answer) for number, answer in enumerate("767777777")
+        ScriptedThought(f"Wait, check {number}, so it is {answer}.", answer)
+        for number, answer in enumerate("767777777")
     ]
     double = ThinkingDouble(scripted(steps))
     ask = Ask("question", 0.7, 50, 0)

@@ -12,7 +12,7 @@ from surefoot.models.base import Message
 from surefoot.models.doubles.towers import towers_right
 from surefoot.tools.towers import compact
 from surefoot.tools.towers.board import Move, optimal_length, optimal_move, optimal_state, random_pegs
-from surefoot.voting import Broken, Reading, RedFlag, Sample, screen
+from surefoot.voting import InvariantBroken, Reading, RedFlag, Sample, screen
 
 cases = st.tuples(st.integers(1, 20), st.integers(0, 2), st.integers(0, 2**32))
 forms = st.sampled_from(["full", "move"])
@@ -235,7 +235,7 @@ def test_bad_options_are_refused(options: dict[str, object], said: str) -> None:
 
 
 def test_flags_are_part_of_the_task_and_no_more_than_asked_for() -> None:
-    assert not any(isinstance(flag, Broken) for flag in Towers(3).flags.flags)  # type: ignore[attr-defined]
+    assert not any(isinstance(flag, InvariantBroken) for flag in Towers(3).flags.flags)  # type: ignore[attr-defined]
 
 
 @given(st.integers(1, 10), st.integers(0, 2), forms, st.integers(0, 2**32))

@@ -10,9 +10,9 @@ from aiohttp import web
 from surefoot.models.base import Ask, Message
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.dialect import cut_at
-from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.options import Options
-from surefoot.models.streaming import Draw, collect
+from surefoot.models.streaming import Draw, whole_stream
 
 Body = dict[str, Any]
 Rule = Callable[[Body], str | None]
@@ -214,10 +214,10 @@ async def test_a_stream_learns_what_a_server_wants_otherwise_as_any_request_does
         await model.ready()
         server.rules = (rule,)
         expected = "forty" if rule is no_stop else "forty\n\ntwo"
-        assert (await collect(model, draw)).text == expected
+        assert (await whole_stream(model, draw)).text == expected
         refused = server.refused
         assert bool(refused) != (rule is positive_temperature and temperature > 0)
-        assert (await collect(model, draw._replace(seed=2))).text == expected
+        assert (await whole_stream(model, draw._replace(seed=2))).text == expected
         assert server.refused == refused, "what was learnt is not learnt again"
     assert len(told) == (1 if notice and refused else 0)
     assert all(notice in sentence for sentence in told if notice)
@@ -230,19 +230,19 @@ async def test_a_refusal_of_a_stream_that_nothing_helps_against_comes_as_it_was_
     async with picky() as server, OpenAIModel(server.url) as model:
         await model.ready()
         server.rules = (never,)
-        with pytest.raises(Refused, match="temperature is not supported"):
-            await collect(model, Draw((Message("user", "x"),), 0.7, 50, 1))
+        with pytest.raises(RequestRefused, match="temperature is not supported"):
+            await whole_stream(model, Draw((Message("user", "x"),), 0.7, 50, 1))
 
 
 async def test_what_the_user_puts_into_every_request_is_never_left_out() -> None:
     options = Options(extra={"temperature": 0.3})
     async with picky(no_temperature) as server, OpenAIModel(server.url, options=options) as model:
-        can_not = pytest.raises(Refused, match="deprecated")
+        can_not = pytest.raises(RequestRefused, match="deprecated")
         with can_not:
             await model.ready()
     options = Options(extra={"seed": 7})
     async with picky(no_seed) as server, OpenAIModel(server.url, options=options) as model:
-        with pytest.raises(Refused, match="not permitted"):
+        with pytest.raises(RequestRefused, match="not permitted"):
             await model.ready()
 
 
@@ -254,7 +254,7 @@ async def test_a_limit_that_is_too_high_is_not_hidden_under_another_name() -> No
     async with picky(too_high) as server, OpenAIModel(server.url) as model:
         # The probe asks for 24 tokens, which is fine.
         await model.ready()
-        with pytest.raises(Refused, match="max_tokens is too large: 50"):
+        with pytest.raises(RequestRefused, match="max_tokens is too large: 50"):
             await texts(model, 0.7)
 
 
@@ -265,7 +265,7 @@ async def test_a_temperature_out_of_bounds_is_refused_and_not_left_out() -> None
 
     async with picky(at_most_1) as server, OpenAIModel(server.url) as model:
         await model.ready()
-        with pytest.raises(Refused, match="less than or equal to 1"):
+        with pytest.raises(RequestRefused, match="less than or equal to 1"):
             await texts(model, 1.3)
 
 

@@ -8,7 +8,7 @@ import pytest
 from surefoot import BadInput, ModelUnavailable, OpenAIModel, Towers
 from surefoot.models.base import Ask
 from surefoot.models.connect import open_model
-from surefoot.models.embedded.llama_cpp import NAME, EmbeddedServer, NoEmbeddedModel, options
+from surefoot.models.embedded.llama_cpp import NAME, EmbeddedServer, NoEmbeddedModel, embedded_options
 
 
 async def test_the_embedded_model_answers_a_step_in_every_view() -> None:
@@ -24,7 +24,7 @@ async def test_the_embedded_model_answers_a_step_in_every_view() -> None:
 async def test_every_sample_is_drawn_for_itself_from_the_whole_distribution() -> None:
     """On what it never saw in training the model is at a loss; truncated or correlated samples would agree."""
     with EmbeddedServer() as server:
-        async with OpenAIModel(server.url, NAME, options=options()) as model:
+        async with OpenAIModel(server.url, NAME, options=embedded_options()) as model:
             asks = [Ask("ABC", 2.0, 20, number) for number in range(24)]
             texts = [sample.text async for _, sample in model.sample(asks)]
     assert len(set(texts)) > 10

@@ -13,9 +13,9 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Ask, ModelUnavailable
 from surefoot.models.connect import open_model
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.failures import Lasts, Refused, lasts
+from surefoot.models.openai.failures import Lasts, RequestRefused, lasts
 from surefoot.models.openai.options import Options, Wait
-from surefoot.models.openai.words import LONGEST, Words, address
+from surefoot.models.openai.words import LONGEST, Redactor, redacted_url
 
 KEY = "sk-very/secret+0123456789=="
 
@@ -120,7 +120,7 @@ def says(status: int, **error: object) -> web.Response:
 )
 async def test_what_stays_is_not_waited_for(answer: web.Response, most_asked: int, words: str) -> None:
     error, asked = await outcome(answer, Options(patience_s=600))
-    assert isinstance(error, Refused)
+    assert isinstance(error, RequestRefused)
     assert words in str(error)
     assert asked <= most_asked
 
@@ -139,7 +139,7 @@ async def test_what_stays_is_not_waited_for(answer: web.Response, most_asked: in
 )
 async def test_what_passes_is_waited_for_to_the_end_of_patience(answer: web.Response, words: str) -> None:
     error, asked = await outcome(answer, Options(patience_s=0.4))
-    assert not isinstance(error, Refused)
+    assert not isinstance(error, RequestRefused)
     assert words in str(error)
     assert asked > 1
 
@@ -240,7 +240,7 @@ async def test_a_key_in_the_query_of_the_address_is_sent_and_never_shown() -> No
         async with OpenAIModel(f"{server.url}?api-version=2024-10-21&api_key={query}") as model:
             await model.ready()
             server.answer = says(400, message=f"bad {KEY} for 2024-10-21")
-            with pytest.raises(Refused, match=r"bad \*\*\* for 2024-10-21") as caught:
+            with pytest.raises(RequestRefused, match=r"bad \*\*\* for 2024-10-21") as caught:
                 await anext(model.sample([Ask("x", 0.5, 5, 0)]))
             assert_clean(str(caught.value), repr(model), model.name)
 
@@ -265,15 +265,15 @@ async def test_an_address_that_is_refused_is_quoted_without_its_secrets(url: str
 
 
 def test_words_of_any_length_are_cleaned_in_linear_time_and_cut() -> None:
-    words = Words([KEY])
+    words = Redactor([KEY])
     assert words("x" * 5_000_000).endswith("...")
     assert len(words(KEY * 100_000)) <= LONGEST
     assert words("a\nb\t c") == "a b c"
-    assert Words([])("plain") == "plain"
-    assert Words(["x", ""])("text") == "text"
+    assert Redactor([])("plain") == "plain"
+    assert Redactor(["x", ""])("text") == "text"
 
 
 def test_an_address_keeps_what_is_no_secret() -> None:
-    assert address("http://gpu:8000/v1?v=1#m") == "http://gpu:8000/v1?v=***#m"
-    assert address("http://a:b@gpu/v1") == "http://***@gpu/v1"
-    assert address("nonsense") == "nonsense"
+    assert redacted_url("http://gpu:8000/v1?v=1#m") == "http://gpu:8000/v1?v=***#m"
+    assert redacted_url("http://a:b@gpu/v1") == "http://***@gpu/v1"
+    assert redacted_url("nonsense") == "nonsense"

@@ -18,7 +18,7 @@ from contextlib import aclosing
 from surefoot.models.base import Ask, Message
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.options import Options
-from surefoot.models.streaming import Draw, collect
+from surefoot.models.streaming import Draw, whole_stream
 from surefoot.errors import SurefootError
 
 async def main(stream, urls):
@@ -35,7 +35,7 @@ async def ask(url, stream):
             asks = [Ask("a", 0.7, 50, 0), Ask((Message("user", "a"),), 0.7, 50, 0)]
             async with aclosing(model.sample(asks)) as samples:
                 said += [repr(sample) async for _, sample in samples]
-            said.append(repr(await collect(model, Draw("a", 0.7, 50, 0))))
+            said.append(repr(await whole_stream(model, Draw("a", 0.7, 50, 0))))
     except SurefootError as error:
         said.append(str(error))
     return said

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.options import Options
 
 
@@ -81,7 +81,7 @@ async def test_with_an_empty_list_a_given_name_is_enough() -> None:
 
 async def test_without_a_list_and_a_name_a_sentence_says_so() -> None:
     async with served({"error": "no list"}, 404) as url, OpenAIModel(url) as model:
-        with pytest.raises(Refused, match="one has to be named"):
+        with pytest.raises(RequestRefused, match="one has to be named"):
             await model.ready()
 
 

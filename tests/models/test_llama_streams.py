@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from surefoot.models.base import Ask
-from surefoot.models.embedded.llama_cpp import EmbeddedServer, options, weights
+from surefoot.models.embedded.llama_cpp import EmbeddedServer, embedded_options, weights
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.options import Options, Wait
-from surefoot.models.streaming import Draw, collect
+from surefoot.models.streaming import Draw, whole_stream
 from surefoot.voting.samples import Sample
 
 PROMPT = "---;AabcBC>"
@@ -19,7 +19,7 @@ CONTROL = 3
 
 
 def streaming(waits: list[Wait], name: str = "pebble") -> Options:
-    return replace(options(name), stream=True, on_wait=waits.append)
+    return replace(embedded_options(name), stream=True, on_wait=waits.append)
 
 
 async def drawn(model: OpenAIModel, asks: list[Ask]) -> list[Sample]:
@@ -55,10 +55,10 @@ async def test_t3_the_bill_of_many_streamed_samples_is_what_was_made() -> None:
 
 async def test_t5_tokens_held_back_for_a_stop_string_keep_their_names() -> None:
     with EmbeddedServer() as server:
-        async with OpenAIModel(server.url, options=options()) as model:
+        async with OpenAIModel(server.url, options=embedded_options()) as model:
             draw = Draw(PROMPT, 0.0, 11, 0, top_logprobs=2)
-            free = await collect(model, draw)
-            held = await collect(model, draw._replace(stop=("BcXX", "ab;AQ", "aAX")))
+            free = await whole_stream(model, draw)
+            held = await whole_stream(model, draw._replace(stop=("BcXX", "ab;AQ", "aAX")))
     assert [token.text for token in held.tokens] == [token.text for token in free.tokens]
     assert "".join(token.text for token in held.tokens).startswith("aAB;AbcBaC")
 
@@ -83,10 +83,10 @@ async def test_t6_tags_that_are_control_tokens_are_seen(controlled: Path, stream
     found = []
     for file in (None, controlled):
         with EmbeddedServer(file, name="ponder") as server:
-            own = replace(options("ponder"), stream=stream)
+            own = replace(embedded_options("ponder"), stream=stream)
             async with OpenAIModel(server.url, options=own) as model:
                 samples = await drawn(model, [Ask(f"{left}+18=", 0.0, 300, 0) for left in range(27, 31)])
-                drawn_one = await collect(model, Draw("27+18=", 0.0, 300, 0))
+                drawn_one = await whole_stream(model, Draw("27+18=", 0.0, 300, 0))
                 found.append(([sample.text for sample in samples], drawn_one.thought, drawn_one.text))
     usual, with_control_tokens = found
     assert usual == with_control_tokens

@@ -12,7 +12,7 @@ from surefoot.models.doubles.faults import Fault
 from surefoot.models.doubles.manners import Manner, Quirk
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.options import Options
 from surefoot.voting.samples import Sample
 
@@ -95,7 +95,7 @@ async def test_a_kind_of_error_that_stays_is_not_waited_for() -> None:
             Fault("error", status=402, message="no money"),
         ):
             server.fail(fault)
-            with pytest.raises(Refused, match="no money"):
+            with pytest.raises(RequestRefused, match="no money"):
                 await drawn(model, True)
 
 

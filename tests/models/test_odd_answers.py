@@ -10,10 +10,10 @@ from aiohttp import web
 
 from surefoot.models.base import Ask, Message, ModelUnavailable
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.exchange import Refused
-from surefoot.models.openai.failures import Unreadable
+from surefoot.models.openai.exchange import RequestRefused
+from surefoot.models.openai.failures import UnreadableResponse
 from surefoot.models.openai.options import Options, Wait
-from surefoot.models.streaming import Draw, collect
+from surefoot.models.streaming import Draw, whole_stream
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
 REAL = "what is 6 * 7?"
@@ -191,7 +191,7 @@ async def test_a_failure_that_stays_is_refused_with_the_servers_words(
 ) -> None:
     body = sse(TEXT, {"error": error}) if stream else json.dumps({"error": error}).encode()
     odd = Odd(body)
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(RequestRefused, match=words):
         await asked(odd, stream=stream)
     assert len(odd.asked) == 1
 
@@ -361,7 +361,7 @@ GROWING = [chunk("the answer is 42"[:length]) for length in range(1, 17)]
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_stream_whose_every_piece_is_all_so_far_is_refused_and_not_put_together(stream: bool) -> None:
     odd = Odd(sse(*GROWING, ENDED))
-    with pytest.raises(Unreadable, match="holds all pieces before it") as caught:
+    with pytest.raises(UnreadableResponse, match="holds all pieces before it") as caught:
         await asked(odd, stream=stream)
     assert "without `stream`" in str(caught.value)
     assert len(odd.asked) == 1
@@ -369,8 +369,8 @@ async def test_a_stream_whose_every_piece_is_all_so_far_is_refused_and_not_put_t
 
 async def test_a_draw_of_such_a_stream_is_refused_too() -> None:
     async with served(Odd(sse(*GROWING, ENDED))) as url, OpenAIModel(url) as model:
-        with pytest.raises(Unreadable):
-            await collect(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        with pytest.raises(UnreadableResponse):
+            await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
 
 
 @pytest.mark.parametrize(
@@ -454,7 +454,7 @@ async def test_g_the_same_of_a_draw_however_it_is_cut(content: str, text: str, s
     pieces = [chunk(content[place : place + size]) for place in range(0, len(content), size)]
     odd = Odd(sse(chunk("", None, reasoning="hm"), *pieces, ENDED))
     async with served(odd) as url, OpenAIModel(url) as model:
-        found = await collect(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        found = await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
     assert (found.thought, found.text) == ("hm", text)
 
 
@@ -465,14 +465,14 @@ async def test_g_the_opening_tag_is_no_thought_where_the_server_left_it_in(begin
     """vLLM does where the tag comes in one piece with what follows it."""
     thoughts = [chunk("", None, reasoning=piece) for piece in begins]
     async with served(Odd(sse(*thoughts, chunk("42"), ENDED))) as url, OpenAIModel(url) as model:
-        found = await collect(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        found = await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
     assert (found.thought, found.text) == ("hm", "42")
 
 
 async def test_g_a_tag_that_a_thought_speaks_of_stays_in_it() -> None:
     thoughts = [chunk("", None, reasoning=piece) for piece in ("first ", "<think>", " then")]
     async with served(Odd(sse(*thoughts, chunk("42"), ENDED))) as url, OpenAIModel(url) as model:
-        found = await collect(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        found = await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
     assert found.thought == "first <think> then"
 
 
@@ -552,7 +552,7 @@ async def test_an_answer_without_a_choice_that_cost_nothing_is_asked_for_again(u
 async def test_a_stream_that_nobody_counted_is_estimated_and_says_so() -> None:
     odd = Odd(sse(chunk("4"), chunk("2"), ENDED))
     async with served(odd) as url, OpenAIModel(url) as model:
-        found = await collect(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        found = await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
         assert found.usage == model.usage == Usage(completion=2, uncounted=1)
 
 

@@ -22,7 +22,7 @@ from surefoot.models.base import Ask, Message, ModelUnavailable, Prompt
 from surefoot.models.doubles import towers_double
 from surefoot.models.doubles.server import DoubleServer, Fault
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.exchange import RequestRefused
 from surefoot.models.openai.options import Options, Wait
 from surefoot.models.openai.probe import ServerLacks
 from surefoot.voting.samples import Sample, Usage
@@ -441,7 +441,7 @@ async def test_other_client_errors_are_never_tried_again(status: int) -> None:
         await model.ready()
         before = server.stats.requests
         server.fail(Fault("status", status=status, message="prompt is 9999 tokens too long"))
-        with pytest.raises(Refused, match=f"{status}: prompt is 9999 tokens too long"):
+        with pytest.raises(RequestRefused, match=f"{status}: prompt is 9999 tokens too long"):
             await drawn(model, [ask()])
         assert server.stats.requests == before + 1
 
@@ -485,7 +485,7 @@ async def test_patience_ends_with_a_sentence() -> None:
         server.fail(Fault("status", status=500, message="out of memory"), times=100)
         with pytest.raises(ModelUnavailable, match=r"0\.5 s \(500: out of memory\)") as caught:
             await drawn(model, [ask()])
-        assert not isinstance(caught.value, Refused)
+        assert not isinstance(caught.value, RequestRefused)
         assert server.stats.failed > 1
 
 
@@ -531,19 +531,19 @@ async def test_an_unknown_model_is_answered_with_those_that_exist() -> None:
         DoubleServer(towers_double(name="pebble")) as server,
         OpenAIModel(server.url, "llama") as model,
     ):
-        with pytest.raises(Refused, match="no model 'llama'; those that exist: 'pebble'"):
+        with pytest.raises(RequestRefused, match="no model 'llama'; those that exist: 'pebble'"):
             await drawn(model, [ask()])
 
 
 async def test_a_wrong_path_is_reported() -> None:
     async with DoubleServer(towers_double()) as server, OpenAIModel(server.url + "/elsewhere") as model:
-        with pytest.raises(Refused, match=r"no OpenAI-compatible API.*404"):
+        with pytest.raises(RequestRefused, match=r"no OpenAI-compatible API.*404"):
             await model.ready()
 
 
 async def test_a_web_page_is_no_model_server() -> None:
     async with web_page() as url, OpenAIModel(url) as model:
-        with pytest.raises(Refused, match="web page"):
+        with pytest.raises(RequestRefused, match="web page"):
             await model.ready()
 
 
@@ -575,7 +575,7 @@ async def test_the_key_is_sent_and_never_shown() -> None:
             shown = [repr(model), str(model), str(gone.value), repr(gone.value.__cause__), *map(repr, waits)]
         async with OpenAIModel(server.url, api_key=KEY + "x") as model:
             with pytest.raises(
-                Refused, match=r"does not accept the API key \(401: Incorrect .* \*\*\*"
+                RequestRefused, match=r"does not accept the API key \(401: Incorrect .* \*\*\*"
             ) as refused:
                 await model.ready()
             shown.append(str(refused.value))
@@ -630,7 +630,7 @@ async def test_one_failure_ends_the_call_and_cancels_its_siblings() -> None:
         await model.ready()
         server.fail(Fault("status", status=400))
         server.fail(Fault("hang"), times=3)
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             await drawn(model, [ask(temperature=0.1 + t / 100) for t in range(4)])
         await until(lambda: server.stats.in_flight == 0)
         assert server.stats.aborted == 3

@@ -23,7 +23,7 @@ from surefoot import Ask, BadInput, Message, ModelUnavailable, OpenAIModel, Samp
 from surefoot.models.connect import open_model
 from surefoot.models.embedded import PEBBLES, WEIGHTS, pool
 from surefoot.models.embedded.inference import CONTEXT, Network, uniform
-from surefoot.models.embedded.llama_cpp import NAME, EmbeddedServer, options
+from surefoot.models.embedded.llama_cpp import NAME, EmbeddedServer, embedded_options
 from surefoot.models.embedded.pool import NumpyPebble
 from surefoot.tools.towers.board import optimal_length
 from surefoot.training.pebble import data
@@ -149,7 +149,7 @@ async def test_greedy_answers_and_their_tokens_are_those_of_llama_cpp(network: N
     ]
     asks += [Ask(ask.prompt, 0.0, 4, 0) for ask in asks[:5]]
     with EmbeddedServer() as server:
-        async with OpenAIModel(server.url, NAME, options=options()) as model:
+        async with OpenAIModel(server.url, NAME, options=embedded_options()) as model:
             theirs = [(await gather(model, [ask]))[0] for ask in asks]
     ours = network.complete(asks)
     assert [(mine.text, mine.finish) for mine in ours] == [(its.text, its.finish) for its in theirs]

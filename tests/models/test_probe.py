@@ -11,8 +11,8 @@ from surefoot.models.doubles import Garbage, towers_double
 from surefoot.models.doubles.server import DoubleServer, Fault, Feature
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.batches import Endpoint
-from surefoot.models.openai.exchange import Refused
-from surefoot.models.openai.listing import choose
+from surefoot.models.openai.exchange import RequestRefused
+from surefoot.models.openai.listing import choose_model
 from surefoot.models.openai.options import Options
 from surefoot.models.openai.probe import ServerLacks
 from surefoot.models.openai.wire_server import ModelCard, ModelList
@@ -122,17 +122,17 @@ async def test_a_server_that_always_fails_is_not_ready() -> None:
 
 def test_one_of_several_models_must_be_named() -> None:
     models = ModelList(data=[ModelCard(id="a"), ModelCard(id="b")])
-    assert choose(models, "b", "the server").id == "b"
-    with pytest.raises(Refused, match="say which: 'a', 'b'"):
-        choose(models, None, "the server")
-    with pytest.raises(Refused, match="none at all"):
-        choose(ModelList(data=[]), None, "the server")
+    assert choose_model(models, "b", "the server").id == "b"
+    with pytest.raises(RequestRefused, match="say which: 'a', 'b'"):
+        choose_model(models, None, "the server")
+    with pytest.raises(RequestRefused, match="none at all"):
+        choose_model(ModelList(data=[]), None, "the server")
 
 
 def test_a_long_list_of_models_is_cut_short() -> None:
     models = ModelList(data=[ModelCard(id=f"model-{i}") for i in range(300)])
-    with pytest.raises(Refused, match=r"'model-19', and 280 more$"):
-        choose(models, "other", "the server")
+    with pytest.raises(RequestRefused, match=r"'model-19', and 280 more$"):
+        choose_model(models, "other", "the server")
 
 
 async def test_vllm_and_llama_cpp_are_known_by_name() -> None:

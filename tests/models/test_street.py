@@ -10,7 +10,7 @@ from aiohttp import web
 
 from surefoot.models.base import Ask, Message
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.failures import Refused
+from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.options import Options
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -51,7 +51,7 @@ def answering(**fields: object) -> Handler:
 
 async def refusal_of(handler: Handler, path: str = "", name: str | None = "m") -> str:
     async with served(handler) as url, OpenAIModel(url + path, name) as model:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RequestRefused) as caught:
             await model.ready()
         return str(caught.value).replace(url, "URL")
 

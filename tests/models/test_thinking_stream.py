@@ -11,18 +11,18 @@ from aiohttp import web
 from surefoot.models.base import Ask, Message, ModelUnavailable, Prompt
 from surefoot.models.doubles.faults import Fault
 from surefoot.models.doubles.server import DoubleServer
-from surefoot.models.doubles.streams import Style
+from surefoot.models.doubles.streams import ThoughtField
 from surefoot.models.doubles.thinking import ThinkingDouble
-from surefoot.models.doubles.thoughts import Step, overthinker, scripted
-from surefoot.models.embedded.llama_cpp import EmbeddedServer, options
+from surefoot.models.doubles.thoughts import ScriptedThought, overthinker, scripted
+from surefoot.models.embedded.llama_cpp import EmbeddedServer, embedded_options
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.exchange import RequestRefused
 from surefoot.models.openai.options import Options
-from surefoot.models.streaming import Draw, Piece, collect
+from surefoot.models.streaming import Draw, Piece, whole_stream
 from surefoot.models.tags import Tags
 from surefoot.voting.samples import NOTHING, Usage
 
-STEPS = [Step("2 + 2 is 5 – or so…", "5", 0.5), Step("Wait, 2 + 2 is 4.", "4")]
+STEPS = [ScriptedThought("2 + 2 is 5 – or so…", "5", 0.5), ScriptedThought("Wait, 2 + 2 is 4.", "4")]
 TEXT: Prompt = "2 + 2?"
 CHAT: Prompt = (Message("user", "2 + 2?"),)
 RAW = "<think>\n2 + 2 is 5 – or so…\n\nWait, 2 + 2 is 4.\n\n</think>\n\n4"
@@ -63,10 +63,12 @@ async def first(model: OpenAIModel, number: int, asked: Draw) -> list[Piece]:
 
 @pytest.mark.parametrize("style", ["content", "reasoning", "reasoning_content"])
 @pytest.mark.parametrize("prompt", [TEXT, CHAT])
-async def test_thoughts_and_answer_are_told_apart_wherever_they_come(prompt: Prompt, style: Style) -> None:
+async def test_thoughts_and_answer_are_told_apart_wherever_they_come(
+    prompt: Prompt, style: ThoughtField
+) -> None:
     double = thinker()
     async with DoubleServer(double, thoughts=style) as server, OpenAIModel(server.url) as model:
-        whole = await collect(model, draw(prompt))
+        whole = await whole_stream(model, draw(prompt))
         assert (whole.thought, whole.text, whole.finish) == (THOUGHT, ANSWER, "stop")
         assert whole.usage.completion == len(double.written(draw(prompt))[0])
         assert model.usage == whole.usage
@@ -76,7 +78,7 @@ async def test_thoughts_and_answer_are_told_apart_wherever_they_come(prompt: Pro
 async def test_log_probabilities_are_read_in_both_shapes(prompt: Prompt) -> None:
     double = thinker()
     async with DoubleServer(double) as server, OpenAIModel(server.url) as model:
-        whole = await collect(model, draw(prompt, top_logprobs=3))
+        whole = await whole_stream(model, draw(prompt, top_logprobs=3))
     assert list(whole.tokens) == double.written(draw(prompt, top_logprobs=3))[0]
     assert "".join(token.text for token in whole.tokens) == RAW
 
@@ -87,7 +89,7 @@ async def test_a_stream_goes_on_from_any_token(prompt: Prompt) -> None:
     async with DoubleServer(thinker()) as server, OpenAIModel(server.url) as model:
         for token in thinker().written(draw(prompt))[0]:
             begun += token.text
-            rest = await collect(model, draw(prompt, begun))
+            rest = await whole_stream(model, draw(prompt, begun))
             told = begun.replace("<think>", "").replace("</think>", "")
             assert told + rest.thought + rest.text == THOUGHT + ANSWER
             assert rest.thought == THOUGHT[len(told) :]
@@ -95,9 +97,9 @@ async def test_a_stream_goes_on_from_any_token(prompt: Prompt) -> None:
 
 async def test_the_limit_and_stop_strings_of_a_draw_hold() -> None:
     async with DoubleServer(thinker()) as server, OpenAIModel(server.url) as model:
-        short = await collect(model, draw(max_tokens=3))
+        short = await whole_stream(model, draw(max_tokens=3))
         assert (short.finish, short.usage.completion) == ("length", 3)
-        stopped = await collect(model, draw()._replace(stop=("Wait",)))
+        stopped = await whole_stream(model, draw()._replace(stop=("Wait",)))
         assert (stopped.finish, stopped.thought) == ("stop", THOUGHT[: THOUGHT.index("Wait")])
 
 
@@ -131,20 +133,22 @@ async def test_closing_a_stream_frees_the_servers_slot() -> None:
     async with DoubleServer(thinker(token_s=0.02), slots=1) as server, OpenAIModel(server.url) as model:
         await first(model, 3, draw())
         await until(lambda: server.stats.aborted == 1 and server.stats.in_flight == 0)
-        assert (await collect(model, draw())).finish == "stop"
+        assert (await whole_stream(model, draw())).finish == "stop"
         assert server.stats.aborted == 1
 
 
 @pytest.mark.parametrize("style", ["content", "reasoning"])
 @pytest.mark.parametrize("prompt", [TEXT, CHAT])
-async def test_a_stream_that_breaks_off_goes_on_from_what_has_come(prompt: Prompt, style: Style) -> None:
+async def test_a_stream_that_breaks_off_goes_on_from_what_has_come(
+    prompt: Prompt, style: ThoughtField
+) -> None:
     tokens = len(thinker().written(draw(prompt))[0])
     async with DoubleServer(thinker(), thoughts=style) as server, OpenAIModel(server.url) as model:
         await model.ready()
         for after in range(2, tokens, 5):
             server.bodies.clear()
             server.fail(Fault("break", tokens=after))
-            whole = await collect(model, draw(prompt))
+            whole = await whole_stream(model, draw(prompt))
             assert (whole.thought, whole.text, whole.finish) == (THOUGHT, ANSWER, "stop")
             # Tags that the server has left out cannot be counted in what broke off: at most two.
             assert whole.usage.completion in (
@@ -192,7 +196,7 @@ async def test_a_chat_that_breaks_off_several_times_asks_for_what_it_really_wrot
         await model.ready()
         server.bodies.clear()
         server.fail(Fault("break", tokens=5), times=times)
-        whole = await collect(model, draw(CHAT))
+        whole = await whole_stream(model, draw(CHAT))
         prompts = ["".join(map(chr, body["prompt"])) for body in server.bodies if "prompt" in body]  # type: ignore[call-overload]
     assert (whole.thought, whole.text) == (THOUGHT, ANSWER)
     assert len(prompts) == times
@@ -203,7 +207,7 @@ async def test_a_stream_that_breaks_off_again_and_again_arrives_all_the_same() -
     async with DoubleServer(thinker()) as server, OpenAIModel(server.url) as model:
         await model.ready()
         server.fail(Fault("break", tokens=2), times=6)
-        assert (await collect(model, draw())).text == ANSWER
+        assert (await whole_stream(model, draw())).text == ANSWER
 
 
 async def test_what_fails_before_the_first_token_is_tried_again() -> None:
@@ -218,7 +222,7 @@ async def test_what_fails_before_the_first_token_is_tried_again() -> None:
             Fault("malformed"),
         ):
             server.fail(fault)
-        assert (await collect(model, draw())).text == ANSWER
+        assert (await whole_stream(model, draw())).text == ANSWER
     assert len(waits) == 4
     assert "first token" in waits[2]
 
@@ -231,15 +235,15 @@ async def test_patience_with_an_outage_ends() -> None:
         await model.ready()
         server.fail(Fault("drop"), times=50)
         with pytest.raises(ModelUnavailable, match=r"has not answered for 0\.1 s"):
-            await collect(model, draw())
+            await whole_stream(model, draw())
 
 
 async def test_a_refusal_is_final() -> None:
     async with DoubleServer(thinker()) as server, OpenAIModel(server.url) as model:
         await model.ready()
         server.fail(Fault("status", status=400, message="too long"))
-        with pytest.raises(Refused, match="too long"):
-            await collect(model, draw())
+        with pytest.raises(RequestRefused, match="too long"):
+            await whole_stream(model, draw())
 
 
 @pytest.mark.parametrize("prompt", [TEXT, CHAT])
@@ -254,11 +258,11 @@ async def test_a_server_that_quotes_the_thoughts_is_not_quoted(prompt: Prompt, o
     ):
         await model.ready()
         server.fail(Fault("status", status=400, message=f"no such thing in {secret!r}"))
-        with pytest.raises(Refused, match="400: Bad Request") as refused:
-            await collect(model, draw(prompt, f"<think>{secret}"))
+        with pytest.raises(RequestRefused, match="400: Bad Request") as refused:
+            await whole_stream(model, draw(prompt, f"<think>{secret}"))
         server.fail(Fault("status", status=500, message=f"died on {secret!r}"), times=50)
         with pytest.raises(ModelUnavailable, match="500: Internal Server Error") as gone:
-            await collect(model, draw(prompt, f"<think>{secret}"))
+            await whole_stream(model, draw(prompt, f"<think>{secret}"))
     assert waits
     assert not [said for said in (*waits, str(refused.value), str(gone.value)) if "canary" in said]
 
@@ -267,9 +271,9 @@ async def test_an_error_in_mid_stream_that_quotes_the_thoughts_is_not_quoted() -
     error: list[dict[str, object]] = [{"error": {"message": "died on canary-3d90aa", "code": 500}}]
     async with says(error, 1000) as url, OpenAIModel(url, options=Options(patience_s=0.1)) as model:
         with pytest.raises(ModelUnavailable, match="died on canary"):
-            await collect(model, draw())
+            await whole_stream(model, draw())
         with pytest.raises(ModelUnavailable, match="500: an error"):
-            await collect(model, draw(begun="<think>canary-3d90aa"))
+            await whole_stream(model, draw(begun="<think>canary-3d90aa"))
 
 
 async def test_streams_wait_their_turn_like_other_requests() -> None:
@@ -279,7 +283,7 @@ async def test_streams_wait_their_turn_like_other_requests() -> None:
     ):
         await model.ready()
         server.stats.most_in_flight = 0
-        await asyncio.gather(*(collect(model, draw()) for _ in range(6)))
+        await asyncio.gather(*(whole_stream(model, draw()) for _ in range(6)))
         assert server.stats.most_in_flight == 2
 
 
@@ -327,7 +331,7 @@ def chunk(text: str, **more: object) -> dict[str, object]:
 async def test_blocks_may_end_in_mid_character_and_json_may_hold_any_line_separator(size: int) -> None:
     events = [chunk("<thi"), chunk("nk>ß\u2028\x85"), chunk("𝔸</think>é", finish_reason="stop")]
     async with says(events, size) as url, OpenAIModel(url) as model:
-        whole = await collect(model, draw())
+        whole = await whole_stream(model, draw())
     assert (whole.thought, whole.text) == ("ß\u2028\x85𝔸", "é")
 
 
@@ -338,7 +342,7 @@ async def test_what_vllm_does_not_know_of_log_probabilities_is_none() -> None:
         "top_logprobs": [{"b": -0.5, "a": -9999.0, "c": -0.1}],
     }
     async with says([chunk("a", logprobs=logprobs)], 50) as url, OpenAIModel(url) as model:
-        (token,) = (await collect(model, draw(top_logprobs=3))).tokens
+        (token,) = (await whole_stream(model, draw(top_logprobs=3))).tokens
     assert token == ("a", None, (("c", -0.1), ("b", -0.5)))
 
 
@@ -358,24 +362,24 @@ async def test_usage_that_comes_with_every_chunk_makes_an_aborted_stream_exact()
 
 async def test_llama_cpp_streams_what_it_samples_and_goes_on_from_any_letter() -> None:
     with EmbeddedServer() as server:
-        async with OpenAIModel(server.url, options=options()) as model:
+        async with OpenAIModel(server.url, options=embedded_options()) as model:
             for prompt in (STEP, (Message("user", STEP),)):
                 asked = Draw(prompt, 0.0, 40, 1, top_logprobs=2)
                 async with aclosing(model.sample([Ask(prompt, 0.0, 40, 1)])) as samples:
                     async for _, sample in samples:
                         assert sample.text == STEP_ANSWER
-                whole = await collect(model, asked)
+                whole = await whole_stream(model, asked)
                 assert whole.text == STEP_ANSWER
                 assert "".join(token.text for token in whole.tokens) == STEP_ANSWER
                 assert all(token.top[0] == token[:2] for token in whole.tokens)
                 for border in range(1, len(STEP_ANSWER), 3):
-                    rest = await collect(model, asked._replace(begun=STEP_ANSWER[:border]))
+                    rest = await whole_stream(model, asked._replace(begun=STEP_ANSWER[:border]))
                     assert STEP_ANSWER[:border] + rest.text == STEP_ANSWER
 
 
 async def test_llama_cpp_says_what_an_aborted_stream_has_cost() -> None:
     with EmbeddedServer() as server:
-        async with OpenAIModel(server.url, options=options()) as model:
+        async with OpenAIModel(server.url, options=embedded_options()) as model:
             pieces = await first(model, 3, draw(STEP))
             usage = NOTHING
             for piece in pieces:

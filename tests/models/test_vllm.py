@@ -17,11 +17,11 @@ from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import Segment, ThinkingDouble
 from surefoot.models.gather import in_order
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.exchange import RequestRefused
 from surefoot.models.openai.options import Options
 from surefoot.models.openai.vllm import StopCutter, goes_on_after_thinking, spoiled
-from surefoot.models.openai.wire_parts import Part
-from surefoot.models.streaming import Draw, Token, collect
+from surefoot.models.openai.wire_parts import ChoiceDelta
+from surefoot.models.streaming import Draw, Token, whole_stream
 
 CONTEXT = 60
 QUESTION = "How many?"
@@ -87,7 +87,7 @@ async def test_a_prompt_longer_than_the_context_is_refused_in_the_servers_words(
     async with OpenAIModel(small.url) as model:
         for prompt in ("how " * 100, (Message("user", "how " * 100),)):
             for thinker in (model, Reasoner(model)):
-                with pytest.raises(Refused, match=f"400: .*maximum context length is {CONTEXT}"):
+                with pytest.raises(RequestRefused, match=f"400: .*maximum context length is {CONTEXT}"):
                     await in_order(thinker, [Ask(prompt, 0.0, 50, 1)])
 
 
@@ -123,7 +123,7 @@ async def test_a_stream_ends_at_the_first_stop_string(stop: str, thought: str | 
         DoubleServer(ThinkingDouble(brief), owned_by="vllm", thoughts="reasoning") as server,
         OpenAIModel(server.url) as model,
     ):
-        found = await collect(model, Draw(PROMPTS[1], 0.0, 50, 1, stop=(stop, "never")))
+        found = await whole_stream(model, Draw(PROMPTS[1], 0.0, 50, 1, stop=(stop, "never")))
     whole = "let me see\n so five."
     assert (found.thought, found.text, found.finish) == (whole if thought is None else thought, text, "stop")
 
@@ -131,9 +131,9 @@ async def test_a_stream_ends_at_the_first_stop_string(stop: str, thought: str | 
 PARTS = st.lists(st.tuples(st.booleans(), st.text("ab\n", max_size=4)), max_size=12)
 
 
-def cut(parts: Sequence[Part], stops: Sequence[str]) -> tuple[str, str, str | None]:
+def cut(parts: Sequence[ChoiceDelta], stops: Sequence[str]) -> tuple[str, str, str | None]:
     cutter, thought, text = StopCutter(stops), "", ""
-    for part in [*parts, Part(0, finish="length")]:
+    for part in [*parts, ChoiceDelta(0, finish="length")]:
         found = cutter.cut(part)
         thought, text = thought + found.thought, text + found.text
         if found.finish:
@@ -150,9 +150,9 @@ def cut(parts: Sequence[Part], stops: Sequence[str]) -> tuple[str, str, str | No
 def test_stop_strings_are_cut_off_however_the_stream_is_cut(
     thought: str, text: str, borders: set[int], stops: list[str]
 ) -> None:
-    def parts_of(whole: str, name: str) -> list[Part]:
+    def parts_of(whole: str, name: str) -> list[ChoiceDelta]:
         places = [0, *sorted(border % (len(whole) + 1) for border in borders), len(whole)]
-        return [Part(0)._replace(**{name: whole[start:end]}) for start, end in pairwise(places)]
+        return [ChoiceDelta(0)._replace(**{name: whole[start:end]}) for start, end in pairwise(places)]
 
     def before(whole: str) -> str:
         ends = [(whole.index(stop) + len(stop), whole.index(stop)) for stop in stops if stop in whole]

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from surefoot.models.openai.reported import Failed
+from surefoot.models.openai.reported import FailureReported
 from surefoot.models.openai.wire import Choice, Reply, read_reply
-from surefoot.models.openai.wire_server import kind_of, message_of
+from surefoot.models.openai.wire_server import error_kind, message_of
 from surefoot.voting.samples import Usage
 
 
@@ -123,7 +123,7 @@ async def test_a_stream_that_breaks_off_is_no_answer() -> None:
 
 
 async def test_an_error_in_mid_stream_is_passed_on() -> None:
-    with pytest.raises(Failed, match="engine died"):
+    with pytest.raises(FailureReported, match="engine died"):
         await read(TEXT, 'data: {"error": {"message": "engine died", "code": 500}}')
 
 
@@ -163,4 +163,4 @@ def test_errors_are_quoted_in_the_servers_own_words(body: bytes, message: str) -
     ],
 )
 def test_of_an_error_that_may_quote_thoughts_the_kind_is_enough(body: bytes, kind: str) -> None:
-    assert kind_of(body) == kind
+    assert error_kind(body) == kind

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import pytest
 
-from surefoot.models.openai.answers import Leftovers, answer
+from surefoot.models.openai.answers import Leftovers, answer_in
 from surefoot.models.openai.json_text import parsed
-from surefoot.models.openai.limits import TooMuch
+from surefoot.models.openai.limits import ResponseTooLarge
 from surefoot.models.openai.reported import failure_in_body
 from surefoot.models.openai.wire import read_reply
 
@@ -37,7 +37,7 @@ def read(body: bytes) -> None:
 
 
 async def _read(body: bytes) -> None:
-    with suppress(ValueError, TooMuch):
+    with suppress(ValueError, ResponseTooLarge):
         await read_reply(blocks(body), lambda: None, 1 << 30)
 
 
@@ -73,8 +73,8 @@ WORKS: dict[str, tuple[Callable[[str], object], Callable[..., object]]] = {
     "one token": (in_one_token, read),
     "tokens": (in_tokens, read),
     "a stream of raw bytes": (lambda text: b"data:" + text.encode(errors="replace"), read),
-    "an answer": (str, answer),
-    "an answer told apart": (str, lambda text: answer(text, told=True)),
+    "an answer": (str, answer_in),
+    "an answer told apart": (str, lambda text: answer_in(text, told=True)),
     "an answer cut up": (str, leftovers),
     "an error": (lambda text: json.dumps({"error": {"message": text}}).encode(), failure_in_body),
 }
@@ -92,7 +92,7 @@ def test_time_grows_with_the_length_and_no_faster(work: str, text: str, slope: C
 @pytest.mark.parametrize("body", ["[" * (1 << 23), '{"a":' * (1 << 21), "9" * (1 << 23), '"' * (1 << 23)])
 def test_json_made_to_hurt_is_refused_in_linear_time(body: str, slope: Callable[..., float]) -> None:
     def refused(text: bytes) -> None:
-        with pytest.raises((ValueError, TooMuch)):
+        with pytest.raises((ValueError, ResponseTooLarge)):
             parsed(text)
 
     # Shorter ones are refused for their depth alone; from here on the values are counted first, which is another line.

@@ -18,7 +18,7 @@ from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.jobs import Keys
 from surefoot.orchestration.journal.records import UNPACKED_BYTES, CorruptJournal, canonical, decode
 from surefoot.orchestration.journal.snapshots import Snapshot, decode_snapshot, encode_snapshot
-from surefoot.orchestration.reporting import records, report
+from surefoot.orchestration.reporting import read_report, records
 from surefoot.orchestration.run import resume, run
 from surefoot.printable import printable
 
@@ -72,7 +72,7 @@ async def everything(client: Redis) -> list[SurefootError]:
             await segments.kept(client, known, step)
 
     for read in (
-        lambda: report(client, JOB, TASK),
+        lambda: read_report(client, JOB, TASK),
         out,
         steps,
         lambda: resume(JOB, task=TASK, model=towers_double(), redis=client),
@@ -84,7 +84,7 @@ async def everything(client: Redis) -> list[SurefootError]:
             raised.append(error)
     for listed in await jobs.every(client):
         assert listed.id in (JOB, "sound")
-        if isinstance(listed, jobs.Unreadable):
+        if isinstance(listed, jobs.UnreadableJob):
             raised.append(CorruptJournal(listed.why))
     assert "sound" in [job.id for job in await jobs.every(client) if isinstance(job, jobs.Job)]
     for error in raised:
@@ -140,7 +140,7 @@ async def test_a_damaged_field_makes_one_job_unreadable_and_hides_no_other(
 async def test_a_missing_field_is_named(redis: Redis, field: str) -> None:
     await redis.hdel(Keys(JOB).meta, field)
     _, unreadable = await jobs.every(redis)
-    assert isinstance(unreadable, jobs.Unreadable)
+    assert isinstance(unreadable, jobs.UnreadableJob)
     assert f"'{field}'" in unreadable.why
     assert await everything(redis)
 
@@ -339,11 +339,11 @@ async def forged(client: Redis) -> None:
 async def test_a_job_that_is_said_to_be_done_is_not_called_solved_when_its_end_is_damaged(
     redis: Redis, damage: Callable[[Redis], Any]
 ) -> None:
-    sound = await report(redis, JOB, TASK)
+    sound = await read_report(redis, JOB, TASK)
     assert (sound.solved, sound.steps, sound.steps_read_back) == (True, 31, 1)
     await damage(redis)
     with pytest.raises(CorruptJournal):
-        await report(redis, JOB, TASK)
+        await read_report(redis, JOB, TASK)
 
 
 async def test_each_segment_is_read_once_for_a_report(redis: Redis) -> None:
@@ -351,7 +351,7 @@ async def test_each_segment_is_read_once_for_a_report(redis: Redis) -> None:
         return int((await redis.info("commandstats")).get("cmdstat_lrange", {"calls": 0})["calls"])
 
     before = await reads()
-    found = await report(redis, JOB, TASK)
+    found = await read_report(redis, JOB, TASK)
     assert len(found.contested_steps) > 8  # in three segments at least
     assert await reads() - before <= 1 + 4 + 1  # the list of contested steps, their segments, the end
 

@@ -18,7 +18,7 @@ from surefoot.models.doubles import towers_double
 from surefoot.orchestration import deletion
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.jobs import Keys, NoSuchJob, Settings
-from surefoot.orchestration.journal.journal import Journal, Refused
+from surefoot.orchestration.journal.journal import Journal, WriteRefused
 from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.run import resume, run
 
@@ -84,7 +84,7 @@ async def test_whoever_holds_a_deleted_job_unseen_writes_nothing_more(redis: Red
         await asyncio.sleep(0.1)
         await deletion.delete(redis, "held")
         await journal.append(Record(0, 1, 1))
-        with pytest.raises((Refused, NoSuchJob)):
+        with pytest.raises((WriteRefused, NoSuchJob)):
             await journal.commit()
     assert await redis.keys("*") == []
 

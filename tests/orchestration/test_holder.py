@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from surefoot.orchestration.journal.holder import describe, ended, gone, left, me
+from surefoot.orchestration.journal.holder import describe, gone, left, me, process_ended
 
 
 @pytest.fixture
@@ -41,10 +41,10 @@ def as_if(holder: str, **changed: Any) -> str:
 
 def test_a_process_that_runs_is_there_and_one_that_has_ended_is_gone(other: subprocess.Popen[bytes]) -> None:
     before = born(other.pid)
-    assert not ended(other.pid, before)
+    assert not process_ended(other.pid, before)
     other.kill()
     other.wait()
-    assert ended(other.pid, before)
+    assert process_ended(other.pid, before)
 
 
 def test_a_zombie_is_gone(other: subprocess.Popen[bytes]) -> None:
@@ -52,36 +52,36 @@ def test_a_zombie_is_gone(other: subprocess.Popen[bytes]) -> None:
     other.kill()
     while Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
         pass
-    assert ended(other.pid, before)
+    assert process_ended(other.pid, before)
 
 
 def test_a_number_that_another_process_has_now_is_no_sign_of_life(other: subprocess.Popen[bytes]) -> None:
-    assert ended(other.pid, "1")
+    assert process_ended(other.pid, "1")
 
 
 def test_a_process_that_proc_hides_is_not_gone(other: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Mounted with hidepid, /proc has no entry for what other users run."""
     proc = proc_of(tmp_path, os.getpid(), {})
-    assert not ended(other.pid, born(other.pid), proc)
+    assert not process_ended(other.pid, born(other.pid), proc)
     other.kill()
     other.wait()
-    assert ended(other.pid, "1", proc)
+    assert process_ended(other.pid, "1", proc)
 
 
 def test_a_proc_of_another_namespace_is_not_believed(other: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Its numbers mean other processes: here it knows one of this number, born at another time."""
     stat = Path(f"/proc/{other.pid}/stat").read_text()
     proc = proc_of(tmp_path, os.getpid() + 1, {other.pid: stat})
-    assert not ended(other.pid, "1", proc)
+    assert not process_ended(other.pid, "1", proc)
 
 
 def test_a_proc_that_is_not_there_says_nothing(other: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    assert not ended(other.pid, born(other.pid), tmp_path)
+    assert not process_ended(other.pid, born(other.pid), tmp_path)
 
 
 def test_a_process_of_another_user_is_not_gone() -> None:
     """The first process may not be signalled by everybody; that it may not is a sign of life."""
-    assert not ended(1, born(1))
+    assert not process_ended(1, born(1))
 
 
 @pytest.mark.parametrize("part", ["boot", "namespace", "host"])

@@ -475,7 +475,7 @@ async def test_an_unreadable_job_is_listed_and_hides_no_other(redis: Redis) -> N
     await redis.sadd(Keys("").jobs, "half")  # its creation was cut short
     readable, unreadable = await jobs.every(redis)
     assert (readable.id, unreadable.id) == (JOB, "new")
-    assert isinstance(unreadable, jobs.Unreadable)
+    assert isinstance(unreadable, jobs.UnreadableJob)
     assert "schema 99" in unreadable.why
     with pytest.raises(NewerJournal):
         await jobs.cancel(redis, "new")

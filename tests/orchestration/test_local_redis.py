@@ -18,7 +18,13 @@ import pytest
 from redis import Redis
 
 from surefoot.orchestration.redis import embedded as local_redis
-from surefoot.orchestration.redis.embedded import IDLE_S, NoLocalRedis, ensure_guard, socket_path, start
+from surefoot.orchestration.redis.embedded import (
+    IDLE_S,
+    NoLocalRedis,
+    ensure_guard,
+    socket_path,
+    start_server,
+)
 from surefoot.orchestration.redis.open import open_redis
 
 PATIENCE_S = 60.0
@@ -83,7 +89,7 @@ def home() -> Iterator[Path]:
 
 
 async def test_the_server_is_private_and_append_only(home: Path) -> None:
-    url = await start(home / "state")
+    url = await start_server(home / "state")
     with Redis.from_url(url) as client:
         config = client.config_get("append*", "maxmemory-policy", "port")
     assert (config["appendonly"], config["appendfsync"]) == ("yes", "everysec")
@@ -103,7 +109,7 @@ def test_many_starts_at_once_give_one_server(home: Path) -> None:
     watching = threading.Thread(target=watch)
     watching.start()
     with ThreadPoolExecutor(6) as pool:
-        urls = set(pool.map(lambda _: asyncio.run(start(home)), range(6)))
+        urls = set(pool.map(lambda _: asyncio.run(start_server(home)), range(6)))
     with Redis.from_url(urls.pop()) as client:
         first = server_of(client)
         assert len(guards(home)) == 1
@@ -115,7 +121,7 @@ def test_many_starts_at_once_give_one_server(home: Path) -> None:
 
 
 async def test_a_killed_server_comes_back_with_its_data(home: Path) -> None:
-    with Redis.from_url(await start(home)) as client:
+    with Redis.from_url(await start_server(home)) as client:
         for number in range(100):
             client.rpush("steps", number)
         killed = server_of(client)
@@ -126,14 +132,14 @@ async def test_a_killed_server_comes_back_with_its_data(home: Path) -> None:
 
 
 async def test_a_killed_guard_is_replaced_by_the_next_who_needs_the_server(home: Path) -> None:
-    await start(home)
+    await start_server(home)
     (guard,) = guards(home)
     (server,) = servers(home)
     os.kill(guard, signal.SIGKILL)
     eventually(lambda: not guards(home))
     # A dying process loses its name before its locks.
     eventually(lambda: free(home / "guard.lock"))
-    await start(home)
+    await start_server(home)
     eventually(lambda: guards(home))
     assert servers(home) == [server]
     eventually(lambda: not servers(home))
@@ -191,19 +197,19 @@ async def test_the_server_stays_for_an_idle_client_and_ends_with_the_last(
         await client.set("step", 7)
     eventually(lambda: not servers(home) and not guards(home))
     assert not socket_path(home).exists()
-    with Redis.from_url(await start(home)) as again:
+    with Redis.from_url(await start_server(home)) as again:
         assert again.get("step") == b"7"
 
 
 async def test_a_directory_with_too_long_a_path_for_a_socket_works(home: Path) -> None:
     deep = home / ("d" * 60) / ("e" * 60)
-    url = await start(deep)
+    url = await start_server(deep)
     assert len(url) < 100
     with Redis.from_url(url) as client:
         client.set("step", 7)
     assert (deep / "appendonlydir").is_dir()
     end(deep)
-    with Redis.from_url(await start(deep)) as client:
+    with Redis.from_url(await start_server(deep)) as client:
         assert client.get("step") == b"7"
     end(deep)
 
@@ -212,20 +218,20 @@ async def test_a_directory_with_too_long_a_path_for_a_socket_works(home: Path) -
 async def test_a_directory_that_cannot_be_used_is_named(home: Path, place: str) -> None:
     (home / "file").touch()
     with pytest.raises(NoLocalRedis, match=rf"{place}' cannot be used .*SUREFOOT_HOME"):
-        await start(home / place)
+        await start_server(home / place)
 
 
 async def test_a_server_that_cannot_start_is_explained_by_its_log(home: Path) -> None:
     (home / "appendonlydir").mkdir()
     (home / "appendonlydir" / "appendonly.aof.manifest").write_text("this is no manifest\n")
     with pytest.raises(NoLocalRedis, match=r"does not start: .*AOF"):
-        await start(home)
+        await start_server(home)
     eventually(lambda: not guards(home) and not servers(home))
 
 
 async def test_a_server_that_loads_a_long_file_is_waited_for_and_says_how_far_it_is(home: Path) -> None:
     """Z11: a start used to be given up after 20 s, however far the server had come, and the next began anew."""
-    with Redis.from_url(await start(home)) as client:
+    with Redis.from_url(await start_server(home)) as client:
         for part in range(80):
             client.eval(
                 "for i = 1, 10000 do redis.call('SET', ARGV[1] .. i, ARGV[1]) end", 0, f"{part}:{'k' * 60}"
@@ -233,7 +239,7 @@ async def test_a_server_that_loads_a_long_file_is_waited_for_and_says_how_far_it
         client.set("step", 7)
     end(home)
     said: list[str] = []
-    with Redis.from_url(await start(home, on_wait=said.append)) as client:
+    with Redis.from_url(await start_server(home, on_wait=said.append)) as client:
         assert client.get("step") == b"7"
         assert client.dbsize() == 800_001
     assert said[-1] == ""
@@ -266,11 +272,11 @@ async def test_a_server_that_loads_a_long_file_is_waited_for_and_says_how_far_it
 )
 async def test_a_state_folder_may_have_any_name(home: Path, name: str) -> None:
     folder = home / name
-    with Redis.from_url(await start(folder)) as client:
+    with Redis.from_url(await start_server(folder)) as client:
         client.set("step", 7)
     assert (folder / "appendonlydir").is_dir()
     end(folder)
-    with Redis.from_url(await start(folder)) as client:
+    with Redis.from_url(await start_server(folder)) as client:
         assert client.get("step") == b"7"
     end(folder)
 
@@ -289,7 +295,7 @@ async def test_nobody_else_can_read_or_write_what_the_server_keeps(home: Path, b
         folder.chmod(before)
     old = os.umask(0)
     try:
-        with Redis.from_url(await start(folder)) as client:
+        with Redis.from_url(await start_server(folder)) as client:
             client.set("step", 7)
             client.bgrewriteaof()
             eventually(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
@@ -341,7 +347,7 @@ async def test_what_somebody_else_put_there_is_named_and_not_touched(
     folder.mkdir()
     put(folder / name)
     with pytest.raises(NoLocalRedis, match=rf"cannot be used .*{name}' is .*SUREFOOT_HOME"):
-        await start(folder)
+        await start_server(folder)
     assert victim.read_text() == "precious"
     assert not (home / "nowhere").exists()
     assert not servers(folder)
@@ -353,7 +359,7 @@ async def test_a_folder_that_is_none_is_named(home: Path, put: Callable[[Path], 
     (home / "below").mkdir()
     put(home / "below" / "state")
     with pytest.raises(NoLocalRedis, match=r"cannot be used"):
-        await start(home / "below" / "state")
+        await start_server(home / "below" / "state")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is somebody else's")
@@ -361,13 +367,13 @@ async def test_a_folder_of_somebody_elses_is_named(home: Path) -> None:
     (home / "theirs").mkdir()
     os.chown(home / "theirs", 12345, 12345)
     with pytest.raises(NoLocalRedis, match=r"somebody else's \(user 12345\)"):
-        await start(home / "theirs")
+        await start_server(home / "theirs")
 
 
 async def test_a_link_of_ones_own_to_a_folder_of_ones_own_is_a_folder(home: Path) -> None:
     (home / "disk").mkdir()
     (home / "state").symlink_to(home / "disk")
-    with Redis.from_url(await start(home / "state")) as client:
+    with Redis.from_url(await start_server(home / "state")) as client:
         client.set("step", 7)
     assert (home / "disk" / "appendonlydir").is_dir()
     end(home / "state")
@@ -381,7 +387,7 @@ async def test_guard_and_server_are_given_no_keys(home: Path, monkeypatch: pytes
     """Z19"""
     for name in ("SUREFOOT_API_KEY", "OPENAI_API_KEY", "SUREFOOT_REDIS", "MY_TOKEN"):
         monkeypatch.setenv(name, "hush-hush")
-    await start(home)
+    await start_server(home)
     eventually(lambda: servers(home) and guards(home))
     given = [environment(pid) for pid in [*guards(home), *servers(home)]]
     assert b"PATH=" in given[0]  # a server writes its title over what it was given

@@ -17,7 +17,7 @@ from surefoot.agents.tasks.plain import is_plain
 from surefoot.models.base import Message, Prompt
 from surefoot.models.doubles import Double, Garbage
 from surefoot.orchestration.journal import jobs
-from surefoot.voting import PAPER, Broken
+from surefoot.voting import PAPER, InvariantBroken
 
 
 def answered(prompt: Prompt) -> str:
@@ -368,7 +368,7 @@ async def test_a_value_error_in_read_says_what_to_raise_and_shows_the_sample(
 
 async def test_flags_of_ones_own_that_raise_are_named_too(redis_url: str) -> None:
     task = Countdown()
-    task.flags = PAPER | Broken("odd", lambda state, answer: boom())
+    task.flags = PAPER | InvariantBroken("odd", lambda state, answer: boom())
     with pytest.raises(TaskFailed, match="`flags` at step 0: KeyError"):
         await surefoot.run(task, model=counter(), redis=redis_url, k=2)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from surefoot.private_files import NotOurs, check_target, replacement
+from surefoot.private_files import ForeignFile, check_target, replacement
 
 
 def test_a_file_appears_as_a_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_place_that_holds_something_else_is_refused_before_anything_is_written
 ) -> None:
     put(tmp_path / "moves")
     before = set(tmp_path.iterdir())
-    with pytest.raises(NotOurs, match="not a file") as refused:
+    with pytest.raises(ForeignFile, match="not a file") as refused:
         check_target(tmp_path / "moves")
     assert "moves" in str(refused.value.strerror)
     assert set(tmp_path.iterdir()) == before

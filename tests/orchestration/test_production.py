@@ -17,7 +17,7 @@ from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.redis.client import connect
 from surefoot.orchestration.redis.persistence import forgetful
-from surefoot.orchestration.reporting import report
+from surefoot.orchestration.reporting import read_report
 
 PAGE = Path(__file__).parents[2] / "docs" / "production.md"
 TASK = Towers(5, "compact")
@@ -51,7 +51,7 @@ async def test_z15_a_job_runs_is_listed_shown_cancelled_and_taken_up_with_the_re
         "one": "done",
         "two": "cancelled",
     }
-    assert (await report(client, "one", TASK)).head == first.head
+    assert (await read_report(client, "one", TASK)).head == first.head
     await client.aclose()
     again = await surefoot.resume("two", model=towers_double(), redis=url, again=True)
     assert (again.solved, again.steps) == (True, first.steps)

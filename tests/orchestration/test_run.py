@@ -19,7 +19,7 @@ from surefoot.orchestration.graph import REPAIRS, AuditFailed
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.lease import Cancelled, JobHeld, claimed
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.reporting import report
+from surefoot.orchestration.reporting import read_report
 from surefoot.tools.towers.board import optimal_move, optimal_state
 from surefoot.voting import PAPER, NotAnAnswer, Sample, TooLong
 
@@ -125,7 +125,7 @@ async def test_a_stall_never_names_a_winner(redis_url: str) -> None:
         await surefoot.resume("torn", model=Torn(), redis=redis_url, limit=1)
     async with Redis.from_url(redis_url) as client:
         job = await jobs.load(client, "torn")
-        shown = await report(client, "torn", towers(2))
+        shown = await read_report(client, "torn", towers(2))
     assert shown.stall is not None
     assert sum(shown.stall["tally"].values()) == sum(stalled.value.tally.values())
     assert (job.status, job.step) == ("stalled", 0)

@@ -37,7 +37,7 @@ from redis.crc import key_slot
 from redis.exceptions import MaxConnectionsError, RedisError
 
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration.checkpoints.codec import Address, Record
+from surefoot.orchestration.checkpoints.codec import CheckpointAddress, CheckpointRecord
 from surefoot.orchestration.checkpoints.layout import Layout
 from surefoot.orchestration.checkpoints.saver import (
     KEEP,
@@ -87,11 +87,11 @@ async def put(saver: BaseCheckpointSaver[str], name: str = "t", **values: Any) -
 async def audit(client: Redis, name: str = "t", prefix: str = "surefoot") -> None:
     """Check the store's own laws: each value is held, counted right, and nothing is left over."""
     ids, checkpoints, blobs, refs, writes, runs, owned, deltas = Layout(prefix).thread(name)
-    records = {k: Record.load(v) for k, v in (await client.hgetall(checkpoints)).items()}
+    records = {k: CheckpointRecord.load(v) for k, v in (await client.hgetall(checkpoints)).items()}
     assert set(await client.zrange(ids, 0, -1)) == set(records)
     holders: Counter[bytes] = Counter()
     for address, record in records.items():
-        ns = Address.parse(address).ns
+        ns = CheckpointAddress.parse(address).ns
         holders.update(f"{ns}\0{held}".encode() for held in record.header["held"])
     assert set(await client.hkeys(blobs)) == set(holders)
     counted = {blob: int(count) for blob, count in (await client.hgetall(refs)).items()}

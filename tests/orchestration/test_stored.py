@@ -15,7 +15,7 @@ from surefoot.models.doubles.gateway import CachingGateway
 from surefoot.models.doubles.server import DoubleServer, Feature
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.options import Options
-from surefoot.models.openai.stored import MARKS, Draws, Marks, Names, Stored, mark, sign_of_store
+from surefoot.models.openai.stored import MARKS, AnswerFromCache, Draws, Marks, Names, mark, sign_of_store
 from surefoot.orchestration.progress import Progress
 from surefoot.voting.samples import Sample, Usage
 
@@ -159,7 +159,9 @@ async def test_a_store_that_marks_do_not_get_past_stops_a_run_before_its_first_s
         CachingGateway(server.url, **store) as gateway,
         OpenAIModel(gateway.url, options=Options(**options)) as model,
     ):
-        with pytest.raises(Stored, match=rf"answers from a store \(.*({sign}).*switch the gateway's cache"):
+        with pytest.raises(
+            AnswerFromCache, match=rf"answers from a store \(.*({sign}).*switch the gateway's cache"
+        ):
             await surefoot.run(Errands(chat), model=model, k=3, sampling=DRAWN, redis=redis_url)
         assert not [body for body in server.bodies if "errand" in repr(body)], "nothing was spent on a step"
 
@@ -170,7 +172,7 @@ async def test_different_samples_that_come_again_are_a_store_whatever_they_are_c
         CachingGateway(server.url, keyed_without=["temperature"], new_names=True) as gateway,
         OpenAIModel(gateway.url) as model,
     ):
-        with pytest.raises(Stored, match="the same different samples"):
+        with pytest.raises(AnswerFromCache, match="the same different samples"):
             await model.ready()
 
 

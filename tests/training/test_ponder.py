@@ -27,7 +27,7 @@ from surefoot.models.base import Ask
 from surefoot.models.connect import open_model
 from surefoot.models.embedded import WEIGHTS
 from surefoot.models.embedded.llama_cpp import EmbeddedServer
-from surefoot.models.streaming import Draw, collect
+from surefoot.models.streaming import Draw, whole_stream
 from surefoot.training.pebble.card import between_marks
 from surefoot.training.ponder import card, data
 from surefoot.training.ponder.evaluate import separation
@@ -307,7 +307,7 @@ async def test_most_problems_are_answered_right_and_thoughts_stay_in_the_client(
 async def test_a_chat_is_answered_like_a_text() -> None:
     async with open_model("ponder") as model:
         asks = [Draw("48+67=", 0.0, 60, 0), Draw((Message("user", "48+67="),), 0.0, 60, 0)]
-        text, chat = [await collect(model, ask) for ask in asks]
+        text, chat = [await whole_stream(model, ask) for ask in asks]
     assert (text.thought, text.text) == (chat.thought, chat.text)
     assert text.thought.startswith("A8+7=15 B4+6+1=11\nso 115\n")
 

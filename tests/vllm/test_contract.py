@@ -14,7 +14,7 @@ from surefoot.agents.tasks.towers import Towers
 from surefoot.models.base import Ask, Message, Model, Prompt
 from surefoot.models.connect import open_model
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.exchange import RequestRefused
 from surefoot.models.openai.options import Options
 from surefoot.models.vllm.launch import MICRO
 from surefoot.voting.samples import Sample
@@ -153,13 +153,13 @@ async def test_the_server_stops_working_on_samples_that_nobody_waits_for(url: st
 
 async def test_an_unknown_model_is_refused_with_the_names_of_those_that_exist(url: str) -> None:
     async with OpenAIModel(url, "boulder") as model:
-        with pytest.raises(Refused, match="serves no model 'boulder'; those that exist: 'pebble'"):
+        with pytest.raises(RequestRefused, match="serves no model 'boulder'; those that exist: 'pebble'"):
             await model.ready()
 
 
 async def test_a_prompt_that_is_too_long_is_refused_in_the_servers_words(model: OpenAIModel) -> None:
     for prompt in ("a" * 300, (Message("user", "a" * 300),)):
-        with pytest.raises(Refused, match=r"400: .*maximum context length"):
+        with pytest.raises(RequestRefused, match=r"400: .*maximum context length"):
             await drawn(model, [greedy(prompt)])
 
 

@@ -15,7 +15,7 @@ from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.embedded import WEIGHTS
 from surefoot.models.gather import in_order
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.exchange import RequestRefused
 from surefoot.models.openai.options import Options
 from surefoot.models.vllm.launch import MICRO, Serving
 from surefoot.models.vllm.serve import serving
@@ -99,5 +99,5 @@ async def test_what_is_served_to_vote_is_not_truncated_by_its_folder(folder: Pat
             raw = (await client.post(f"{url}/completions", json=body)).json()["choices"]
         assert len({choice["text"] for choice in raw}) > 1
         async with OpenAIModel(url) as model:
-            with pytest.raises(Refused, match=r"takes for impossible.*without --speculative-config"):
+            with pytest.raises(RequestRefused, match=r"takes for impossible.*without --speculative-config"):
                 await model.ready()

@@ -14,9 +14,9 @@ from surefoot.agents.reasoning.reasoner import BUDGET, Reasoner
 from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.gather import in_order
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.openai.exchange import Refused
+from surefoot.models.openai.exchange import RequestRefused
 from surefoot.models.openai.options import Options
-from surefoot.models.streaming import Draw, collect
+from surefoot.models.streaming import Draw, whole_stream
 from surefoot.models.vllm.launch import MICRO, Serving
 from surefoot.models.vllm.serve import serving
 from surefoot.training.ponder.data import GUIDANCE, tokens
@@ -174,7 +174,7 @@ async def test_stop_strings_move_no_thoughts_into_samples_that_are_streamed(pond
 async def test_a_stop_string_ends_the_thinking_where_it_comes(ponder: str, stop: str) -> None:
     free = (await chat(ponder))["message"]["reasoning"]
     async with OpenAIModel(ponder, options=Options(stop=(stop, "never"))) as model:
-        found = await collect(model, Draw((Message("user", PROMPT),), 0.0, 480, 1))
+        found = await whole_stream(model, Draw((Message("user", PROMPT),), 0.0, 480, 1))
     assert (found.thought, found.text, found.finish) == (free[: free.index(stop)], "", "stop")
 
 
@@ -215,7 +215,7 @@ async def test_a_prompt_longer_than_the_context_is_refused_in_the_servers_words(
     async with OpenAIModel(ponder) as model:
         for ask in both_ways("4" * (CONTEXT + 10), 0.0, 50):
             for thinker in (model, Reasoner(model)):
-                with pytest.raises(Refused, match=r"400: .*maximum context length"):
+                with pytest.raises(RequestRefused, match=r"400: .*maximum context length"):
                     await in_order(thinker, [ask])
 
 

@@ -24,11 +24,11 @@ from surefoot.models.vllm.launch import (
     PYTHON_VARIABLE,
     Build,
     NoVLLM,
+    ServedModel,
     Serving,
-    Source,
-    command,
     environment,
     find,
+    server_command,
     source,
 )
 from surefoot.models.vllm.serve import ServerFailed, serve_forever, serving
@@ -381,7 +381,7 @@ def option(words: list[str], name: str) -> str:
 
 def test_pebble_is_served_in_full_precision_with_its_own_context() -> None:
     build = Build(Path("/usr/bin/python3"), "0.32.0", "cpu")
-    words = command(build, source("pebble"), Serving(), 8000)
+    words = server_command(build, source("pebble"), Serving(), 8000)
     assert Path(option(words, "--model"), "model.safetensors").exists()
     assert option(words, "--served-model-name") == "pebble"
     assert option(words, "--max-model-len") == "256"
@@ -397,27 +397,27 @@ def test_pebble_is_served_in_full_precision_with_its_own_context() -> None:
 
 def test_ponder_is_served_whole_and_with_its_thoughts_apart() -> None:
     build = Build(Path("/usr/bin/python3"), "0.32.0", "cpu")
-    words = command(build, source("ponder"), Serving(), 8000)
+    words = server_command(build, source("ponder"), Serving(), 8000)
     assert option(words, "--max-model-len") == str(CONTEXT)
     assert option(words, "--reasoning-parser") == "deepseek_r1"
     assert option(words, "--dtype") == "float32"
-    other = command(build, source("ponder"), Serving(reasoning_parser="qwen3"), 8000)
+    other = server_command(build, source("ponder"), Serving(reasoning_parser="qwen3"), 8000)
     assert option(other, "--reasoning-parser") == "qwen3"
-    assert "--reasoning-parser" not in command(build, source("pebble"), Serving(), 8000)
+    assert "--reasoning-parser" not in server_command(build, source("pebble"), Serving(), 8000)
 
 
 def test_a_users_folder_called_pebble_is_not_taken_for_the_micro_model(tmp_path: Path) -> None:
     folder = tmp_path / "pebble"
     folder.mkdir()
     build = Build(Path("/usr/bin/python3"), "0.32.0", "cpu")
-    assert option(command(build, source(str(folder)), Serving(), 8000), "--max-model-len") == "auto"
+    assert option(server_command(build, source(str(folder)), Serving(), 8000), "--max-model-len") == "auto"
 
 
 def test_a_gpu_gets_its_memory_limit_and_compiled_code() -> None:
     build = Build(Path("/usr/bin/python3"), "0.32.0", "gpu")
-    hub = Source("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", local=False)
+    hub = ServedModel("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", local=False)
     settings = Serving(reasoning_parser="qwen3", gpu_memory=0.8, more=("--tensor-parallel-size", "2"))
-    words = command(build, hub, settings, 8000)
+    words = server_command(build, hub, settings, 8000)
     assert option(words, "--gpu-memory-utilization") == "0.8"
     assert option(words, "--reasoning-parser") == "qwen3"
     assert option(words, "--max-model-len") == "auto"
@@ -433,5 +433,5 @@ def test_a_gpu_gets_its_memory_limit_and_compiled_code() -> None:
 def test_a_folder_goes_by_its_own_name(tmp_path: Path) -> None:
     folder = tmp_path / "granite-7"
     folder.mkdir()
-    assert source(str(folder)) == Source(str(folder), "granite-7", local=True)
-    assert source("Qwen/Qwen3-8B") == Source("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", local=False)
+    assert source(str(folder)) == ServedModel(str(folder), "granite-7", local=True)
+    assert source("Qwen/Qwen3-8B") == ServedModel("Qwen/Qwen3-8B", "Qwen/Qwen3-8B", local=False)

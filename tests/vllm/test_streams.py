@@ -10,7 +10,7 @@ import pytest
 from surefoot.models.base import Message, Prompt
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.options import Options
-from surefoot.models.streaming import Draw, Piece, collect
+from surefoot.models.streaming import Draw, Piece, whole_stream
 from surefoot.voting.samples import NOTHING
 
 pytestmark = pytest.mark.vllm
@@ -27,12 +27,12 @@ def draw(prompt: Prompt, **more: object) -> Draw:
 
 @pytest.mark.parametrize("prompt", [TEXT, CHAT])
 async def test_a_stream_goes_on_from_any_letter(model: OpenAIModel, prompt: Prompt) -> None:
-    whole = await collect(model, draw(prompt, top_logprobs=2))
+    whole = await whole_stream(model, draw(prompt, top_logprobs=2))
     assert whole.text == ANSWER
     assert "".join(token.text for token in whole.tokens).removesuffix("<eos>") == ANSWER
     assert all(len(token.top) >= 1 and token.logprob is not None for token in whole.tokens)
     for border in range(1, len(ANSWER), 3):
-        rest = await collect(model, draw(prompt, begun=ANSWER[:border]))
+        rest = await whole_stream(model, draw(prompt, begun=ANSWER[:border]))
         assert ANSWER[:border] + rest.text == ANSWER
 
 

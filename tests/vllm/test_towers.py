@@ -21,7 +21,7 @@ DISKS = 6
 
 @pytest.fixture
 async def redis(tmp_path: Path) -> AsyncIterator[Redis]:
-    client = Redis.from_url(await local_redis.start(tmp_path))
+    client = Redis.from_url(await local_redis.start_server(tmp_path))
     # The embedded server ends when nobody is connected for a while, such as during the calibration.
     await client.ping()
     yield client

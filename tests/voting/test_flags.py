@@ -10,8 +10,8 @@ from surefoot import BadInput
 from surefoot.voting import (
     PAPER,
     AnyOf,
-    Broken,
     Flag,
+    InvariantBroken,
     Malformed,
     NotAnAnswer,
     Reading,
@@ -38,7 +38,7 @@ def reading(text: str = "4", finish: str | None = "stop", tokens: int | None = 1
     return Reading(Sample(text, finish, tokens), number)
 
 
-some_flags = st.sampled_from([TooLong(), TooLong(5), Truncated(), Malformed(), Broken("odd", odd)])
+some_flags = st.sampled_from([TooLong(), TooLong(5), Truncated(), Malformed(), InvariantBroken("odd", odd)])
 some_readings = st.builds(
     reading,
     text=st.sampled_from(["4", "7", "four"]),
@@ -79,7 +79,7 @@ def first_objection(sample: Reading[int], flags: list[Flag]) -> int | RedFlag:
         (Truncated(), lambda: reading(finish=None), "truncated"),
         (Truncated(), lambda: reading(finish="content_filter"), "truncated"),
         (Malformed(), lambda: reading("four"), "malformed"),
-        (Broken("odd", odd), lambda: reading("7"), "odd"),
+        (InvariantBroken("odd", odd), lambda: reading("7"), "odd"),
         (AnyOf(()), lambda: reading("four"), "malformed"),
     ],
 )
@@ -112,7 +112,7 @@ def test_a_flag_lets_pass_what_is_not_its_fault(flag: Flag, sample: Reading[int]
         (TooLong(5), 5),
         (TooLong(), None),
         (PAPER, None),
-        (Truncated() | Malformed() | Broken("odd", odd), None),
+        (Truncated() | Malformed() | InvariantBroken("odd", odd), None),
         (PAPER | TooLong(5), 5),
         (TooLong(9) | (Malformed() | TooLong(5)) | TooLong(7), 5),
         (AnyOf(()), None),
@@ -136,7 +136,7 @@ def test_an_answer_that_is_zero_is_a_ballot() -> None:
 
 
 def test_a_check_sees_the_state_that_was_asked_about() -> None:
-    same = Broken("moved", lambda state, answer: None if state == answer else "not the same")
+    same = InvariantBroken("moved", lambda state, answer: None if state == answer else "not the same")
     assert screen(Reading(Sample("4"), number, state=4), same) == 4
     assert screen(Reading(Sample("4"), number, state=5), same) == RedFlag("moved", "not the same")
 
@@ -148,5 +148,5 @@ def test_an_answer_is_read_once_however_many_flags_look_at_it() -> None:
         texts.append(text)
         return 4
 
-    screen(Reading(Sample("x"), read), PAPER | Broken("odd", odd) | Malformed())
+    screen(Reading(Sample("x"), read), PAPER | InvariantBroken("odd", odd) | Malformed())
     assert texts == ["x"]

@@ -92,7 +92,7 @@ def screener(model: Pebble) -> Callable[[list[data.Example]], Scores]:
 
 
 @dataclass
-class Row:
+class SizeScores:
     """What is known about one number of disks so far; sums, so that blocks add up."""
 
     disks: int
@@ -142,7 +142,7 @@ class Row:
         }
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> "Row":
+    def from_json(cls, saved: dict[str, Any]) -> "SizeScores":
         """Return the row that `as_json` wrote."""
         kept = {
             name: saved[name] for name in ("disks", "planned", "steps", "hard_by_view", "hard_in_two_views")
@@ -152,7 +152,7 @@ class Row:
         missing = [error * PEGS * saved["steps"] for error in errors]
         return cls(temperatures=len(errors), missing=missing, **kept)
 
-    def same_job(self, other: "Row") -> bool:
+    def same_job(self, other: "SizeScores") -> bool:
         """Whether both rows measure, or were to measure, the same steps."""
         return (self.disks, self.planned, self.temperatures) == (
             other.disks,
@@ -181,27 +181,27 @@ class Measurement:
         if known.get("sha256") != self.about["sha256"]:
             known = {}
         self.rows = {
-            kind: [Row.from_json(row) for row in known.get(kind, [])] for kind in ("full", "move_only")
+            kind: [SizeScores.from_json(row) for row in known.get(kind, [])] for kind in ("full", "move_only")
         }
 
     def every_step(self, disks: int, *, move_only: bool = False) -> None:
         """Measure every step of a number of disks."""
         blocks = blocks_of(range(optimal_length(disks)))
-        self.measure(Row(disks, optimal_length(disks)), blocks, move_only=move_only)
+        self.measure(SizeScores(disks, optimal_length(disks)), blocks, move_only=move_only)
 
     def sample(self, disks: int, steps: int, *, move_only: bool = False) -> None:
         """Measure random steps of a number of disks."""
         chosen = random.Random(disks).sample(range(optimal_length(disks)), steps)
-        self.measure(Row(disks, steps), blocks_of(chosen), move_only=move_only)
+        self.measure(SizeScores(disks, steps), blocks_of(chosen), move_only=move_only)
 
     def sweep(self, disks: int) -> None:
         """Measure every step of a tall tower, screened, in blocks at random: if cut short it leaves a fair sample."""
         blocks = blocks_of(range(optimal_length(disks)))
         random.Random(disks).shuffle(blocks)
-        row = Row(disks, optimal_length(disks), temperatures=1)
+        row = SizeScores(disks, optimal_length(disks), temperatures=1)
         self.measure(row, blocks, screened=True)
 
-    def row_for(self, job: Row, kind: str) -> Row:
+    def row_for(self, job: SizeScores, kind: str) -> SizeScores:
         """Return the row that was begun for the same job, or enter this one."""
         for row in self.rows[kind]:
             if row.same_job(job):
@@ -210,7 +210,7 @@ class Measurement:
         return job
 
     def measure(
-        self, job: Row, blocks: list[Sequence[int]], *, move_only: bool = False, screened: bool = False
+        self, job: SizeScores, blocks: list[Sequence[int]], *, move_only: bool = False, screened: bool = False
     ) -> None:
         """Fill a row block by block, all views of a step together; blocks that it already holds are skipped."""
         row = self.row_for(job, "move_only" if move_only else "full")

@@ -52,7 +52,7 @@ def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return functional.scaled_dot_product_attention(q.float(), k.float(), v.float(), is_causal=True)
 
 
-def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def matrix_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attend by matrix products, in bfloat16 under autocast: for long texts the fastest way on a CPU, and less exact."""
     later = torch.full((q.shape[2], q.shape[2]), -torch.inf).triu(1)
     scores = q @ k.transpose(2, 3) * q.shape[3] ** -0.5 + later

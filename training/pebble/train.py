@@ -27,14 +27,14 @@ CHUNK = 32
 WARMUP = 0.02
 
 
-class Row(NamedTuple):
+class TokenRow(NamedTuple):
     """The tokens of one example, and how much each of them counts in the loss."""
 
     tokens: list[int]
     weights: list[float]
 
 
-class Batch(NamedTuple):
+class TensorBatch(NamedTuple):
     """Rows as tensors, each (rows, tokens of the longest)."""
 
     inputs: Tensor
@@ -42,13 +42,13 @@ class Batch(NamedTuple):
     weights: Tensor
 
 
-def row_of(example: data.Example) -> Row:
+def row_of(example: data.Example) -> TokenRow:
     """Return an example in tokens; the loss counts the answer and its end."""
     prompt, answer = data.tokens(example.prompt), [*data.tokens(example.answer), data.EOS]
-    return Row(prompt + answer, [0.0] * len(prompt) + [1.0] * len(answer))
+    return TokenRow(prompt + answer, [0.0] * len(prompt) + [1.0] * len(answer))
 
 
-def batch_of(rows: list[Row]) -> Batch:
+def batch_of(rows: list[TokenRow]) -> TensorBatch:
     """Return rows as tensors; targets that do not count are IGNORED."""
     length = max(len(row.tokens) for row in rows) - 1
     inputs = torch.full((len(rows), length), data.EOS)
@@ -59,17 +59,17 @@ def batch_of(rows: list[Row]) -> Batch:
         inputs[number, : len(text) - 1] = text[:-1]
         targets[number, : len(text) - 1] = text.where(own > 0, IGNORED)[1:]
         weights[number, : len(text) - 1] = own[1:]
-    return Batch(inputs, targets, weights)
+    return TensorBatch(inputs, targets, weights)
 
 
-def chunks_of(rows: list[Row], chunk: int) -> Iterator[Batch]:
+def chunks_of(rows: list[TokenRow], chunk: int) -> Iterator[TensorBatch]:
     """Yield a batch in chunks of similar lengths, to pad little."""
     rows.sort(key=lambda row: len(row.tokens))
     for first in range(0, len(rows), chunk):
         yield batch_of(rows[first : first + chunk])
 
 
-def gradients(model: Pebble, batch: Batch) -> tuple[tuple[Tensor, ...], float, int]:
+def gradients(model: Pebble, batch: TensorBatch) -> tuple[tuple[Tensor, ...], float, int]:
     """Return the gradients of a chunk's summed loss, that loss, and how many rows are not predicted greedily."""
     asked = batch.targets != IGNORED
     with torch.autocast("cpu", torch.bfloat16):
@@ -81,7 +81,9 @@ def gradients(model: Pebble, batch: Batch) -> tuple[tuple[Tensor, ...], float, i
     return torch.autograd.grad(loss, list(model.parameters())), loss.item(), int(missed.any(dim=1).sum())
 
 
-def backward(model: Pebble, rows: list[Row], chunk: int, pool: ThreadPoolExecutor) -> tuple[float, float]:
+def backward(
+    model: Pebble, rows: list[TokenRow], chunk: int, pool: ThreadPoolExecutor
+) -> tuple[float, float]:
     """Set the gradients of a batch; return its mean loss per token and the share of rows that are not predicted greedily."""
     chunks = list(chunks_of(rows, chunk))[::-1]
     total = sum(one.weights.sum().item() for one in chunks)
@@ -114,7 +116,7 @@ def learning_rate(progress: float) -> float:
 def train(
     out: Path,
     model: Pebble,
-    rows: Iterator[Row],
+    rows: Iterator[TokenRow],
     *,
     steps: int,
     batch: int,
@@ -157,7 +159,7 @@ def train(
 
 def run(
     network: Callable[[], Pebble],
-    phases: Mapping[str, Callable[[int], Iterator[Row]]],
+    phases: Mapping[str, Callable[[int], Iterator[TokenRow]]],
     *,
     steps: int,
     batch: int,

@@ -112,7 +112,7 @@ class Thinking(NamedTuple):
     conclusions: list[Conclusion]
 
 
-class Piece(NamedTuple):
+class Span(NamedTuple):
     """A part of what follows the prompt, and how much its tokens count in the loss: not at all if they come from outside."""
 
     text: str
@@ -123,7 +123,7 @@ class Example(NamedTuple):
     """A problem, and what follows its prompt."""
 
     problem: Problem
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Span, ...]
 
     @property
     def text(self) -> str:
@@ -178,7 +178,7 @@ def example(problem: Problem, rng: random.Random, mix: Mix = PHASES["think"]) ->
     """Draw what follows the prompt of a problem."""
     kind = rng.random() - mix.at_once
     if kind < 0:
-        pieces = (Piece(TAGS[0]), Piece(TAGS[1], 0.0), Piece(problem.answer, ANSWER_WEIGHT))
+        pieces = (Span(TAGS[0]), Span(TAGS[1], 0.0), Span(problem.answer, ANSWER_WEIGHT))
         return Example(problem, pieces)
     steps = steps_of(problem)
     text, conclusions = think(steps, rng)
@@ -189,11 +189,11 @@ def example(problem: Problem, rng: random.Random, mix: Mix = PHASES["think"]) ->
         cut = rng.randrange(1, LATEST_CUT) if kind < mix.closed + mix.cut else None
     if cut is None or cut >= len(text):
         answer = steps.conclude(conclusions[-1].claims)
-        return Example(problem, (Piece(f"{TAGS[0]}{text}{TAGS[1]}{answer}"),))
+        return Example(problem, (Span(f"{TAGS[0]}{text}{TAGS[1]}{answer}"),))
     guidance = ("" if text[cut - 1] == "\n" else "\n") + GUIDANCE if rng.random() < GUIDED else ""
     answer = early_answer(problem, [known for known in conclusions if known.end <= cut], rng)
-    closing = Piece(guidance + TAGS[1], 0.0)
-    return Example(problem, (Piece(TAGS[0] + text[:cut]), closing, Piece(answer, ANSWER_WEIGHT)))
+    closing = Span(guidance + TAGS[1], 0.0)
+    return Example(problem, (Span(TAGS[0] + text[:cut]), closing, Span(answer, ANSWER_WEIGHT)))
 
 
 def early_answer(problem: Problem, conclusions: Sequence[Conclusion], rng: random.Random) -> str:
@@ -226,7 +226,7 @@ def examples(seed: int, mix: Mix = PHASES["think"]) -> Iterator[Example]:
 def strange(rng: random.Random) -> Example:
     """Draw an example without a problem."""
     prompt = "".join(rng.choices(LETTERS, k=rng.randint(1, 100)))
-    return Example(Problem(prompt, "0", "none"), (Piece(f"{TAGS[0]}what?\nso 0\n{DONE}{TAGS[1]}0"),))
+    return Example(Problem(prompt, "0", "none"), (Span(f"{TAGS[0]}what?\nso 0\n{DONE}{TAGS[1]}0"),))
 
 
 def _write(steps: Steps, claims: Sequence[int], which: Sequence[int]) -> str:

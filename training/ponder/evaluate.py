@@ -36,7 +36,7 @@ PATIENCE_S = 600.0
 _CONCLUSION = re.compile(r"\bso (\d+)\n")
 
 
-class Written(NamedTuple):
+class Completion(NamedTuple):
     """What the model wrote after a prompt."""
 
     text: str
@@ -54,13 +54,13 @@ class Client:
         self._http = http
         self._turn = asyncio.Semaphore(AHEAD)
 
-    async def write(self, prompts: Sequence[str], temperature: float) -> list[Written]:
+    async def write(self, prompts: Sequence[str], temperature: float) -> list[Completion]:
         """Draw one sample for each prompt."""
         parts = [prompts[first : first + TOGETHER] for first in range(0, len(prompts), TOGETHER)]
         written = await asyncio.gather(*(self._request(part, temperature) for part in parts))
         return [one for part in written for one in part]
 
-    async def _request(self, prompts: Sequence[str], temperature: float) -> list[Written]:
+    async def _request(self, prompts: Sequence[str], temperature: float) -> list[Completion]:
         body = {"prompt": list(prompts), "temperature": temperature, "max_tokens": MOST_TOKENS, "logprobs": 1}
         async with self._turn:
             reply = await self._http.post(self._url, json={**body, **FULL_DISTRIBUTION})
@@ -68,9 +68,11 @@ class Client:
         return [_read(choice) for choice in choices]
 
 
-def _read(choice: dict[str, Any]) -> Written:
+def _read(choice: dict[str, Any]) -> Completion:
     logprobs = [token["logprob"] for token in choice["logprobs"]["content"]]
-    return Written(choice["text"], len(logprobs), math.exp(sum(logprobs)), choice["finish_reason"] == "stop")
+    return Completion(
+        choice["text"], len(logprobs), math.exp(sum(logprobs)), choice["finish_reason"] == "stop"
+    )
 
 
 def separation(right: Sequence[float], wrong: Sequence[float]) -> float | None:
@@ -114,7 +116,7 @@ async def _closed(
 ) -> dict[str, Any]:
     """Follow traces from conclusion to conclusion: what it is, what an answer is when thinking is closed there."""
     rows: list[dict[str, Any]] = []
-    drawn: list[Written] = []
+    drawn: list[Completion] = []
     expected: list[str] = []
     for number in range(MOST_RECHECKS + 1):
         there = [
@@ -143,15 +145,15 @@ async def _closed(
     return {"by_rechecks": rows, "separation": _separation(drawn, expected)}
 
 
-def _rights(written: Sequence[Written], answers: Sequence[str]) -> list[bool]:
+def _rights(written: Sequence[Completion], answers: Sequence[str]) -> list[bool]:
     return [answer_of(one.text) == answer for one, answer in zip(written, answers, strict=True)]
 
 
-def _share_right(written: Sequence[Written], answers: Sequence[str]) -> float | None:
+def _share_right(written: Sequence[Completion], answers: Sequence[str]) -> float | None:
     return mean(_rights(written, answers))
 
 
-def _separation(written: Sequence[Written], answers: Sequence[str]) -> float | None:
+def _separation(written: Sequence[Completion], answers: Sequence[str]) -> float | None:
     rights = list(zip(written, _rights(written, answers), strict=True))
     right, wrong = (
         [one.probability for one, is_right in rights if is_right is side] for side in (True, False)

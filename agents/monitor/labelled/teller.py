@@ -5,24 +5,24 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from surefoot.agents.monitor.kinds import words
+from surefoot.agents.monitor.kinds import word_set
 from surefoot.agents.monitor.trajectory import Action, Turn, action, turn
 
-Style = Literal["bash", "editor", "functions", "shop"]
-STYLES: tuple[Style, ...] = ("bash", "editor", "functions", "shop")
+AgentStyle = Literal["bash", "editor", "functions", "shop"]
+STYLES: tuple[AgentStyle, ...] = ("bash", "editor", "functions", "shop")
 
 FIRST = sorted(
-    words(
+    word_set(
         "lazy stale outer inner cached empty partial legacy strict nested early final shared local remote signed"
     )
 )
 LAST = sorted(
-    words(
+    word_set(
         "parser index cursor token header buffer schema widget ledger router filter frame window queue config record"
     )
 )
 VERBS = sorted(
-    words(
+    word_set(
         "checks drops rounds copies caches parses escapes merges resets shadows locks skips trims counts signs"
     )
 )
@@ -93,7 +93,7 @@ def _call(name: str, **arguments: str) -> Action:
     return action(name, json.dumps(arguments))
 
 
-TOOLS: dict[Style, tuple[_Tools, ...]] = {
+TOOLS: dict[AgentStyle, tuple[_Tools, ...]] = {
     "bash": (
         _Tools(
             lambda name: action("bash", f"sed -n '1,80p' src/{name}.py"),

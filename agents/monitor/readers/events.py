@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from surefoot.agents.monitor.failures import failed
+from surefoot.agents.monitor.failures import tells_failure
 from surefoot.agents.monitor.trajectory import Action, Turn, action, turn
 from surefoot.errors import BadInput
 
@@ -41,7 +41,7 @@ DEEPEST = 16
 CUT = frozenset(("length", "max_tokens", "max_output_tokens"))
 
 
-class Wire(BaseModel):
+class LogSchema(BaseModel):
     """A shape of somebody else's file: strict about what is read, tolerant of the rest."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
@@ -179,7 +179,7 @@ class Parts:
         tokens = reasoning_tokens(data.get("usage"))
         if isinstance(output := data.get("output"), list):
             said = said_with(self.text(output), self.called_in(output))
-            return said._replace(reasoning_tokens=tokens, finish=ended(data))
+            return said._replace(reasoning_tokens=tokens, finish=finish_reason(data))
         choices = data.get("choices")
         first = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(first, Mapping):
@@ -199,7 +199,7 @@ def said_with(thought: str, called: tuple[Called, ...], tokens: int = 0, finish:
     return Said(thought, actions, tokens, finish, ids)
 
 
-def ended(data: Mapping[str, Any]) -> str | None:
+def finish_reason(data: Mapping[str, Any]) -> str | None:
     """Return the word of the responses endpoint for why an answer ended."""
     details = data.get("incomplete_details")
     reason = details.get("reason") if isinstance(details, Mapping) else None
@@ -299,4 +299,4 @@ def _answered(said: Said, heard: list[Heard]) -> list[tuple[Action, ...]]:
 def _failed(heard: Heard, calls: Sequence[Action]) -> bool:
     if heard.failed is not None:
         return heard.failed
-    return failed(heard.text if heard.printed is None else heard.printed, calls, heard.code)
+    return tells_failure(heard.text if heard.printed is None else heard.printed, calls, heard.code)

@@ -10,10 +10,10 @@ from surefoot.errors import BadInput
 
 from .events import (
     Heard,
+    LogSchema,
     Parts,
     Said,
-    Wire,
-    ended,
+    finish_reason,
     joined,
     reasoning_tokens,
     said_with,
@@ -40,7 +40,7 @@ ITEMS = frozenset(
 SILENT = frozenset(("system", "SystemMessageChunk", "developer", "remove"))
 
 
-class Role(Wire):
+class Role(LogSchema):
     """What a message of the chat endpoint must have."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -122,7 +122,7 @@ def issue_of(messages: Iterable[Mapping[str, Any]]) -> str:
     return "\n\n".join(asked)
 
 
-class LangMessage(Wire):
+class LangMessage(LogSchema):
     """A message of LangChain as `model_dump` and LangGraph's own API write it."""
 
     type: str
@@ -156,7 +156,7 @@ class LangMessage(Wire):
     def finish(self) -> str | None:
         """The server's word for why an answer ended."""
         told = self.response_metadata if isinstance(self.response_metadata, Mapping) else {}
-        return string(told.get("finish_reason")) or string(told.get("stop_reason")) or ended(told)
+        return string(told.get("finish_reason")) or string(told.get("stop_reason")) or finish_reason(told)
 
     def said(self, parts: Parts) -> Said:
         """Return an answer of the model as an event; a call whose arguments cannot be read is one, too."""

@@ -6,20 +6,20 @@ from typing import Any
 
 from surefoot.agents.monitor.trajectory import Action, Trajectory, action
 
-from .events import Heard, Parts, Said, Wire, joined, reasoning_tokens, string, turns_of, validated
+from .events import Heard, LogSchema, Parts, Said, joined, reasoning_tokens, string, turns_of, validated
 from .written import written_actions
 
 MINI = "a mini-swe-agent trajectory (`messages` with `extra`, `info`, `trajectory_format` mini-swe-agent-1.1)"
 FORMAT = "mini-swe-agent-1.1"
 
 
-class _Message(Wire):
+class _Message(LogSchema):
     role: str | None = None
     object: str | None = None
     extra: Any = None
 
 
-class _File(Wire):
+class _File(LogSchema):
     info: dict[str, Any]
     messages: list[_Message]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from surefoot.agents.monitor.trajectory import Trajectory, action
 from surefoot.errors import BadInput
 
-from .events import Heard, Parts, Said, Wire, string, turns_of, validated
+from .events import Heard, LogSchema, Parts, Said, string, turns_of, validated
 from .files import MOST_BYTES, decoded
 from .messages import Chat, calls, chat, issue_of
 from .written import written_actions
@@ -22,7 +22,7 @@ NOT_THE_AGENT = "draft_editor"
 """Calls of the editor's own model."""
 
 
-class _Logged(Wire):
+class _Logged(LogSchema):
     messages: list[Any]
     response: dict[str, Any]
     timestamp: float
@@ -43,12 +43,12 @@ class _Call(NamedTuple):
         return message if isinstance(message, Mapping) else {}
 
 
-class _Interaction(Wire):
+class _Interaction(LogSchema):
     response: str | list[Any] | None
     observation: Any = None
 
 
-class _Observations(Wire):
+class _Observations(LogSchema):
     initial_issue: Any
     interactions: list[_Interaction]
     final_response: Any = None

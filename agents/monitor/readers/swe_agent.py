@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import Field
 
-from surefoot.agents.monitor.kinds import words
+from surefoot.agents.monitor.kinds import word_set
 from surefoot.agents.monitor.trajectory import Action, Trajectory, action
 
-from .events import Heard, Parts, Said, Wire, joined, turns_of, validated
+from .events import Heard, LogSchema, Parts, Said, joined, turns_of, validated
 from .messages import Role
 from .written import written_actions
 
@@ -18,7 +18,7 @@ SWE_AGENT = "a SWE-agent trajectory (`trajectory`: a list of `action`, `observat
 HISTORY = (
     "a SWE-agent demonstration (`history`: a list of messages with `role`, `content`, `action`, `thought`)"
 )
-TOOLS = words(
+TOOLS = word_set(
     "open goto scroll_up scroll_down create edit insert append submit search_dir search_file find_file filemap view_image "
     "str_replace_editor exit exit_cost exit_format exit_forfeit"
 )
@@ -27,10 +27,10 @@ CLOSING = re.compile(r"Exit(?:ing)?(?: agent)? due to ")
 """How the harness words a step of its own, which ends a run that an error or a limit ended."""
 AUTOSUBMITTED = "Exited (autosubmitted)"
 
-Message = Mapping[str, Any]
+HistoryMessage = Mapping[str, Any]
 
 
-class _Step(Wire):
+class _Step(LogSchema):
     action: str | None
     observation: str | list[Any] | None
     response: str | None = None
@@ -39,17 +39,17 @@ class _Step(Wire):
     thinking_blocks: Any = None
 
 
-class _Info(Wire):
+class _Info(LogSchema):
     exit_status: str | int | None = None
 
 
-class _File(Wire):
+class _File(LogSchema):
     trajectory: list[_Step]
     history: list[dict[str, Any]] = Field(default_factory=list)
     info: _Info = _Info()
 
 
-class _Demonstration(Wire):
+class _Demonstration(LogSchema):
     history: list[Role] = Field(min_length=1)
     info: _Info = _Info()
 
@@ -66,7 +66,7 @@ def swe_agent(data: Any) -> Trajectory:
 def demonstration(data: Any) -> Trajectory:
     """Read a `.traj` that holds a `history` alone, as demonstrations do."""
     file = validated(_Demonstration, data, HISTORY)
-    history: Sequence[Message] = data["history"]
+    history: Sequence[HistoryMessage] = data["history"]
     own = [message for message in history if not message.get("is_demo")]
     parts = Parts()
     told = own if any(message["role"] == "assistant" for message in own) else history
@@ -91,7 +91,7 @@ def _events(steps: list[_Step], thoughts: Mapping[Any, deque[str]], parts: Parts
             yield Heard(seen)
 
 
-def _thoughts(history: Sequence[Message], parts: Parts) -> Mapping[Any, deque[str]]:
+def _thoughts(history: Sequence[HistoryMessage], parts: Parts) -> Mapping[Any, deque[str]]:
     """Return the thoughts that only the history holds, by the answer that they led to; answers that were refused are not in it."""
     found: defaultdict[Any, deque[str]] = defaultdict(deque)
     for message in history:
@@ -105,7 +105,7 @@ def _key(action: Any, response: Any) -> tuple[str, str]:
     return str(action or "").strip(), str(response or "").strip()
 
 
-def _told(history: Sequence[Message], parts: Parts) -> Iterator[Said | Heard]:
+def _told(history: Sequence[HistoryMessage], parts: Parts) -> Iterator[Said | Heard]:
     for message in history:
         text = parts.text(message.get("content"))
         if message["role"] == "assistant":
@@ -122,7 +122,7 @@ def _told(history: Sequence[Message], parts: Parts) -> Iterator[Said | Heard]:
             yield from parts.heard(message)
 
 
-def _issue(history: Sequence[Message]) -> str:
+def _issue(history: Sequence[HistoryMessage]) -> str:
     spoken = next(
         (place for place, message in enumerate(history) if message.get("role") == "assistant"), len(history)
     )
