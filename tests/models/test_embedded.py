@@ -58,15 +58,20 @@ def test_missing_weights_and_bad_ports_are_said_in_a_sentence(tmp_path: Path) ->
         EmbeddedServer(port=int(server.url.rsplit(":", 1)[1].split("/")[0]))
 
 
-def test_without_llama_cpp_everything_else_is_there() -> None:
+def test_without_a_library_of_the_systems_everything_else_is_there(tmp_path: Path) -> None:
+    """llama.cpp is built with OpenMP, which slim images lack."""
+    (tmp_path / "xllamacpp.py").write_text(
+        "raise ImportError('libgomp.so.1: cannot open shared object file', name='xllamacpp.xllamacpp')"
+    )
     code = (
-        "import sys; sys.modules['xllamacpp'] = None\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import surefoot\n"
         "from surefoot.models.embedded.llama_cpp import EmbeddedServer, NoEmbeddedModel\n"
         "try:\n    EmbeddedServer()\nexcept NoEmbeddedModel as error:\n    print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert "llama.cpp cannot be loaded" in done.stdout
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "llama.cpp cannot be loaded (libgomp.so.1" in done.stdout and "apt-get" in done.stdout
 
 
 async def test_what_is_no_model_is_refused() -> None:
