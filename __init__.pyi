@@ -16,6 +16,7 @@ from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
 from .orchestration.report import Report
 from .orchestration.run import resume, run
+from .orchestration.stream import events
 from .voting import NotAnAnswer, Sample, Stalled
 from .voting.reliability import Price
 
@@ -47,6 +48,7 @@ __all__ = [
     "Towers",
     "Typed",
     "Unsupported",
+    "events",
     "jobs",
     "plan",
     "report",

@@ -20,7 +20,6 @@ from surefoot.orchestration.graph import Runner
 from surefoot.orchestration.journal.jobs import load
 from surefoot.orchestration.journal.journal import Journal
 from surefoot.orchestration.journal.records import Record
-from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.reporting import records, shown
 from surefoot.tools.towers import board
 from surefoot.tools.towers.board import IllegalMove, Move
@@ -149,7 +148,7 @@ async def reminded(redis: Redis, job: str, disks: int, form: str) -> float:
         await Journal.acquire(store, job) as journal,
     ):
         # The model is never asked.
-        runner = Runner(task, towers_double(), journal, Progress(), 1, Speculation(Recall(task)))
+        runner = Runner(task, towers_double(), journal, 1, Speculation(Recall(task)))
         began = time.perf_counter()
         await runner._remind()  # the very code that a runner runs, which nobody else has reason to call
         return time.perf_counter() - began

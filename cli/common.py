@@ -68,7 +68,7 @@ def look_up(ask: Callable[[Redis], Coroutine[Any, Any, T]], as_json: bool, redis
     progress = Progress(doing=f"asking {where}")
 
     async def work() -> T:
-        async with open_redis(redis, progress, LOOK_UP_S) as store:
+        async with open_redis(redis, progress.listen, LOOK_UP_S) as store:
             return await ask(store)
 
     return go(work(), as_json, progress, redis, live=False)

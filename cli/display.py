@@ -142,7 +142,7 @@ def progress_line(progress: Progress) -> str:
                 f"durable step {p.durable:,} ({p.durable_age_s:.0f} s ago)",
             ]
         )
-    elif p.step:
+    elif p.step and not p.k:
         said += f"{_of(p.step, p.steps)} states, {_duration(p.elapsed_s)} so far"
     else:
         said += f"{_duration(p.elapsed_s)} so far"

@@ -130,7 +130,7 @@ def run(
             ),
             api_key=asking.key(api_key, api_key_file),
             options=asking.client_options(chat_limit, option),
-            progress=progress,
+            on_event=progress.listen,
         )
         await write(out, redis, found.job, made)
         return found
@@ -181,7 +181,7 @@ def plan(
             price=_price(input_price, output_price),
             api_key=asking.key(api_key, api_key_file),
             options=asking.client_options(chat_limit, option),
-            progress=progress,
+            on_event=progress.listen,
         )
 
     found = go(work(), as_json, progress)
@@ -239,7 +239,7 @@ def resume(
             ),
             api_key=asking.key(api_key, api_key_file),
             options=asking.client_options(chat_limit, option),
-            progress=progress,
+            on_event=progress.listen,
         )
         await write(out, redis, job, kind)
         return found

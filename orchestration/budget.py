@@ -1,5 +1,6 @@
 """What a run may spend before it stops in order: steps, tokens, money."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -62,44 +63,54 @@ class Meter:
     one whose samples are larger than any before, is larger than what was set aside for it.
     """
 
-    def __init__(self, budget: Budget, step: int, before: Usage = NOTHING) -> None:
+    def __init__(
+        self, budget: Budget, step: int, spent: Usage, ahead: Mapping[str, int], before: Usage
+    ) -> None:
         self._budget = budget
         self._until = None if budget.steps is None else step + budget.steps
+        self._spent = spent
+        """On the steps of the job so far."""
+        self.ahead = Counter(ahead)
+        """What speculation has done, see `Ledger.counts`."""
         self._before = before
         """What is not among a job's own: the calibration."""
         self._sample, self._samples = NOTHING, 0
         """The dearest sample so far, field by field, and the most samples of a step."""
 
-    def learn(self, usage: Usage, samples: int) -> None:
-        """See what a step has taken."""
+    def spend(self, usage: Usage, samples: int) -> None:
+        """Count what a step has taken."""
+        self._learn(usage, samples)
+        self._spent = self._spent.plus(usage)
+
+    def _learn(self, usage: Usage, samples: int) -> None:
         each = Usage(*(-(-tokens // samples) for tokens in usage))
         self._sample = Usage(*map(max, self._sample, each))._replace(cached=0)
         self._samples = max(self._samples, samples)
 
-    def check(self, step: int, spent: Usage, ahead: Mapping[str, int]) -> None:
+    def check(self, step: int) -> None:
         """Raise `Paused` if the next step does not fit."""
         if step == self._until:
             raise Paused(
                 f"stopped before step {step}: the run has taken the {self._budget.steps:,} steps that it may"
             )
-        self._fits(step, spent, self._samples, ahead)
+        self._fits(step, NOTHING, self._samples)
 
-    def check_more(self, step: int, spent: Usage, samples: int, ahead: Mapping[str, int]) -> None:
-        """Raise `Paused` if so many more samples of a step do not fit."""
-        self._fits(step, spent, samples, ahead)
+    def check_more(self, step: int, usage: Usage, drawn: int, samples: int) -> None:
+        """Raise `Paused` if so many more samples do not fit, of a step that has taken `usage` for those drawn."""
+        self._learn(usage, drawn)
+        self._fits(step, usage, samples)
 
-    def has_room_ahead(self, spent: Usage, samples: int, ahead: Mapping[str, int]) -> bool:
+    def has_room_ahead(self, samples: int) -> bool:
         """Whether so many samples that may be in vain would still fit."""
-        return not self._over(spent, samples, ahead)
+        return not self._over(NOTHING, samples)
 
-    def _fits(self, step: int, spent: Usage, samples: int, ahead: Mapping[str, int]) -> None:
-        if over := self._over(spent, samples, ahead):
+    def _fits(self, step: int, usage: Usage, samples: int) -> None:
+        if over := self._over(usage, samples):
             raise Paused(f"stopped at step {step}: {over}")
 
-    def _over(self, spent: Usage, samples: int, ahead: Mapping[str, int]) -> str:
+    def _over(self, usage: Usage, samples: int) -> str:
+        ahead = self.ahead
         reserve = Usage(*(tokens * samples for tokens in self._sample))
-        uncounted = (
-            self._before.uncounted + ahead.get("wasted_uncounted", 0) + ahead.get("draft_uncounted", 0)
-        )
-        extra = self._before.total + ahead.get("wasted_tokens", 0) + ahead.get("draft_tokens", 0)
-        return self._budget.over(spent + reserve + Usage(uncounted=uncounted), extra)
+        uncounted = self._before.uncounted + ahead["wasted_uncounted"] + ahead["draft_uncounted"]
+        extra = self._before.total + ahead["wasted_tokens"] + ahead["draft_tokens"]
+        return self._budget.over(self._spent + usage + reserve + Usage(uncounted=uncounted), extra)

@@ -16,7 +16,7 @@ from surefoot.voting.samples import NOTHING, Usage
 
 from .budget import Budget, OverBudget
 from .engine.open_step import seed_of
-from .progress import Progress
+from .events import Calibrating, Listen, nobody
 from .settings import STATES
 
 S = TypeVar("S", bound=Hashable)
@@ -40,7 +40,7 @@ async def calibrate(
     seed: int = 0,
     confidence: float = 0.95,
     sampling: Sampling | None = None,
-    progress: Progress | None = None,
+    listen: Listen = nobody,
     budget: Budget | None = None,
 ) -> Calibration:
     """Draw samples of `states` different random states of the task, at the temperature of the later ballots.
@@ -51,6 +51,7 @@ async def calibrate(
     """
     if states < 1:
         raise BadInput(f"a calibration needs at least one state, not {states!r}")
+    listen(Calibrating(task=task.name, asked=0, states=states))
     sampling = sampling_for(task, sampling)
     cases = _different(task, states, random.Random(seed))
     path = _path(task, cases)
@@ -65,8 +66,7 @@ async def calibrate(
     at_once = max(1, BATCH * SAMPLES_PER_STATE // per_state)
     for first in range(0, len(cases), at_once):
         outcomes += await _ask(task, model, cases[first : first + at_once], per_state, seed + first, sampling)
-        if progress is not None:
-            progress.step, progress.steps = len(outcomes), len(cases)
+        listen(Calibrating(task=task.name, asked=len(outcomes), states=len(cases)))
         if budget is not None:
             _check_budget(budget, outcomes, len(cases))
         await asyncio.sleep(0)  # a model that never suspends would let nobody stop this

@@ -24,12 +24,12 @@ from .budget import Meter
 from .engine.open_step import Terms
 from .engine.speculation import Speculation
 from .engine.stride import Stride
+from .events import AuditBegan, Audited, GoneBack, Repaired, SegmentBegan
 from .journal.journal import Journal, WentBack
 from .journal.lease import GIVE_BACK_S
 from .journal.records import CorruptJournal, Record, verified
 from .journal.segments import frames, snapshot
 from .journal.snapshots import Snapshot
-from .progress import Progress
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -66,7 +66,6 @@ class Runner(Generic[S, A]):
         task: Task[S, A],
         model: Model,
         journal: Journal,
-        progress: Progress,
         limit: int,
         speculation: Speculation | None = None,
         meter: Meter | None = None,
@@ -74,7 +73,7 @@ class Runner(Generic[S, A]):
         settings = journal.job.settings
         self._task = task
         self._journal = journal
-        self._progress = progress
+        self._listen = journal.listen
         self._k = settings.k
         self._limit = limit
         self._size = settings.segment
@@ -89,7 +88,7 @@ class Runner(Generic[S, A]):
         self._stride = Stride(terms, model, speculation, meter)
         self._sealed = journal.job.start
         self._state: S = self._read_state(journal.job.start.state)
-        self._broken = ""
+        self._fault = ""
         self._returns: tuple[tuple[int, int], ...] = ()
 
     async def go(self, saver: BaseCheckpointSaver[str]) -> S:
@@ -115,7 +114,7 @@ class Runner(Generic[S, A]):
         if not self._over():
             raise AuditFailed(
                 f"segment {self._segment()} failed its audit {REPAIRS + 1} times, the last time with k = "
-                f"{self._stride_k()}: {self._broken}; look at that step, then resume with another model"
+                f"{self._stride_k()}: {self._fault}; look at that step, then resume with another model"
             )
         return self._state
 
@@ -132,12 +131,10 @@ class Runner(Generic[S, A]):
             rule=FirstToAheadBy(self._k + repairs),
             limit=-(-self._limit * (self._k + repairs) // self._k),  # a larger lead takes more samples
         )
-        self._progress.doing, self._progress.k = "running", self._k + repairs
+        self._listen(SegmentBegan(segment=segment, k=self._k + repairs))
         then: Outcome = "audit"
         try:
-            self._state = await self._stride.run(
-                self._state, self._journal, self._end(segment), self._progress
-            )
+            self._state = await self._stride.run(self._state, self._journal, self._end(segment))
             await self._journal.commit()
         except WentBack as went_back:
             await self._go_back(went_back)
@@ -150,15 +147,16 @@ class Runner(Generic[S, A]):
         Checked are the hash chain, that each step starts from the end of the step before, the task's own check of
         every step, and that the end is the state that the stride holds.
         """
-        self._progress.doing = "auditing"
         segment = self._segment()
         if self._journal.step < self._end(segment) and not self._task.finished(self._state):
             return {**state, "then": "run"}  # the checkpoint is of another time than the journal
+        self._listen(AuditBegan(segment=segment))
         try:
             sealed = await self._audited(segment)
         except WentBack as went_back:
             await self._go_back(went_back)
             return {"segment": self._segment(), "repairs": 0, "then": "run"}
+        self._listen(Audited(segment=segment, fault="" if sealed else self._fault))
         if sealed is None:
             then: Outcome = "repair" if state["repairs"] < REPAIRS else "finish"
             return {**state, "segment": segment, "then": then}
@@ -173,8 +171,7 @@ class Runner(Generic[S, A]):
             await self._go_back(went_back)
         else:
             self._state = self._read_state(self._sealed.state)
-        self._progress.repairs += 1
-        self._progress.step = self._journal.step
+        self._listen(Repaired(segment=self._segment(), step=self._journal.step))
         return {"segment": self._segment(), "repairs": state["repairs"] + 1, "then": "run"}
 
     def _graph(self) -> StateGraph[Walk]:
@@ -200,7 +197,10 @@ class Runner(Generic[S, A]):
 
     async def _recover(self) -> None:
         """Derive the state from the journal: the last sealed segment, then its verified tail."""
+        stood = self._journal.step
         self._sealed, tail = await self._journal.tail()
+        if self._journal.step < stood:
+            self._listen(GoneBack(step=self._journal.step))
         state: S = self._read_state(self._sealed.state)
         for record in tail:
             before, state = state, self._after(state, record)
@@ -209,7 +209,6 @@ class Runner(Generic[S, A]):
             await self._task.act(tail[-1].step, before, self._read_answer(tail[-1].answer))
         self._state = state
         await self._remind()
-        self._progress.step = self._progress.durable = self._journal.step
 
     async def _remind(self) -> None:
         """Tell a draft of the steps decided so far, as many as a memory is good for."""
@@ -236,7 +235,7 @@ class Runner(Generic[S, A]):
             for record in records:
                 answer = self._read_answer(record.answer)
                 if why := task.audit(state, answer):
-                    self._broken = f"step {record.step}: {said(why, str)}"
+                    self._fault = f"step {record.step}: {said(why, str)}"
                     return None
                 state = task.advance(state, answer)
         except TaskFailed as failure:

@@ -24,7 +24,7 @@ from .budget import Budget
 from .calibrate import calibrate
 from .engine.open_step import Terms
 from .engine.stride import Stride
-from .progress import Progress
+from .events import Back, Listen, Noted, Waiting, shielded
 from .settings import RELIABILITY, STATES
 
 S = TypeVar("S", bound=Hashable)
@@ -63,22 +63,22 @@ async def plan(
     price: Price | None = None,
     api_key: str | None = None,
     options: Options | None = None,
-    progress: Progress | None = None,
+    on_event: Listen | None = None,
 ) -> Plan:
     """Calibrate `model` on random states of `task`, and say which k the whole job needs and what it will take.
 
-    `options`: how a model server is asked, if `model` is one's address; the callbacks are those of `progress`.
+    `options`: how a model server is asked, if `model` is one's address; what its callbacks would be told goes to `on_event`.
     `k` comes from the upper bound of the error rate, the forecast of votes and cost from the observed rate.
     """
-    progress = progress or Progress()
+    listen = shielded(on_event)
     check_reliability(reliability)
     given, task = task, guarded(task)
     if isinstance(model, str):
         check_known(model, given)
-    async with open_model(model, api_key=api_key, options=waits_shown_in(progress, options)) as opened:
+    async with open_model(model, api_key=api_key, options=with_waits_told(listen, options)) as opened:
         if isinstance(model, str):
             check_known(opened.name, given)
-        return await plan_with(task, opened, reliability, states, seed, sampling, price, progress)
+        return await plan_with(task, opened, reliability, states, seed, sampling, price, listen)
 
 
 async def plan_with(
@@ -89,7 +89,7 @@ async def plan_with(
     seed: int,
     sampling: Sampling | None,
     price: Price | None,
-    progress: Progress,
+    listen: Listen,
     budget: Budget | None = None,
 ) -> Plan:
     """Plan a job with a model that is open already."""
@@ -98,10 +98,9 @@ async def plan_with(
         raise BadInput(
             f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
         )
-    progress.task, progress.doing = task.name, "calibrating"
     sampling = sampling_for(task, sampling)
     calibration = await calibrate(
-        task, model, states=states, seed=seed, sampling=sampling, progress=progress, budget=budget
+        task, model, states=states, seed=seed, sampling=sampling, listen=listen, budget=budget
     )
     choice = choose_k(calibration, steps, reliability)
     expected = seconds = None
@@ -133,16 +132,18 @@ async def _seconds_per_step(task: Task[S, A], model: Model, k: int, seed: int, s
     return (time.perf_counter() - began) / TIMED_STEPS
 
 
-def waits_shown_in(progress: Progress, options: Options | None = None) -> Options:
-    """Return the client's options, with which a display shows what the client waits for and has found."""
+def with_waits_told(listen: Listen, options: Options | None) -> Options:
+    """Return the client's options, with which it tells what it waits for and has found."""
 
-    def wait(wait: Wait) -> None:
-        progress.waiting = f"{wait.error}; next try in {wait.next_try_s:.0f} s"
+    def wait(pause: Wait) -> None:
+        listen(Waiting(on="model", sentence=f"{pause.error}; next try in {pause.next_try_s:.0f} s"))
 
-    def back() -> None:
-        progress.waiting = ""
-
-    return replace(options or Options(), on_wait=wait, on_back=back, on_notice=progress.notes.append)
+    return replace(
+        options or Options(),
+        on_wait=wait,
+        on_back=lambda: listen(Back(on="model")),
+        on_notice=lambda sentence: listen(Noted(sentence=sentence)),
+    )
 
 
 def check_reliability(reliability: float) -> None:

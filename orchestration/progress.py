@@ -1,4 +1,8 @@
-"""What a run looks like from outside, while it runs: plain counters that a display may read at any time."""
+"""What a run looks like from outside, while it runs: plain counters that a display may read at any time.
+
+progress = Progress()
+report = await surefoot.run(task, on_event=progress.listen)
+"""
 
 import time
 from collections import Counter
@@ -7,10 +11,26 @@ from dataclasses import dataclass, field
 from surefoot.voting.reliability import dissent_risk
 from surefoot.voting.samples import NOTHING, Usage
 
+from .events import (
+    AuditBegan,
+    Back,
+    Began,
+    Calibrating,
+    Committed,
+    Counts,
+    Decided,
+    Event,
+    GoneBack,
+    Noted,
+    Repaired,
+    SegmentBegan,
+    Waiting,
+)
+
 
 @dataclass(slots=True)
 class Progress:
-    """Counters of one job, those of earlier runners included where the journal has them."""
+    """Counters of one job, those of earlier runners included; nothing but `listen` writes them."""
 
     job: str = ""
     task: str = ""
@@ -32,7 +52,7 @@ class Progress:
     repairs: int = 0
     flags: Counter[str] = field(default_factory=Counter)
     ahead: Counter[str] = field(default_factory=Counter)
-    """What speculation has done: see `Ledger.news`."""
+    """What speculation has done: see `Ledger.counts`."""
     usage: Usage = NOTHING
     predicted: float | None = None
     """Chance that the whole job is right, as calibrated; None if nothing was."""
@@ -40,6 +60,53 @@ class Progress:
     durable_at: float = field(default_factory=time.monotonic)
     """Monotonic time of the last commit."""
     started: float = field(default_factory=time.monotonic)
+
+    def listen(self, event: Event) -> None:
+        """Fold an event in."""
+        match event:
+            case Decided(step=step):
+                self.step = step + 1
+            case Committed(step=step, counts=counts):
+                self.durable, self.durable_at = step, time.monotonic()
+                self._count(counts)
+            case Calibrating():
+                self.task, self.doing = event.task, "calibrating"
+                self.step, self.steps = event.asked, event.states
+            case Began():
+                self._begin(event)
+            case SegmentBegan(k=k):
+                self.doing, self.k = "running", k
+            case AuditBegan():
+                self.doing = "auditing"
+            case Repaired(step=step, times=times):
+                self.repairs += times
+                self.step = step
+            case GoneBack(step=step):
+                self.step = self.durable = step
+            case Waiting(sentence=sentence):
+                self.waiting = sentence
+            case Back():
+                self.waiting = ""
+            case Noted(sentence=sentence):
+                self.notes.append(sentence)
+
+    def _begin(self, event: Began) -> None:
+        """Show the job from where it stands, and not only this runner; what was noted before stays."""
+        fresh = Progress(job=event.job, task=event.task, doing="running", notes=self.notes, k=event.k)
+        fresh.first = fresh.step = fresh.durable = event.step
+        fresh.steps, fresh.repairs = event.steps, event.repairs
+        fresh.predicted = None if event.risk is None else 1 - event.risk
+        fresh._count(event.counts)
+        for name in self.__slots__:
+            setattr(self, name, getattr(fresh, name))
+
+    def _count(self, counts: Counts) -> None:
+        self.votes += counts.votes
+        self.dissent += counts.dissent
+        self.contested += counts.contested
+        self.flags.update(counts.flags)
+        self.ahead.update(counts.ahead)
+        self.usage = self.usage.plus(counts.usage)
 
     @property
     def elapsed_s(self) -> float:

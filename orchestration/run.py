@@ -1,8 +1,7 @@
 """Run a job from Python: start it, take it up again, read its report."""
 
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
@@ -13,7 +12,7 @@ from surefoot.agents.tasks.codec import written
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.known import check_known
 from surefoot.agents.tasks.task import Task, sampling_for
-from surefoot.errors import BadInput, SurefootError
+from surefoot.errors import BadInput
 from surefoot.models.base import Model, Sampling
 from surefoot.models.connect import open_model
 from surefoot.models.openai.options import Options
@@ -24,20 +23,19 @@ from surefoot.voting.samples import Usage
 from .again import task_again
 from .budget import Budget, Meter, Paused
 from .checkpoints.saver import RedisSaver
-from .engine.ledger import SPECULATION_COUNTERS
 from .engine.open_draft import open_draft
 from .engine.open_step import StepStalled
 from .engine.speculation import Speculation
+from .events import Began, Counts, Emitter, Listen, Noted, Undecided
 from .graph import AuditFailed, Runner
 from .journal import jobs
 from .journal.jobs import Settings
 from .journal.journal import Journal, WentBack
 from .journal.lease import Cancelled, JobDone, cancelled, claimed
-from .plan import Unsupported, check_reliability, plan_with, waits_shown_in
-from .progress import Progress
+from .plan import Unsupported, check_reliability, plan_with, with_waits_told
 from .redis.open import open_redis
 from .redis.persistence import forgetful
-from .report import Report
+from .report import Report, Stall
 from .reporting import read_report, shown
 from .settings import LIMIT, MOST_SAMPLES, RELIABILITY, SEGMENT, STATES
 
@@ -67,7 +65,7 @@ async def run(
     budget: Budget | None = None,
     api_key: str | None = None,
     options: Options | None = None,
-    progress: Progress | None = None,
+    on_event: Listen | None = None,
 ) -> Report:
     """Do a job, one voted step at a time, and return its report.
 
@@ -81,14 +79,13 @@ async def run(
     `sampling`: temperatures and token limit, if the task's own are not to be used; the limit is never higher than the
     task's flags let pass.
     `speculate`: ask ahead, on the leading ballot or on a draft; it changes when samples are drawn and no decision.
-    `options`: how a model server is asked, if `model` is one's address; the callbacks are those of `progress`.
+    `options`: how a model server is asked, if `model` is one's address; what its callbacks would be told goes to `on_event`.
     `budget`: steps, tokens or money after which the run stops in order; its report has the status `stopped` and says why.
 
     Raises `Unsupported` if the calibration does not support the reliability, `Stalled` if a step cannot be decided,
     `ModelUnavailable` and others of `SurefootError`; in each case what is decided is safe, and running or resuming the same
     job goes on from there.
     """
-    progress = progress or Progress()
     _check(reliability, k, limit, spare, segment)
     if job is not None:
         jobs.check_name(job)
@@ -98,18 +95,19 @@ async def run(
     spec, start = task.spec(), written(task.state_codec, task.start())
     name = job or jobs.new_id(task.name)
     async with (
-        _naming_the_job(progress),
-        open_redis(redis, progress) as store,
+        Emitter(on_event) as emitter,
+        open_redis(redis, emitter.emit) as store,
         claimed(store, name) as holder,
-        open_model(model, api_key=api_key, options=waits_shown_in(progress, options)) as opened,
+        open_model(model, api_key=api_key, options=with_waits_told(emitter.emit, options)) as opened,
         open_draft(speculate, given, opened) as speculation,
     ):
         address = _address(model, opened, given)
         if holder is not None:
-            progress.notes += await forgetful(store)
+            for sentence in await forgetful(store):
+                emitter.emit(Noted(sentence=sentence))
             if k is None:
                 settings = await _calibrated(
-                    task, opened, reliability, states, seed, sampling, progress, budget
+                    task, opened, reliability, states, seed, sampling, emitter.emit, budget
                 )
             else:
                 settings = Settings(k, "")
@@ -133,9 +131,10 @@ async def run(
                 code=address_of(given),
                 steps=task.steps(),
             )
-        return await _carry_on(
-            store, name, task, opened, address, progress, speculation, holder=holder, budget=budget
+        emitter.report = await _carry_on(
+            store, name, task, opened, address, emitter, speculation, holder=holder, budget=budget
         )
+        return emitter.report
 
 
 async def resume(
@@ -150,7 +149,7 @@ async def resume(
     budget: Budget | None = None,
     api_key: str | None = None,
     options: Options | None = None,
-    progress: Progress | None = None,
+    on_event: Listen | None = None,
 ) -> Report:
     """Take a job up where it stands; a finished one is only reported, a cancelled one is taken up only if `again`.
 
@@ -160,52 +159,36 @@ async def resume(
     overrides the samples that one step may use.  `speculate` is each runner's own choice, since it changes no decision, and so is
     `budget`.
     """
-    progress = progress or Progress()
-    async with _naming_the_job(progress), open_redis(redis, progress) as store:
+    async with Emitter(on_event) as emitter, open_redis(redis, emitter.emit) as store:
         found = await jobs.load(store, job)
         given = task_again(found, task)
         task = guarded(given)
         if found.status == "done":
-            return await read_report(store, job, task)
+            emitter.report = await read_report(store, job, task)
+            return emitter.report
         if found.status == "cancelled" and not again:
             raise Cancelled(cancelled(job))
         model = model or _address_again(job, found.models[-1])
         if isinstance(model, str):
             check_known(model, given)
         async with (
-            open_model(model, api_key=api_key, options=waits_shown_in(progress, options)) as opened,
+            open_model(model, api_key=api_key, options=with_waits_told(emitter.emit, options)) as opened,
             open_draft(speculate, given, opened) as speculation,
         ):
             address = _address(model, opened, given)
-            return await _carry_on(
+            emitter.report = await _carry_on(
                 store,
                 job,
                 task,
                 opened,
                 address,
-                progress,
+                emitter,
                 speculation,
                 limit=limit,
                 again=again,
                 budget=budget,
             )
-
-
-@asynccontextmanager
-async def _naming_the_job(progress: Progress) -> AsyncIterator[None]:
-    """Let every error say which job it has ended: nobody may have seen a name that was made up for it."""
-    progress.job = ""
-    try:
-        yield
-    except SurefootError as error:
-        error.job = progress.job
-        raise
-    except Exception as error:
-        if progress.job:
-            error.add_note(
-                f"It ended job {progress.job!r}; what was decided is safe, and resuming the job goes on."
-            )
-        raise
+            return emitter.report
 
 
 def _address(model: str | Model, opened: Model, task: Task[Any, Any]) -> str:
@@ -232,7 +215,7 @@ async def _carry_on(
     task: Task[S, A],
     model: Model,
     address: str,
-    progress: Progress,
+    emitter: Emitter,
     speculation: Speculation | None,
     *,
     limit: int | None = None,
@@ -245,16 +228,19 @@ async def _carry_on(
     if limit is not None:
         _check_limit(limit, found.settings.k)
     try:
-        async with await Journal.acquire(redis, job, holder=holder, again=again) as journal:
+        async with await Journal.acquire(
+            redis, job, holder=holder, again=again, listen=emitter.emit
+        ) as journal:
             if address != journal.job.models[-1]:
                 models = to_json([*journal.job.models, address]).decode()
                 await journal.settle("running", models=models)
             if journal.job.paused:
                 await journal.settle("running", paused="")
-            _begin(progress, journal.job, task)
+            emitter.job = journal.job.id
+            emitter.emit(_began(journal.job, task))
             limit = limit or journal.job.settings.limit
-            meter = None if budget is None else Meter(budget, journal.step, _calibration(journal.job))
-            runner = Runner(task, model, journal, progress, limit, speculation, meter)
+            meter = None if budget is None else _meter(budget, journal.job)
+            runner = Runner(task, model, journal, limit, speculation, meter)
             await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))
     except JobDone:
         pass
@@ -281,7 +267,13 @@ async def _to_an_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], s
         state = await runner.go(saver)
     except StepStalled as stall:
         await journal.commit()
-        await journal.settle("stalled", stall=to_json(_stall(task, stall)).decode())
+        where = _stall(task, stall)
+        await journal.settle("stalled", stall=to_json(where.model_dump()).decode())
+        journal.listen(
+            Undecided(
+                step=where.step, tally=where.tally, flags=where.red_flags, examples=tuple(where.examples)
+            )
+        )
         raise
     except AuditFailed:
         await journal.settle("failed")
@@ -300,14 +292,14 @@ async def _calibrated(
     states: int,
     seed: int,
     sampling: Sampling | None,
-    progress: Progress,
+    listen: Listen,
     budget: Budget | None,
 ) -> Settings:
     began = time.monotonic()
-    found = await plan_with(task, model, reliability, states, seed, sampling, None, progress, budget)
+    found = await plan_with(task, model, reliability, states, seed, sampling, None, listen, budget)
     if found.choice.k is None:
         raise Unsupported(found.choice.why)
-    progress.notes.append(found.choice.why)
+    listen(Noted(sentence=found.choice.why))
     return Settings(
         found.choice.k,
         "",
@@ -331,36 +323,36 @@ async def _calibrated(
     )
 
 
-def _calibration(job: jobs.Job) -> Usage:
-    """Return what the calibration has spent, as far as the journal has it."""
+def _meter(budget: Budget, job: jobs.Job) -> Meter:
+    """Return who watches over a run's budget; the calibration counts, as far as the journal has it."""
     samples, tokens, _ = job.settings.calibration or (0, 0, 0)
-    return Usage(uncounted=samples) if tokens is None else Usage(prompt=tokens)
+    before = Usage(uncounted=samples) if tokens is None else Usage(prompt=tokens)
+    return Meter(budget, job.step, job.usage, Counts.of(job.counters).ahead, before)
 
 
-def _begin(progress: Progress, job: jobs.Job, task: Task[Any, Any]) -> None:
-    """Set the counters to where the job stands, so that a display shows the job and not only this runner."""
-    fresh = Progress(job=job.id, task=job.task, doing="running", first=job.step, step=job.step)
-    fresh.notes = progress.notes
-    fresh.steps, fresh.k, fresh.durable = task.steps(), job.settings.k, job.step
-    fresh.votes, fresh.dissent = job.counters.get("votes", 0), job.counters.get("dissent", 0)
-    fresh.contested, fresh.repairs = job.counters.get("contested", 0), job.counters.get("repairs", 0)
-    fresh.flags.update(job.flags)
-    fresh.ahead.update({name: count for name, count in job.counters.items() if name in SPECULATION_COUNTERS})
-    fresh.usage = job.usage
-    fresh.predicted = None if job.settings.risk is None else 1 - job.settings.risk
-    for name in fresh.__slots__:
-        setattr(progress, name, getattr(fresh, name))
+def _began(job: jobs.Job, task: Task[Any, Any]) -> Began:
+    """Return where the job stands, so that who listens can show the job and not only this runner."""
+    return Began(
+        job=job.id,
+        task=job.task,
+        step=job.step,
+        steps=task.steps(),
+        k=job.settings.k,
+        counts=Counts.of(job.counters),
+        repairs=job.counters.get("repairs", 0),
+        risk=job.settings.risk,
+    )
 
 
-def _stall(task: Task[S, A], stall: StepStalled) -> Mapping[str, Any]:
-    return {
-        "step": stall.step,
-        "tally": {
+def _stall(task: Task[S, A], stall: StepStalled) -> Stall:
+    return Stall(
+        step=stall.step,
+        tally={
             shown(task, written(task.answer_codec, answer)): votes for answer, votes in stall.tally.items()
         },
-        "red_flags": stall.flags,
-        "examples": [sample.text for sample in stall.examples],
-    }
+        red_flags=dict(stall.flags),
+        examples=[sample.text for sample in stall.examples],
+    )
 
 
 def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:

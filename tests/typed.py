@@ -6,6 +6,7 @@ from typing import Any, assert_type
 
 import surefoot
 from surefoot.agents.tasks.task import Task
+from surefoot.orchestration.events import Ended
 from surefoot.voting import Sample
 
 task = surefoot.Towers(disks=3, style="compact")
@@ -18,5 +19,13 @@ assert_type(report.risk, float | None)
 assert_type(task.steps(), int)
 assert_type(Sample("x").text, str)
 
+
+async def last() -> None:
+    async for event in surefoot.events(task, model="pebble", k=2):
+        if isinstance(event, Ended):
+            assert_type(event.report, surefoot.Report | None)
+
+
+surefoot.events(task, modell="pebble")  # type: ignore[call-arg]
 asyncio.run(surefoot.run(task, modell="pebble"))  # type: ignore[call-arg]  # an error, and known as one
 strange: Task[int, int] = surefoot.Towers(disks="3")  # type: ignore[arg-type, assignment]

@@ -8,20 +8,6 @@ from surefoot.voting.samples import Sample
 
 from .open_step import OpenStep
 
-SPECULATION_COUNTERS = (
-    "ahead",
-    "accepted",
-    "rejected",
-    "wasted_samples",
-    "wasted_tokens",
-    "wasted_uncounted",
-    "depth",
-    "decisions",
-    "draft_tokens",
-    "draft_uncounted",
-)
-"""What is counted (see `Ledger.counts`), by the names under which a job's counters have it."""
-
 
 @dataclass(slots=True)
 class Ledger:

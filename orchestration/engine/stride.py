@@ -13,7 +13,6 @@ from surefoot.models.base import Model
 from surefoot.orchestration.budget import Meter
 from surefoot.orchestration.journal.journal import Journal
 from surefoot.orchestration.journal.records import Record
-from surefoot.orchestration.progress import Progress
 from surefoot.voting.flags import RedFlag
 
 from .drafts import Draft
@@ -59,7 +58,7 @@ class Stride(Generic[S, A]):
         """Who proposes the states ahead, if anybody does."""
         return None if self._pipeline is None else self._pipeline.draft
 
-    async def run(self, state: S, journal: Journal, until: int, progress: Progress) -> S:
+    async def run(self, state: S, journal: Journal, until: int) -> S:
         """Decide steps until the task is finished or `until` is the next step, and return the state reached.
 
         Every verdict is appended to the journal before the next step begins, and made durable there before a task acts on
@@ -71,20 +70,19 @@ class Stride(Generic[S, A]):
             while journal.step < until and not task.finished(state):
                 step = journal.step
                 if self._meter is not None:
-                    await self._keep_to_the_budget(self._meter, state, journal, progress)
-                decision = await self.decide(state, step, progress)
+                    await self._keep_to_the_budget(self._meter, state, journal)
+                decision = await self.decide(state, step)
                 record = self._record(step, decision)
                 if self._pipeline is not None:
-                    self._note(self._pipeline.take_counts(), journal, progress)
-                await journal.append(record, self._kept(decision, step, progress))
+                    self._note(self._pipeline.take_counts(), journal)
+                await journal.append(record, self._kept(decision, step, journal))
                 winner = decision.verdict.winner
                 if task.acts(state):
                     await journal.commit()
                     await task.act(step, state, winner)
                 state = task.advance(state, winner)
-                _count(progress, record, journal)
                 if self._meter is not None:
-                    self._meter.learn(decision.usage, len(decision.drawn))
+                    self._meter.spend(decision.usage, len(decision.drawn))
         except TaskFailed as failure:
             failure.step = step
             raise
@@ -96,16 +94,14 @@ class Stride(Generic[S, A]):
             raise unwritable from error
         return state
 
-    async def decide(self, state: S, step: int, progress: Progress | None = None) -> Decision[A]:
+    async def decide(self, state: S, step: int) -> Decision[A]:
         """Hold the election of one step, or take what speculation has made of it already."""
         if self._pipeline is not None:
             return await self._pipeline.decide(self.terms, state, step)
         open_step = OpenStep(self.terms, step, state)
         while asks := open_step.asks():
-            if self._meter is not None and progress is not None and open_step.drawn:
-                self._meter.learn(open_step.usage, len(open_step.drawn))
-                spent = progress.usage + open_step.usage
-                self._meter.check_more(step, spent, len(asks), progress.ahead)
+            if self._meter is not None and open_step.drawn:
+                self._meter.check_more(step, open_step.usage, len(open_step.drawn), len(asks))
             async with aclosing(self._model.sample([ask for _, ask in asks])) as samples:
                 async for position, sample in samples:
                     open_step.cast(asks[position][0], sample)
@@ -113,21 +109,20 @@ class Stride(Generic[S, A]):
                         break
         return open_step.decision()
 
-    async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal, progress: Progress) -> None:
+    async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal) -> None:
         """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
         pipeline = self._pipeline
-        if pipeline is not None and not meter.has_room_ahead(
-            progress.usage, pipeline.at_risk, progress.ahead
-        ):
+        if pipeline is not None and not meter.has_room_ahead(pipeline.at_risk):
             pipeline.flush(state, journal.step)
             await self.aclose()
-            self._note(pipeline.take_counts(), journal, progress)
+            self._note(pipeline.take_counts(), journal)
             self._pipeline = None
-        meter.check(journal.step, progress.usage, progress.ahead)
+        meter.check(journal.step)
 
-    def _note(self, counts: Counter[str], journal: Journal, progress: Progress) -> None:
+    def _note(self, counts: Counter[str], journal: Journal) -> None:
         journal.also.update(counts)
-        progress.ahead.update(counts)
+        if self._meter is not None:
+            self._meter.ahead.update(counts)
 
     def take_counts(self) -> Counter[str]:
         """Return what speculation has done since the last call (see `Ledger.counts`)."""
@@ -138,9 +133,9 @@ class Stride(Generic[S, A]):
         if self._pipeline is not None:
             await self._pipeline.aclose()
 
-    def _kept(self, decision: Decision[A], step: int, progress: Progress) -> bytes | None:
+    def _kept(self, decision: Decision[A], step: int, journal: Journal) -> bytes | None:
         notable = decision.verdict.contested or decision.verdict.flags
-        if notable and progress.contested + progress.flags.total() >= KEPT_STEPS:
+        if notable and journal.notable >= KEPT_STEPS:
             return None
         if not notable and seed_of(self.terms.seed, step, -1) % KEPT_ONE_IN:
             return None
@@ -161,16 +156,3 @@ class Stride(Generic[S, A]):
             else {"ballot": written(self.terms.task.answer_codec, outcome)}
         )
         return {"number": entry.number, "text": entry.sample.text, "finish": entry.sample.finish, **fate}
-
-
-def _count(progress: Progress, record: Record, journal: Journal) -> None:
-    against = record.against
-    progress.step = journal.step
-    progress.votes += record.votes + against
-    progress.dissent += against
-    progress.contested += bool(record.others)
-    if record.flags:
-        progress.flags.update(record.flags)
-    progress.usage = progress.usage.plus(record.usage)
-    progress.durable = journal.durable
-    progress.durable_at = journal.committed_at

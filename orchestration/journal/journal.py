@@ -21,6 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from surefoot.errors import BadInput, SurefootError
+from surefoot.orchestration.events import Committed, Counts, Decided, Listen, nobody
 from surefoot.orchestration.redis.script import Script
 from surefoot.voting.samples import Usage
 
@@ -66,8 +67,12 @@ class WentBack(WriteRefused):
 class Journal:
     """A lease on one job and the right to append to it."""
 
-    def __init__(self, redis: Redis, job: Job, holder: str, fence: str, lease_s: float) -> None:
+    def __init__(
+        self, redis: Redis, job: Job, holder: str, fence: str, lease_s: float, listen: Listen
+    ) -> None:
         self.job = job
+        self.listen = listen
+        """Whom to tell what becomes of the job."""
         self.step = job.step
         """The next step to decide; those before it are decided, the last of them perhaps not durable yet."""
         self.durable = job.step
@@ -94,6 +99,8 @@ class Journal:
         self._owner: asyncio.Task[Any] | None = None
         self._interrupted = False
         self._contested = job.counters.get("contested", 0)
+        self.notable = self._contested + sum(job.flags.values())
+        """Contested steps and red flags so far."""
 
     @classmethod
     async def acquire(
@@ -104,6 +111,7 @@ class Journal:
         lease_s: float = LEASE_S,
         holder: str | None = None,
         again: bool = False,
+        listen: Listen = nobody,
     ) -> Self:
         """Take the lease of a job; `JobHeld` says who has it, `JobDone` that nobody needs it, `Cancelled` that nobody wants it.
 
@@ -113,7 +121,7 @@ class Journal:
         holder = holder or me()
         try:
             fence = await take(redis, job, holder, lease_s, again=again)
-            return cls(redis, await load(redis, job), holder, fence, lease_s)
+            return cls(redis, await load(redis, job), holder, fence, lease_s, listen)
         except (asyncio.CancelledError, SurefootError):
             # Whatever was answered, or was not waited for: the lease may be ours, and there is no journal to give it back.
             left(holder)
@@ -182,8 +190,20 @@ class Journal:
         self._head = link(self._head, answer)
         self._bytes += len(answer) * (1 + len(record.others))
         self.step += 1
+        against = record.against
+        if against or record.flags:
+            self.notable += bool(against) + sum(record.flags.values())
         if kept is not None:
             self._keep(record, kept)
+        self.listen(
+            Decided(
+                step=record.step,
+                answer=record.answer,
+                votes=record.votes,
+                dissent=against,
+                flags=record.flags,
+            )
+        )
         # The pulse has no turn while a model that answers at once never lets go of the event loop, nor has a cancellation.
         late = time.monotonic() - self._since > 2 * COMMIT_S
         full = len(self._buffer) >= COMMIT_STEPS or self._bytes >= COMMIT_BYTES
@@ -200,8 +220,9 @@ class Journal:
             records, kept, head = self._buffer, self._kept, self._head
             also, clock = self.also, self._clock
             self._buffer, self._kept, self.also, self._bytes = [], [], Counter(), 0
+            counters = self._counters(records, also)
             try:
-                contested = await self._commit(records, kept, head, also)
+                contested = await self._commit(records, kept, head, counters)
             except asyncio.CancelledError:
                 # Nobody knows whether it arrived.  Sent once more as it is, it counts once.
                 self._buffer, self._kept = records + self._buffer, kept + self._kept
@@ -211,13 +232,13 @@ class Journal:
             self._durable_head = head
             self.durable = records[-1].step + 1
             self.committed_at = time.monotonic()
+            self.listen(Committed(step=self.durable, counts=Counts.of(counters)))
 
     async def _commit(
-        self, records: list[Record], kept: list[str | bytes], head: str, also: Mapping[str, int]
+        self, records: list[Record], kept: list[str | bytes], head: str, counters: Mapping[str, int]
     ) -> int:
         """Append one frame, and return how many contested steps were listed."""
-        counters = self._counters(records, also)
-        pairs = [item for pair in counters.items() for item in pair]
+        pairs = [item for name, count in counters.items() for item in (f"n:{name}", count)]
         contested = [record.step for record in records if record.others]
         contested = contested[: max(0, CONTESTED_LISTED - self._contested)]
         first, after = records[0].step, records[-1].step + 1
@@ -300,18 +321,17 @@ class Journal:
     def _counters(self, records: Sequence[Record], also: Mapping[str, int]) -> dict[str, int]:
         """Sum up what one commit adds to the job's counters."""
         usage = Usage.of_all([record.usage for record in records])
-        count = Counter({f"n:{name}": tokens for name, tokens in usage._asdict().items()})
+        count = Counter(usage._asdict())
         against = sum(record.against for record in records)
-        count["n:votes"] = against + sum(record.votes for record in records)
-        count["n:dissent"] = against
-        count["n:contested"] = sum(bool(record.others) for record in records)
+        count["votes"] = against + sum(record.votes for record in records)
+        count["dissent"] = against
+        count["contested"] = sum(bool(record.others) for record in records)
         for record in records:
             for reason, flagged in record.flags.items():
-                count[f"n:flag:{reason}"] += flagged
-        for name, number in also.items():
-            count[f"n:{name}"] += number
+                count[f"flag:{reason}"] += flagged
+        count.update(also)
         now = time.monotonic()
-        count["n:wall_ms"] = round((now - self._clock) * 1000)
+        count["wall_ms"] = round((now - self._clock) * 1000)
         self._clock = now
         return +count
 

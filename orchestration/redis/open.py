@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.events import Back, Listen, Waiting, nobody
 
 from . import embedded as local_redis
 from .client import PATIENCE_S, RedisUnavailable, connect
@@ -15,7 +15,7 @@ from .patient import HeedingRedis, redis_words
 
 @asynccontextmanager
 async def open_redis(
-    redis: str | Redis | None, progress: Progress | None = None, patience_s: float = PATIENCE_S
+    redis: str | Redis | None, listen: Listen = nobody, patience_s: float = PATIENCE_S
 ) -> AsyncIterator[Redis]:
     """Open the Redis of a URL, the embedded one for None; a client is taken as it is and left to its owner.
 
@@ -26,8 +26,7 @@ async def open_redis(
         return
 
     def waiting(sentence: str) -> None:
-        if progress is not None:
-            progress.waiting = sentence
+        listen(Waiting(on="redis", sentence=sentence) if sentence else Back(on="redis"))
         if sentence and redis is None:
             local_redis.ensure_guard()
 

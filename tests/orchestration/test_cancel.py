@@ -84,7 +84,7 @@ async def test_z14_a_calibration_that_never_waits_for_its_model_can_be_stopped(
 
 async def test_z14_every_step_that_was_decided_before_the_end_is_kept(redis_url: str, client: Redis) -> None:
     progress = Progress()
-    running = asyncio.create_task(run(redis_url, "job", progress=progress))
+    running = asyncio.create_task(run(redis_url, "job", on_event=progress.listen))
     while not progress.durable:
         await asyncio.sleep(0.01)
     running.cancel()
@@ -129,7 +129,7 @@ async def test_an_interrupted_run_does_not_wait_for_a_redis_that_is_gone(
     """Its last steps are decided again, as after a kill."""
     server = start_server()
     progress = Progress()
-    running = asyncio.create_task(run(server.url, "job", progress=progress))
+    running = asyncio.create_task(run(server.url, "job", on_event=progress.listen))
     while not progress.durable:
         await asyncio.sleep(0.01)
     server.kill()

@@ -36,7 +36,9 @@ class Running:
         self.progress = Progress()
         self.said: list[str] = []
         self._run = asyncio.create_task(
-            surefoot.run(TASK, model=double(), redis=redis, k=3, segment=40, job=JOB, progress=self.progress)
+            surefoot.run(
+                TASK, model=double(), redis=redis, k=3, segment=40, job=JOB, on_event=self.progress.listen
+            )
         )
 
     async def until(self, true: Callable[[Progress], Any]) -> None:

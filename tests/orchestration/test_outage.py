@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 import surefoot
 from surefoot import Report, Towers
 from surefoot.models.doubles import Double, towers_double
+from surefoot.orchestration.events import Listen
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.jobs import NoSuchJob
 from surefoot.orchestration.progress import Progress
@@ -30,8 +31,8 @@ def double(latency: float = 0.003) -> Double:
     return towers_double(error=0.03, seed=11, latency=latency)
 
 
-async def run(redis: str, model: Any, job: str = JOB, progress: Progress | None = None) -> Report:
-    return await surefoot.run(TASK, model=model, redis=redis, k=3, segment=40, job=job, progress=progress)
+async def run(redis: str, model: Any, job: str = JOB, on_event: Listen | None = None) -> Report:
+    return await surefoot.run(TASK, model=model, redis=redis, k=3, segment=40, job=job, on_event=on_event)
 
 
 class Running:
@@ -39,7 +40,7 @@ class Running:
 
     def __init__(self, redis: str, model: Any) -> None:
         self.progress = Progress()
-        self._run = asyncio.create_task(run(redis, model, progress=self.progress))
+        self._run = asyncio.create_task(run(redis, model, on_event=self.progress.listen))
 
     async def until(self, true: Callable[[Progress], Any]) -> None:
         async with asyncio.timeout(PATIENCE_S):

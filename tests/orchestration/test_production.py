@@ -129,7 +129,7 @@ async def test_a_redis_that_forgets_is_said_when_a_job_begins(
     start_server: Callable[..., Any], options: tuple[str, ...], said: list[str]
 ) -> None:
     server, progress = start_server(*options), Progress()
-    await surefoot.run(TASK, model=towers_double(), redis=server.url, k=2, progress=progress)
+    await surefoot.run(TASK, model=towers_double(), redis=server.url, k=2, on_event=progress.listen)
     notes = [note for note in progress.notes if "this Redis" in note]
     assert len(notes) == len(said)
     assert all(re.search(word, note) for word, note in zip(said, notes, strict=True)), notes

@@ -57,7 +57,7 @@ async def test_a_risk_computed_from_a_mean_says_that_it_holds_if_steps_are_alike
     model = sums(error=0.002, hard=hard, hard_error=hard_error)
     progress = Progress()
     report = await surefoot.run(
-        OneView(FACTORS), model=model, redis=redis_url, reliability=0.99, progress=progress
+        OneView(FACTORS), model=model, redis=redis_url, reliability=0.99, on_event=progress.listen
     )
     assert report.steps == 484
     assert report.hard is not None
@@ -78,7 +78,7 @@ async def test_the_hard_states_that_calibration_met_are_named_by_the_run_and_the
     model = sums(error=0.01, hard=0.1, hard_error=0.95, seed=2)
     planned = await surefoot.plan(task, model=model, reliability=0.9)
     progress = Progress()
-    report = await surefoot.run(task, model=model, redis=redis_url, reliability=0.9, progress=progress)
+    report = await surefoot.run(task, model=model, redis=redis_url, reliability=0.9, on_event=progress.listen)
     assert planned.calibration.hard > 10
     assert report.hard is not None
     assert (report.hard.found, report.hard.judged) == (planned.calibration.hard, planned.calibration.judged)
@@ -101,7 +101,7 @@ async def test_at_k_1_dissent_tells_nothing(redis_url: str) -> None:
     """R2: with k = 1 the report said "0 from the run's own dissent"."""
     progress = Progress()
     report = await surefoot.run(
-        Towers(4, "compact"), model=towers_double(error=0.02), redis=redis_url, k=1, progress=progress
+        Towers(4, "compact"), model=towers_double(error=0.02), redis=redis_url, k=1, on_event=progress.listen
     )
     assert report.votes == 15
     assert (report.dissent_bound, report.risk_measured) == (None, None)

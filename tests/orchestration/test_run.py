@@ -159,7 +159,13 @@ async def test_a_run_can_be_interrupted_anywhere_and_decides_the_same(redis_url:
         progress = Progress()
         run = asyncio.create_task(
             surefoot.run(
-                towers(6), model=double, redis=redis_url, k=3, job="parts", segment=10, progress=progress
+                towers(6),
+                model=double,
+                redis=redis_url,
+                k=3,
+                job="parts",
+                segment=10,
+                on_event=progress.listen,
             )
         )
         await asyncio.sleep(pause)
@@ -291,7 +297,7 @@ async def test_o1_the_claim_outlasts_its_lease_while_a_calibration_goes_on(redis
 async def test_cancelling_does_not_wait_for_a_model_that_does_not_answer(redis_url: str) -> None:
     hanging, progress = towers_double(latency=500.0), Progress()
     run = asyncio.create_task(
-        surefoot.run(towers(5), model=hanging, redis=redis_url, k=2, job="hung", progress=progress)
+        surefoot.run(towers(5), model=hanging, redis=redis_url, k=2, job="hung", on_event=progress.listen)
     )
     async with Redis.from_url(redis_url) as client, asyncio.timeout(30):
         while progress.doing != "running":  # a lease alone may be that of the claim, before there is a job

@@ -249,7 +249,7 @@ async def test_a_store_that_hides_is_told_of_in_the_notes_of_a_run(redis_url: st
             sampling=DRAWN,
             redis=redis_url,
             options=Options(max_in_flight=1),
-            progress=progress,
+            on_event=progress.listen,
         )
     assert len([note for note in progress.notes if "letter-equal samples" in note]) == 1
 
@@ -302,7 +302,7 @@ async def test_of_votes_that_differ_or_of_a_sure_embedded_model_nothing_is_told(
         k=3,
         redis=redis_url,
         options=Options(max_n=1, max_batch=1),
-        progress=progress,
+        on_event=progress.listen,
     )
     assert progress.notes == []
 

@@ -1,0 +1,296 @@
+"""What happens in a run, as it happens: typed events for whoever listens.
+
+    Calibrating ...             a new job is calibrated, unless k is given
+    Began                       the job is taken; the counters begin where it stands
+      SegmentBegan
+        Decided ...             a step
+        Committed               the steps so far are durable, and counted
+      AuditBegan
+      Audited                   the segment is sealed, or has a fault, and then it is
+      Repaired                  taken back, to be decided again with a larger k
+    Undecided                   a step stalled, and the run ends
+    Ended                       always the last, with the report or the error
+
+    Waiting, Back               at any time: Redis or the model's server is gone, and answers again
+    GoneBack                    at any time: Redis lost its last moments; some steps are decided again
+    Noted                       at any time: what a person should know
+
+Displays, metrics and dashboards only listen.  A listener is called in the run's event loop, and the run goes on when it returns.
+It cannot end the run: when it raises, asyncio's exception handler is told, and the listener hears nothing more.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from surefoot.errors import SurefootError
+from surefoot.voting.samples import Usage
+
+from .report import Report
+
+SPECULATION_COUNTERS = (
+    "ahead",
+    "accepted",
+    "rejected",
+    "wasted_samples",
+    "wasted_tokens",
+    "wasted_uncounted",
+    "depth",
+    "decisions",
+    "draft_tokens",
+    "draft_uncounted",
+)
+"""What speculation counts (see `Ledger.counts`), by the names under which a job's counters have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of all events."""
+
+    def covering(self, earlier: Self) -> Self:
+        """Return an event of this kind that stands for an earlier one, too; what is counted is summed up."""
+        return self
+
+
+Listen = Callable[[Event], None]
+"""The seam: called with every event, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a job has used and met.  Steps that are decided again, as after a repair, count again, as in the report."""
+
+    votes: int
+    dissent: int
+    """Votes against the winner of their step."""
+    contested: int
+    """Steps on which ballots differed."""
+    flags: Mapping[str, int]
+    """Red flags: samples thrown away, by reason."""
+    ahead: Mapping[str, int]
+    """What speculation has done: see `Ledger.counts`."""
+    usage: Usage
+
+    @classmethod
+    def of(cls, counters: Mapping[str, int]) -> Self:
+        """Return what a job's counters say, by the names under which the journal has them."""
+        return cls(
+            votes=counters.get("votes", 0),
+            dissent=counters.get("dissent", 0),
+            contested=counters.get("contested", 0),
+            flags={name[5:]: count for name, count in counters.items() if name.startswith("flag:")},
+            ahead={name: counters[name] for name in SPECULATION_COUNTERS if name in counters},
+            usage=Usage(*(counters.get(name, 0) for name in Usage._fields)),
+        )
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            votes=self.votes + other.votes,
+            dissent=self.dissent + other.dissent,
+            contested=self.contested + other.contested,
+            flags=Counter(self.flags) + Counter(other.flags),
+            ahead=Counter(self.ahead) + Counter(other.ahead),
+            usage=self.usage + other.usage,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrating(Event):
+    """So many states of the task have been asked about."""
+
+    task: str
+    asked: int
+    states: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began(Event):
+    """A runner has taken the job; the counters are those of its journal, earlier runners included."""
+
+    job: str
+    task: str
+    step: int
+    """The next step to decide."""
+    steps: int | None
+    k: int
+    counts: Counts
+    """Those of earlier runners."""
+    repairs: int
+    risk: float | None
+    """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentBegan(Event):
+    """The steps of a segment are decided from here on, by first-to-ahead-by-k."""
+
+    segment: int
+    k: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided(Event):
+    """An election has decided a step.  It is durable, and counted, at the next `Committed`."""
+
+    step: int
+    answer: Any
+    """The winner, a plain value as the journal has it."""
+    votes: int
+    """Ballots for it."""
+    dissent: int
+    """Ballots against it."""
+    flags: Mapping[str, int]
+    """Red flags: samples thrown away, by reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed(Event):
+    """The steps before `step` are durable.  The journal was added these counts, with which its report will be made."""
+
+    step: int
+    counts: Counts
+
+    def covering(self, earlier: Self) -> Self:
+        """Return the later commit, with the counts of both."""
+        return replace(self, counts=earlier.counts + self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditBegan(Event):
+    """A segment is read back and checked from outside the model."""
+
+    segment: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited(Event):
+    """A segment is sealed, or has a fault."""
+
+    segment: int
+    fault: str = ""
+    """What was found, with its step; "" if nothing was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repaired(Event):
+    """A segment was taken back; the next step to decide is its first one."""
+
+    segment: int
+    step: int
+    times: int = 1
+
+    def covering(self, earlier: Self) -> Self:
+        """Return the later one, with the times of both."""
+        return replace(self, times=earlier.times + self.times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneBack(Event):
+    """Redis lost its last moments; the next step to decide is one that was decided before."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecided(Event):
+    """A step stalled: it used up its samples, and no ballot led by k.  The run ends."""
+
+    step: int
+    tally: Mapping[str, int]
+    """Votes for every candidate, written for a person."""
+    flags: Mapping[str, int]
+    examples: tuple[str, ...]
+    """The last few samples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting(Event):
+    """Something is waited for; said again at every try."""
+
+    on: Literal["redis", "model"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back(Event):
+    """It answers again."""
+
+    on: Literal["redis", "model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Event):
+    """What a person should know, in one sentence."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed(Event):
+    """The reader of `surefoot.events` was too slow: so many events are not told one by one.
+
+    What follows stands for them: of each kind the latest, which covers the earlier ones.
+    """
+
+    events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended(Event):
+    """The run is over; always the last event."""
+
+    report: Report | None = None
+    """None if it ended in an error."""
+    error: BaseException | None = None
+    """What `run` raises; a cancellation, too."""
+
+
+def nobody(event: Event) -> None:
+    """Listen to nothing."""
+
+
+def shielded(listen: Listen | None) -> Listen:
+    """Return a listener that never raises: it passes events on until `listen` raises."""
+    hears = listen or nobody
+
+    def told(event: Event) -> None:
+        nonlocal hears
+        try:
+            hears(event)
+        except Exception as failure:
+            hears = nobody
+            message = f"a listener raised at {type(event).__name__}, and hears nothing more of this run"
+            asyncio.get_running_loop().call_exception_handler({"message": message, "exception": failure})
+
+    return told
+
+
+class Emitter:
+    """One run's events on their way to who listens; leaving the block tells of its end.
+
+    An error is named after the job: nobody may have seen a name that was made up for it.
+    """
+
+    def __init__(self, listen: Listen | None) -> None:
+        self.emit = shielded(listen)
+        self.job = ""
+        """The job, once it is taken."""
+        self.report: Report | None = None
+        """What the run returns."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, SurefootError):
+            error.job = self.job
+        elif isinstance(error, Exception) and self.job:
+            error.add_note(
+                f"It ended job {self.job!r}; what was decided is safe, and resuming the job goes on."
+            )
+        self.emit(Ended(report=None if error else self.report, error=error))
