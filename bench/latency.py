@@ -138,7 +138,9 @@ class Bench:
 
     def _speculation(self, draft: Draft[State] | None = None) -> surefoot.Speculation:
         given = self._given
-        return surefoot.Speculation(draft, given.depth, given.max_waste, given.capacity)
+        return surefoot.Speculation(
+            draft, depth=given.depth, max_waste=given.max_waste, capacity=given.capacity
+        )
 
     async def _few(self, way: str, steps: int, run: Callable[[Stretch], Awaitable[Measured]]) -> None:
         """Measure a way on a few steps, in stretches that follow each other on the path and run at the same time."""

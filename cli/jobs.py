@@ -269,7 +269,7 @@ def _another(model: str | None, name: str | None) -> str | None:
 def _speculation(draft: str, depth: int, max_waste: float, capacity: int) -> Speculation | None:
     if draft == "off":
         return None
-    return Speculation(draft, depth, max_waste, capacity)
+    return Speculation(draft, depth=depth, max_waste=max_waste, capacity=capacity)
 
 
 def _budget(steps: int | None, tokens: int | None, cost: float | None, price: Price | None) -> Budget | None:

@@ -1,1 +1,45 @@
-"""How a run of steps is executed: voted, chained, speculated on."""
+"""How a run of steps is executed: voted on, chained, and speculated on as a processor does past a branch.
+
+    Stride         decides a run of steps, and writes each to the journal before the next
+      Pipeline     the steps in flight, each on the state that the one before is expected to lead to
+        OpenStep   one step and its election; the states that it goes through are drawn in open_step
+        Lookahead  the expected states beyond the open steps, and the draft that proposes more of them
+        Calls      the calls of the model: what they still owe, and what to do when one fails
+        Ledger     samples asked for, used and in vain; depth says how far ahead it pays to ask
+      Draft        who proposes states: Rollout, AskAhead, Recall, Supplied, RolloutProcess
+
+    Draft --> Lookahead --_open_next--> OpenStep <--> Calls <--> model
+                  ^                        |  |
+                  |                        |  +--_retire, the head alone--> Stride --> journal
+                  +--------_squash---------+
+                   the true state (_verify) or the ballots of a step (_redirect) speak for another one
+
+The pipeline changes when samples are drawn, and no decision.  That follows from the first four invariants.
+Where one is kept a comment begins with its name.
+
+    SAME ASKS    What is asked for a step follows from its state, its number and the terms, whenever it is asked.
+                 Kept by OpenStep._ask and seed_of, which read nothing else, and by Pipeline._verify: other
+                 terms squash every step.
+    TRUE STATE   A decision is handed out only if its step was opened on the state that the run has reached.
+                 Kept by Pipeline._verify, before anybody looks at the head.
+    IN ORDER     Open steps are numbered without a gap; only the first of them, the head, is handed out.
+                 Kept by Pipeline._open_next, which appends, _squash, which cuts the end off, and _retire.
+    NO BALLOT    Who proposes states casts no ballot.
+                 Kept by Calls._draw and Stride.decide: OpenStep.cast is given samples of the job's model only.
+    ITS TURN     A failure on a state that is only expected ends the run only if the state comes true, in its turn.
+                 Kept by hypothetically (what a task says of a state), OpenStep.fail and retire (its asks,
+                 readings and stalls), Calls._split (the model) and _Asking.propose (the model of a draft).
+    BARRIER      Nothing is asked beyond a step that acts on the world before it has acted, nor beyond the end.
+                 Kept by Pipeline._may_open, and by Stride.run: commit, act, and only then the next step.
+    ONE CALL     All samples of a step that are outstanding are in one call of the model.
+                 Kept by Pipeline._review, which asks more for READY steps only, and Calls._split, which divides none.
+    BOUNDS       Behind the head, steps are opened and asked for only within depth, capacity and max_waste.
+                 Kept by Pipeline._may_open, _review and _within_limits.
+    PROGRESS     No limit, no refusal and no slow draft keeps the step whose turn it is from being asked for.
+                 Kept by Pipeline._may_open, _review and _open_ahead, and by Calls._split.
+    WAKE-UP      The scheduler looks again after everything that may change what is to be asked.
+                 Kept by Calls._cast and _ended, Lookahead (`changed`), Pipeline.decide, _retire and _squash.
+    ACCOUNTS     Ledger.in_flight is what the calls still owe; Ledger.asked has a refused sample once, however
+                 often it is asked for.
+                 Kept by Pipeline._asks, which counts all that Calls.send is given, and Calls._draw, _split and _ended.
+"""

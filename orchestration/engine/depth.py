@@ -52,7 +52,7 @@ class Acceptance:
         return found
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Pace:
     """Seconds that a call takes as a line over the samples in flight: what a call costs at least, and what each sample adds.
 

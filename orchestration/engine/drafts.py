@@ -13,21 +13,19 @@ samples, and a good one time.
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
-from surefoot.agents.tasks.task import Task
+from surefoot.agents.tasks.task import S, Task
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Model, ModelUnavailable, Prompt
 from surefoot.voting.flags import PAPER, Reading, RedFlag, screen
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
 from .hypothetical import hypothetically
-
-S = TypeVar("S", bound=Hashable)
 
 TOKENS_A_STEP = 32
 """What `AskAhead` allows for each step beyond the task's own token limit."""
@@ -71,6 +69,7 @@ class _Asking(Draft[S]):
         About a state of its own making the model may refuse to be asked, which just ends the rollout.  Should the model be
         gone, the next rollout raises it.
         """
+        # ITS TURN: until it has said something the state asked about is the run's own, and so is a failure.
         state, said = path[-1], False
         while not barrier(self._task, state):
             try:
@@ -82,6 +81,7 @@ class _Asking(Draft[S]):
             if not states:
                 return
             for after in states:
+                # Once more, because one call may have answered for several steps, and past the barrier.
                 if barrier(self._task, state):
                     return
                 yield after
@@ -94,6 +94,7 @@ class _Asking(Draft[S]):
     async def _greedy(
         self, prompts: Sequence[Prompt], max_tokens: int
     ) -> AsyncGenerator[tuple[int, Sample], None]:
+        # At temperature 0 the seed matters to doubles alone: it lets the votes of a step differ.
         asks = [Ask(prompt, 0.0, max_tokens, number) for number, prompt in enumerate(prompts)]
         async with aclosing(self._model.sample(asks)) as samples:
             async for position, sample in samples:

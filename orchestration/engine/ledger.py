@@ -9,7 +9,7 @@ from surefoot.voting.samples import Sample
 from .open_step import OpenStep
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Ledger:
     """Samples asked for, used and in vain."""
 
@@ -50,6 +50,7 @@ class Ledger:
 
     def waste(self, step: OpenStep[Any, Any]) -> None:
         """Count a step whose state did not come true."""
+        # A call that is cut off does not say how far it got: each sample still to come is taken for a mean one.
         late = step.outstanding * self._tokens // max(self._counted, 1)
         usage = step.usage
         self.counts["wasted_samples"] += step.asked
@@ -61,5 +62,6 @@ class Ledger:
 
         `certain` are those asked for on a state that is known to be true.
         """
+        # From at_risk / (used + at_risk) <= max_waste, without a division by 0 before anything was used.
         at_risk = self.asked - self.used - certain + samples
         return at_risk * (1 - max_waste) <= self.used * max_waste

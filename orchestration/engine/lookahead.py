@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from typing import Generic
 
+from surefoot.agents.tasks.task import S
+
+from .background import Failed, background
 from .drafts import Draft
-
-S = TypeVar("S", bound=Hashable)
 
 MOST_PROPOSED = 64
 """States that a draft may be ahead of what has been asked."""
@@ -20,12 +21,10 @@ class Lookahead(Generic[S]):
     `changed` is called when a draft has said something, `failed` with what it raised.
     """
 
-    def __init__(
-        self, draft: Draft[S] | None, changed: Callable[[], None], failed: Callable[[BaseException], None]
-    ) -> None:
+    def __init__(self, draft: Draft[S] | None, changed: Callable[[], None], failed: Failed) -> None:
         self.draft = draft
         self._changed = changed
-        self._fail = failed
+        self._failed = failed
         self._states: deque[S] = deque()
         self._drafting: asyncio.Task[None] | None = None
         self._exhausted = False
@@ -47,7 +46,7 @@ class Lookahead(Generic[S]):
     def settled(self) -> bool:
         """Whether the draft has said where the first state leads, or will not, or is too slow to be waited for.
 
-        Worth waiting for: some models answer faster when they are told what to expect.
+        Worth waiting for: some models answer faster when they are told what to expect (`OpenStep.after`).
         """
         return self.draft is None or self._exhausted or len(self._states) > 1 or bool(self._overtaken)
 
@@ -62,6 +61,7 @@ class Lookahead(Generic[S]):
 
         A draft that says more at a time than one election takes would otherwise never be heard.
         """
+        # A draft that is left so far behind is given up; that also bounds what is kept for it.
         if not self.drafting or len(self._overtaken) >= MOST_PROPOSED:
             self.restart(state)
         else:
@@ -71,6 +71,7 @@ class Lookahead(Generic[S]):
     def pop(self) -> tuple[S, S | None]:
         """Return the first state, which is expected no longer, and the one after it."""
         state = self._states.popleft()
+        # At half: to wake the draft for every single state would cost a switch of tasks each.
         if len(self._states) <= MOST_PROPOSED // 2:
             self._room.set()
         return state, self._states[0] if self._states else None
@@ -86,8 +87,9 @@ class Lookahead(Generic[S]):
         `changed` is called once it has had the chance to say something at once.
         """
         if self.draft is not None:
-            self._drafting = asyncio.create_task(self._follow(self.draft, (*path, *self._states)))
-            self._drafting.add_done_callback(self._ended)
+            self._drafting = background(self._follow(self.draft, (*path, *self._states)), self._failed)
+            self._drafting.add_done_callback(lambda _: self._changed())
+            # After the first go of the task, by which a draft that asks nobody, like `Recall`, has proposed.
             asyncio.get_running_loop().call_soon(self._changed)
 
     async def aclose(self) -> None:
@@ -101,6 +103,7 @@ class Lookahead(Generic[S]):
         async with aclosing(draft.propose(path)) as states:
             async for state in states:
                 if self._overtaken:
+                    # The run was here first: what the draft says of this state can only be compared.
                     if self._overtaken.popleft() == state:
                         continue
                     self._overtaken.clear()
@@ -110,6 +113,7 @@ class Lookahead(Generic[S]):
                 if len(self._states) >= MOST_PROPOSED:
                     self._room.clear()
                     await self._room.wait()
+        # Not where it went another way: an exhausted draft is not started again before the next restart.
         self._exhausted = True
         self._overtaken.clear()
         self._changed()
@@ -119,8 +123,3 @@ class Lookahead(Generic[S]):
             self._drafting.cancel()
             self._drafting = None
         self._overtaken.clear()
-
-    def _ended(self, drafting: asyncio.Task[None]) -> None:
-        if not drafting.cancelled() and (failure := drafting.exception()):
-            self._fail(failure)
-        self._changed()

@@ -1,12 +1,12 @@
 """From what a user types to a draft that proposes."""
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from surefoot.agents.tasks.catalogue import task_of
-from surefoot.agents.tasks.task import Task
+from surefoot.agents.tasks.task import S, Task
 from surefoot.errors import BadInput
 from surefoot.models.base import Model
 from surefoot.models.connect import open_model
@@ -15,8 +15,6 @@ from surefoot.models.embedded import PEBBLES
 from .drafts import AskAhead, Draft, Rollout
 from .recall import Recall
 from .speculation import Speculation
-
-S = TypeVar("S", bound=Hashable)
 
 WORDS = ("leading", "short", "ahead", "recall")
 

@@ -1,12 +1,20 @@
-"""A step whose election is open: what to ask for it, and what became of the samples."""
+"""A step whose election is open: what to ask for it, and what became of the samples.
+
+READY --asks--> ASKED --cast, none outstanding--> READY
+                ASKED --cast, a winner--> DECIDED --retire--> RETIRED
+                ASKED --refuse--> REFUSED --asks--> ASKED
+READY, ASKED --fail--> FAILED              retire raises the failure, and the step stays FAILED
+all but RETIRED --squash--> SQUASHED       whatever became of it counts for nothing
+"""
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from enum import Enum, auto
+from typing import Any, Generic, NamedTuple
 
 from surefoot.agents.tasks.guarded import screened
-from surefoot.agents.tasks.task import Task
+from surefoot.agents.tasks.task import A, S, Task
 from surefoot.models.base import Ask, Prompt, Sampling
 from surefoot.voting.election import Election, Stalled, Verdict
 from surefoot.voting.flags import RedFlag
@@ -14,9 +22,6 @@ from surefoot.voting.rules import Rule
 from surefoot.voting.samples import Sample, Usage
 
 from .hypothetical import hypothetically
-
-S = TypeVar("S", bound=Hashable)
-A = TypeVar("A", bound=Hashable)
 
 EXAMPLES = 5
 """Samples shown when an election stalls."""
@@ -45,6 +50,7 @@ class Terms(Generic[S, A]):
     task: Task[S, A]
     rule: Rule
     sampling: Sampling
+    _: KW_ONLY
     limit: int = 100
     """Samples that one election may use before it stalls."""
     spare: int = 0
@@ -73,23 +79,43 @@ class Decision(NamedTuple, Generic[A]):
     usage: Usage
 
 
+class Status(Enum):
+    """Where a step stands; see the diagram at the top of the module."""
+
+    READY = auto()
+    """Samples are to be asked for; none is outstanding."""
+    ASKED = auto()
+    """Samples are outstanding, all of them in one call of the model."""
+    REFUSED = auto()
+    """The model failed in a call for this step alone: the same samples are to be asked for once more."""
+    DECIDED = auto()
+    """There is a winner; samples that are still outstanding count for nothing."""
+    FAILED = auto()
+    """It cannot be decided."""
+    SQUASHED = auto()
+    """Its state did not come true, or its decision is not wanted any more."""
+    RETIRED = auto()
+    """Its decision has been handed out."""
+
+
 class OpenStep(Generic[S, A]):
     """One step from its first ask to its verdict.
 
     Whoever runs it sends `asks()`, casts every sample that comes back, and asks again once nothing is outstanding, until
-    the election is decided.  Nothing but its state and the terms enters into the asks, whenever they are sent.
+    the election is decided.
     """
 
     __slots__ = (
-        "_outcomes", "_prompts", "_reached", "_refused", "_terms", "after", "disputed", "distance", "drawn", "election", "failure",
-        "outstanding", "squashed", "state", "step",
+        "_outcomes", "_prompts", "_reached", "_refused", "after", "disputed", "distance", "drawn", "due",
+        "election", "failure", "outstanding", "state", "status", "step", "terms",
     )  # fmt: skip
 
     def __init__(self, terms: Terms[S, A], step: int, state: S, after: S | None = None) -> None:
-        self.step = step
-        self.state = state
+        self.terms, self.step, self.state = terms, step, state
         self.after = after
         """The state that is expected next, if anybody has said so."""
+        self.status = Status.READY
+        """Written by the methods of this class alone."""
         self.election: Election[A] = Election(terms.rule, terms.limit)
         self.outstanding = 0
         """Samples that were asked for and have not come back."""
@@ -97,41 +123,25 @@ class OpenStep(Generic[S, A]):
         self.disputed = False
         """Whether samples that have come back differ in what they turned out to be, those not yet counted included."""
         self.failure: Exception | None = None
-        """Why it will not be decided; raised only when its turn comes."""
+        """Why it will not be decided."""
         self.distance = 0
         """How many steps ahead of the decided ones it was opened."""
-        self.squashed = False
-        """Whether its state did not come true."""
-        self._terms = terms
+        self.due = False
+        """Whether its turn has come, on a state that is certain."""
         self._refused: Sequence[int] = ()
         self._prompts: dict[int, tuple[Prompt, str | None]] = {}
         self._outcomes: dict[tuple[Any, ...], A | RedFlag] = {}
         self._reached: dict[A, S | None] = {}
 
     @property
-    def decided(self) -> bool:
-        """Whether there is a winner."""
-        return self.election.decided
-
-    @property
     def over(self) -> bool:
-        """Whether nothing more can come of it: it is decided, or it has failed."""
-        return self.failure is not None or self.election.decided
-
-    @property
-    def refused(self) -> bool:
-        """Whether there are samples that were asked for in vain and are to be asked for once more."""
-        return bool(self._refused)
+        """Whether there is a decision or a failure to hand out."""
+        return self.status is Status.DECIDED or self.status is Status.FAILED
 
     @property
     def asked(self) -> int:
         """Samples asked for so far."""
         return len(self.drawn) + self.outstanding
-
-    @property
-    def fewest(self) -> int:
-        """Samples that are asked for at a time, as long as nobody disagrees."""
-        return self._terms.fewest
 
     @property
     def usage(self) -> Usage:
@@ -143,9 +153,9 @@ class OpenStep(Generic[S, A]):
 
         Those that were refused come first, by themselves.  Raises `StepStalled` when the limit leaves no room for them.
         """
-        if self._refused:
-            refused, self._refused = self._refused, ()
-            return self._numbered(refused)
+        if self.status is Status.REFUSED:
+            # SAME ASKS: the same numbers, and so the same views and seeds, as if it had not been refused.
+            return self._numbered(self._refused)
         try:
             wanted = self.election.wanted
         except Stalled as stall:
@@ -153,28 +163,45 @@ class OpenStep(Generic[S, A]):
             raise StepStalled(self.step, stall, examples) from None
         if not wanted:
             return []
-        numbers = self.election.submit(wanted + self._terms.spare)
+        numbers = self.election.submit(wanted + self.terms.spare)
         return self._numbered(numbers)
 
     def refuse(self, numbers: Sequence[int]) -> None:
         """Take back that these samples were asked for: the model did not answer."""
+        # ONE CALL, so these are all that were outstanding.
         self.outstanding -= len(numbers)
-        self._refused = (*self._refused, *numbers)
+        self._refused, self.status = numbers, Status.REFUSED
+
+    def fail(self, failure: Exception) -> None:
+        """Give the step up."""
+        self.failure, self.status = failure, Status.FAILED
+
+    def squash(self) -> None:
+        """Give the step up, whatever became of it."""
+        self.status = Status.SQUASHED
 
     def _numbered(self, numbers: Sequence[int]) -> list[tuple[int, Ask]]:
         asks = [(number, self._ask(number)) for number in numbers]
         self.outstanding += len(asks)
+        self.status = Status.ASKED
         return asks
 
     def cast(self, number: int, sample: Sample) -> None:
         """Count what sample `number` turned out to be."""
+        # First, because it may raise: the sample then stays outstanding, and `asked` has it in any case.
         outcome = self._outcome(sample, number)
         self.outstanding -= 1
         self.election.cast(number, outcome)
         self.drawn.append(Drawn(number, sample, outcome))
+        # Most are the very object of the first one (see `_outcome`), which spares comparing long answers.
         first = self.drawn[0].outcome
         if outcome is not first and outcome != first:
             self.disputed = True
+        # Whatever is outstanding: the election counts in the order of submission, and has what it needs.
+        if self.election.decided:
+            self.status = Status.DECIDED
+        elif not self.outstanding:
+            self.status = Status.READY
 
     def expected(self) -> Counter[S]:
         """Return the states that the ballots so far lead to, by ballots; the winner's alone once it is decided."""
@@ -182,6 +209,7 @@ class OpenStep(Generic[S, A]):
         if self.election.decided:
             votes = {self.election.verdict().winner: 1}
         else:
+            # Those not yet counted, too: here it is asked what is likely, not what is decided.
             ballots = (entry.outcome for entry in self.drawn)
             votes = Counter(ballot for ballot in ballots if not isinstance(ballot, RedFlag))
         found: Counter[S] = Counter()
@@ -191,23 +219,27 @@ class OpenStep(Generic[S, A]):
                 found[state] += count
         return found
 
-    def decision(self) -> Decision[A]:
-        """Return the verdict; raises the failure if there is one."""
+    def retire(self) -> Decision[A]:
+        """Hand out the decision; raises the failure if there is one, and `Stalled` if there is neither."""
+        # ITS TURN: here at the earliest.
         if self.failure is not None:
             raise self.failure
-        return Decision(self.election.verdict(), self.drawn, self.usage)
+        decision = Decision(self.election.verdict(), self.drawn, self.usage)
+        self.status = Status.RETIRED
+        return decision
 
     def _leads_to(self, answer: A) -> S | None:
         """Return the next state if this answer wins; None if the task cannot say."""
         if answer not in self._reached:
-            self._reached[answer] = hypothetically(None, self._terms.task.advance, self.state, answer)
+            self._reached[answer] = hypothetically(None, self.terms.task.advance, self.state, answer)
         return self._reached[answer]
 
     def _ask(self, number: int) -> Ask:
-        terms = self._terms
+        terms = self.terms
         view = number % terms.task.views
         known = self._prompts.get(view)
         if known is None:
+            # A guess is no part of what is asked: it makes an answer faster, and no other.
             guess = None
             if self.after is not None:
                 guess = hypothetically(None, terms.task.guess, self.state, self.after, view)
@@ -219,8 +251,9 @@ class OpenStep(Generic[S, A]):
 
     def _outcome(self, sample: Sample, number: int) -> A | RedFlag:
         """Screen one sample; most samples of a step are the same text, which need not be read again."""
-        task, state = self._terms.task, self.state
+        task, state = self.terms.task, self.state
         view = number % task.views
+        # All that a red flag or the task may look at: two samples that agree in it have one outcome.
         key = (view, sample.text, sample.finish, sample.tokens)
         if key not in self._outcomes:
             outcome = screened(task, sample, state, view)
@@ -230,5 +263,6 @@ class OpenStep(Generic[S, A]):
 
 def seed_of(job: int, step: int, number: int) -> int:
     """Return the seed of sample `number` of a step: spread over 63 bits, and the same whenever it is asked for."""
+    # Multipliers of SplitMix64 (Steele et al. 2014): neighbouring steps and samples get seeds far apart.
     mixed = (job + 1) * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9 + number * 0x94D049BB133111EB
     return (mixed ^ (mixed >> 31)) & _SEED_MASK

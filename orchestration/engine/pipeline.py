@@ -1,98 +1,65 @@
-"""Steps are asked about before their turn, on a state that is only expected, and count if it turns out right.
+"""The pipeline: steps that are asked for before their turn, on states that are only expected, and retired in order.
 
-Why this changes no decision: the asks of a step are made from its input state, its number and the job's terms, nothing else
-(`OpenStep`).  A step that was asked early on the state that the step before really led to has therefore sent the very asks
-that it would have sent in its turn.  `Pipeline.decide` compares the states before it hands a decision out; a step on any other state
-is squashed with all that follow it.  Whoever proposes states, the leading ballot of the step before or a `Draft`, casts no ballot.
+The invariants that it keeps are in the docstring of the package.
 """
 
 import asyncio
-import time
 from collections import Counter, deque
-from collections.abc import Coroutine, Hashable, Iterator, Sequence
-from contextlib import aclosing
-from typing import Any, Generic, TypeVar
+from typing import Generic
 
+from surefoot.agents.tasks.task import A, S
 from surefoot.errors import BadInput
-from surefoot.models.base import Ask, Model, ModelUnavailable
-from surefoot.voting.samples import NOTHING, Sample
+from surefoot.models.base import Model
+from surefoot.voting.samples import NOTHING
 
-from .depth import Acceptance, Pace, best_depth
+from .background import background
+from .calls import Asked, Calls
+from .depth import Acceptance, best_depth
 from .drafts import Draft
 from .hypothetical import hypothetically
 from .ledger import Ledger
 from .lookahead import Lookahead
-from .open_step import Decision, OpenStep, Terms
+from .open_step import Decision, OpenStep, Status, Terms
 from .speculation import Speculation
-
-S = TypeVar("S", bound=Hashable)
-A = TypeVar("A", bound=Hashable)
-
-Asked = tuple[OpenStep[S, A], int, Ask]
-"""A step, the number of one of its samples, and the ask for it."""
 
 ADAPT_EVERY = 64
 """Steps between two looks at the depth."""
 
 
-class ModelCall(Generic[S, A]):
-    """One call of the model: samples for several steps."""
-
-    __slots__ = ("alone", "in_flight", "since", "task", "unanswered")
-
-    def __init__(self, asked: Sequence[Asked[S, A]], in_flight: int) -> None:
-        self.alone = len({step for step, *_ in asked}) == 1
-        """Whether it asks for one step only, also counting those that are squashed before it ends."""
-        self.unanswered = dict(enumerate(asked))
-        self.in_flight = in_flight
-        self.since = time.monotonic()
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def in_vain(self) -> bool:
-        """Whether nobody waits for any of the samples that are still to come."""
-        return bool(self.unanswered) and next(self.awaited(), None) is None
-
-    def awaited(self) -> Iterator[Asked[S, A]]:
-        """Yield the samples still to come that somebody waits for."""
-        return (asked for asked in self.unanswered.values() if not (asked[0].squashed or asked[0].over))
-
-
 class Pipeline(Generic[S, A]):
-    """The steps that are open, in order, each on the state that the one before is expected to lead to.
+    """The open steps in order, the expected states beyond them, and the calls that ask for their samples.
 
-    A task of its own, the scheduler, looks at what has come in and sends what is to be asked next, all in one call of the model.
+    A task of its own, the scheduler, looks at what has come in and sends what is to be asked next, all in one
+    call of the model.
     """
 
     def __init__(self, model: Model, speculation: Speculation) -> None:
         if isinstance(speculation.draft, str):
             raise BadInput(f"the draft {speculation.draft!r} has not been opened: see open_draft")
-        self._model = model
+        self.draft: Draft[S] | None = speculation.draft
+        """Who proposes the states ahead, if it is not the leading ballot."""
         self._speculation = speculation
         self._terms: Terms[S, A] | None = None
         self._open: deque[OpenStep[S, A]] = deque()
+        """Steps that are neither squashed nor retired; the first is the head."""
         self._next = 0
         """The number of the step that would be opened next."""
         self._retired: OpenStep[S, A] | None = None
         """The step that was handed out last, until the next one is asked for."""
         self._wake, self._head_over = asyncio.Event(), asyncio.Event()
-        self._lookahead: Lookahead[S] = Lookahead(speculation.draft, self._wake.set, self._fail)
-        self._touched: list[OpenStep[S, A]] = []
-        """Steps that something has happened to since the last look."""
+        self._lookahead: Lookahead[S] = Lookahead(self.draft, self._wake.set, self._fail)
+        self._ledger, self._acceptance = Ledger(), Acceptance()
+        # Without a draft the ballots propose the states, so that each of them may open a step.
+        self._calls = Calls(
+            model, self._ledger, every_ballot=self.draft is None, changed=self._wake.set, failed=self._fail
+        )
         self._waiting: list[OpenStep[S, A]] = []
         """Steps that need further samples, but have to wait: for room, or for their turn if a call for them alone has failed."""
-        self._calls: set[ModelCall[S, A]] = set()
         self._scheduler: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
-        self._acceptance, self._pace, self._ledger = Acceptance(), Pace(), Ledger()
         self._depth = 0
         self._reported = NOTHING if self.draft is None else self.draft.spent
         """What the draft has spent that has been told of, or was for another run."""
-
-    @property
-    def draft(self) -> Draft[S] | None:
-        """Who proposes the states ahead, if it is not the leading ballot."""
-        return self._lookahead.draft
 
     async def decide(self, terms: Terms[S, A], state: S, step: int) -> Decision[A]:
         """Return the decision of `step` on `state`, its turn having come.
@@ -100,13 +67,14 @@ class Pipeline(Generic[S, A]):
         Raises `Stalled` and whatever else an election on just this state raises, and `ModelUnavailable`.
         """
         if self._scheduler is None:
-            self._scheduler = self._background(self._schedule())
+            self._scheduler = background(self._schedule(), self._fail)
         self._verify(terms, state, step)
         while not (self._open and self._open[0].over):
             if self._failure is not None:
                 raise self._failure
+            # Nothing else runs between the look at the head and the wait, so that no `set` is lost.
             self._head_over.clear()
-            self._wake.set()
+            self._wake.set()  # WAKE-UP: a step that is due is allowed more than it was
             await self._head_over.wait()
         return self._retire()
 
@@ -130,12 +98,13 @@ class Pipeline(Generic[S, A]):
 
     async def aclose(self) -> None:
         """Drop everything; whatever still runs is cancelled."""
-        # Nothing is asked again for a call that fails while it is being cancelled: nobody waits for it.
+        # A call that fails while it is being cancelled is not asked again: nobody waits for a squashed step.
         for step in self._open:
-            step.squashed = True
-        tasks = [call.task for call in self._calls if call.task is not None]
+            step.squash()
+        tasks = [*self._calls.owed]
         if self._scheduler is not None:
             tasks.append(self._scheduler)
+        # All before the first await: a call that has not begun yet never asks.
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -143,29 +112,33 @@ class Pipeline(Generic[S, A]):
 
     @property
     def _head_number(self) -> int:
-        """The number of the first open step."""
         return self._next - len(self._open)
 
     def _verify(self, terms: Terms[S, A], state: S, step: int) -> None:
-        """Make the first open step the one whose turn it is; whatever does not fit is squashed."""
-        taken, self._retired = self._retired, None
-        if self.draft is not None and taken is not None and taken.step == step - 1:
-            self.draft.decided(taken.state, state)
-        if terms is not self._terms and terms != self._terms:
-            self._terms = terms
-            self._depth = self._best_depth(terms)
+        """Make the head the step whose turn it is, on its true state; whatever does not fit is squashed."""
+        retired, self._retired = self._retired, None
+        # After a rewind the step asked for is not the one after the last: nothing led from there to here.
+        if self.draft is not None and retired is not None and retired.step == step - 1:
+            self.draft.decided(retired.state, state)
+        # SAME ASKS: what is open was asked on other terms.  (By identity first: to compare tasks may take long.)
+        other_terms = terms is not self._terms and terms != self._terms
+        if other_terms:
+            self._terms, self._depth = terms, self._best_depth(terms)
+        # TRUE STATE: from here on the head, or the next to be opened, is this step on this state.
+        if other_terms or self._head_number != step or self._expected_at(0) != [state]:
             self._squash(0, state, step)
-        elif self._head_number != step or not self._expects(state):
-            self._squash(0, state, step)
-
-    def _expects(self, state: S) -> bool:
         if self._open:
-            return self._open[0].state == state
-        return bool(self._lookahead) and self._lookahead.first == state
+            self._open[0].due = True
+
+    def _expected_at(self, place: int) -> list[S]:
+        """Return the state that the step at this place, 0 the head's, is expected to start from; none if none is."""
+        if place < len(self._open):
+            return [self._open[place].state]
+        return [self._lookahead.first] if self._lookahead else []
 
     def _retire(self) -> Decision[A]:
         head = self._open[0]
-        decision = head.decision()
+        decision = head.retire()  # if it raises, the head stays: whoever asks again is told the same
         self._retired = self._open.popleft()
         self._ledger.use(head, len(self._open))
         if head.distance:
@@ -177,7 +150,7 @@ class Pipeline(Generic[S, A]):
 
     def _best_depth(self, terms: Terms[S, A]) -> int:
         limits = self._speculation
-        return best_depth(self._acceptance, self._pace, terms.fewest, limits.capacity, limits.depth)
+        return best_depth(self._acceptance, self._calls.pace, terms.fewest, limits.capacity, limits.depth)
 
     async def _schedule(self) -> None:
         """Send what is to be asked, whenever something has come in."""
@@ -186,51 +159,48 @@ class Pipeline(Generic[S, A]):
             self._wake.clear()
             asks = self._review() + self._open_ahead()
             if asks:
-                self._send(asks)
+                self._calls.send(asks)
 
-    def _review(self) -> list[Asked[S, A]]:
+    def _review(self) -> list[Asked]:
         """See what the samples that came in mean for the steps after theirs, and what has to be asked once more."""
-        stale, self._touched, self._waiting = self._waiting + self._touched, [], []
-        asks: list[Asked[S, A]] = []
-        for step in stale:
-            if step.squashed:
-                continue
-            self._redirect(step)
-            if not step.over and not step.outstanding:
-                if step.refused and self._is_due(step):
-                    self._send(self._asks(step))
-                elif not step.refused and (self._is_head(step) or self._within_limits(step.fewest)):
+        steps, self._calls.touched, self._waiting = self._waiting + self._calls.touched, [], []
+        asks: list[Asked] = []
+        for step in steps:
+            if step.status is Status.SQUASHED:
+                continue  # after its samples came in, perhaps by one of those just seen here
+            if step.status is not Status.RETIRED:
+                self._redirect(step)
+            match step.status:
+                case Status.READY if step is self._open[0] or self._within_limits(step.terms.fewest):
+                    # PROGRESS: the head is asked for without limits even before its turn: it comes next.
                     asks += self._asks(step)
-                else:
+                case Status.REFUSED if step.due:
+                    # ITS TURN: in a call of its own.  If that fails this step is to blame, on its true state.
+                    self._calls.send(self._asks(step))
+                case Status.READY | Status.REFUSED:
                     self._waiting.append(step)
-            elif step.over and step.outstanding:
-                self._cancel_what_is_in_vain()
+                case Status.DECIDED | Status.FAILED | Status.RETIRED if step.outstanding:
+                    self._calls.cancel_in_vain()
             self._tell(step)
         return asks
 
     def _redirect(self, step: OpenStep[S, A]) -> None:
-        """Drop the steps after this one if its ballots speak for another state than theirs.
+        """Squash the steps after this one if its ballots speak for another state than theirs.
 
         A draft's word weighs as much as a ballot here, but only here: where to ask, not what to decide.
         """
         place = step.step - self._head_number + 1
-        if place < 1:
-            return  # its turn is past
-        if place < len(self._open):
-            follower = self._open[place].state
-        elif self._lookahead:
-            follower = self._lookahead.first
-        else:
-            return
-        expected = step.expected()
-        own = 0 if step.decided else expected[follower] + (self.draft is not None)
-        for state, votes in expected.most_common(1):
-            if state != follower and votes > own:
-                self._squash(place, state, step.step + 1)
+        for follower in self._expected_at(place):
+            expected = step.expected()
+            # Once it is decided there is one state alone, and no word against it.
+            own = 0 if step.status is Status.DECIDED else expected[follower] + (self.draft is not None)
+            for state, votes in expected.most_common(1):
+                if state != follower and votes > own:
+                    self._squash(place, state, step.step + 1)
 
-    def _open_ahead(self) -> list[Asked[S, A]]:
+    def _open_ahead(self) -> list[Asked]:
         """Open as many steps as are known and allowed."""
-        asks: list[Asked[S, A]] = []
+        asks: list[Asked] = []
         while self._terms is not None:
             if not self._lookahead:
                 self._predict_by_ballots()
@@ -239,9 +209,9 @@ class Pipeline(Generic[S, A]):
             if not self._lookahead.settled:
                 if not self._lookahead.drafting:
                     self._lookahead.start_draft(self._path())
-                    break
+                    break  # it wakes the scheduler, and may have said something by then
                 if not self._turn_has_come:
-                    break
+                    break  # PROGRESS: else it is opened without an expected next state
             if not self._may_open(self._terms, self._lookahead.first):
                 break
             asks += self._open_next(self._terms)
@@ -254,8 +224,8 @@ class Pipeline(Generic[S, A]):
 
     def _path(self) -> list[S]:
         """Return the states from the one decided last to the last open one."""
-        taken = [] if self._retired is None else [self._retired.state]
-        return [*taken, *(step.state for step in self._open)]
+        retired = [] if self._retired is None else [self._retired.state]
+        return [*retired, *(step.state for step in self._open)]
 
     def _predict_by_ballots(self) -> None:
         """Expect the state that most ballots of the last open step lead to, if there are any."""
@@ -266,151 +236,68 @@ class Pipeline(Generic[S, A]):
     def _may_open(self, terms: Terms[S, A], state: S) -> bool:
         last = self._open[-1] if self._open else self._retired
         if last is None:
-            return True  # its turn has come
+            return True  # PROGRESS: its turn has come
         task, steps = terms.task, terms.task.steps()
         return (
+            # BOUNDS: one more than the depth, for the head, which is not ahead once its turn has come.
             len(self._open) <= self._depth
             and self._within_limits(terms.fewest)
             and (steps is None or self._next < steps)
+            # BARRIER: also where the task raises, as it may on a state that never comes true.
             and not hypothetically(True, task.acts, last.state)
             and not hypothetically(True, task.finished, state)
         )
 
     def _within_limits(self, samples: int) -> bool:
         """Whether so many samples may be asked for ahead of their turn."""
-        certain = self._open[0].asked if self._open and self._retired is None else 0
+        certain = self._open[0].asked if self._open and self._open[0].due else 0
         ledger, limits = self._ledger, self._speculation
-        return ledger.in_flight + samples <= limits.capacity and ledger.allows(
-            samples, certain, limits.max_waste
-        )
+        fits = ledger.in_flight + samples <= limits.capacity
+        return fits and ledger.allows(samples, certain, limits.max_waste)
 
-    def _open_next(self, terms: Terms[S, A]) -> list[Asked[S, A]]:
+    def _open_next(self, terms: Terms[S, A]) -> list[Asked]:
         step = OpenStep(terms, self._next, *self._lookahead.pop())
+        step.due = self._turn_has_come
         step.distance = len(self._open) + (self._retired is not None)
         self._ledger.counts["ahead"] += step.distance > 0
         self._next += 1
         self._open.append(step)
         return self._asks(step)
 
-    def _asks(self, step: OpenStep[S, A]) -> list[Asked[S, A]]:
-        """Return what is to be asked for a step; if it cannot be asked that is its failure, raised when its turn comes."""
+    def _asks(self, step: OpenStep[S, A]) -> list[Asked]:
         try:
             asks = [(step, number, ask) for number, ask in step.asks()]
         except Exception as failure:
-            step.failure = failure
+            step.fail(failure)
             self._tell(step)
             return []
         self._ledger.ask(len(asks))
         return asks
 
     def _tell(self, step: OpenStep[S, A]) -> None:
-        """Let whoever waits for the first open step know that it is over."""
-        if step.over and self._is_head(step):
+        """Let whoever waits for the head know that it is over."""
+        # At once, not at the end of a look: a draft that is started in it begins after what is decided was told to it.
+        if step.over and step is self._open[0]:
             self._head_over.set()
-
-    def _is_head(self, step: OpenStep[S, A]) -> bool:
-        return bool(self._open) and step is self._open[0]
-
-    def _is_due(self, step: OpenStep[S, A]) -> bool:
-        """Whether it is this step's turn, on a state that is certain."""
-        return self._is_head(step) and self._retired is None
-
-    def _send(self, asked: Sequence[Asked[S, A]]) -> None:
-        call = ModelCall(asked, self._ledger.in_flight)
-        self._calls.add(call)
-        call.task = self._background(self._draw(call))
-        call.task.add_done_callback(lambda _: self._ended(call))
-
-    async def _draw(self, call: ModelCall[S, A]) -> None:
-        asks = [ask for *_, ask in call.unanswered.values()]
-        try:
-            async with aclosing(self._model.sample(asks)) as samples:
-                async for position, sample in samples:
-                    step, number, _ = call.unanswered.pop(position)
-                    self._ledger.arrive(sample)
-                    self._cast(step, number, sample)
-            if call.unanswered:
-                what = f"{len(call.unanswered)} of {len(asks)} asks unanswered"
-                raise ModelUnavailable(f"{self._model.name} left {what}")
-        except Exception as failure:
-            self._split(call, failure)
-        else:
-            self._pace.learn(call.in_flight, time.monotonic() - call.since)
-
-    def _split(self, call: ModelCall[S, A], failure: Exception) -> None:
-        """Ask in smaller calls for what a failed one has left open.
-
-        It may have failed because of a step on a state that never comes true.  Only if a step is asked for alone, in its
-        turn, its failure is the run's: without speculation the run would end there, too.
-        """
-        awaited = sorted(call.awaited(), key=lambda asked: asked[0].step)
-        self._ledger.in_flight -= len(call.unanswered)
-        call.unanswered = {}
-        steps = list(dict.fromkeys(step for step, *_ in awaited))
-        if len(steps) > 1:
-            self._ledger.in_flight += len(awaited)
-            middle = steps[1 if self._is_due(steps[0]) else len(steps) // 2].step
-            self._send([asked for asked in awaited if asked[0].step < middle])
-            self._send([asked for asked in awaited if asked[0].step >= middle])
-        elif steps and self._is_due(steps[0]) and call.alone:
-            self._fail(failure)
-        elif steps and self._is_due(steps[0]):
-            self._ledger.in_flight += len(awaited)
-            self._send(awaited)
-        elif steps:
-            steps[0].refuse([number for _, number, _ in awaited])
-            self._ledger.asked -= len(awaited)
-            self._touched.append(steps[0])
-
-    def _cast(self, step: OpenStep[S, A], number: int, sample: Sample) -> None:
-        if step.squashed or step.over:
-            return
-        try:
-            step.cast(number, sample)
-        except Exception as failure:
-            # What a task does with a state that may never come true is raised only if it does.
-            step.failure = failure
-        if step.over or not step.outstanding or step.disputed or self.draft is None:
-            self._touched.append(step)
-        self._wake.set()
-
-    def _ended(self, call: ModelCall[S, A]) -> None:
-        self._ledger.in_flight -= len(call.unanswered)
-        self._calls.discard(call)
-        self._wake.set()
 
     def _squash(self, place: int, state: S, step: int) -> None:
         """Drop the open steps from `place` on; `state` is what `step`, the one at that place, is expected to start from."""
         squashed = [self._open.pop() for _ in range(len(self._open) - place)]
         for late in squashed:
-            late.squashed = True
+            late.squash()
             self._ledger.waste(late)
         if squashed:
+            # Only the first of them was wrong, and is counted: those after it were built on it.
             self._ledger.counts["rejected"] += 1
             self._acceptance.learn(squashed[-1].distance, False)
-        self._cancel_what_is_in_vain()
+        self._calls.cancel_in_vain()
         if squashed or self._lookahead or self._next != step:
             self._lookahead.restart(state)
         else:
+            # Nothing that was expected is wrong: the draft is only late, and may go on with what it is at.
             self._lookahead.advance(state)
         self._next = step
         self._wake.set()
-
-    def _cancel_what_is_in_vain(self) -> None:
-        for call in self._calls:
-            if call.task is not None and call.in_vain:
-                call.task.cancel()
-
-    def _background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a task whose failure is the pipeline's."""
-
-        def ended(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and (failure := task.exception()):
-                self._fail(failure)
-
-        task = asyncio.create_task(work)
-        task.add_done_callback(ended)
-        return task
 
     def _fail(self, failure: BaseException) -> None:
         self._failure = failure

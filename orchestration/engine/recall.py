@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
-from surefoot.agents.tasks.task import Task
+from surefoot.agents.tasks.task import S, Task
 from surefoot.errors import BadInput
 
 from .drafts import Draft, barrier
 from .hypothetical import hypothetically
-
-S = TypeVar("S", bound=Hashable)
 
 REMEMBERED = 1 << 16
 """Contexts of one length that are kept; when full, the half that was written first is dropped."""

@@ -8,13 +8,13 @@ import asyncio
 import multiprocessing
 import pickle
 import signal
-from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
-from surefoot.agents.tasks.task import Task
+from surefoot.agents.tasks.task import S, Task
 from surefoot.errors import SurefootError
 from surefoot.models.base import Model, ModelUnavailable
 from surefoot.models.keys import forget_keys
@@ -22,8 +22,6 @@ from surefoot.printable import printable
 from surefoot.voting.samples import Usage
 
 from .drafts import Draft, Rollout
-
-S = TypeVar("S", bound=Hashable)
 
 CREDITS = 64
 """States that the process may be ahead of what has been read."""
@@ -34,14 +32,14 @@ OpenModel = Callable[[], AbstractAsyncContextManager[Model]]
 
 
 class _Start(NamedTuple):
-    """An order to the process: roll ahead from here, and leave the rollout before."""
+    """An order to the process: begin a rollout here, and leave the one before."""
 
     number: int
     state: Any
 
 
 class _Credit(NamedTuple):
-    """Told to the process: half of the room is free again."""
+    """An order to the process: half of the credits are free again."""
 
     number: int
 
@@ -58,6 +56,10 @@ class _Reply(NamedTuple):
     """The same as a pickled error, if that can be."""
     spent: Usage | None = None
     """What the rollout there has spent up to now, in all its rollouts; None if it has not begun."""
+
+
+_Orders = asyncio.Queue[_Start | _Credit | None]
+"""What the process is told, in order; None is that nobody is there any more."""
 
 
 class RolloutProcess(Draft[S]):
@@ -109,12 +111,14 @@ class RolloutProcess(Draft[S]):
     async def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Advance by the answers of the model there; raises what it raises."""
         self._number += 1
+        # A queue of its own, so that nothing said in an earlier rollout is taken for a state of this one.
         number, said, read = self._number, asyncio.Queue[_Reply](), 0
         self._replies = said
         self._send(_Start(number, path[-1]))
         while not (news := await said.get()).ended:
             yield news.state
             read += 1
+            # By half of them at a time: one message for 32 states, and the process need not wait for it.
             if read % (CREDITS // 2) == 0:
                 self._send(_Credit(number))
         if news.words:
@@ -129,6 +133,7 @@ class RolloutProcess(Draft[S]):
     def _listen(self) -> None:
         """Take in what the process says; what belongs to an earlier rollout is late, but was paid for."""
         try:
+            # The loop calls this once for whatever has come in, which may be many replies.
             while self._pipe.poll():
                 said = self._read(self._pipe.recv_bytes())
                 if said.spent is not None:
@@ -153,6 +158,7 @@ class RolloutProcess(Draft[S]):
 
     def _hang_up(self) -> None:
         """Listen no longer; the process hears of it, and ends."""
+        # It may be closed already: the process has died, and now the block ends.
         if not self._pipe.closed:
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             self._pipe.close()
@@ -178,7 +184,7 @@ def _serve(pipe: Connection, task: Task[Any, Any], opened: OpenModel, votes: int
 
 
 async def _run(pipe: Connection, task: Task[Any, Any], opened: OpenModel, votes: int) -> None:
-    orders: asyncio.Queue[_Start | _Credit | None] = asyncio.Queue()
+    orders = _Orders()
     asyncio.get_running_loop().add_reader(pipe.fileno(), _receive_orders, pipe, orders)
     try:
         async with opened() as model:
@@ -188,7 +194,7 @@ async def _run(pipe: Connection, task: Task[Any, Any], opened: OpenModel, votes:
         pipe.send(_failure(0, failure))
 
 
-def _receive_orders(pipe: Connection, orders: "asyncio.Queue[_Start | _Credit | None]") -> None:
+def _receive_orders(pipe: Connection, orders: _Orders) -> None:
     try:
         while pipe.poll():
             orders.put_nowait(pipe.recv())
@@ -197,23 +203,23 @@ def _receive_orders(pipe: Connection, orders: "asyncio.Queue[_Start | _Credit | 
         orders.put_nowait(None)
 
 
-async def _obey(
-    pipe: Connection, draft: Rollout[Any], orders: "asyncio.Queue[_Start | _Credit | None]"
-) -> None:
+async def _obey(pipe: Connection, draft: Rollout[Any], orders: _Orders) -> None:
     """Roll as ordered, the latest order alone, until there are no more orders."""
     number, credit = 0, asyncio.Semaphore(CREDITS)
     rolling: asyncio.Task[None] | None = None
-    while (order := await orders.get()) is not None:
+    while True:
+        order = await orders.get()
         if isinstance(order, _Credit):
+            # Credit for a rollout that was left is none for the one that is on now.
             for _ in range(CREDITS // 2 if order.number == number else 0):
                 credit.release()
             continue
         if rolling is not None:
             rolling.cancel()
+        if order is None:
+            return
         number, credit = order.number, asyncio.Semaphore(CREDITS)
         rolling = asyncio.create_task(_follow(pipe, draft, order, credit))
-    if rolling is not None:
-        rolling.cancel()
 
 
 async def _follow(pipe: Connection, draft: Rollout[Any], order: _Start, credit: asyncio.Semaphore) -> None:
@@ -233,7 +239,8 @@ async def _follow(pipe: Connection, draft: Rollout[Any], order: _Start, credit: 
 
 
 def _failure(number: int, error: BaseException) -> _Reply:
-    """Return how a rollout is told to have ended by an error, in words that arrive even if the error itself cannot be made again there."""
+    """Return the reply that a rollout has ended by an error: the error, and words in case it cannot be made again there."""
+    # It may be an error of the user's own, whose `repr` raises, or which cannot be pickled.
     try:
         words = printable(f"{error!r:.500}")
     except Exception:

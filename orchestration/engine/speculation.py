@@ -1,6 +1,6 @@
 """Settings of speculation: how far ahead of the decided steps a run may ask, and on whose word."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from surefoot.errors import BadInput
@@ -17,6 +17,7 @@ class Speculation:
 
     draft: Draft[Any] | str | None = None
     """A draft, or one by name (see `open_draft`); None is the leading ballot of the step before."""
+    _: KW_ONLY
     depth: int = 512
     """Most steps ahead; what is used adapts to what is measured."""
     max_waste: float = 0.5

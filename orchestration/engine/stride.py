@@ -1,14 +1,14 @@
 """The stride: steps decided one after the other, each from the winner of the one before."""
 
 from collections import Counter
-from collections.abc import Hashable
 from contextlib import aclosing
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from surefoot.agents.tasks.codec import written
 from surefoot.agents.tasks.guarded import TaskFailed
+from surefoot.agents.tasks.task import A, S
 from surefoot.models.base import Model
 from surefoot.orchestration.budget import Meter
 from surefoot.orchestration.journal.journal import Journal
@@ -19,9 +19,6 @@ from .drafts import Draft
 from .open_step import Decision, Drawn, OpenStep, Terms, seed_of
 from .pipeline import Pipeline
 from .speculation import Speculation
-
-S = TypeVar("S", bound=Hashable)
-A = TypeVar("A", bound=Hashable)
 
 KEPT_STEPS = 10_000
 """Raw samples are no longer kept once contested steps and red flags of a job number so many; tallies always are."""
@@ -105,9 +102,9 @@ class Stride(Generic[S, A]):
             async with aclosing(self._model.sample([ask for _, ask in asks])) as samples:
                 async for position, sample in samples:
                     open_step.cast(asks[position][0], sample)
-                    if open_step.decided:
+                    if open_step.over:
                         break
-        return open_step.decision()
+        return open_step.retire()
 
     async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal) -> None:
         """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""

@@ -102,7 +102,9 @@ async def test_what_is_decided_is_what_would_have_been_decided_one_step_after_th
     terms = Terms(task, FirstToAheadBy(k), task.sampling, limit=limit, spare=spare, seed=seed)
     double = towers_double(error=error, invalid=invalid, seed=seed)
     sequential = await decisions(Stride(terms, double), task, 63)
-    speculation = Speculation(a_draft(kind, task, draft_error, seed), depth, max_waste, capacity)
+    speculation = Speculation(
+        a_draft(kind, task, draft_error, seed), depth=depth, max_waste=max_waste, capacity=capacity
+    )
     model: Model = double if spare else Shuffled(double, seed)
     ahead = await decisions(Stride(terms, model, speculation), task, 63)
     assert ahead == sequential
@@ -653,7 +655,7 @@ async def test_a_call_refused_because_of_a_state_that_is_only_expected_does_not_
     model = Picky(Onwards(), beyond(30), after)
     draft: Draft[int] = Supplied(lambda state: 50 if state % 10 == 7 else state + 1)
     async with asyncio.timeout(10):
-        report = await surefoot.run(Stepped(), model=model, k=2, speculate=Speculation(draft, depth))
+        report = await surefoot.run(Stepped(), model=model, k=2, speculate=Speculation(draft, depth=depth))
     assert report.solved and report.steps == 30
     assert model.refused >= 3
     assert report.speculation is not None
@@ -721,7 +723,7 @@ async def test_refused_calls_change_no_decision(
 
     sequential = await decisions(Stride(terms, Picky(double, noted)), task, 63)
     model = Picky(double, lambda asks: any(ask.prompt not in came_true for ask in asks), after)
-    speculation = Speculation(a_draft(kind, task, draft_error, seed), depth)
+    speculation = Speculation(a_draft(kind, task, draft_error, seed), depth=depth)
     async with asyncio.timeout(60):
         assert await decisions(Stride(terms, model, speculation), task, 63) == sequential
 
