@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from surefoot.agents.reasoning import exit_labels
-from surefoot.agents.reasoning.confide import Confide, Confident, confident_vote
+from surefoot.agents.reasoning.deepconf import Confident, DeepConf, confident_vote
 from surefoot.agents.reasoning.probes import Probing
-from surefoot.agents.reasoning.reasoner import Control, Mind, Reasoner, Watch
+from surefoot.agents.reasoning.reasoner import Control, Reasoner, StreamState, Watch
 from surefoot.agents.reasoning.steer import Steer
 from surefoot.agents.reasoning.thoughts import Cues, Thought
 from surefoot.agents.reasoning.verifier import Opinion, RuleVerifier
@@ -23,7 +23,7 @@ ANSWER_TOKENS = 8
 THINK_TOKENS = 460
 """ponder reads 512 tokens: prompt, thoughts, guidance and answer."""
 WARM_UP, WINDOW, LIKELIEST = 3, 32, 5
-"""Samples, and tokens, of `Confide`: fewer than its defaults, as votes are few, traces short and the alphabet small."""
+"""Samples, and tokens, of `DeepConf`: fewer than its defaults, as votes are few, traces short and the alphabet small."""
 CUES = Cues(reflection=("wait", "hmm"), transition=("alternatively",), separator="\n")
 PROBING = Probing(inducer="", tokens=ANSWER_TOKENS)
 
@@ -45,13 +45,13 @@ class Meter(Control):
 class _Metered(Watch):
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._mind: Mind | None = None
+        self._state: StreamState | None = None
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> None:
-        self._mind = mind
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> None:
+        self._state = state
 
     async def aclose(self) -> None:
-        self._meter.tokens += self._mind.tokens if self._mind else 0
+        self._meter.tokens += self._state.tokens if self._state else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Confiding:
         return await confident_vote(
             self._laboratory.reasoner,
             ask,
-            Confide(WARM_UP, self._eta, WINDOW, LIKELIEST),
+            DeepConf(WARM_UP, self._eta, WINDOW, LIKELIEST),
             canonical=answer_of,
             most=self._most,
             at_once=1 if self._sure <= 1 else self._most,

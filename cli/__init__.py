@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from .later import Later
+from .lazy_command import LazyCommand
 from .terminal import Terminal, complain, fail
 
 FAILED = 1
@@ -22,7 +22,7 @@ COMMANDS = {
         "Calibrate, then say k, votes, tokens, cost, time and risk before anything is spent.",
     ),
     "resume": ("jobs:resume", "Take a job up where it stands."),
-    "jobs": ("listing:jobs", "List the jobs, those worked on last first."),
+    "jobs": ("job_list:jobs", "List the jobs, those worked on last first."),
     "show": ("show:show", "Show a job's report, or one of its steps."),
     "cancel": ("show:cancel", "Stop a job for good, whoever runs it."),
     "delete": ("cleanup:delete", "Delete jobs for good: records, samples, checkpoints."),
@@ -67,7 +67,7 @@ def group() -> TyperGroup:
     made = get_command(app)
     assert isinstance(made, TyperGroup)
     for name, (place, said) in COMMANDS.items():
-        made.add_command(Later(name, place, said))
+        made.add_command(LazyCommand(name, place, said))
     return made
 
 

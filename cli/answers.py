@@ -5,10 +5,10 @@ from typing import Any
 
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
-from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal.jobs import load
 from surefoot.orchestration.redis.open import open_redis
 from surefoot.orchestration.reporting import answer_line, records
+from surefoot.orchestration.task_of_job import task_known
 from surefoot.printable import printable
 from surefoot.private_files import check_target, replacement
 

@@ -25,9 +25,9 @@ from surefoot.models.connect import open_model
 from surefoot.models.openai import OpenAIModel
 from surefoot.voting.conformal import ConformalExit, Per, unsafe_needed
 
-from .asking import key
 from .common import go, named_address, show
 from .display import count
+from .model_options import key
 from .options import ApiKey, ApiKeyFile, ModelName
 
 CONFIDENCE = 0.95

@@ -17,7 +17,7 @@ from surefoot.orchestration.report import Report
 from surefoot.orchestration.settings import LIMIT, RELIABILITY, SEGMENT, STATES
 from surefoot.voting.reliability import Price
 
-from . import asking, common, display
+from . import common, display, model_options
 from .answers import check_out, write
 from .common import go
 from .options import (
@@ -128,8 +128,8 @@ def run(
             budget=_budget(
                 max_steps, budget_tokens, budget_cost, _price(input_price, output_price, budget_cost)
             ),
-            api_key=asking.key(api_key, api_key_file),
-            options=asking.client_options(chat_limit, option),
+            api_key=model_options.key(api_key, api_key_file),
+            options=model_options.client_options(chat_limit, option),
             on_event=progress.listen,
         )
         await write(out, redis, found.job, made)
@@ -179,8 +179,8 @@ def plan(
             seed=seed,
             sampling=_sampling(made, temperature, first_temperature, max_tokens),
             price=_price(input_price, output_price),
-            api_key=asking.key(api_key, api_key_file),
-            options=asking.client_options(chat_limit, option),
+            api_key=model_options.key(api_key, api_key_file),
+            options=model_options.client_options(chat_limit, option),
             on_event=progress.listen,
         )
 
@@ -237,8 +237,8 @@ def resume(
             budget=_budget(
                 max_steps, budget_tokens, budget_cost, _price(input_price, output_price, budget_cost)
             ),
-            api_key=asking.key(api_key, api_key_file),
-            options=asking.client_options(chat_limit, option),
+            api_key=model_options.key(api_key, api_key_file),
+            options=model_options.client_options(chat_limit, option),
             on_event=progress.listen,
         )
         await write(out, redis, job, kind)

@@ -17,8 +17,8 @@ from surefoot.agents.monitor.rubric import PATTERNS
 from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput
 
-from .asking import key
 from .common import go, named_address, show
+from .model_options import key
 from .options import ApiKey, ApiKeyFile, ModelName
 from .score import read_or_why
 from .terminal import complain

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 from redis.asyncio import Redis
 
-from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.report import Report
 from surefoot.orchestration.reporting import read_report
+from surefoot.orchestration.task_of_job import task_known
 
 from . import common, display
 from .answers import write

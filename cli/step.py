@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
-from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal.jobs import Job
 from surefoot.orchestration.journal.records import Record, frozen
 from surefoot.orchestration.reporting import shown
+from surefoot.orchestration.task_of_job import task_known
 
 from .display import Grid, token_counts
 

@@ -12,7 +12,7 @@ from .embedded import pool
 from .keys import OPENAI, located
 from .openai import OpenAIModel
 from .openai.options import Options
-from .openai.words import redacted_url as shown
+from .openai.redaction import redacted_url as shown
 
 
 @asynccontextmanager

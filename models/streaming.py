@@ -112,7 +112,7 @@ class Streaming(Protocol):
 
 
 async def whole_stream(model: Streaming, draw: Draw) -> Piece:
-    """Return a whole stream as one piece; for probes and verifiers, whose usage then has to be booked (`Mind.spend`)."""
+    """Return a whole stream as one piece; for probes and verifiers, whose usage then has to be booked (`StreamState.spend`)."""
     thought, text, finish, usage = GrowingText(), GrowingText(), None, NOTHING
     tokens: list[Token] = []
     async with aclosing(model.stream(draw)) as pieces:

@@ -9,8 +9,8 @@ from surefoot.errors import BadInput
 
 from .checkpoints.layout import Layout
 from .journal import scripts
-from .journal.holder import describe, gone
 from .journal.jobs import Job, Keys, NewerJournal, every, exists, load
+from .journal.lease_holder import describe, gone
 from .journal.records import CorruptJournal
 from .journal.snapshots import reading, text
 

@@ -3,10 +3,10 @@
 from redis.asyncio import Redis
 
 from . import reporting
-from .again import Given, task_known
 from .journal import jobs as journal
 from .redis.open import open_redis
 from .report import Report
+from .task_of_job import Given, task_known
 
 
 async def report(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from surefoot.agents.tasks.guarded import guarded
-from surefoot.agents.tasks.known import check_known
+from surefoot.agents.tasks.known_limits import check_known
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Model, Sampling

@@ -10,17 +10,16 @@ from redis.asyncio import Redis
 from surefoot.agents.tasks.catalogue import address_of
 from surefoot.agents.tasks.codec import written
 from surefoot.agents.tasks.guarded import guarded
-from surefoot.agents.tasks.known import check_known
+from surefoot.agents.tasks.known_limits import check_known
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, Sampling
 from surefoot.models.connect import open_model
 from surefoot.models.openai.options import Options
-from surefoot.models.openai.words import HIDDEN, without_keys_in_query
+from surefoot.models.openai.redaction import HIDDEN, without_keys_in_query
 from surefoot.printable import printable
 from surefoot.voting.samples import Usage
 
-from .again import task_again
 from .budget import Budget, Meter, Paused
 from .checkpoints.saver import RedisSaver
 from .engine.open_draft import open_draft
@@ -38,6 +37,7 @@ from .redis.persistence import forgetful
 from .report import Report, Stall
 from .reporting import read_report, shown
 from .settings import LIMIT, MOST_SAMPLES, RELIABILITY, SEGMENT, STATES
+from .task_of_job import task_again
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)

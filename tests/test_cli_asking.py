@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from surefoot.cli import asking
+from surefoot.cli import model_options
 from surefoot.errors import BadInput
 from surefoot.models.connect import open_model
 from surefoot.models.doubles import towers_double
@@ -95,15 +95,15 @@ def test_what_every_request_says_can_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["top_k", "=5", ""])
 def test_an_option_that_is_none_is_quoted(said: str) -> None:
     with pytest.raises(BadInput, match="NAME=VALUE") as caught:
-        asking.client_options(None, [said])
+        model_options.client_options(None, [said])
     assert repr(said) in str(caught.value)
     with pytest.raises(BadInput, match="'tokens'"):
-        asking.client_options("tokens", None)
+        model_options.client_options("tokens", None)
 
 
 def test_options_are_json_or_text() -> None:
     fields = ["top_k=0", "a=[1]", 'b={"c": null}', "d=text", "e=x=y", "f="]
-    assert asking.client_options(None, fields).extra == {
+    assert model_options.client_options(None, fields).extra == {
         "top_k": 0,
         "a": [1],
         "b": {"c": None},

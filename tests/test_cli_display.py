@@ -7,7 +7,7 @@ import pytest
 from rich.console import RenderableType
 
 from surefoot.cli.display import ProgressDisplay, page, progress_table
-from surefoot.cli.listing import Listing, cells
+from surefoot.cli.job_list import Listing, cells
 from surefoot.cli.terminal import Terminal
 from surefoot.orchestration.journal.jobs import UnreadableJob
 from surefoot.orchestration.progress import Progress

@@ -11,7 +11,7 @@ import pytest
 
 from surefoot.cli import COMMANDS
 from surefoot.cli.common import job_command
-from surefoot.cli.later import Later
+from surefoot.cli.lazy_command import LazyCommand
 
 PATIENCE_S = 120.0
 BAD_INPUT = 2
@@ -73,7 +73,9 @@ def test_every_command_is_listed_with_what_it_says_of_itself() -> None:
     shown = " ".join(surefoot("--help", COLUMNS="300").stdout.split())
     for name, (place, said) in COMMANDS.items():
         assert said in shown
-        assert str(Later(name, place, said).load().help).splitlines()[0].startswith(said.removesuffix("."))
+        assert (
+            str(LazyCommand(name, place, said).load().help).splitlines()[0].startswith(said.removesuffix("."))
+        )
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_a_folder_that_was_deleted_is_no_place_to_look_for_a_task() -> None:
 
 @pytest.mark.parametrize(
     "rooms",
-    ["surefoot.cli", "surefoot.cli.listing, surefoot.cli.show, surefoot.cli.cleanup", "surefoot.cli.jobs"],
+    ["surefoot.cli", "surefoot.cli.job_list, surefoot.cli.show, surefoot.cli.cleanup", "surefoot.cli.jobs"],
 )
 def test_help_lists_and_reports_load_neither_langgraph_nor_the_model_clients(rooms: str) -> None:
     code = f"import sys, {rooms}; print([name for name in ('langgraph', 'langsmith', 'aiohttp', 'httpx') if name in sys.modules])"

@@ -15,9 +15,9 @@ import pytest
 
 import surefoot
 from surefoot import SurefootError
+from surefoot.models.openai.answer_cache import AnswerFromCache
 from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.probe import ServerLacks
-from surefoot.models.openai.stored import AnswerFromCache
 from surefoot.orchestration.engine.open_step import StepStalled
 from surefoot.voting import Sample, Stalled
 

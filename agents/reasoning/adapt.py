@@ -14,7 +14,7 @@ from surefoot.models.base import ModelUnavailable
 from surefoot.models.streaming import Draw, Streaming, Token, whole_stream
 from surefoot.voting.samples import Usage
 
-from .control import Control, Mind
+from .control import Control, StreamState
 from .probes import PROBING, Probing, forced
 
 TOP = 20
@@ -114,7 +114,9 @@ class Adapt(Control):
 
     async def uncertainty(self, model: Streaming, draw: Draw) -> tuple[float, Usage]:
         """Draw the short answer and return how uncertain it is, and what it has cost."""
-        found = await whole_stream(model, forced(Mind(draw), 0, self.probing)._replace(top_logprobs=TOP))
+        found = await whole_stream(
+            model, forced(StreamState(draw), 0, self.probing)._replace(top_logprobs=TOP)
+        )
         tokens = [token for token in found.tokens if token.top]
         if not tokens and found.text:
             raise ModelUnavailable(

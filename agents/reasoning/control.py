@@ -17,7 +17,7 @@ from .thoughts import CUES, Cues, Thought, Thoughts
 
 RESTARTS = 3
 RECENT_TOKENS = 64
-"""How many of the latest tokens a mind remembers."""
+"""How many of the latest tokens a state remembers."""
 
 
 class Close(NamedTuple):
@@ -47,7 +47,7 @@ StreamAction = Close | Restart | Drop
 
 
 @dataclass(slots=True)
-class Mind:
+class StreamState:
     """What one stream has come to.  Its `repr` shows no text."""
 
     draw: Draw = field(repr=False)
@@ -186,11 +186,11 @@ class Watch(ABC):
     """Watches one stream."""
 
     @abstractmethod
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
-        """Look at one piece, already part of `mind`, and the thoughts that it completed; None lets the stream go on.
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
+        """Look at one piece, already part of `state`, and the thoughts that it completed; None lets the stream go on.
 
         The stream is not read meanwhile, so slow questions belong in a task whose result a later call acts upon.
-        Pieces of the answer are shown too (`mind.closed`); nothing but `Drop` can be done about them.
+        Pieces of the answer are shown too (`state.closed`); nothing but `Drop` can be done about them.
         """
 
     async def aclose(self) -> None:

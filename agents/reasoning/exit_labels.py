@@ -73,12 +73,12 @@ async def collect_exits(
         record = _Record()
         thinker = reasoner(Exit(record, probing))
         async with slots:
-            mind = await thinker.think(thinker.draw(Ask(problem.prompt, temperature, 1, seed + number)))
+            state = await thinker.think(thinker.draw(Ask(problem.prompt, temperature, 1, seed + number)))
         events = [
             _labelled(str(number), cue, probe, same(probe.text, problem.answer))
             for cue, probe in enumerate(record.probes)
         ]
-        return number, events, mind.usage
+        return number, events, state.usage
 
     forced: dict[int, list[Forced]] = {}
     usage = NOTHING

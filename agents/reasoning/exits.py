@@ -8,7 +8,7 @@ from pathlib import Path
 from surefoot.errors import BadInput
 from surefoot.models.streaming import Draw, Piece, Streaming
 
-from .control import Close, Control, Mind, StreamAction, Watch
+from .control import Close, Control, StreamAction, StreamState, Watch
 from .exit_calibration import ExitCalibration
 from .probes import PROBING, ProbeResult, Probing, Spotter, needs, probe_at
 from .thoughts import Thought
@@ -21,9 +21,9 @@ class Cue:
     """A place where thinking could end."""
 
     def __init__(
-        self, model: Streaming, mind: Mind, length: int, probing: Probing, probes: list[ProbeResult]
+        self, model: Streaming, state: StreamState, length: int, probing: Probing, probes: list[ProbeResult]
     ) -> None:
-        self.mind = mind
+        self.state = state
         self.length = length
         """Characters of the thinking before the cue."""
         self.probes = probes
@@ -33,7 +33,7 @@ class Cue:
 
     async def force(self) -> ProbeResult:
         """Force an answer here; it is the last of `probes` then."""
-        self.probes.append(await probe_at(self._model, self.mind, self.length, self._probing, self.probes))
+        self.probes.append(await probe_at(self._model, self.state, self.length, self._probing, self.probes))
         return self.probes[-1]
 
 
@@ -155,14 +155,14 @@ class _Exiting(Watch):
         self._probes: list[ProbeResult] = []
         self._cues = 0
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
-        if mind.closed:
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
+        if state.closed:
             return None
-        for length in self._spotter.see(mind):
+        for length in self._spotter.see(state):
             self._cues += 1
             if self._cues > self._exits.probing.most:
                 return None
-            cue = Cue(self._model, mind, length, self._exits.probing, self._probes)
+            cue = Cue(self._model, state, length, self._exits.probing, self._probes)
             if await self._exits.rule.safe(cue):
                 # The answer has to follow the thoughts that were probed, without the doubt.
                 return Close(keep=length)

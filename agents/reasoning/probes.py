@@ -10,7 +10,7 @@ from typing import NamedTuple
 from surefoot.models.base import ModelUnavailable
 from surefoot.models.streaming import Draw, Streaming, Token, whole_stream
 
-from .control import Mind
+from .control import StreamState
 
 BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}?")
 NUMBER_CHARACTERS = 200
@@ -59,13 +59,13 @@ class ProbeResult(NamedTuple):
         return normalised(self.text)
 
 
-def forced(mind: Mind, length: int, probing: Probing) -> Draw:
+def forced(state: StreamState, length: int, probing: Probing) -> Draw:
     """Return the draw of a short answer as if the thinking had ended after `length` characters; greedy, so repeatable."""
-    before = mind.open.removesuffix(mind.thought) + mind.thought[:length]
-    return mind.draw._replace(
+    before = state.open.removesuffix(state.thought) + state.thought[:length]
+    return state.draw._replace(
         temperature=0.0,
         max_tokens=probing.tokens,
-        begun=before + mind.draw.tags.close + probing.inducer,
+        begun=before + state.draw.tags.close + probing.inducer,
         stop=probing.stop,
         top_logprobs=1,
         logit_bias=(),
@@ -74,11 +74,11 @@ def forced(mind: Mind, length: int, probing: Probing) -> Draw:
 
 
 async def probe_at(
-    model: Streaming, mind: Mind, length: int, probing: Probing, earlier: Sequence[ProbeResult]
+    model: Streaming, state: StreamState, length: int, probing: Probing, earlier: Sequence[ProbeResult]
 ) -> ProbeResult:
     """Force an answer after `length` characters of thinking and book what it costs; `earlier` are the earlier probes."""
-    found = await whole_stream(model, forced(mind, length, probing))
-    mind.spend(found.usage)
+    found = await whole_stream(model, forced(state, length, probing))
+    state.spend(found.usage)
     answer = normalised(found.text)
     same = sum(bool(answer) and other.answer == answer for other in earlier[-probing.window :])
     probabilities = _probabilities(found.tokens) if answer else (0.0, 0.0, 0.0)
@@ -146,16 +146,16 @@ class Spotter:
         """Its first characters but for white space, as many as tell whether it is a cue."""
         self._found = False
 
-    def see(self, mind: Mind) -> list[int]:
-        """Return where in `mind.thought` those thoughts begin that have now turned out to be cues."""
-        if mind.restarts != self._restarts:
-            self._begin(mind.restarts)
+    def see(self, state: StreamState) -> list[int]:
+        """Return where in `state.thought` those thoughts begin that have now turned out to be cues."""
+        if state.restarts != self._restarts:
+            self._begin(state.restarts)
         starts = []
-        for thought in mind.thoughts[self._number :]:
+        for thought in state.thoughts[self._number :]:
             starts += self._judge(thought.text[self._looked - self._start :])
             self._number += 1
             self._next(self._start + len(thought.text))
-        return starts + self._judge(mind.since(self._looked))
+        return starts + self._judge(state.since(self._looked))
 
     def _judge(self, more: str) -> list[int]:
         self._looked += len(more)

@@ -12,10 +12,10 @@ from surefoot.models.streaming import Draw, Piece, Streaming, parser
 from surefoot.models.tags import THINK, Tags
 from surefoot.voting.samples import NOTHING, Sample
 
-from .control import RESTARTS, Close, Control, Drop, Mind, Restart, StreamAction, Watch
+from .control import RESTARTS, Close, Control, Drop, Restart, StreamAction, StreamState, Watch
 from .thoughts import CUES, Cues
 
-__all__ = ["Close", "Control", "Drop", "Mind", "Reasoner", "Restart", "StreamAction", "Watch"]
+__all__ = ["Close", "Control", "Drop", "Reasoner", "Restart", "StreamAction", "StreamState", "Watch"]
 
 DROPPED = "dropped"
 """How a sample finishes that a control threw away."""
@@ -81,21 +81,21 @@ class Reasoner:
             async for pair in samples:
                 yield pair
 
-    async def think(self, draw: Draw) -> Mind:
-        """Return the whole mind of one sample, thoughts included; `draw` is what `draw(ask)` returns, or alike."""
+    async def think(self, draw: Draw) -> StreamState:
+        """Return the whole state of one sample, thoughts included; `draw` is what `draw(ask)` returns, or alike."""
         draw = draw._replace(answer_tokens=draw.answer_tokens or self._answer_tokens)
         for control in self._controls:
             draw = await control.prepare(draw, self._model)
-        mind = Mind(draw._replace(most_answer=0, spent=NOTHING), self._cues)
-        mind.spend(draw.spent)
-        watching = ((control.name, control.watch(mind.draw, self._model)) for control in self._controls)
+        state = StreamState(draw._replace(most_answer=0, spent=NOTHING), self._cues)
+        state.spend(draw.spent)
+        watching = ((control.name, control.watch(state.draw, self._model)) for control in self._controls)
         watches = [(name, watch) for name, watch in watching if watch]
         # All of them are closed, even if one has an error to raise.
         async with AsyncExitStack() as stack:
             for _, watch in watches:
                 stack.push_async_callback(watch.aclose)
-            await self._run(mind, watches)
-        return mind
+            await self._run(state, watches)
+        return state
 
     def draw(self, ask: Ask) -> Draw:
         """Return what is drawn for this ask, before the controls prepare it."""
@@ -111,58 +111,58 @@ class Reasoner:
         )
 
     async def _sample(self, position: int, ask: Ask) -> tuple[int, Sample]:
-        mind = await self.think(self.draw(ask))
-        usage = mind.usage._replace(reasoning=mind.usage.completion - mind.answer_tokens)
-        text = "" if mind.finish == DROPPED else mind.text.lstrip()
-        return position, Sample(text, mind.finish, mind.answer_tokens, usage)
+        state = await self.think(self.draw(ask))
+        usage = state.usage._replace(reasoning=state.usage.completion - state.answer_tokens)
+        text = "" if state.finish == DROPPED else state.text.lstrip()
+        return position, Sample(text, state.finish, state.answer_tokens, usage)
 
-    async def _run(self, mind: Mind, watches: Watches) -> None:
-        draw, request = mind.draw, _first(mind)
-        action = await self._listen(mind, request, watches)
-        while isinstance(action, Restart) and mind.restarts < RESTARTS:
-            mind.restarts += 1
-            mind.begin(draw.begun)
+    async def _run(self, state: StreamState, watches: Watches) -> None:
+        draw, request = state.draw, _first(state)
+        action = await self._listen(state, request, watches)
+        while isinstance(action, Restart) and state.restarts < RESTARTS:
+            state.restarts += 1
+            state.begin(draw.begun)
             if action.guidance:
-                mind.begin(mind.open + action.guidance)
-                request = request._replace(begun=mind.open)
-            request = request._replace(seed=derived(draw.seed, mind.restarts))
-            action = await self._listen(mind, request, watches)
-        if not isinstance(action, Drop) and (begun := _to_answer(mind, request, action)) is not None:
-            rest, seed = draw.answer_tokens - mind.answer_tokens, derived(draw.seed, -1)
+                state.begin(state.open + action.guidance)
+                request = request._replace(begun=state.open)
+            request = request._replace(seed=derived(draw.seed, state.restarts))
+            action = await self._listen(state, request, watches)
+        if not isinstance(action, Drop) and (begun := _to_answer(state, request, action)) is not None:
+            rest, seed = draw.answer_tokens - state.answer_tokens, derived(draw.seed, -1)
             answer = draw._replace(begun=begun, max_tokens=rest, seed=seed, thinking_budget=None)
-            action = await self._listen(mind, answer, watches)
+            action = await self._listen(state, answer, watches)
         if isinstance(action, Drop):
-            mind.finish, mind.reason = DROPPED, action.reason
+            state.finish, state.reason = DROPPED, action.reason
 
-    async def _listen(self, mind: Mind, request: Draw, watches: Watches) -> StreamAction | None:
+    async def _listen(self, state: StreamState, request: Draw, watches: Watches) -> StreamAction | None:
         """Draw one stream to its end, or to the first action."""
-        mind.finish = None
+        state.finish = None
         async with aclosing(self._model.stream(request)) as pieces:
             async for piece in pieces:
-                thoughts = mind.hear(piece)
+                thoughts = state.hear(piece)
                 for name, watch in watches:
-                    action = await watch.see(mind, piece, thoughts)
-                    if isinstance(action, Drop) or (action and not mind.closed):
-                        mind.ended_by = name
+                    action = await watch.see(state, piece, thoughts)
+                    if isinstance(action, Drop) or (action and not state.closed):
+                        state.ended_by = name
                         return action
-                if not mind.closed and _context_is_full(mind, piece):
-                    mind.ended_by = BUDGET
+                if not state.closed and _context_is_full(state, piece):
+                    state.ended_by = BUDGET
                     return Close()
                 # Chat templates that know no `enable_thinking` ignore it.
-                if request.think is False and not (mind.blank or mind.closed):
-                    mind.ended_by = BUDGET
+                if request.think is False and not (state.blank or state.closed):
+                    state.ended_by = BUDGET
                     return Close(keep=0)
-                if mind.finish is None and mind.answer_tokens > mind.draw.answer_tokens:
-                    mind.finish = "length"
+                if state.finish is None and state.answer_tokens > state.draw.answer_tokens:
+                    state.finish = "length"
                     return None
         return None
 
 
-def _context_is_full(mind: Mind, piece: Piece) -> bool:
+def _context_is_full(state: StreamState, piece: Piece) -> bool:
     """Whether more thinking would take the room that the answer needs, at most half of what there was."""
     if piece.room is None:
         return False
-    return piece.room < min(mind.draw.answer_tokens, (piece.room + mind.tokens) // 2) + CLOSING_TOKENS
+    return piece.room < min(state.draw.answer_tokens, (piece.room + state.tokens) // 2) + CLOSING_TOKENS
 
 
 def derived(seed: int, number: int) -> int:
@@ -170,36 +170,36 @@ def derived(seed: int, number: int) -> int:
     return int.from_bytes(blake2b(f"{seed} {number}".encode(), digest_size=4).digest()) >> 1
 
 
-def _first(mind: Mind) -> Draw:
+def _first(state: StreamState) -> Draw:
     """Return the request that the sample begins with."""
-    draw = mind.draw
+    draw = state.draw
     native = draw.thinking_budget is not None
     nothing_left = draw.max_tokens < 1 and not native
     # There is no chat template that could be told: the model finds its thinking done.
     untold = draw.think is False and isinstance(draw.prompt, str) and not draw.begun
-    if (nothing_left or untold) and not mind.closed:
-        draw = draw._replace(begun=mind.closed_with())
-        mind.begin(draw.begun)
-        mind.ended_by = BUDGET if nothing_left else None
-    if mind.closed or draw.think is False:
+    if (nothing_left or untold) and not state.closed:
+        draw = draw._replace(begun=state.closed_with())
+        state.begin(draw.begun)
+        state.ended_by = BUDGET if nothing_left else None
+    if state.closed or draw.think is False:
         return draw._replace(max_tokens=draw.answer_tokens)
     if native:
         return draw._replace(max_tokens=draw.max_tokens + draw.answer_tokens, thinking_budget=draw.max_tokens)
     return draw
 
 
-def _to_answer(mind: Mind, request: Draw, action: StreamAction | None) -> str | None:
+def _to_answer(state: StreamState, request: Draw, action: StreamAction | None) -> str | None:
     """Return the raw text from which the model has yet to answer, or to go on answering; None if it is done."""
     if action is not None:
-        return mind.close(action.guidance, action.keep) if isinstance(action, Close) else mind.close()
-    if mind.closed:
+        return state.close(action.guidance, action.keep) if isinstance(action, Close) else state.close()
+    if state.closed:
         # The count holds the tags: thinking that ended a token or two before its limit passes for ended by it.
-        if request.thinking_budget is not None and mind.tokens >= request.thinking_budget:
-            mind.ended_by = BUDGET
-        cut = mind.finish == "length" and mind.answer_tokens < mind.draw.answer_tokens
-        return mind.written if cut else None
-    if mind.finish == "length":
-        mind.ended_by = BUDGET
-    elif not mind.thought and not parser(request).thinking:
+        if request.thinking_budget is not None and state.tokens >= request.thinking_budget:
+            state.ended_by = BUDGET
+        cut = state.finish == "length" and state.answer_tokens < state.draw.answer_tokens
+        return state.written if cut else None
+    if state.finish == "length":
+        state.ended_by = BUDGET
+    elif not state.thought and not parser(request).thinking:
         return None
-    return mind.close()
+    return state.close()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.streaming import Draw, Piece, Streaming
 
-from .control import Control, Mind, Watch
+from .control import Control, StreamState, Watch
 from .thoughts import CUES, Cues, Thought, ThoughtKind
 
 
@@ -74,5 +74,5 @@ class _Tally(Watch):
     def __init__(self, kinds: Counter[ThoughtKind]) -> None:
         self._kinds = kinds
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> None:
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> None:
         self._kinds.update(thought.kind for thought in thoughts)

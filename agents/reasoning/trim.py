@@ -8,7 +8,7 @@ from typing import NamedTuple
 from surefoot.errors import BadInput
 from surefoot.models.streaming import Draw, Piece, Streaming
 
-from .control import Close, Control, Mind, StreamAction, Watch
+from .control import Close, Control, StreamAction, StreamState, Watch
 from .loops import LoopDetector, Loops
 from .thoughts import Thought
 from .verifier import Verifying
@@ -77,7 +77,7 @@ class _Trimming(Watch):
     def __init__(self, trim: Trim, budget: int) -> None:
         self._trim = trim
         self._budget = budget
-        self._mind: Mind | None = None
+        self._state: StreamState | None = None
         self._task: asyncio.Task[None] | None = None
         self._begin(0)
 
@@ -90,27 +90,27 @@ class _Trimming(Watch):
         self._answers = 0
         self._converged = False
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
-        self._mind = mind
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
+        self._state = state
         if self._task and self._task.done():
             self._task.result()
             self._task = None
-        if mind.closed:
+        if state.closed:
             return None
-        if mind.restarts != self._restarts:
+        if state.restarts != self._restarts:
             await self.aclose()
-            self._begin(mind.restarts)
+            self._begin(state.restarts)
         if self._detector and self._detector.feed(piece.thought):
             return Close(self._trim.forceful)
         self._waiting += [thought.text for thought in thoughts]
         if self._waiting and not self._task:
-            self._task = asyncio.create_task(self._verify(mind))
+            self._task = asyncio.create_task(self._verify(state))
             # One turn of the event loop is enough for a verifier that asks nobody, so its verdicts depend on no clock.
             await asyncio.sleep(0)
-        if not self._converged and not self._lost(mind):
+        if not self._converged and not self._lost(state):
             return None
         # What was begun while the verifier was busy is left out: half a thought would be answered otherwise.
-        whole = sum(len(thought.text) for thought in mind.thoughts)
+        whole = sum(len(thought.text) for thought in state.thoughts)
         return Close(self._trim.guidance if self._converged else self._trim.forceful, keep=whole)
 
     async def aclose(self) -> None:
@@ -121,29 +121,29 @@ class _Trimming(Watch):
         await asyncio.wait([task])
         failure = None if task.cancelled() else task.exception()
         # A sample that has come to no end has a failure of its own.
-        if failure and self._mind and self._mind.finish:
+        if failure and self._state and self._state.finish:
             raise failure
 
-    def _lost(self, mind: Mind) -> bool:
+    def _lost(self, state: StreamState) -> bool:
         limit = self._trim.underthinking
         return (
             limit is not None
-            and len(mind.thoughts) >= limit.thoughts
-            and mind.tokens >= limit.share * self._budget
+            and len(state.thoughts) >= limit.thoughts
+            and state.tokens >= limit.share * self._budget
         )
 
-    async def _verify(self, mind: Mind) -> None:
+    async def _verify(self, state: StreamState) -> None:
         """Judge the thoughts that wait, and those that come meanwhile."""
         while self._waiting:
             thoughts, self._waiting = self._waiting, []
             opinions = await self._trim.verifier.concludes(thoughts)
             for opinion in opinions:
-                mind.spend(opinion.usage)
+                state.spend(opinion.usage)
             for thought, opinion in zip(thoughts, opinions, strict=True):
                 if opinion.yes:
-                    await self._compare(mind, thought)
+                    await self._compare(state, thought)
 
-    async def _compare(self, mind: Mind, thought: str) -> None:
+    async def _compare(self, state: StreamState, thought: str) -> None:
         """Give a conclusion the number of its answer, by comparing it with the latest of each answer in the window."""
         if len(self._conclusions) == self._trim.window:
             self._conclusions.popleft()
@@ -151,7 +151,7 @@ class _Trimming(Watch):
         answer = None
         opinions = await self._trim.verifier.same([(before, thought) for before in latest.values()])
         for number, opinion in zip(latest, opinions, strict=True):
-            mind.spend(opinion.usage)
+            state.spend(opinion.usage)
             if opinion.yes:
                 answer = number
         if answer is None:

@@ -15,7 +15,7 @@ from surefoot.voting.flags import Flag, NotAnAnswer, Reading, RedFlag, screen
 from surefoot.voting.samples import Sample
 
 from .codec import Codec
-from .plain import instead, is_plain, is_short, part_not_plain
+from .plain_values import instead, is_plain, is_short, part_not_plain
 from .task import Case, Task, Value
 
 S = TypeVar("S", bound=Hashable)

@@ -33,8 +33,8 @@ from surefoot.voting.samples import Sample
 
 from .double import Double, Garbage, Latency, towers_double
 from .faults import Fault
-from .manners import Manner, Telling
 from .replies import Body, echoed, refusal, token_ids
+from .response_shapes import Manner, Telling
 from .streams import ThoughtField, send_at_once, send_live
 from .thinking import ThinkingDouble
 

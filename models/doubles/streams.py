@@ -10,8 +10,8 @@ from surefoot.models.streaming import Draw, Token, parser
 from surefoot.models.tags import Split
 from surefoot.voting.samples import Sample
 
-from .manners import Telling
 from .replies import Body, choice, pieces, usage
+from .response_shapes import Telling
 from .thinking import ThinkingDouble
 
 ThoughtField = Literal["content", "reasoning", "reasoning_content"]

@@ -28,7 +28,7 @@ from surefoot.models.base import Ask
 from surefoot.voting.samples import Sample, Usage
 
 from . import WEIGHTS
-from .lines import CONTEXT, EOS, flat, tokens
+from .worker_protocol import CONTEXT, EOS, flat, tokens
 
 TILE = 440
 """Most tokens read in one pass: activations stay in a core's own cache, and matrix products are as fast as they get."""

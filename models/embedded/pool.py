@@ -21,7 +21,7 @@ from surefoot.models.keys import without_keys
 from surefoot.voting.samples import Sample
 
 from . import PEBBLES
-from .lines import LONGEST_LINE, checked_ask, read_samples, write_asks
+from .worker_protocol import LONGEST_LINE, checked_ask, read_samples, write_asks
 
 NAME = PEBBLES[1]
 MOST_WORKERS = 4

@@ -8,7 +8,7 @@ import os
 import sys
 
 from .inference import Network
-from .lines import read_asks, write_samples
+from .worker_protocol import read_asks, write_samples
 
 
 def main() -> None:

@@ -20,24 +20,24 @@ from surefoot.models.streaming import Draw, Piece
 from surefoot.printable import encodable
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
+from .answer_cache import AnswerFromCache, Draws, Marks, Names
+from .answering_model import another
 from .answers import answer_in, begun_thinking
 from .batches import Batch, Capabilities, batches, body
 from .connections import Connections
 from .dialect import NO_STOP, Dialect, Wording, cut_at
 from .exchange import Exchange, Read, Request, Send
 from .failures import RequestRefused
-from .finishes import unknown
+from .finish_reasons import unknown
 from .limits import MOST_CHARACTERS, Room, poured, room_for
-from .listing import choose_model, list_models, under
+from .model_list import choose_model, list_models, under
 from .options import Options
 from .probe import ServerLacks, probe
-from .signed import another
-from .stored import AnswerFromCache, Draws, Marks, Names
+from .prompt_truncation import seems_cut
+from .redaction import Redactor, keys_in, redacted_url
 from .streams import Streams
 from .vllm import check_sampling, is_vllm
-from .whole_prompts import seems_cut
 from .wire import Choice, Reply, read_reply
-from .words import Redactor, keys_in, redacted_url
 
 READY_PATIENCE_S = 3.0
 MOST_PUZZLES = 5

@@ -5,7 +5,7 @@ Put together as they come such pieces make a text that no model has written, and
 
 from collections import defaultdict
 
-from .wire_parts import ChoiceDelta
+from .choice_delta import ChoiceDelta
 
 TELLING = 4
 """Pieces, each of which begins with the one before it and goes on: tokens do not grow like that, and by so much."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .answer_cache import mark
 from .failures import RequestRefused
-from .stored import mark
 
 LEAST_TEMPERATURE = 0.01
 """In place of 0 where that is refused."""

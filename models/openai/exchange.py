@@ -22,15 +22,15 @@ from tenacity.wait import wait_base
 from surefoot.models.base import ModelUnavailable
 from surefoot.models.keys import VARIABLES
 
+from .answer_cache import PLEASE_DO_NOT, AnswerFromCache, sign_of_store
 from .cumulative import CumulativeStream
+from .error_bodies import Failure, FailureReported, failure_in_body
 from .failures import Lasts, RequestRefused, StreamInterrupted, Transient, UnreadableResponse, lasts
 from .limiter import Limiter, Slot
 from .limits import ResponseTooLarge, beginning
 from .options import Options, Wait
-from .reported import Failure, FailureReported, failure_in_body
-from .stored import PLEASE_DO_NOT, AnswerFromCache, sign_of_store
-from .waits import wanted_pause
-from .words import Redactor, redacted_url, up_to_v1
+from .redaction import Redactor, redacted_url, up_to_v1
+from .retry_after import wanted_pause
 
 __all__ = [
     "Exchange",

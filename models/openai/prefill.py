@@ -8,7 +8,7 @@ from surefoot.models.streaming import Draw
 
 from .batches import Capabilities
 from .exchange import Exchange, Request
-from .listing import read_as, under
+from .model_list import read_as, under
 from .options import Options
 from .wire_server import RenderedPrompt, TokenIds
 

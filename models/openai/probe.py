@@ -10,13 +10,13 @@ import httpx
 
 from surefoot.models.base import Message, ModelUnavailable, Prompt
 
+from .answer_cache import AnswerFromCache
 from .batches import Batch, Capabilities, Endpoint
 from .exchange import Exchange
 from .failures import RequestRefused
-from .fresh import check_fresh
-from .listing import get, read_as
+from .independence import check_fresh
+from .model_list import get, read_as
 from .options import Options
-from .stored import AnswerFromCache
 from .wire import Reply
 from .wire_server import ModelCard, ModelList, ServerSlots, ServerVersion
 

@@ -13,22 +13,22 @@ from surefoot.models.streaming import Draw, Piece, Token, parser, whole_stream
 from surefoot.models.tags import Split
 from surefoot.voting.samples import NOTHING, Usage
 
+from .answer_cache import AnswerFromCache, Draws, Names
 from .answers import Leftovers
 from .batches import Capabilities
+from .choice_delta import ChoiceDelta
 from .dialect import NO_STOP, Dialect, Wording
 from .exchange import Exchange, Request
 from .failures import RequestRefused, StreamInterrupted
 from .json_text import whole_characters
 from .limits import poured, room_for
-from .listing import under
 from .logprobs import tokens_of
+from .model_list import under
 from .options import Options
 from .prefill import Prefill, Raw, template
 from .probe import ServerLacks
-from .stored import AnswerFromCache, Draws, Names
 from .vllm import StopCutter, is_vllm, own_fields, take_stops
 from .wire import Chunk, chunks
-from .wire_parts import ChoiceDelta
 
 _SUM = "27+18="
 _PROBE_TOKENS = 24

@@ -10,13 +10,13 @@ from surefoot.models.base import ModelUnavailable, Prompt
 from surefoot.models.streaming import Token
 from surefoot.models.tags import ThinkParser
 
+from .choice_delta import ChoiceDelta
 from .exchange import Exchange, Request
 from .failures import RequestRefused
 from .limits import MOST_BYTES, poured
 from .logprobs import tokens_of
 from .options import Options
 from .wire import Chunk, chunks
-from .wire_parts import ChoiceDelta
 
 IMPOSSIBLE = -30.0
 """Log-probability of a token that no sample at temperature 1 ever holds: once in ten trillion."""

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from surefoot.voting.samples import NOTHING, Usage
 
+from .choice_delta import ChoiceDelta
 from .cumulative import SoFar
+from .error_bodies import Failure, FailureReported, failure_in, failure_of
 from .events import events, json_or_events
-from .finishes import FAILURES, finish_word
+from .finish_reasons import FAILURES, finish_word
 from .json_text import parsed, whole_characters
 from .limits import MOST_LINES, MOST_TOKENS
-from .reported import Failure, FailureReported, failure_in, failure_of
-from .wire_parts import ChoiceDelta
 
 _DONE = (b"[DONE]", b'"[DONE]"')
 _THOUGHTS = ("reasoning", "reasoning_content", "thinking", "reasoning_details")

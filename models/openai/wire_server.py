@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .reported import failure_in_body, quoted
+from .error_bodies import failure_in_body, quoted
 
 
 class ResponseSchema(BaseModel):

@@ -9,7 +9,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import MaxConnectionsError
 
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration.redis.patient import heeding
+from surefoot.orchestration.redis.retrying import heeding
 from surefoot.orchestration.redis.script import Script
 
 RedisClient: TypeAlias = Redis | RedisCluster

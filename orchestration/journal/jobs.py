@@ -27,7 +27,7 @@ from surefoot.printable import encodable, printable
 from surefoot.voting.samples import Usage
 
 from . import scripts
-from .holder import describe, gone
+from .lease_holder import describe, gone
 from .records import SCHEMA, CorruptJournal, canonical, frozen, genesis, is_head
 from .snapshots import Snapshot, decode_snapshot, reading, text, whole_number
 

@@ -26,7 +26,6 @@ from surefoot.orchestration.redis.script import Script
 from surefoot.voting.samples import Usage
 
 from . import scripts
-from .holder import describe, left, me
 from .jobs import Job, Keys, NoSuchJob, load
 from .lease import (
     GIVE_BACK_S,
@@ -39,6 +38,7 @@ from .lease import (
     take,
     unwritable,
 )
+from .lease_holder import describe, left, me
 from .records import UNPACKED_BYTES, CorruptJournal, Record, canonical, encode, link, verified
 from .segments import frames, snapshot
 from .snapshots import Snapshot, encode_snapshot, reading, text

@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 from surefoot.errors import BadInput, SurefootError
 
 from . import scripts
-from .holder import describe, gone, left, me
 from .jobs import Keys, load
+from .lease_holder import describe, gone, left, me
 from .records import CorruptJournal
 from .snapshots import reading, text
 

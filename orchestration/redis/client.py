@@ -20,7 +20,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from surefoot.errors import BadInput, SurefootError
 from surefoot.printable import encodable
 
-from .patient import OnWait, PatientRedis, redis_words, wants_password
+from .retrying import OnWait, PatientRedis, redis_words, wants_password
 
 PATIENCE_S = 600.0
 CONNECTIONS = 32

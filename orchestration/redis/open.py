@@ -10,7 +10,7 @@ from surefoot.orchestration.events import Back, Listen, Waiting, nobody
 
 from . import embedded as local_redis
 from .client import PATIENCE_S, RedisUnavailable, connect
-from .patient import HeedingRedis, redis_words
+from .retrying import HeedingRedis, redis_words
 
 
 @asynccontextmanager

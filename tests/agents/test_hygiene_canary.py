@@ -201,7 +201,7 @@ async def test_a_sample_and_the_repr_of_a_mind_say_nothing_of_the_thoughts() -> 
     )
     reasoner = Reasoner(double)
     (sample,) = await drawn(reasoner, [Ask("6 * 7?", 0.6, 64, 0)])
-    mind = await reasoner.think(reasoner.draw(Ask("6 * 7?", 0.6, 64, 0)))
+    state = await reasoner.think(reasoner.draw(Ask("6 * 7?", 0.6, 64, 0)))
     assert sample.text.strip() == "42"
-    assert CANARY in mind.thought, "the model did think"
-    assert tells([repr(sample), repr(mind), repr(reasoner), repr(double)], CANARY) == []
+    assert CANARY in state.thought, "the model did think"
+    assert tells([repr(sample), repr(state), repr(reasoner), repr(double)], CANARY) == []

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 
 from surefoot.agents.monitor.readers.formats import parse, read
-from surefoot.agents.monitor.readers.written import without_thoughts, written_actions
+from surefoot.agents.monitor.readers.text_actions import without_thoughts, written_actions
 from surefoot.agents.monitor.signals import SignalReading, readings
 from surefoot.agents.monitor.trajectory import Action, Trajectory
 from surefoot.errors import BadInput

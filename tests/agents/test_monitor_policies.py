@@ -32,7 +32,7 @@ from surefoot.agents.monitor.policies import (
 )
 from surefoot.agents.monitor.signals import Pattern, Signal, SignalReading
 from surefoot.errors import BadInput
-from surefoot.orchestration.monitored import FREE, Monitor, monitor_node
+from surefoot.orchestration.monitor_node import FREE, Monitor, monitor_node
 
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 

@@ -92,21 +92,21 @@ async def test_easy_and_sure_is_short_and_the_short_answer_is_booked() -> None:
     budgets = {}
     for probability in (0.99, 0.8, 0.5):
         double = ThinkingDouble(knowing(probability))
-        mind = await Reasoner(double, Adapt(least=10, most=110)).think(DRAW)
+        state = await Reasoner(double, Adapt(least=10, most=110)).think(DRAW)
         short, stream, *_ = double.draws
         assert (short.temperature, short.max_tokens) == (0.0, 20)
         assert short.begun == "<think></think>\n\n**Final answer:** "
-        assert mind.usage.completion == double.streamed.tokens
+        assert state.usage.completion == double.streamed.tokens
         budgets[probability] = stream.max_tokens
     assert 10 <= budgets[0.99] < budgets[0.8] < budgets[0.5] <= 110
 
 
 async def test_a_budget_that_the_server_enforces_is_lowered_too() -> None:
     double = ThinkingDouble(knowing(0.8), enforces_budget=True)
-    mind = await Reasoner(double, Elastic(80, 32), Adapt(ramp=Ramp(0.0, 4.0))).think(DRAW)
+    state = await Reasoner(double, Elastic(80, 32), Adapt(ramp=Ramp(0.0, 4.0))).think(DRAW)
     budget = double.draws[-1].thinking_budget
     assert budget is not None and 0 < budget < 10
-    assert mind.tokens <= budget + 2 and mind.text.strip() != ""
+    assert state.tokens <= budget + 2 and state.text.strip() != ""
 
 
 async def test_without_a_most_the_budget_of_the_draw_is_the_limit() -> None:
@@ -116,8 +116,8 @@ async def test_without_a_most_the_budget_of_the_draw_is_the_limit() -> None:
 
 
 async def test_who_is_sure_enough_answers_without_thinking() -> None:
-    mind = await Reasoner(ThinkingDouble(knowing(0.99)), Adapt(ramp=Ramp(0.5, 0.9))).think(DRAW)
-    assert (mind.thought.strip(), mind.text.strip()) == ("", "4")
+    state = await Reasoner(ThinkingDouble(knowing(0.99)), Adapt(ramp=Ramp(0.5, 0.9))).think(DRAW)
+    assert (state.thought.strip(), state.text.strip()) == ("", "4")
 
 
 async def test_who_is_sure_enough_answers_without_thinking_whatever_the_template_does() -> None:
@@ -129,9 +129,9 @@ async def test_who_is_sure_enough_answers_without_thinking_whatever_the_template
     async with DoubleServer(Deaf(knowing(0.99))) as server, OpenAIModel(server.url) as model:
         await model.ready()
         server.bodies.clear()
-        mind = await Reasoner(model, Adapt(ramp=Ramp(0.5, 0.9))).think(chat)
+        state = await Reasoner(model, Adapt(ramp=Ramp(0.5, 0.9))).think(chat)
         assert len(server.bodies) == 3, "not a short answer, thinking that is closed, and the answer"
-    assert (mind.thought, mind.text.strip(), mind.ended_by) == ("", "4", "budget")
+    assert (state.thought, state.text.strip(), state.ended_by) == ("", "4", "budget")
 
 
 async def test_who_has_no_short_answer_thinks_as_long_as_allowed() -> None:
@@ -165,12 +165,12 @@ class Asks(Control):
 async def test_a_later_control_may_change_the_question_or_fail_and_every_sample_pays_for_itself() -> None:
     double = ThinkingDouble(knowing(0.8))
     reasoner = Reasoner(double, Adapt(most=50), Asks("2 + 2 is?"))
-    mind = await reasoner.think(DRAW)
-    assert mind.prompt == "2 + 2 is?"
-    assert mind.usage.completion == double.streamed.tokens
+    state = await reasoner.think(DRAW)
+    assert state.prompt == "2 + 2 is?"
+    assert state.usage.completion == double.streamed.tokens
     with pytest.raises(BadInput, match="no words left"):
         await reasoner.think(DRAW)
-    assert mind.draw.spent == Usage(), "a cost left for another sample"
+    assert state.draw.spent == Usage(), "a cost left for another sample"
 
 
 @pytest.mark.parametrize(("least", "most"), [(-1, None), (10, 9)])

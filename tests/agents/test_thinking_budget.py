@@ -3,7 +3,7 @@
 import pytest
 
 from surefoot.agents.reasoning.budget import Elastic
-from surefoot.agents.reasoning.control import Mind
+from surefoot.agents.reasoning.control import StreamState
 from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Prompt
@@ -25,7 +25,9 @@ def double(enforces_budget: bool = False) -> ThinkingDouble:
     return ThinkingDouble(WRITER, enforces_budget=enforces_budget)
 
 
-async def minded(model: Streaming, elastic: Elastic, prompt: Prompt = CHAT, max_tokens: int = 100) -> Mind:
+async def thought_out(
+    model: Streaming, elastic: Elastic, prompt: Prompt = CHAT, max_tokens: int = 100
+) -> StreamState:
     reasoner = Reasoner(model, elastic)
     return await reasoner.think(reasoner.draw(Ask(prompt, 0.5, max_tokens, 0)))
 
@@ -36,11 +38,11 @@ async def test_a_native_budget_is_one_request_and_one_by_hand_two_with_the_same_
     thinking: int, enforces: bool
 ) -> None:
     asked = double(enforces)
-    mind = await minded(asked, Elastic(thinking, 10))
-    assert (mind.text.strip(), mind.finish, mind.ended_by) == (ANSWER, "stop", "budget")
-    assert mind.tokens in range(thinking, thinking + 3)  # the tags are counted if the model writes them
+    state = await thought_out(asked, Elastic(thinking, 10))
+    assert (state.text.strip(), state.finish, state.ended_by) == (ANSWER, "stop", "budget")
+    assert state.tokens in range(thinking, thinking + 3)  # the tags are counted if the model writes them
     assert asked.streamed.begun == (1 if enforces or thinking == 0 else 2)
-    assert mind.usage.completion == asked.streamed.tokens
+    assert state.usage.completion == asked.streamed.tokens
     budgets = [draw.thinking_budget for draw in asked.draws]
     assert budgets == ([thinking] if enforces else [None] * len(budgets))
 
@@ -48,14 +50,14 @@ async def test_a_native_budget_is_one_request_and_one_by_hand_two_with_the_same_
 async def test_thinking_within_its_budget_is_left_alone() -> None:
     for enforces in (True, False):
         asked = double(enforces)
-        mind = await minded(asked, Elastic(50, 10))
-        assert (mind.text.strip(), mind.ended_by, asked.streamed.begun) == (ANSWER, None, 1)
+        state = await thought_out(asked, Elastic(50, 10))
+        assert (state.text.strip(), state.ended_by, asked.streamed.begun) == (ANSWER, None, 1)
 
 
 async def test_the_answers_share_is_the_smaller_of_the_controls_and_the_asks() -> None:
     for solution, max_tokens in ((3, 100), (100, 3)):
-        mind = await minded(double(), Elastic(4, solution), max_tokens=max_tokens)
-        assert (mind.answer_tokens, mind.finish) == (3, "length")
+        state = await thought_out(double(), Elastic(4, solution), max_tokens=max_tokens)
+        assert (state.answer_tokens, state.finish) == (3, "length")
 
 
 @pytest.mark.parametrize("enforces", [True, False])
@@ -78,7 +80,7 @@ async def test_the_reasoners_own_share_is_no_limit_for_the_controls(
 
 async def test_the_server_is_not_asked_what_the_caller_knows() -> None:
     asked = double(enforces_budget=True)
-    await minded(asked, Elastic(4, 10, native=False))
+    await thought_out(asked, Elastic(4, 10, native=False))
     assert [draw.thinking_budget for draw in asked.draws] == [None, None]
 
 
@@ -87,9 +89,9 @@ async def test_the_server_is_not_asked_what_the_caller_knows() -> None:
 async def test_over_http_the_probe_decides(prompt: Prompt, enforces: bool) -> None:
     async with DoubleServer(double(enforces)) as server, OpenAIModel(server.url) as model:
         elastic = Elastic(4, 10)
-        assert (await minded(model, elastic, prompt)).text.strip() == ANSWER
+        assert (await thought_out(model, elastic, prompt)).text.strip() == ANSWER
         server.bodies.clear()
-        assert (await minded(model, elastic, prompt)).ended_by == "budget"
+        assert (await thought_out(model, elastic, prompt)).ended_by == "budget"
         assert len(server.bodies) == (1 if enforces else 2)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from surefoot.agents.reasoning.control import Control, Mind
+from surefoot.agents.reasoning.control import Control, StreamState
 from surefoot.agents.reasoning.exit_calibration import (
     ExitCalibration,
     Forced,
@@ -60,17 +60,17 @@ class Silent(ThinkingDouble):
 
 async def think(
     control: Control, writer: Writer | None = None, draw: Draw = DRAW
-) -> tuple[Mind, ThinkingDouble]:
+) -> tuple[StreamState, ThinkingDouble]:
     double = ThinkingDouble(writer or scripted(STEPS))
     return await Reasoner(double, control).think(draw), double
 
 
-def steps_before_exit(mind: Mind) -> int | None:
+def steps_before_exit(state: StreamState) -> int | None:
     """Return how many steps of the script were thought when an exit was taken; None if none was."""
     kept = [
         "\n" + "".join(f"{step.thought}\n\n" for step in STEPS[:number]) for number in range(len(STEPS) + 1)
     ]
-    return kept.index(mind.thought) if mind.ended_by else None
+    return kept.index(state.thought) if state.ended_by else None
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def steps_before_exit(mind: Mind) -> int | None:
 async def test_each_rule_leaves_at_its_cue_and_answers_what_was_probed(
     rule: ExitRule, steps: int | None
 ) -> None:
-    mind, _ = await think(Exit(rule))
-    assert steps_before_exit(mind) == steps
-    assert mind.text.strip() == STEPS[(steps or len(STEPS)) - 1].answer
-    assert mind.ended_by == (None if steps is None else f"exit({rule.name})")
+    state, _ = await think(Exit(rule))
+    assert steps_before_exit(state) == steps
+    assert state.text.strip() == STEPS[(steps or len(STEPS)) - 1].answer
+    assert state.ended_by == (None if steps is None else f"exit({rule.name})")
 
 
 async def test_a_probe_is_greedy_short_and_free_of_what_steers_the_stream() -> None:
@@ -106,48 +106,48 @@ async def test_a_probe_is_greedy_short_and_free_of_what_steers_the_stream() -> N
 
 
 async def test_probes_are_booked_and_the_doubt_is_not_resubmitted() -> None:
-    mind, double = await think(Exit(Deer()))
+    state, double = await think(Exit(Deer()))
     stream, *probes, answer = double.draws
     assert [probe.max_tokens for probe in probes] == [20, 20]
-    assert mind.usage.completion == double.streamed.tokens
+    assert state.usage.completion == double.streamed.tokens
     assert double.streamed.aborted == 1
     assert answer.begun == "<think>\nFirst, it is 5.\n\nWait, it is 4.\n\n</think>"
     assert stream.begun == ""
 
 
 async def test_after_the_most_probes_thinking_goes_on_unprobed() -> None:
-    mind, double = await think(Exit(Dynasor(3), SOON))
-    assert mind.ended_by is None
+    state, double = await think(Exit(Dynasor(3), SOON))
+    assert state.ended_by is None
     assert [draw.max_tokens for draw in double.draws].count(20) == 2
 
 
 async def test_a_stream_with_no_cue_is_left_alone() -> None:
-    mind, double = await think(Exit(Deer(0.0)), scripted([ScriptedThought("It is 4.", "4")]))
-    assert (mind.text.strip(), len(double.draws)) == ("4", 1)
+    state, double = await think(Exit(Deer(0.0)), scripted([ScriptedThought("It is 4.", "4")]))
+    assert (state.text.strip(), len(double.draws)) == ("4", 1)
 
 
 @pytest.mark.parametrize("answer", ["...", "okay, 4", "no wait", "hmm"])
 async def test_dynasor_does_not_leave_on_an_answer_that_hedges(answer: str) -> None:
-    mind, _ = await think(
+    state, _ = await think(
         Exit(Dynasor(1)), scripted([ScriptedThought("So.", answer), ScriptedThought("Wait.", "4")])
     )
-    assert mind.ended_by is None
+    assert state.ended_by is None
 
 
 @pytest.mark.parametrize("answer", ["No.", "I know not", "button"])
 async def test_dynasor_leaves_on_words_that_only_contain_a_hedge(answer: str) -> None:
-    mind, _ = await think(
+    state, _ = await think(
         Exit(Dynasor(1)), scripted([ScriptedThought("So.", answer), ScriptedThought("Wait.", "4")])
     )
-    assert mind.text.strip() == answer
+    assert state.text.strip() == answer
 
 
 async def test_a_server_without_log_probabilities_is_named_where_they_are_needed() -> None:
     reasoner = Reasoner(Silent(scripted(STEPS)), Exit(Deer()))
     with pytest.raises(ModelUnavailable, match="no log-probabilities"):
         await reasoner.think(DRAW)
-    mind = await Reasoner(Silent(scripted(STEPS)), Exit(Dynasor(2))).think(DRAW)
-    assert steps_before_exit(mind) == 4
+    state = await Reasoner(Silent(scripted(STEPS)), Exit(Dynasor(2))).think(DRAW)
+    assert steps_before_exit(state) == 4
 
 
 @given(st.lists(st.integers(1, 9)), st.sampled_from(["\n", "\n\n"]))
@@ -155,27 +155,27 @@ def test_the_same_cues_are_found_however_the_stream_is_cut(cuts: list[int], end:
     thoughts = ["First.", "Wait, no.", "hmm", "So it is a hmm.", "Wait wait.", " Alternatively 5."]
     text = "".join(thought + end for thought in thoughts)
     starts = [text.index(thoughts[number]) for number in (1, 2, 4, 5)]
-    mind, spotter, found, at = (
-        Mind(DRAW._replace(begun="<think>")),
+    state, spotter, found, at = (
+        StreamState(DRAW._replace(begun="<think>")),
         Spotter(("wait", "hmm", "alternatively")),
         [],
         0,
     )
     for cut in [*cuts, len(text)]:
-        mind.hear(Piece(thought=text[at : at + cut]))
+        state.hear(Piece(thought=text[at : at + cut]))
         at += cut
-        found += spotter.see(mind)
+        found += spotter.see(state)
     assert [text[start:].lstrip() for start in found] == [text[start:].lstrip() for start in starts]
 
 
 def test_a_restart_begins_the_search_for_cues_again() -> None:
-    mind, spotter = Mind(DRAW._replace(begun="<think>")), Spotter(("wait",))
+    state, spotter = StreamState(DRAW._replace(begun="<think>")), Spotter(("wait",))
     for _ in range(2):
-        mind.hear(Piece(thought="So.\n\nWait"))
-        assert spotter.see(mind) == [len("So.\n\n")]
-        assert spotter.see(mind) == []
-        mind.restarts += 1
-        mind.begin("<think>")
+        state.hear(Piece(thought="So.\n\nWait"))
+        assert spotter.see(state) == [len("So.\n\n")]
+        assert spotter.see(state) == []
+        state.restarts += 1
+        state.begin("<think>")
 
 
 @pytest.mark.parametrize(
@@ -328,9 +328,9 @@ async def test_exits_calibrated_on_collected_answers_keep_their_promise_and_save
     unsafe, before, after = 0, Usage(), Usage()
     for number in range(80):
         draw = leaving.draw(Ask(f"new {number}", 0.6, 64, number))
-        mind = await leaving.think(draw)
-        unsafe += mind.ended_by is not None and mind.text.strip() != "42"
-        before, after = before.plus((await plainly.think(draw)).usage), after.plus(mind.usage)
+        state = await leaving.think(draw)
+        unsafe += state.ended_by is not None and state.text.strip() != "42"
+        before, after = before.plus((await plainly.think(draw)).usage), after.plus(state.usage)
     assert unsafe / 80 <= made.rule.worst(0.999)
     assert after.completion < 0.6 * before.completion
 

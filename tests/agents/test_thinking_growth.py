@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 import pytest
 
 from surefoot.agents.reasoning.budget import Elastic
-from surefoot.agents.reasoning.control import Control, Mind
+from surefoot.agents.reasoning.control import Control, StreamState
 from surefoot.agents.reasoning.exits import Dynasor, Exit
 from surefoot.agents.reasoning.loops import LoopDetector, Loops
 from surefoot.agents.reasoning.probes import PROBING, Spotter, normalised, same_answer
@@ -79,11 +79,11 @@ def a_million_tokens(unit: str) -> Callable[[int], list[str]]:
 
 
 def think(parts: list[str]) -> None:
-    """The splitter of thoughts, the mind around it, and the search for cues."""
-    mind, spotter = Mind(Draw("q", 0.0, 1, 1)), Spotter(PROBING.words)
+    """The splitter of thoughts, the state around it, and the search for cues."""
+    state, spotter = StreamState(Draw("q", 0.0, 1, 1)), Spotter(PROBING.words)
     for part in parts:
-        mind.hear(Piece(thought=part, usage=Usage(completion=1)))
-        spotter.see(mind)
+        state.hear(Piece(thought=part, usage=Usage(completion=1)))
+        spotter.see(state)
 
 
 def tell_apart(parts: list[str]) -> None:

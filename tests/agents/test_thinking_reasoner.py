@@ -11,10 +11,10 @@ from surefoot.agents.reasoning.reasoner import (
     Close,
     Control,
     Drop,
-    Mind,
     Reasoner,
     Restart,
     StreamAction,
+    StreamState,
     Watch,
 )
 from surefoot.agents.reasoning.thoughts import Thought
@@ -76,9 +76,9 @@ class _Acting(Watch):
     def __init__(self, control: Acts) -> None:
         self.control = control
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
         self.control.seen.append((piece.thought, piece.text))
-        return self.control.action if len(mind.thoughts) >= self.control.after else None
+        return self.control.action if len(state.thoughts) >= self.control.after else None
 
     async def aclose(self) -> None:
         self.control.closed += 1
@@ -102,15 +102,15 @@ async def test_the_answer_gets_its_share_wherever_the_thinking_is_cut() -> None:
     whole = len(double.written(Reasoner(double).draw(ask()))[0])
     for limit in range(1, whole + 5):
         before = double.streamed.tokens
-        mind = await Reasoner(double, think_tokens=limit).think(
+        state = await Reasoner(double, think_tokens=limit).think(
             Reasoner(double, think_tokens=limit).draw(ask())
         )
-        assert mind.text.strip() in ("many", "five", "four", "six")
-        assert mind.finish == "stop"
-        assert mind.tokens <= limit
-        assert mind.ended_by == ("budget" if limit <= whole - 2 else None)
-        assert mind.usage.completion == double.streamed.tokens - before
-    assert mind.text.strip() == "six"
+        assert state.text.strip() in ("many", "five", "four", "six")
+        assert state.finish == "stop"
+        assert state.tokens <= limit
+        assert state.ended_by == ("budget" if limit <= whole - 2 else None)
+        assert state.usage.completion == double.streamed.tokens - before
+    assert state.text.strip() == "six"
 
 
 async def test_a_long_answer_is_cut_at_its_share_and_not_at_the_rest_of_the_thinkings() -> None:
@@ -127,8 +127,8 @@ async def test_no_thought_reaches_a_sample_or_a_repr() -> None:
     double = thinker()
     for limit in range(1, 30):
         reasoner = Reasoner(double, think_tokens=limit)
-        mind = await reasoner.think(reasoner.draw(ask()))
-        shown = repr(await drawn(reasoner, ask())) + repr(mind)
+        state = await reasoner.think(reasoner.draw(ask()))
+        shown = repr(await drawn(reasoner, ask())) + repr(state)
         assert not any(secret in shown for secret in SECRETS)
 
 
@@ -139,9 +139,9 @@ async def test_thinking_that_nothing_opened_does_not_leak() -> None:
         return None if raw else Segment("secretly 5.\n\nWait.</think>4")
 
     double = thinker(write)
-    mind = await Reasoner(double).think(Reasoner(double).draw(ask()))
-    assert (mind.thought, mind.text) == ("secretly 5.\n\nWait.", "4")
-    assert mind.tokens + mind.answer_tokens == double.streamed.tokens
+    state = await Reasoner(double).think(Reasoner(double).draw(ask()))
+    assert (state.thought, state.text) == ("secretly 5.\n\nWait.", "4")
+    assert state.tokens + state.answer_tokens == double.streamed.tokens
     assert [sample.text for sample in await drawn(Reasoner(double), ask())] == ["4"]
 
 
@@ -149,23 +149,23 @@ async def test_a_template_that_opens_the_tag_can_be_known() -> None:
     opened = Tags(opened=True)
     double = ThinkingDouble(scripted(STEPS), tags=opened)
     reasoner = Reasoner(double, tags=opened, think_tokens=6)
-    mind = await reasoner.think(reasoner.draw(ask()))
-    assert (mind.ended_by, mind.tokens, mind.text) == ("budget", 6, "five")
+    state = await reasoner.think(reasoner.draw(ask()))
+    assert (state.ended_by, state.tokens, state.text) == ("budget", 6, "five")
     assert double.draws[1].begun == "2 + 2 is 5.</think>"
 
 
 async def test_a_model_that_does_not_think_is_left_to_answer() -> None:
     double = thinker(lambda prompt, raw, dice: None if raw else Segment("4"))
-    mind = await Reasoner(double).think(Reasoner(double).draw(ask()))
-    assert (mind.text, mind.thought, mind.finish, double.streamed.begun) == ("4", "", "stop", 1)
+    state = await Reasoner(double).think(Reasoner(double).draw(ask()))
+    assert (state.text, state.thought, state.finish, double.streamed.begun) == ("4", "", "stop", 1)
 
 
 @pytest.mark.parametrize("prompt", ["2 + 2?", CHAT])
 async def test_thinking_can_be_left_out(prompt: Prompt) -> None:
     double = thinker()
     reasoner = Reasoner(double)
-    mind = await reasoner.think(reasoner.draw(ask(prompt=prompt))._replace(think=False))
-    assert (mind.text.strip(), mind.thought, mind.tokens) == ("many", "", 0)
+    state = await reasoner.think(reasoner.draw(ask(prompt=prompt))._replace(think=False))
+    assert (state.text.strip(), state.thought, state.tokens) == ("many", "", 0)
 
 
 async def test_the_same_ask_gets_the_same_sample() -> None:
@@ -198,26 +198,26 @@ async def test_a_control_closes_the_thinking_and_the_model_answers_what_it_has()
     double = thinker()
     control = Acts(Close("That will do.\n"))
     reasoner = Reasoner(double, control)
-    mind = await reasoner.think(reasoner.draw(ask()))
-    assert (mind.text, mind.ended_by, mind.finish) == ("five", "acts", "stop")
+    state = await reasoner.think(reasoner.draw(ask()))
+    assert (state.text, state.ended_by, state.finish) == ("five", "acts", "stop")
     assert double.draws[1].begun == "<think>\n2 + 2 is 5.\n\nThat will do.\n</think>"
     assert double.streamed.aborted == 1
-    assert mind.usage.completion == double.streamed.tokens
+    assert state.usage.completion == double.streamed.tokens
     assert control.closed == 1
     assert control.seen[-2:] == [("", "five"), ("", "")] or control.seen[-1][1] == "five"
 
 
 async def test_a_control_restarts_the_thinking_with_another_seed_but_not_for_ever() -> None:
     double = thinker()
-    mind_of = Reasoner(double, Acts(Restart("Think of apples. ")))
-    mind = await mind_of.think(mind_of.draw(ask()))
+    restarted = Reasoner(double, Acts(Restart("Think of apples. ")))
+    state = await restarted.think(restarted.draw(ask()))
     begun = [draw.begun for draw in double.draws]
     assert begun[:4] == ["", *["<think>Think of apples. "] * 3]
     assert begun[4].endswith("</think>")
     assert len({draw.seed for draw in double.draws}) == RESTARTS + 2
-    assert mind.restarts == RESTARTS
-    assert mind.usage.completion == double.streamed.tokens
-    assert len(mind.thoughts) == 1
+    assert state.restarts == RESTARTS
+    assert state.usage.completion == double.streamed.tokens
+    assert len(state.thoughts) == 1
 
 
 async def test_a_restart_without_guidance_begins_as_at_first() -> None:
@@ -231,8 +231,8 @@ async def test_a_restart_without_guidance_begins_as_at_first() -> None:
 async def test_a_control_drops_a_sample_even_while_it_is_answered(after: int) -> None:
     double = thinker()
     reasoner = Reasoner(double, Acts(Drop("unsure"), after))
-    mind = await reasoner.think(reasoner.draw(ask()))
-    assert (mind.finish, mind.reason, mind.ended_by) == ("dropped", "unsure", "acts")
+    state = await reasoner.think(reasoner.draw(ask()))
+    assert (state.finish, state.reason, state.ended_by) == ("dropped", "unsure", "acts")
     (sample,) = await drawn(reasoner, ask())
     assert (sample.text, sample.finish) == ("", "dropped")
     assert sample.usage.completion > 0
@@ -246,9 +246,9 @@ async def test_the_first_control_that_wants_something_gets_its_way() -> None:
         Acts(Drop("late"), name="dropping"),
     )
     reasoner = Reasoner(double, idle, closing, dropping)
-    mind = await reasoner.think(reasoner.draw(ask()))
+    state = await reasoner.think(reasoner.draw(ask()))
     assert reasoner.name == "thinking-double+acts+closing+dropping"
-    assert mind.ended_by == "dropping"
+    assert state.ended_by == "dropping"
     assert double.draws[1].begun.endswith("</think>")
     assert [control.closed for control in (idle, closing, dropping)] == [1, 1, 1]
 
@@ -256,8 +256,8 @@ async def test_the_first_control_that_wants_something_gets_its_way() -> None:
 async def test_an_answer_that_has_begun_is_not_closed_again() -> None:
     double = thinker()
     reasoner = Reasoner(double, Acts(Close(), after=3))
-    mind = await reasoner.think(reasoner.draw(ask()))
-    assert (mind.text.strip(), double.streamed.begun) == ("six", 2)
+    state = await reasoner.think(reasoner.draw(ask()))
+    assert (state.text.strip(), double.streamed.begun) == ("six", 2)
 
 
 async def test_watchers_are_closed_when_the_stream_fails_too() -> None:
@@ -283,11 +283,13 @@ async def test_probes_on_the_side_are_on_the_bill() -> None:
         def __init__(self, draw: Draw, model: Streaming) -> None:
             self.draw, self.model = draw, model
 
-        async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
+        async def see(
+            self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]
+        ) -> StreamAction | None:
             if thoughts:
-                begun = mind.open + "\n**Final Answer**\n\\boxed{"
+                begun = state.open + "\n**Final Answer**\n\\boxed{"
                 probe = await whole_stream(self.model, self.draw._replace(begun=begun, max_tokens=20))
-                mind.spend(probe.usage)
+                state.spend(probe.usage)
                 answers.append(probe.thought)
             return None
 

@@ -192,8 +192,8 @@ async def test_who_is_not_to_think_answers_even_if_the_template_cannot_be_told(
         await model.ready()
         server.bodies.clear()
         reasoner = Reasoner(model, NoThinking(), answer_tokens=16, tags=tags)
-        mind = await reasoner.think(reasoner.draw(Ask((Message("user", "?"),), 0.5, 16, 0)))
+        state = await reasoner.think(reasoner.draw(Ask((Message("user", "?"),), 0.5, 16, 0)))
         asked = len(server.bodies)
-    assert (mind.text.strip(), mind.thought, mind.finish) == ("at once", "", "stop")
-    assert (mind.ended_by, asked) == ("budget", 2)
-    assert mind.tokens < 8, "it has thought for a while"
+    assert (state.text.strip(), state.thought, state.finish) == ("at once", "", "stop")
+    assert (state.ended_by, asked) == ("budget", 2)
+    assert state.tokens < 8, "it has thought for a while"

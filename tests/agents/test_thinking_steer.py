@@ -21,7 +21,7 @@ def double() -> ThinkingDouble:
 async def thoughts(model: Streaming, steer: Steer, samples: int = 30) -> int:
     reasoner = Reasoner(model, steer)
     minds = [await reasoner.think(reasoner.draw(Ask("2 + 2?", 0.5, 50, seed))) for seed in range(samples)]
-    return sum(len(mind.thoughts) for mind in minds)
+    return sum(len(state.thoughts) for state in minds)
 
 
 async def test_a_stronger_bias_leaves_fewer_thoughts_that_reflect() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.agents.reasoning.control import Close, Mind, StreamAction, Watch
+from surefoot.agents.reasoning.control import Close, StreamAction, StreamState, Watch
 from surefoot.agents.reasoning.loops import LoopDetector, Loops
 from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.agents.reasoning.thoughts import Thought
@@ -73,19 +73,19 @@ class Stream:
         watch = trim.watch(draw, None)  # type: ignore[arg-type]
         assert isinstance(watch, Watch)
         self.watch = watch
-        self.mind = Mind(draw)
+        self.state = StreamState(draw)
 
     async def think(self, text: str, tokens: int = 10) -> StreamAction | None:
         thought = Thought(text, "execution", tokens)
-        self.mind.thoughts.append(thought)
-        self.mind.thought += text
-        self.mind.tokens += tokens
-        return await self.watch.see(self.mind, Piece(thought=text), [thought])
+        self.state.thoughts.append(thought)
+        self.state.thought += text
+        self.state.tokens += tokens
+        return await self.watch.see(self.state, Piece(thought=text), [thought])
 
     async def more(self) -> StreamAction | None:
         """Show a piece that completes no thought."""
-        self.mind.thought += " and"
-        return await self.watch.see(self.mind, Piece(thought=" and"), [])
+        self.state.thought += " and"
+        return await self.watch.see(self.state, Piece(thought=" and"), [])
 
     async def until_acted(self) -> StreamAction:
         for _ in range(1000):
@@ -154,7 +154,7 @@ async def test_a_small_model_trims_as_the_rule_does() -> None:
     assert await stream.until_acted() == Close(GUIDANCE, keep=whole), (
         "what was begun meanwhile is answered too"
     )
-    assert stream.mind.usage.completion >= 4, "what the verifier has cost is not on the bill"
+    assert stream.state.usage.completion >= 4, "what the verifier has cost is not on the bill"
     await stream.watch.aclose()
 
 
@@ -177,9 +177,9 @@ async def test_the_stream_goes_on_while_the_verifier_thinks_and_nothing_is_left_
 async def test_thinking_that_began_anew_owes_nothing_to_what_was_thrown_away() -> None:
     stream = Stream(trim(2, 3))
     assert await stream.think("so it is 5. ") is None
-    stream.mind.restarts += 1
+    stream.state.restarts += 1
     assert await stream.think("so it is 5. ") is None
-    assert await stream.think("so it is 5. ") == Close(GUIDANCE, keep=len(stream.mind.thought))
+    assert await stream.think("so it is 5. ") == Close(GUIDANCE, keep=len(stream.state.thought))
 
 
 async def test_what_the_verifier_was_asked_about_thoughts_thrown_away_is_asked_no_more() -> None:
@@ -189,7 +189,7 @@ async def test_what_the_verifier_was_asked_about_thoughts_thrown_away_is_asked_n
         await stream.think("so it is 5. ")
         while not server.at_work:
             await asyncio.sleep(0)
-        stream.mind.restarts += 1
+        stream.state.restarts += 1
         await stream.think("let me see. ")
         while server.calls != [1, 1]:
             await asyncio.sleep(0)
@@ -258,7 +258,7 @@ async def test_a_verifier_that_fails_after_the_last_piece_fails_what_is_complete
             stream = Stream(trim(verifier=Verifier(Gone())))
             await stream.think("so it is 5. ")
             await turns()
-            stream.mind.finish = finish
+            stream.state.finish = finish
             if finish:
                 with pytest.raises(ModelUnavailable, match="nobody there"):
                     await stream.watch.aclose()
@@ -278,10 +278,10 @@ async def test_what_the_verifier_has_answered_is_paid_for_even_if_the_stream_end
             return await asyncio.Future()
 
     stream = Stream(trim(2, 3, Compares(stated)))
-    await stream.watch.see(stream.mind, Piece(), [Thought(text) for text in lines("567")])
+    await stream.watch.see(stream.state, Piece(), [Thought(text) for text in lines("567")])
     await turns()
     await stream.watch.aclose()
-    assert stream.mind.usage.completion == 3
+    assert stream.state.usage.completion == 3
 
 
 async def test_aimless_thinking_is_closed_only_when_both_limits_are_exceeded() -> None:
@@ -304,7 +304,7 @@ async def test_a_loop_in_the_thinking_is_closed() -> None:
 
 async def test_nothing_is_done_about_an_answer() -> None:
     stream = Stream(Trim(RuleVerifier(stated), 1, 1))
-    stream.mind.closed = True
+    stream.state.closed = True
     assert await stream.think("so it is 5. ") is None
 
 
@@ -463,7 +463,7 @@ async def test_a_reasoner_is_trimmed_to_what_it_needs_to_agree_with_itself() -> 
     ask = Ask("question", 0.7, 50, 0)
     plain, trimmed = Reasoner(double), Reasoner(double, trim(2, 3))
     minds = [await reasoner.think(reasoner.draw(ask)) for reasoner in (plain, trimmed)]
-    assert [mind.text.strip() for mind in minds] == ["7", "7"]
+    assert [state.text.strip() for state in minds] == ["7", "7"]
     assert minds[1].tokens < 0.6 * minds[0].tokens
     assert minds[1].ended_by == "trim(2 of 3)"
     answered = double.draws[-1].begun

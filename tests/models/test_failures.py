@@ -15,7 +15,7 @@ from surefoot.models.connect import open_model
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.failures import Lasts, RequestRefused, lasts
 from surefoot.models.openai.options import Options, Wait
-from surefoot.models.openai.words import LONGEST, Redactor, redacted_url
+from surefoot.models.openai.redaction import LONGEST, Redactor, redacted_url
 
 KEY = "sk-very/secret+0123456789=="
 

@@ -12,7 +12,7 @@ from surefoot.models.doubles.server import DoubleServer, Fault, Feature
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.batches import Endpoint
 from surefoot.models.openai.exchange import RequestRefused
-from surefoot.models.openai.listing import choose_model
+from surefoot.models.openai.model_list import choose_model
 from surefoot.models.openai.options import Options
 from surefoot.models.openai.probe import ServerLacks
 from surefoot.models.openai.wire_server import ModelCard, ModelList

@@ -17,10 +17,10 @@ from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import Segment, ThinkingDouble
 from surefoot.models.gather import in_order
 from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.choice_delta import ChoiceDelta
 from surefoot.models.openai.exchange import RequestRefused
 from surefoot.models.openai.options import Options
 from surefoot.models.openai.vllm import StopCutter, goes_on_after_thinking, spoiled
-from surefoot.models.openai.wire_parts import ChoiceDelta
 from surefoot.models.streaming import Draw, Token, whole_stream
 
 CONTEXT = 60
@@ -69,9 +69,9 @@ async def test_thinking_that_would_fill_the_context_is_closed_and_answered(
     """W2: the job ended with a refusal whose message was empty."""
     async with OpenAIModel(small.url) as model:
         thinker = Reasoner(model, *([control] if control else []), **reasoner)
-        mind = await thinker.think(thinker.draw(Ask(prompt, 0.0, 600, 1)))
-    assert (mind.text, mind.finish, mind.ended_by) == ("five", "stop", BUDGET)
-    assert mind.thought.startswith("so five\n"), "half of the room is for thoughts"
+        state = await thinker.think(thinker.draw(Ask(prompt, 0.0, 600, 1)))
+    assert (state.text, state.finish, state.ended_by) == ("five", "stop", BUDGET)
+    assert state.thought.startswith("so five\n"), "half of the room is for thoughts"
 
 
 @pytest.mark.parametrize("left", [1, 2])

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from surefoot.models.openai.reported import FailureReported
+from surefoot.models.openai.error_bodies import FailureReported
 from surefoot.models.openai.wire import Choice, Reply, read_reply
 from surefoot.models.openai.wire_server import error_kind, message_of
 from surefoot.voting.samples import Usage

@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 
 from surefoot.models.openai.answers import Leftovers, answer_in
+from surefoot.models.openai.error_bodies import failure_in_body
 from surefoot.models.openai.json_text import parsed
 from surefoot.models.openai.limits import ResponseTooLarge
-from surefoot.models.openai.reported import failure_in_body
 from surefoot.models.openai.wire import read_reply
 
 TEXTS = {

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 import surefoot
 from surefoot import BadInput, Case, NotAnAnswer, NotPlain, Stalled, SurefootError, Task, TaskFailed, Typed
-from surefoot.agents.tasks.plain import is_plain
+from surefoot.agents.tasks.plain_values import is_plain
 from surefoot.models.base import Message, Prompt
 from surefoot.models.doubles import Double, Garbage
 from surefoot.orchestration.journal import jobs

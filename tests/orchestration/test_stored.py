@@ -14,8 +14,16 @@ from surefoot.models.doubles import Double, Garbage, towers_double
 from surefoot.models.doubles.gateway import CachingGateway
 from surefoot.models.doubles.server import DoubleServer, Feature
 from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.answer_cache import (
+    MARKS,
+    AnswerFromCache,
+    Draws,
+    Marks,
+    Names,
+    mark,
+    sign_of_store,
+)
 from surefoot.models.openai.options import Options
-from surefoot.models.openai.stored import MARKS, AnswerFromCache, Draws, Marks, Names, mark, sign_of_store
 from surefoot.orchestration.progress import Progress
 from surefoot.voting.samples import Sample, Usage
 

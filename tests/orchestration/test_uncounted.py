@@ -9,7 +9,7 @@ from rich.console import Console
 import surefoot
 from surefoot.cli.display import page
 from surefoot.models.doubles import towers_double
-from surefoot.models.doubles.manners import Manner
+from surefoot.models.doubles.response_shapes import Manner
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.openai import OpenAIModel
 from surefoot.orchestration.engine.drafts import Rollout

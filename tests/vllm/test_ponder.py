@@ -126,12 +126,12 @@ async def test_thinking_and_answer_have_budgets_of_their_own(ponder: str, native
     async with OpenAIModel(ponder) as model:
         await model.ready()
         reasoner = Reasoner(model, Elastic(thinking=20, solution=8, native=native))
-        mind = await reasoner.think(reasoner.draw(Ask((Message("user", PROMPT),), 0.0, 8, 1)))
-    assert free.startswith(mind.thought) and len(mind.thought) in (19, 20), (
+        state = await reasoner.think(reasoner.draw(Ask((Message("user", PROMPT),), 0.0, 8, 1)))
+    assert free.startswith(state.thought) and len(state.thought) in (19, 20), (
         "one of the 20 may be the opening tag"
     )
-    assert re.fullmatch(r"\d+", mind.text.strip())
-    assert (mind.ended_by, mind.finish) == (BUDGET, "stop")
+    assert re.fullmatch(r"\d+", state.text.strip())
+    assert (state.ended_by, state.finish) == (BUDGET, "stop")
 
 
 # --- what goes wrong between vLLM and a client that takes it at its word ---
@@ -197,10 +197,10 @@ async def test_thinking_that_would_fill_the_context_is_closed_and_answered(
     async with OpenAIModel(ponder) as model:
         reasoner = Reasoner(model, *controls, **shares)
         for ask in both_ways(PROMPT, 0.0, 600):
-            mind = await reasoner.think(reasoner.draw(ask))
-            assert (mind.text, mind.finish) == (ANSWER, "stop")
-            assert mind.usage.completion < CONTEXT
-            assert mind.ended_by == BUDGET, "at T = 0 ponder never ends this thought by itself"
+            state = await reasoner.think(reasoner.draw(ask))
+            assert (state.text, state.finish) == (ANSWER, "stop")
+            assert state.usage.completion < CONTEXT
+            assert state.ended_by == BUDGET, "at T = 0 ponder never ends this thought by itself"
 
 
 async def test_a_sample_without_room_for_an_answer_says_so(ponder: str) -> None:

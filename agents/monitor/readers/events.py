@@ -15,7 +15,7 @@ from surefoot.agents.monitor.failures import tells_failure
 from surefoot.agents.monitor.trajectory import Action, Turn, action, turn
 from surefoot.errors import BadInput
 
-from .written import to_text, written_actions
+from .text_actions import to_text, written_actions
 
 T = TypeVar("T")
 

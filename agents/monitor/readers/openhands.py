@@ -11,7 +11,7 @@ from surefoot.errors import BadInput
 from .events import Heard, LogSchema, Parts, Said, string, turns_of, validated
 from .files import MOST_BYTES, decoded
 from .messages import Chat, calls, chat, issue_of
-from .written import written_actions
+from .text_actions import written_actions
 
 CALL = "one logged call of OpenHands (`messages`, `response`, `timestamp`)"
 OBSERVATIONS = "`initial_issue`, `interactions` (a list of `response` and `observation`), `final_response`"

@@ -12,7 +12,7 @@ from surefoot.agents.monitor.trajectory import Action, Trajectory, action
 
 from .events import Heard, LogSchema, Parts, Said, joined, turns_of, validated
 from .messages import Role
-from .written import written_actions
+from .text_actions import written_actions
 
 SWE_AGENT = "a SWE-agent trajectory (`trajectory`: a list of `action`, `observation`, `response`, `thought`)"
 HISTORY = (

@@ -7,11 +7,11 @@ import httpx
 
 from surefoot.models.base import ModelUnavailable
 
+from .error_bodies import FailureReported, failure_in
 from .exchange import Exchange, Request
 from .failures import RequestRefused
 from .json_text import parsed
 from .limits import MOST_CHARACTERS, few_values, read_whole
-from .reported import FailureReported, failure_in
 from .wire_server import Meta, ModelCard, ModelList, ResponseSchema
 
 W = TypeVar("W", bound=ResponseSchema)

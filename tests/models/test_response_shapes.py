@@ -9,7 +9,7 @@ import pytest
 from surefoot.models.base import Ask, Message
 from surefoot.models.doubles import towers_double
 from surefoot.models.doubles.faults import Fault
-from surefoot.models.doubles.manners import Manner, Quirk
+from surefoot.models.doubles.response_shapes import Manner, Quirk
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.failures import RequestRefused

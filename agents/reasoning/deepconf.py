@@ -1,4 +1,4 @@
-"""Confide: votes count by how sure the model was on the way, and thinking that loses its way is broken off (DeepConf).
+"""DeepConf: votes count by how sure the model was on the way, and thinking that loses its way is broken off.
 
 Fu et al. 2025, arXiv 2508.15260.  The confidence of a token is C = -(1/k) sum of log P(j) over the k likeliest tokens in
 its place: **higher is surer**, as a peaked distribution leaves the others next to nothing.  The paper's appendix leaves
@@ -18,7 +18,7 @@ from surefoot.models.streaming import Draw, Piece, Streaming, Token
 from surefoot.voting.samples import NOTHING, Usage
 from surefoot.voting.weighted import WeightedVote, weighted
 
-from .control import Control, Drop, Mind, StreamAction, Watch
+from .control import Control, Drop, StreamAction, StreamState, Watch
 from .reasoner import DROPPED, Reasoner
 from .thoughts import Thought
 
@@ -77,7 +77,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-class Confide(Control):
+class DeepConf(Control):
     """Drops samples of *one question* whose group confidence falls below what its first samples needed.
 
     The first `warm_up` samples to finish set the threshold: the (100 - eta) percentile of their lowest group
@@ -104,7 +104,7 @@ class Confide(Control):
     @property
     def name(self) -> str:
         """What reports call it."""
-        return f"confide({self.eta:g})"
+        return f"deepconf({self.eta:g})"
 
     async def prepare(self, draw: Draw, model: Streaming) -> Draw:
         """Ask for the likeliest tokens in each place."""
@@ -112,7 +112,7 @@ class Confide(Control):
 
     def watch(self, draw: Draw, model: Streaming) -> Watch:
         """Return a fresh watcher for one stream."""
-        return _Confiding(self, draw.seed)
+        return _Judging(self, draw.seed)
 
     def finish(self, seed: int, lowest: float) -> None:
         """Take a sample in that came to its end."""
@@ -121,26 +121,26 @@ class Confide(Control):
             self.threshold = percentile(list(self.finished.values()), 100 - self.eta)
 
 
-class _Confiding(Watch):
-    def __init__(self, confide: Confide, seed: int) -> None:
-        self._confide = confide
+class _Judging(Watch):
+    def __init__(self, control: DeepConf, seed: int) -> None:
+        self._control = control
         self._seed = seed
         self._begin(0)
-        self._mind: Mind | None = None
+        self._state: StreamState | None = None
 
     def _begin(self, restarts: int) -> None:
         self._restarts = restarts
-        self._groups = Groups(self._confide.window)
+        self._groups = Groups(self._control.window)
         self._heard = self._listed = False
 
-    async def see(self, mind: Mind, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
-        self._mind = mind
-        if mind.restarts != self._restarts:
-            self._begin(mind.restarts)
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
+        self._state = state
+        if state.restarts != self._restarts:
+            self._begin(state.restarts)
         self._heard = self._heard or bool(piece.thought or piece.text)
-        threshold = self._confide.threshold
+        threshold = self._control.threshold
         for token in piece.tokens:
-            value = confidence(token, self._confide.k)
+            value = confidence(token, self._control.k)
             if value is None:
                 raise self._lists_nothing()
             self._listed = True
@@ -153,13 +153,13 @@ class _Confiding(Watch):
         return None
 
     async def aclose(self) -> None:
-        if self._mind and self._listed and self._mind.finish not in (None, DROPPED):
-            self._confide.finish(self._seed, self._groups.lowest)
+        if self._state and self._listed and self._state.finish not in (None, DROPPED):
+            self._control.finish(self._seed, self._groups.lowest)
 
     def _lists_nothing(self) -> ModelUnavailable:
         return ModelUnavailable(
             "the server lists no likeliest tokens, without which there is no confidence: have it list "
-            f"{self._confide.k} (vLLM: --max-logprobs), or leave `Confide` out"
+            f"{self._control.k} (vLLM: --max-logprobs), or leave `DeepConf` out"
         )
 
 
@@ -179,46 +179,46 @@ class Confident(Generic[B]):
 async def confident_vote(
     reasoner: Callable[[Control], Reasoner],
     ask: Ask,
-    confide: Confide,
+    control: DeepConf,
     *,
     canonical: Callable[[str], B | None],
     most: int = 64,
     at_once: int = 8,
     sure: float = 0.95,
 ) -> Confident[B]:
-    """Vote on one question with `confide`, which has to be new: warm up, then go on until the vote is sure.
+    """Vote on one question with `control`, which has to be new: warm up, then go on until the vote is sure.
 
     After the warm-up `at_once` samples are drawn at a time, until V(top) / V >= `sure` or `most` are drawn.  Sample i has
     seed ask.seed + i, so the result is repeatable where the model is.  `canonical` makes answers comparable; None is no
-    answer.  Raises `BadInput` if `confide` has been used.
+    answer.  Raises `BadInput` if `control` has been used.
 
-        await confident_vote(lambda control: Reasoner(model, control), ask, Confide(), canonical=read_number)
+        await confident_vote(lambda control: Reasoner(model, control), ask, DeepConf(), canonical=read_number)
     """
-    if confide.finished:
-        raise BadInput("a Confide belongs to one question: make a new one for this vote")
-    thinker = reasoner(confide)
+    if control.finished:
+        raise BadInput("a DeepConf belongs to one question: make a new one for this vote")
+    thinker = reasoner(control)
     answers: dict[int, B | None] = {}
     drawn, usage = 0, NOTHING
     while True:
-        batch = min(at_once if drawn else confide.warm_up, most - drawn)
+        batch = min(at_once if drawn else control.warm_up, most - drawn)
         asks = [ask._replace(seed=ask.seed + number) for number in range(drawn, drawn + batch)]
         drawn += batch
         async with aclosing(thinker.sample(asks)) as samples:
             async for position, sample in samples:
                 answers[asks[position].seed] = canonical(sample.text)
                 usage = usage.plus(sample.usage)
-        valid = _valid(confide, answers)
+        valid = _valid(control, answers)
         vote = weighted(valid) if valid else None
         if drawn >= most or (vote and vote.share >= sure):
             return Confident(vote, drawn, drawn - len(valid), usage)
 
 
-def _valid(confide: Confide, answers: Mapping[int, B | None]) -> list[tuple[B, float]]:
+def _valid(control: DeepConf, answers: Mapping[int, B | None]) -> list[tuple[B, float]]:
     """Return answers and confidences of the samples that reach the threshold, in the order of their seeds."""
-    lowest = confide.threshold if confide.threshold is not None else 0.0
+    lowest = control.threshold if control.threshold is not None else 0.0
     found = []
     for seed, answer in sorted(answers.items(), key=lambda pair: pair[0]):
-        certainty = confide.finished.get(seed)
+        certainty = control.finished.get(seed)
         if answer is not None and certainty is not None and certainty >= lowest:
             found.append((answer, certainty))
     return found

@@ -8,7 +8,7 @@ import pytest
 
 import surefoot
 from surefoot import BadInput, Columns, Task, Towers
-from surefoot.agents.tasks.known import check_known
+from surefoot.agents.tasks.known_limits import check_known
 from surefoot.models.base import Prompt
 from surefoot.models.doubles import towers_double
 from surefoot.models.doubles.server import DoubleServer

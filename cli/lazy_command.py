@@ -8,7 +8,7 @@ from typer.core import TyperCommand
 from typer.main import get_command, get_group
 
 
-class Later(TyperCommand):
+class LazyCommand(TyperCommand):
     """Stands for the command at `module:name` in this package, until it is called."""
 
     def __init__(self, name: str, place: str, said: str) -> None:

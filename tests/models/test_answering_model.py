@@ -2,7 +2,7 @@
 
 import pytest
 
-from surefoot.models.openai.signed import another
+from surefoot.models.openai.answering_model import another
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from surefoot.agents.tasks.catalogue import TASKS
-from surefoot.orchestration.again import task_known
 from surefoot.orchestration.journal.jobs import Job, UnreadableJob, every
+from surefoot.orchestration.task_of_job import task_known
 
 from .common import look_up, show
 from .options import AsJson, RedisUrl

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from surefoot.models.openai.waits import LONGEST_S, wanted_pause
+from surefoot.models.openai.retry_after import LONGEST_S, wanted_pause
 
 
 def error(message: str = "busy", **more: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from surefoot.orchestration.journal.holder import describe, gone, left, me, process_ended
+from surefoot.orchestration.journal.lease_holder import describe, gone, left, me, process_ended
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from surefoot.models.base import ModelUnavailable, Prompt
 
+from .answer_cache import AnswerFromCache
 from .batches import Batch
 from .failures import UnreadableResponse
-from .stored import AnswerFromCache
 from .wire import Reply
 
 TOKENS = 24

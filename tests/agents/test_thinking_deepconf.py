@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.agents.reasoning.confide import (
+from surefoot.agents.reasoning.deepconf import (
     FLOOR,
-    Confide,
     Confident,
+    DeepConf,
     Groups,
     confidence,
     confident_vote,
@@ -77,19 +77,19 @@ def sometimes_lost(right: str = "42") -> ThinkingDouble:
 
 
 async def test_samples_are_dropped_only_after_the_warm_up_and_only_below_its_threshold() -> None:
-    confide = Confide(warm_up=8, eta=50, window=10, k=5)
+    confide = DeepConf(warm_up=8, eta=50, window=10, k=5)
     reasoner = Reasoner(sometimes_lost(), confide)
     minds = [await reasoner.think(reasoner.draw(ASK._replace(seed=seed))) for seed in range(40)]
-    assert all(mind.finish == "stop" for mind in minds[:8])
+    assert all(state.finish == "stop" for state in minds[:8])
     lowest = [confide.finished[seed] for seed in range(8)]
     assert confide.threshold == percentile(lowest, 50)
-    dropped = [seed for seed, mind in enumerate(minds) if mind.finish == DROPPED]
+    dropped = [seed for seed, state in enumerate(minds) if state.finish == DROPPED]
     assert dropped and not set(dropped) & set(confide.finished)
     assert all(confide.finished[seed] >= confide.threshold for seed in confide.finished if seed >= 8)
     assert "is below" in minds[dropped[0]].reason
-    assert minds[dropped[0]].ended_by == "confide(50)"
-    kept = [mind.text.strip() for mind in minds[8:] if mind.finish != DROPPED]
-    everyone = [mind.text.strip() for mind in minds[:8]]
+    assert minds[dropped[0]].ended_by == "deepconf(50)"
+    kept = [state.text.strip() for state in minds[8:] if state.finish != DROPPED]
+    everyone = [state.text.strip() for state in minds[:8]]
     assert kept.count("42") / len(kept) > everyone.count("42") / len(everyone)
 
 
@@ -97,9 +97,9 @@ async def test_samples_that_are_broken_off_cost_less() -> None:
     async def tokens(control: Control) -> int:
         reasoner = Reasoner(sometimes_lost(), control)
         minds = [await reasoner.think(reasoner.draw(ASK._replace(seed=seed))) for seed in range(30)]
-        return sum(mind.usage.completion for mind in minds)
+        return sum(state.usage.completion for state in minds)
 
-    never, often = Confide(warm_up=100, k=5), Confide(warm_up=5, eta=20, window=10, k=5)
+    never, often = DeepConf(warm_up=100, k=5), DeepConf(warm_up=5, eta=20, window=10, k=5)
     assert await tokens(often) < 0.8 * await tokens(never)
 
 
@@ -109,7 +109,7 @@ async def test_a_server_that_lists_nothing_is_named() -> None:
             async for piece in super().stream(draw):
                 yield piece._replace(tokens=tuple(token._replace(top=()) for token in piece.tokens))
 
-    reasoner = Reasoner(Silent(overthinker(lambda _: "4", lambda _, dice: "5")), Confide())
+    reasoner = Reasoner(Silent(overthinker(lambda _: "4", lambda _, dice: "5")), DeepConf())
     with pytest.raises(ModelUnavailable, match="max-logprobs"):
         await reasoner.think(reasoner.draw(ASK))
 
@@ -121,7 +121,7 @@ CHAT = ASK._replace(prompt=(Message("user", "2 + 2?"),))
 
 @pytest.mark.parametrize("style", ["content", "reasoning"])
 async def test_a_server_that_sends_no_tokens_at_all_is_named_at_once(style: ThoughtField) -> None:
-    confide = Confide(warm_up=2, window=10, k=5)
+    confide = DeepConf(warm_up=2, window=10, k=5)
     async with (
         DoubleServer(sometimes_lost(), thoughts=style) as server,
         OpenAIModel(server.url, options=BARE) as model,
@@ -134,7 +134,7 @@ async def test_a_server_that_sends_no_tokens_at_all_is_named_at_once(style: Thou
 
 @pytest.mark.parametrize("style", ["content", "reasoning"])
 async def test_a_server_that_sends_tokens_is_believed(style: ThoughtField) -> None:
-    confide = Confide(warm_up=2, window=10, k=5)
+    confide = DeepConf(warm_up=2, window=10, k=5)
     async with DoubleServer(sometimes_lost(), thoughts=style) as server, OpenAIModel(server.url) as model:
         found = await confident_vote(
             lambda control: Reasoner(model, control), CHAT, confide, canonical=str.strip, most=4
@@ -143,7 +143,7 @@ async def test_a_server_that_sends_tokens_is_believed(style: ThoughtField) -> No
 
 
 async def test_a_sample_that_is_empty_has_no_confidence_and_no_vote() -> None:
-    confide = Confide(warm_up=2, window=10, k=5)
+    confide = DeepConf(warm_up=2, window=10, k=5)
     silent = ThinkingDouble(lambda prompt, raw, dice: None)
     found: Confident[str] = await confident_vote(
         lambda control: Reasoner(silent, control), ASK, confide, canonical=str.strip, most=4
@@ -151,7 +151,7 @@ async def test_a_sample_that_is_empty_has_no_confidence_and_no_vote() -> None:
     assert (found.vote, found.samples, found.dropped, confide.finished) == (None, 4, 4, {})
 
 
-async def vote(confide: Confide, **settings: int) -> Confident[str]:
+async def vote(confide: DeepConf, **settings: int) -> Confident[str]:
     double = sometimes_lost()
     return await confident_vote(
         lambda control: Reasoner(double, control), ASK, confide, canonical=str.strip, **settings
@@ -159,8 +159,8 @@ async def vote(confide: Confide, **settings: int) -> Confident[str]:
 
 
 async def test_a_vote_stops_once_it_is_sure_and_says_what_it_has_cost() -> None:
-    found = await vote(Confide(warm_up=6, eta=50, window=10, k=5), most=60, at_once=3)
-    again = await vote(Confide(warm_up=6, eta=50, window=10, k=5), most=60, at_once=3)
+    found = await vote(DeepConf(warm_up=6, eta=50, window=10, k=5), most=60, at_once=3)
+    again = await vote(DeepConf(warm_up=6, eta=50, window=10, k=5), most=60, at_once=3)
     assert found == again
     assert found.vote is not None and found.vote.answer == "42"
     assert found.vote.share >= 0.95 or found.samples == 60
@@ -169,7 +169,7 @@ async def test_a_vote_stops_once_it_is_sure_and_says_what_it_has_cost() -> None:
 
 
 async def test_a_vote_never_draws_more_than_the_most() -> None:
-    found = await vote(Confide(warm_up=8, window=10, k=5), most=5)
+    found = await vote(DeepConf(warm_up=8, window=10, k=5), most=5)
     assert (found.samples, found.dropped) == (5, 0)
 
 
@@ -178,7 +178,7 @@ async def test_samples_without_an_answer_make_no_vote_but_are_paid_for() -> None
     found: Confident[str] = await confident_vote(
         lambda control: Reasoner(double, control),
         ASK,
-        Confide(2, 90, 10, 5),
+        DeepConf(2, 90, 10, 5),
         canonical=lambda _: None,
         most=4,
     )
@@ -188,7 +188,7 @@ async def test_samples_without_an_answer_make_no_vote_but_are_paid_for() -> None
 
 
 async def test_a_confide_serves_one_vote() -> None:
-    confide = Confide(warm_up=2, window=10, k=5)
+    confide = DeepConf(warm_up=2, window=10, k=5)
     await vote(confide, most=2)
     with pytest.raises(BadInput, match="make a new one"):
         await vote(confide)
@@ -197,4 +197,4 @@ async def test_a_confide_serves_one_vote() -> None:
 @pytest.mark.parametrize("settings", [{"warm_up": 0}, {"eta": 0.0}, {"eta": 101.0}, {"window": 0}, {"k": 1}])
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(BadInput, match="confidence needs"):
-        Confide(**settings)  # type: ignore[arg-type]
+        DeepConf(**settings)  # type: ignore[arg-type]
