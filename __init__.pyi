@@ -17,6 +17,7 @@ from .orchestration.progress import Progress
 from .orchestration.report import Report
 from .orchestration.run import resume, run
 from .orchestration.stream import events
+from .orchestration.voted import voted
 from .voting import NotAnAnswer, Sample, Stalled
 from .voting.reliability import Price
 
@@ -54,4 +55,5 @@ __all__ = [
     "report",
     "resume",
     "run",
+    "voted",
 ]

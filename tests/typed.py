@@ -27,5 +27,14 @@ async def last() -> None:
 
 
 surefoot.events(task, modell="pebble")  # type: ignore[call-arg]
+
+
+@surefoot.voted(k=3)
+async def age(name: str) -> int:
+    return len(name)
+
+
+assert_type(asyncio.run(age("Ann")), int)
+asyncio.run(age(3))  # type: ignore[arg-type]
 asyncio.run(surefoot.run(task, modell="pebble"))  # type: ignore[call-arg]  # an error, and known as one
 strange: Task[int, int] = surefoot.Towers(disks="3")  # type: ignore[arg-type, assignment]
