@@ -1,4 +1,54 @@
-"""The one tree of errors: each message says what happened and what to do next."""
+"""The one tree of errors: each message says what happened and what to do next.
+
+    class                          room                       raised when
+
+    SurefootError                  errors                     never by itself: every error of the package is one
+        BadInput                   errors                     a value from outside cannot be used
+            IllegalMove            tools.towers               a move breaks a rule of the game
+            NoSuchJob              orchestration.journal      no job of this id is in this Redis
+        ModelUnavailable           models                     the model cannot be reached, or stays away for too long
+            RequestRefused         models.openai              the server says no, and would say it again
+                AnswerFromCache    models.openai              a cache answered where samples were asked for
+                ServerLacks        models.openai              the server cannot do what the client relies on
+                UnreadableResponse models.openai              no text can be made of what the server sends
+            StreamInterrupted      models.openai              a stream broke off after the model had begun
+        NoEmbeddedModel            models.embedded            the server of an embedded model does not start
+        NoVLLM                     models.vllm                no vLLM here can do what was asked
+        ServerFailed               models.vllm                a local vLLM does not come up, or ends by itself
+        NotAnAnswer                voting                     a text is not an answer in the task's form
+        Stalled                    voting                     an election used up its samples undecided
+            StepStalled            orchestration.engine       the same, of a step of a job
+        Uncalibrated               voting                     the samples say nothing about the error rate
+        Unreachable                voting                     no number of votes reaches the reliability
+        Unsupported                orchestration              the calibration does not support the reliability
+        NoCases                    agents.tasks               a task has no states to calibrate on
+        TaskFailed                 agents.tasks               a task's method raised, or returned what it must not
+            NotPlain               agents.tasks               a task's value would not survive the journal; a BadInput, too
+        NoCueTokens                agents.reasoning           the tokenizer has no token for any cue word
+        TooFewUnsafeExits          agents.reasoning           an exit rule has too few unsafe exits for its delta
+        NothingScored              agents.monitor             no run got a score
+        AuditFailed                orchestration              a segment fails the task's own check at every k
+        OverBudget                 orchestration              the calibration alone would exceed the budget
+        Paused                     orchestration              the budget is spent; resuming goes on
+        JobDone                    orchestration.journal      the job is finished already
+        JobHeld                    orchestration.journal      another runner holds the job
+        CorruptJournal             orchestration.journal      a record is not what was written, or not in its place
+        NewerJournal               orchestration.journal      a newer surefoot wrote the journal
+        WriteRefused               orchestration.journal      the journal takes no more from this runner:
+            Cancelled              orchestration.journal      the job was cancelled
+            Fenced                 orchestration.journal      another runner took the job over
+            WentBack               orchestration.journal      Redis lost acknowledged steps in a crash
+        NoLocalRedis               orchestration.redis        the embedded Redis does not start
+        RedisUnavailable           orchestration.redis        Redis cannot be reached, or refuses to work
+        AsyncOnly                  orchestration.checkpoints  a synchronous method of the saver was called
+        DamagedCheckpoint          orchestration.checkpoints  a checkpoint is not of the form that was written
+        LostValue                  orchestration.checkpoints  a checkpoint refers to a value that is gone
+        NoConnection               orchestration.checkpoints  the pool had no free connection for a long time
+        Unstorable                 orchestration.checkpoints  a graph's state holds a value that cannot be stored
+        UntrustedValue             orchestration.checkpoints  a stored value's type is not one that the saver reads
+
+Names are unique among all exceptions of the package, those that never leave a room included.
+"""
 
 from typing import Any
 

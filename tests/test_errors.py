@@ -6,21 +6,24 @@ import inspect
 import multiprocessing
 import pickle
 import pkgutil
+import re
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 import surefoot
-from surefoot import SurefootError
+from surefoot import SurefootError, errors
 from surefoot.models.openai.answer_cache import AnswerFromCache
 from surefoot.models.openai.failures import RequestRefused
 from surefoot.models.openai.probe import ServerLacks
 from surefoot.orchestration.engine.open_step import StepStalled
 from surefoot.voting import Sample, Stalled
 
+E = TypeVar("E", bound=Exception)
 STALLED = Stalled({"a": 2, ("b", None): 1}, {"malformed": 3}, (Sample("text", "stop"),))
 MADE: dict[type[SurefootError], SurefootError] = {
     Stalled: STALLED,
@@ -40,7 +43,7 @@ def modules() -> Iterator[str]:
             yield module.name
 
 
-def tree(kind: type[SurefootError]) -> Iterator[type[SurefootError]]:
+def tree(kind: type[E]) -> Iterator[type[E]]:
     yield kind
     for below in kind.__subclasses__():
         yield from tree(below)
@@ -86,6 +89,33 @@ def test_u2_the_tree_was_walked() -> None:
     assert len(found) > 25
     assert {Stalled, StepStalled, surefoot.ModelUnavailable, surefoot.BadInput} <= set(found)
     assert inspect.isclass(found[0])
+
+
+def test_the_docstring_draws_the_tree_that_exists() -> None:
+    """One line a class: indented under its parent, with the room that defines it, and when it is raised."""
+    drawn: set[tuple[str, str, str]] = set()
+    path: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.fullmatch(r"    (?P<indent> *)(?P<name>[A-Z]\w+) +(?P<room>[a-z.]+)  +\S.*", line):
+            path[len(found["indent"]) // 4 :] = [found["name"]]
+            drawn.add((path[-2] if path[1:] else "", found["name"], found["room"]))
+    exist = {(base_of(kind), kind.__name__, room_of(kind)) for kind in kinds()}
+    assert drawn == exist
+
+
+def base_of(kind: type[SurefootError]) -> str:
+    return "" if kind is SurefootError else kind.__bases__[0].__name__
+
+
+def room_of(kind: type[SurefootError]) -> str:
+    _, *rooms, module = kind.__module__.split(".")
+    return ".".join(rooms) or module
+
+
+def test_two_exceptions_never_share_a_name() -> None:
+    kinds()
+    names = Counter(kind.__name__ for kind in set(tree(Exception)) if kind.__module__.startswith("surefoot."))
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_u2_a_stall_keeps_its_tally_flags_and_examples() -> None:
