@@ -33,8 +33,9 @@ Where one is kept a comment begins with its name.
                  Kept by Pipeline._may_open, and by Stride.run: commit, act, and only then the next step.
     ONE CALL     All samples of a step that are outstanding are in one call of the model.
                  Kept by Pipeline._review, which asks more for READY steps only, and Calls._split, which divides none.
-    BOUNDS       Behind the head, steps are opened and asked for only within depth, capacity and max_waste.
-                 Kept by Pipeline._may_open, _review and _within_limits.
+    BOUNDS       Before its turn a step is opened only within depth, capacity and max_waste; behind the head it is
+                 asked for more only within the last two.
+                 Kept by Pipeline._may_open and _review, by way of _within_limits.
     PROGRESS     No limit, no refusal and no slow draft keeps the step whose turn it is from being asked for.
                  Kept by Pipeline._may_open, _review and _open_ahead, and by Calls._split.
     WAKE-UP      The scheduler looks again after everything that may change what is to be asked.

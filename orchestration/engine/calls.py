@@ -12,7 +12,7 @@ from surefoot.voting.samples import Sample
 from .background import Failed, background
 from .depth import Pace
 from .ledger import Ledger
-from .open_step import OpenStep, Status
+from .open_step import ASKED, OpenStep
 
 Asked = tuple[OpenStep[Any, Any], int, Ask]
 """A step, the number of one of its samples, and the ask for it."""
@@ -60,7 +60,7 @@ class Calls:
                 async for position, sample in samples:
                     step, number, _ = unanswered.pop(position)
                     self._ledger.arrive(sample)
-                    if step.status is Status.ASKED:  # else it came too late to count
+                    if step.status is ASKED:  # else it came too late to count
                         self._cast(step, number, sample)
             if unanswered:
                 what = f"{len(unanswered)} of {len(asked)} asks unanswered"
@@ -78,7 +78,7 @@ class Calls:
         except Exception as failure:
             # ITS TURN: the step has failed, not the call; a task may fail on a state that never comes true.
             step.fail(failure)
-        if step.status is not Status.ASKED or step.disputed or self._every_ballot:
+        if step.status is not ASKED or step.disputed or self._every_ballot:
             self.touched.append(step)
         self._changed()
 
@@ -118,4 +118,4 @@ class Calls:
 
 def _awaited(asked: Asked) -> bool:
     """Whether somebody waits for this sample."""
-    return asked[0].status is Status.ASKED
+    return asked[0].status is ASKED

@@ -29,6 +29,7 @@ class Acceptance:
     def learn(self, distance: int, right: bool) -> None:
         """Count one proposal whose predecessors were right; `distance` counts from 1."""
         place = min(distance, POSITIONS) - 1
+        # Halved now and then instead of a little each time: as good a memory, for no work at most steps.
         if self.seen[place] > MEMORY:
             self.right[place] /= 2
             self.seen[place] /= 2
@@ -83,6 +84,7 @@ class Pace:
         run that stopped asking ahead on their word would never hear of others.
         """
         spread = self.weight * self.squares - self.samples * self.samples
+        # Calls of one size alone have no slope.
         if spread <= 0 or self.seconds <= 0:
             return 1.0, 0.0
         slope = (self.weight * self.products - self.samples * self.seconds) / spread
@@ -100,5 +102,6 @@ def best_depth(acceptance: Acceptance, pace: Pace, per_step: int, capacity: int,
         run / (least_s + sample_s * min(per_step * (depth + 1), capacity))
         for depth, run in enumerate(acceptance.runs(most))
     ]
+    # The first that is good enough, not the best: depth that hardly helps is all risk.
     enough = ENOUGH * max(rates)
     return next(depth for depth, rate in enumerate(rates) if rate >= enough)

@@ -76,7 +76,7 @@ class _Asking(Draft[S]):
                 states = await self._after(state)
             except ModelUnavailable:
                 if said:
-                    return
+                    return  # if the model is gone altogether the next rollout begins with this
                 raise
             if not states:
                 return
@@ -146,6 +146,7 @@ class AskAhead(_Asking[S]):
     def __init__(self, task: Task[S, Any], model: Model, steps: int = 8) -> None:
         if steps < 1:
             raise BadInput(f"steps must be at least 1, not {steps!r}")
+        # Asked of the first state, so that a task that never does it is told of at once, and not by silence.
         if task.ask_ahead(task.start(), steps) is None:
             raise BadInput(
                 f"task {task.name!r} does not ask for several steps in one call: choose another draft"

@@ -19,7 +19,7 @@ from .drafts import Draft
 from .hypothetical import hypothetically
 from .ledger import Ledger
 from .lookahead import Lookahead
-from .open_step import Decision, OpenStep, Status, Terms
+from .open_step import DECIDED, RETIRED, SQUASHED, Decision, OpenStep, Status, Terms
 from .speculation import Speculation
 
 ADAPT_EVERY = 64
@@ -166,9 +166,9 @@ class Pipeline(Generic[S, A]):
         steps, self._calls.touched, self._waiting = self._waiting + self._calls.touched, [], []
         asks: list[Asked] = []
         for step in steps:
-            if step.status is Status.SQUASHED:
+            if step.status is SQUASHED:
                 continue  # after its samples came in, perhaps by one of those just seen here
-            if step.status is not Status.RETIRED:
+            if step.status is not RETIRED:
                 self._redirect(step)
             match step.status:
                 case Status.READY if step is self._open[0] or self._within_limits(step.terms.fewest):
@@ -193,7 +193,7 @@ class Pipeline(Generic[S, A]):
         for follower in self._expected_at(place):
             expected = step.expected()
             # Once it is decided there is one state alone, and no word against it.
-            own = 0 if step.status is Status.DECIDED else expected[follower] + (self.draft is not None)
+            own = 0 if step.status is DECIDED else expected[follower] + (self.draft is not None)
             for state, votes in expected.most_common(1):
                 if state != follower and votes > own:
                     self._squash(place, state, step.step + 1)

@@ -55,6 +55,7 @@ class Recall(Draft[S]):
 
     async def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Go along `path` and continue from there, taking what it proposes for granted."""
+        # A path from elsewhere: what was decided does not lead into it, so that no context is known.
         if self._state not in path:
             return
         prefixes, state = self._prefixes.copy(), path[-1]
@@ -72,6 +73,7 @@ class Recall(Draft[S]):
             if gist is None:
                 continue
             after: S | None = hypothetically(None, self._task.unfold, state, gist)
+            # Else what followed there is impossible here; a shorter context may have seen a place more like this.
             if after is not None:
                 return gist, after
         return None

@@ -33,7 +33,7 @@ class Stride(Generic[S, A]):
     are cancelled.  Every ask of a job has a seed of its own, so a replay against a model that is given seeds and honours them
     decides alike (doubles do; a server is sent seeds only with `Options(seeded=True)`).
 
-    With a `speculation` the steps ahead are asked for before their turn, which changes when samples are drawn and nothing else.
+    With a `speculation` the steps ahead are asked for before their turn: see the docstring of the package.
     """
 
     def __init__(
@@ -71,10 +71,13 @@ class Stride(Generic[S, A]):
                 decision = await self.decide(state, step)
                 record = self._record(step, decision)
                 if self._pipeline is not None:
+                    # Before the record is appended: they are written down with it.
                     self._note(self._pipeline.take_counts(), journal)
                 await journal.append(record, self._kept(decision, step, journal))
                 winner = decision.verdict.winner
                 if task.acts(state):
+                    # BARRIER: durable before, so that after a crash it is known what may have been done; done before
+                    # anything is asked that builds on it.
                     await journal.commit()
                     await task.act(step, state, winner)
                 state = task.advance(state, winner)
@@ -97,19 +100,21 @@ class Stride(Generic[S, A]):
             return await self._pipeline.decide(self.terms, state, step)
         open_step = OpenStep(self.terms, step, state)
         while asks := open_step.asks():
+            # What the first samples may cost was checked before the step; only a further round may be too much.
             if self._meter is not None and open_step.drawn:
                 self._meter.check_more(step, open_step.usage, len(open_step.drawn), len(asks))
             async with aclosing(self._model.sample([ask for _, ask in asks])) as samples:
                 async for position, sample in samples:
                     open_step.cast(asks[position][0], sample)
                     if open_step.over:
-                        break
+                        break  # which closes the call, and with it what is still running
         return open_step.retire()
 
     async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal) -> None:
         """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
         pipeline = self._pipeline
         if pipeline is not None and not meter.has_room_ahead(pipeline.at_risk):
+            # Squashed before the calls are cancelled, so that what was drawn in vain is counted.
             pipeline.flush(state, journal.step)
             await self.aclose()
             self._note(pipeline.take_counts(), journal)
@@ -134,6 +139,7 @@ class Stride(Generic[S, A]):
         notable = decision.verdict.contested or decision.verdict.flags
         if notable and journal.notable >= KEPT_STEPS:
             return None
+        # Drawn by a seed that no sample has, so that a replay keeps the same ones.
         if not notable and seed_of(self.terms.seed, step, -1) % KEPT_ONE_IN:
             return None
         return to_json([self._shown(entry) for entry in decision.drawn])

@@ -2,6 +2,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -17,7 +18,8 @@ from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.options import Options
 from surefoot.orchestration.engine.drafts import Draft, Rollout, Supplied
-from surefoot.orchestration.engine.open_step import Decision, Terms
+from surefoot.orchestration.engine.open_step import Decision, Status, Terms
+from surefoot.orchestration.engine.pipeline import Pipeline
 from surefoot.orchestration.engine.recall import Recall
 from surefoot.orchestration.engine.stride import Stride
 from surefoot.orchestration.journal import jobs
@@ -696,6 +698,39 @@ async def test_steps_that_a_call_was_too_large_for_are_asked_in_smaller_ones() -
     assert report.speculation is not None and report.speculation.wasted_samples == 0
 
 
+class Watching:
+    """Looks at the pipeline that asks it, at each call and each sample: do the invariants of the engine's docstring hold?"""
+
+    def __init__(self, inner: Model) -> None:
+        self.inner, self.name = inner, inner.name
+        self.pipeline: Pipeline[Any, Any] | None = None
+        self.broken: list[str] = []
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        self.look()
+        async for answer in self.inner.sample(asks):
+            yield answer
+            self.look()
+
+    def look(self) -> None:
+        assert self.pipeline is not None
+        steps, owed = list(self.pipeline._open), self.pipeline._calls.owed.values()
+        first = self.pipeline._next - len(steps)
+        holds = {
+            "IN ORDER": [step.step for step in steps] == list(range(first, self.pipeline._next))
+            and not any(step.status in (Status.SQUASHED, Status.RETIRED) for step in steps),
+            "ITS TURN": not any(step.due for step in steps[1:]),
+            "ACCOUNTS": self.pipeline._ledger.in_flight == sum(map(len, owed)),
+        }
+        for step in steps:
+            calls = [count for call in owed if (count := sum(asked[0] is step for asked in call.values()))]
+            if step.status is Status.ASKED:
+                holds["ONE CALL"] = holds.get("ONE CALL", True) and calls == [step.outstanding]
+            elif step.status in (Status.READY, Status.REFUSED):
+                holds["ONE CALL"] = holds.get("ONE CALL", True) and calls == [] and not step.outstanding
+        self.broken += [name for name, kept in holds.items() if not kept]
+
+
 @settings(max_examples=40)
 @given(
     kind=st.sampled_from(["leading", "recall", "rollout", "nonsense"]),
@@ -711,7 +746,7 @@ async def test_steps_that_a_call_was_too_large_for_are_asked_in_smaller_ones() -
 async def test_refused_calls_change_no_decision(
     kind: str, error: float, draft_error: float, spare: int, depth: int, after: int, seed: int
 ) -> None:
-    """The model refuses every call that asks about a state that never comes true."""
+    """The model refuses every call that asks about a state that never comes true; the engine's invariants hold throughout."""
     task = Towers(6, "compact")
     terms = Terms(task, FirstToAheadBy(2), task.sampling, spare=spare, seed=seed)
     double = towers_double(error=error, seed=seed)
@@ -722,10 +757,13 @@ async def test_refused_calls_change_no_decision(
         return False
 
     sequential = await decisions(Stride(terms, Picky(double, noted)), task, 63)
-    model = Picky(double, lambda asks: any(ask.prompt not in came_true for ask in asks), after)
+    model = Watching(Picky(double, lambda asks: any(ask.prompt not in came_true for ask in asks), after))
     speculation = Speculation(a_draft(kind, task, draft_error, seed), depth=depth)
     async with asyncio.timeout(60):
-        assert await decisions(Stride(terms, model, speculation), task, 63) == sequential
+        stride = Stride(terms, model, speculation)
+        model.pipeline = stride._pipeline
+        assert await decisions(stride, task, 63) == sequential
+    assert model.broken == []
 
 
 async def test_a_model_that_fails_while_its_call_is_cancelled_is_not_asked_again() -> None:
