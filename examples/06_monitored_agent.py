@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 
-from surefoot.orchestration.monitored import FREE, MonitorState, monitor_node
+from surefoot.orchestration.monitor_node import FREE, MonitorState, monitor_node
 
 
 class State(MonitorState):
