@@ -1,4 +1,4 @@
-"""Files and folders of our own, and of nobody else's making: owner and kind are checked, and no link is followed."""
+"""Files and folders of our own, made by no other user: owner and kind are checked, and no link is followed."""
 
 import os
 import secrets
@@ -18,7 +18,7 @@ KINDS = {
 
 
 class ForeignFile(OSError):
-    """What lies at a place of ours is of another kind, or somebody else's; `strerror` says which and where."""
+    """What lies at a place of ours is of another kind, or belongs to another user; `strerror` says which and where."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(0, f"{str(path)!r} is {what}")
@@ -33,7 +33,7 @@ def exists_as(path: Path, kind: int, found: os.stat_result | None = None) -> boo
     if stat.S_IFMT(found.st_mode) != kind:
         raise ForeignFile(path, f"{_what(found)} where {KINDS[kind]} of surefoot's should be: remove it")
     if found.st_uid != os.geteuid():
-        raise ForeignFile(path, f"somebody else's (user {found.st_uid})")
+        raise ForeignFile(path, f"another user's (user {found.st_uid})")
     if kind == stat.S_IFREG and found.st_nlink > 1:
         raise ForeignFile(path, "a second name of some other file: remove it")
     return True
@@ -44,7 +44,7 @@ def _what(found: os.stat_result) -> str:
 
 
 def folder(path: Path) -> None:
-    """Make a folder that is nobody else's business, or make the one that is there private; `ForeignFile` or `OSError` if it cannot be."""
+    """Make a folder that no other user can open, or make the one that is there private; `ForeignFile` or `OSError` if it cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except FileExistsError as error:
@@ -65,7 +65,7 @@ def folder(path: Path) -> None:
 def open_private(path: Path) -> int:
     """Open a file for writing, made if it is not there, and return its descriptor; what it holds stays.
 
-    Raises `ForeignFile` for a link, a pipe, a device, and for a file of somebody else's or with a second name.
+    Raises `ForeignFile` for a link, a pipe, a device, and for a file of another user's or with a second name.
     """
     exists_as(path, stat.S_IFREG)
     try:
@@ -98,7 +98,7 @@ def check_target(path: Path) -> None:
 def replacement(path: Path, *, keep: bool = True) -> Iterator[TextIO]:
     """Write a text that appears at `path` as a whole when the block ends, and not at all if it fails or not to be kept.
 
-    It is written to a fresh file beside it, whose name nobody can foresee, and renamed.
+    It is written to a fresh file beside it, whose name cannot be foreseen, and renamed.
     """
     part = path.absolute().with_name(f".surefoot-{secrets.token_hex(12)}")
     file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)

@@ -24,11 +24,11 @@ COMMANDS = {
     "resume": ("jobs:resume", "Take a job up where it stands."),
     "jobs": ("job_list:jobs", "List the jobs, those worked on last first."),
     "show": ("show:show", "Show a job's report, or one of its steps."),
-    "cancel": ("show:cancel", "Stop a job for good, whoever runs it."),
+    "cancel": ("show:cancel", "Stop a job for good, even while it runs."),
     "delete": ("cleanup:delete", "Delete jobs for good: records, samples, checkpoints."),
     "prune": (
         "cleanup:prune",
-        "Delete jobs that are finished and old; one that somebody runs is never touched.",
+        "Delete jobs that are finished and old; a running one is never touched.",
     ),
     "serve": ("serve:serve", "Start a local vLLM with the flags that suit this toolkit, and end it cleanly."),
     "score": (
@@ -83,7 +83,7 @@ def main() -> None:
     except OSError as error:
         if _takes_output():
             raise
-        # Nobody reads any more, or the disk is full.  What is still buffered goes nowhere, or the interpreter complains of it at its end.
+        # The reader has gone, or the disk is full.  What is still buffered goes nowhere, or the interpreter complains of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             complain(f"the output cannot be written ({error.strerror})")

@@ -51,7 +51,7 @@ def prune(
     redis: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete jobs that are finished and old; one that somebody runs is never touched."""
+    """Delete jobs that are finished and old; a running one is never touched."""
 
     async def look(store: Redis) -> list[str]:
         age_s = _seconds(older_than)

@@ -118,7 +118,7 @@ def _stalled(stall: Stalled) -> dict[str, Any]:
 
 
 def _hint(sentence: str, job: str) -> str:
-    """Name the job, whose id nobody may have seen before; a sentence about the job says itself what to do with it."""
+    """Name the job, whose id may not have been shown before; a sentence about the job says itself what to do with it."""
     if not job or f"job {job!r}" in sentence or f"`surefoot show {job} " in sentence:
         return ""
     return f"; `{job_command('show', job, None)}` shows the job, `{job_command('resume', job, None)}` goes on"

@@ -282,7 +282,7 @@ def _ahead(count: Counter[str], samples: int) -> str:
     return (
         f"{count['depth'] / max(1, count['decisions']):.1f} steps, "
         f"{accepted / max(1, accepted + count['rejected']):.2%} accepted, "
-        f"{wasted / max(1, wasted + samples):.1%} of samples in vain"
+        f"{wasted / max(1, wasted + samples):.1%} of samples wasted"
     )
 
 
@@ -296,7 +296,7 @@ def _arguments(spec: object) -> str:
 
 
 def count(number: float | None) -> str:
-    """Return a number as a person reads it; what nobody knows is unknown, never 0."""
+    """Return a number as a person reads it; None is unknown, never 0."""
     return "unknown" if number is None else f"{number:,.0f}"
 
 
@@ -319,7 +319,7 @@ def _of(step: int, steps: int | None) -> str:
 def _speculation(s: Ahead) -> str:
     said = (
         f"{s.acceptance:.2%} accepted, {s.depth:.1f} steps ahead on average, "
-        f"{s.wasted_samples:,} samples in vain ({s.waste:.1%}), {count(s.wasted_tokens)} tokens"
+        f"{s.wasted_samples:,} samples wasted ({s.waste:.1%}), {count(s.wasted_tokens)} tokens"
     )
     if s.draft_tokens != 0:
         said += f"; the draft's own {count(s.draft_tokens)} tokens"

@@ -82,7 +82,7 @@ Speculate = Annotated[
     ),
 ]
 Depth = Annotated[int, typer.Option(help="Most steps to ask ahead; what is used adapts.")]
-MaxWaste = Annotated[float, typer.Option(help="Largest share of samples that may be drawn in vain.")]
+MaxWaste = Annotated[float, typer.Option(help="Largest share of samples that may be wasted.")]
 Capacity = Annotated[int, typer.Option(help="Most samples in flight when asking ahead.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[Path | None, typer.Option(help="Write the decided answers here, one a line.")]

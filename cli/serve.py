@@ -35,7 +35,7 @@ def serve(
     def ready(url: str) -> None:
         told = to_json({"url": url, "model": source(model).name}) if as_json else url
         sys.stdout.write(told + "\n")
-        sys.stdout.flush()  # whoever waits for this line reads it through a pipe, which stays open
+        sys.stdout.flush()  # a program that waits for this line reads it through a pipe, which stays open
 
     async def work() -> None:
         settings = Serving(

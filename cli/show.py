@@ -47,7 +47,7 @@ def show(
 
 
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
-    """Stop a job for good, whoever runs it."""
+    """Stop a job for good, even while it runs."""
     look_up(lambda store: jobs.cancel(store, job), as_json, redis)
     common.show({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
 

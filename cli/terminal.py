@@ -75,7 +75,7 @@ def fail(sentence: str, as_json: bool, code: int, more: Mapping[str, Any] | None
 
 
 def complain(sentence: str) -> None:
-    """Say on standard error what is wrong, if anybody can be told: the exit code is right in any case."""
+    """Say on standard error what is wrong, if it is still open: the exit code is right in any case."""
     with suppress(OSError):
         Terminal(stderr=True).print(f"surefoot: {sentence}", style="red", soft_wrap=True)
 

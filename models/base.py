@@ -32,7 +32,7 @@ class Ask(NamedTuple):
 
 
 class Model(Protocol):
-    """Whoever answers: a server, or a deterministic double."""
+    """What answers asks: a server, or a deterministic double."""
 
     @property
     def name(self) -> str:

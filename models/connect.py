@@ -29,7 +29,7 @@ async def open_model(
         openai#gpt-5                  the model of that name at $OPENAI_BASE_URL, or OpenAI, with $OPENAI_API_KEY
         a `Model`                     taken as it is, and left to its owner
 
-    Raises `BadInput` for anything else, `ModelUnavailable` at once if nobody answers there.
+    Raises `BadInput` for anything else, `ModelUnavailable` at once if no server answers there.
     """
     if not isinstance(address, str):
         yield address

@@ -18,7 +18,7 @@ def located(address: str, api_key: str | None = None) -> tuple[str, str | None, 
     """Return (URL, model, key) of a model's address.
 
     `openai` is $OPENAI_BASE_URL, or OpenAI itself, with the key of $OPENAI_API_KEY; any other address gets the key that is
-    given and no other, for it is not to be sent to whoever is asked.
+    given and no other, for it is not to be sent to just any server.
     """
     url, _, name = address.partition("#")
     if url == OPENAI:

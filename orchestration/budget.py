@@ -101,7 +101,7 @@ class Meter:
         self._fits(step, usage, samples)
 
     def has_room_ahead(self, samples: int) -> bool:
-        """Whether so many samples that may be in vain would still fit."""
+        """Whether so many samples that may be wasted would still fit."""
         return not self._over(NOTHING, samples)
 
     def _fits(self, step: int, usage: Usage, samples: int) -> None:

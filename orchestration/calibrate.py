@@ -69,7 +69,7 @@ async def calibrate(
         listen(Calibrating(task=task.name, asked=len(outcomes), states=len(cases)))
         if budget is not None:
             _check_budget(budget, outcomes, len(cases))
-        await asyncio.sleep(0)  # a model that never suspends would let nobody stop this
+        await asyncio.sleep(0)  # a model that never suspends could not be stopped here
     known = all(case.answer is not None for case in cases)
     return Calibration.of(
         outcomes, known_answers=known, confidence=confidence, every_state=path is not None, each=each

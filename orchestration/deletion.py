@@ -15,7 +15,7 @@ from .journal.records import CorruptJournal
 from .journal.snapshots import reading, text
 
 OVER = ("done", "cancelled")
-"""Statuses of jobs that nobody goes on with."""
+"""Statuses of jobs that have come to an end."""
 BATCH = 1000
 """Keys that one command deletes."""
 
@@ -23,7 +23,7 @@ BATCH = 1000
 async def delete(redis: Redis, job: str) -> None:
     """Delete a job, whatever its status, readable or not; safe to repeat after an interruption.
 
-    Raises `BadInput` while somebody runs it, and `NoSuchJob` if there is none.
+    Raises `BadInput` while it is running, and `NoSuchJob` if there is none.
     """
     keys = Keys(job)
     if not await exists(redis, job):
@@ -40,7 +40,7 @@ async def delete(redis: Redis, job: str) -> None:
 
 
 async def old(redis: Redis, older_than_s: float, *, unfinished: bool = False) -> list[Job]:
-    """Return the jobs that nobody runs and that nothing was written to for so many seconds.
+    """Return the jobs that are not running and were not written to for so many seconds.
 
     Only those that are done or cancelled, unless the `unfinished` ones are wanted too.
     """
@@ -56,11 +56,11 @@ async def old(redis: Redis, older_than_s: float, *, unfinished: bool = False) ->
 
 
 async def _close(redis: Redis, job: str) -> None:
-    """Let nobody begin to run it, or refuse if somebody does."""
+    """Keep runners from starting it, or refuse if one runs it."""
     keys = Keys(job)
     raw: bytes | str = b""
     who = ""
-    # What no runner has written holds nobody up.
+    # What no runner has written does not stand in the way.
     with suppress(CorruptJournal, ValueError), reading("its lease"):
         raw = await redis.get(keys.lease) or b""
         who = describe(text(raw)) if raw and not gone(text(raw)) else ""

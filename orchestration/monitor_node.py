@@ -1,4 +1,4 @@
-"""The monitor as a node of anybody's LangGraph agent.
+"""The monitor as a node of any LangGraph agent.
 
     graph.add_node("monitor", monitor_node())
     graph.add_conditional_edges("agent", tools_condition, {"tools": "tools", END: "monitor"})

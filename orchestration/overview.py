@@ -15,7 +15,7 @@ async def report(
     task: Given = None,
     redis: str | Redis | None = None,
 ) -> Report:
-    """Return the report of a job, whoever runs it and wherever it stands.
+    """Return the report of a job, running or not, wherever it stands.
 
     Answers are shown in the words of its task, where that is given, part of surefoot or installed, else as the journal has them.
     `redis` as for `run`.  Raises `NoSuchJob`, `CorruptJournal`, `NewerJournal` or `RedisUnavailable`.

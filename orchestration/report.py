@@ -48,7 +48,7 @@ class Hard(BaseModel):
     share_bound: float
     """Upper bound, at 95 % confidence, of the share of such states in the task."""
     steps_bound: float | None
-    """So many steps of the job may be hard; None if nobody knows how long it is."""
+    """So many steps of the job may be hard; None if its length is unknown."""
     states: list[str]
     """A few of those found."""
     why: str
@@ -77,7 +77,7 @@ class Ahead(BaseModel):
     draft_tokens: int | None
     """What a draft that asks a model has spent, as far as it knows; not part of `tokens` either.  None where its server said nothing."""
     uncounted: int = 0
-    """Samples in vain or of the draft of which the server did not say what they cost, or not all of it."""
+    """Samples wasted or of the draft of which the server did not say what they cost, or not all of it."""
 
 
 class Stall(BaseModel, extra="allow"):

@@ -27,7 +27,7 @@ CONTESTED_SHOWN = 20
 async def read_report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
     """Read the report of a job; without its `task` the answers are shown as the journal has them.
 
-    Counters are taken as they stand.  The latest steps of a job that nobody runs are read back, and `CorruptJournal` is raised
+    Counters are taken as they stand.  The latest steps of a job that is not running are read back, and `CorruptJournal` is raised
     if they do not lead to the head and the sealed end that the job is said to have; `records` reads all of them.
     """
     job = await load(redis, job_id)

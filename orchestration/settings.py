@@ -1,4 +1,4 @@
-"""What a job runs with if nobody says otherwise."""
+"""What a job runs with unless told otherwise."""
 
 RELIABILITY = 0.99
 """Wanted chance that every step is right."""

@@ -9,13 +9,13 @@ from surefoot.errors import BadInput, SurefootError
 from .journal.jobs import Job
 
 Given = Task[Any, Any] | type[Task[Any, Any]] | None
-"""A task, or its class, which is made with the arguments that the journal has; None if nobody gives either."""
+"""A task, or its class, which is made with the arguments that the journal has; None if neither is given."""
 
 
 def task_again(job: Job, task: Given = None) -> Task[Any, Any]:
     """Return the task of a job: the one given, or made from the journal by its class or by the name that it is known by.
 
-    Raises `BadInput` if nobody gives it and its name is not known here; the journal's word alone never imports anything.
+    Raises `BadInput` if it is not given and its name is not known here; the journal's word alone never imports anything.
     """
     if isinstance(task, Task):
         return task

@@ -1,4 +1,4 @@
-"""How often a model errs on a task, and how sure that is.  Pure statistics: nobody is asked here.
+"""How often a model errs on a task, and how sure that is.  Pure statistics: no model is asked here.
 
 Samples of one state are not independent evidence about the task: errors are bimodal, nearly all of them sit in a few
 states, and a thousand samples of one state say nothing about the next.  So a *state* is the unit.  Its error share is

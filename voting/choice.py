@@ -139,7 +139,7 @@ def about_hard_steps(
 ) -> str:
     """Say what a risk computed from a mean error rate leaves out.
 
-    Of `judged` states `hard` looked hard, which bounds their share by `bound`; `steps` is None where nobody knows how many
+    Of `judged` states `hard` looked hard, which bounds their share by `bound`; `steps` is None where it is unknown how many
     steps the job has.
     """
     if not judged:

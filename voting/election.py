@@ -35,12 +35,12 @@ class Verdict(Generic[B]):
 
     @property
     def contested(self) -> bool:
-        """Whether anybody voted against the winner."""
+        """Whether a ballot differed from the winner."""
         return len(self.tally) > 1
 
 
 class Stalled(SurefootError):
-    """An election used up its samples without a decision.  The tally is shown; nobody is declared the winner."""
+    """An election used up its samples without a decision.  The tally is shown; there is no winner."""
 
     def __init__(
         self, tally: Mapping[Any, int], flags: Mapping[str, int], examples: Sequence[Sample] = ()

@@ -61,7 +61,7 @@ class Flag(ABC):
     def limit(self) -> int | None:
         """The tokens past which no sample gets by this flag, or None if it does not count them.
 
-        Whoever draws the samples lets none grow longer: a server that counts the samples of a request only together does
+        Samples are drawn with this as their limit: a server that counts the samples of a request only together does
         not say how long one is, but it does say which of them it cut off.
         """
         return None

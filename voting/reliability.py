@@ -180,7 +180,7 @@ class Forecast:
     votes: float
     samples: float
     requests: float | None
-    """None, as everything below, where nobody said what a sample takes."""
+    """None, as everything below, if the cost of a sample is unknown."""
     input_tokens: float | None
     cached_tokens: float | None
     output_tokens: float | None

@@ -1,4 +1,4 @@
-"""What a model returned, before anybody has read it."""
+"""What a model returned, before it is read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A fence around untrusted text: a prompt can say where data begins and ends, and nobody can forge the end.
+"""A fence around untrusted text: a prompt can say where data begins and ends, and the text cannot forge the end.
 
 fenced = fence(page, "tool", "GET https://example.org/rates")
 messages = (Message("system", f"Answer from the data. {NOTICE}"), Message("user", fenced.text))

@@ -125,7 +125,7 @@ def look(character: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def hidden(character: str) -> Hidden | None:
-    """Return why nobody can see this character, or None; line feed and tab are no control characters here."""
+    """Return why this character is invisible, or None; line feed and tab are no control characters here."""
     code = ord(character)
     if 0xE0000 <= code <= 0xE007F:
         return "tags"

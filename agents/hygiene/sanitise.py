@@ -35,7 +35,7 @@ class Removed(NamedTuple):
 
     kind: RemovedKind
     """`thought`: tags and all between them; `tag`: a reasoning tag without its partner; `token`: a chat control token;
-    `role`: a role marker; `marks`: combining marks beyond what one letter carries; else characters nobody can see."""
+    `role`: a role marker; `marks`: combining marks beyond what one letter carries; else invisible characters."""
     times: int
     line: int
     """Line of the first one in the text as it was given, from 1, as `str.splitlines` counts."""
@@ -99,7 +99,7 @@ def _token_cuts(text: str, keep_thoughts: bool) -> list[_Cut]:
     """Find reasoning tags and control tokens, and thoughts that are closed.
 
     A thought reaches from its first opening tag to the closing tag that balances it, or to the last one if none does, much
-    as a model's own parser reads it.  After a tag that nobody closes the text stays, as text.
+    as a model's own parser reads it.  After a tag that is never closed the text stays, as text.
     """
     shown = skeleton(text)
     cuts: list[_Cut] = []

@@ -97,7 +97,7 @@ class Judge:
         return self._model.name
 
     async def score(self, trajectory: Trajectory) -> Judged:
-        """Judge one run.  Raises `ModelUnavailable` when nobody answers; whatever is answered is no error."""
+        """Judge one run.  Raises `ModelUnavailable` when no server answers; an answer of any kind is no error."""
         if not trajectory.turns:
             return _counted([], ["the run has no turns"], NOTHING)
         asked = self.prompt(trajectory)
@@ -123,7 +123,7 @@ class Judge:
     def prompt(self, trajectory: Trajectory) -> Prompt:
         """Return what the judge reads of a run: as much as its context holds at `BYTES_PER_TOKEN`, an estimate.
 
-        Control tokens, role markers, reasoning tags (not the thoughts in them) and what nobody sees are taken out.
+        Control tokens, role markers, reasoning tags (not the thoughts in them) and invisible characters are taken out.
         """
         # A cleaned text can be a little longer than it was, where a ligature becomes letters.
         told = shorten(_harmless(excerpt(trajectory, self._size)), self._size)
@@ -142,7 +142,7 @@ async def open_judge(
     """Open a judge on an OpenAI-compatible server (`URL` or `URL#model`) for as long as the block lasts.
 
     The server is held to the form of the answer by a JSON schema, if it takes one.  Without `context_tokens` the
-    server's own word for its context counts.  Raises `ModelUnavailable` if nobody answers there.
+    server's own word for its context counts.  Raises `ModelUnavailable` if no server answers there.
     """
     url, name, key = located(address, api_key)
     plain = options or Options()

@@ -28,7 +28,7 @@ ASIDE = word_set(
 )
 """Neither look nor need to be looked at: who tidies up after a test has tested."""
 SILENT = word_set("cd true : set export source echo printf sleep")
-"""Nobody asks how these went."""
+"""How these went does not matter."""
 GIT_LOOKS = word_set("diff status log show grep blame ls-files")
 GIT_EDITS = word_set("apply checkout stash restore reset revert merge rebase am cherry-pick")
 SUBMITTED = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"

@@ -91,11 +91,11 @@ class PolicyDecision(NamedTuple):
 
     @property
     def said(self) -> str:
-        """What to tell the agent, or for a stop whoever runs it."""
+        """What to tell the agent, or, for a stop, the person who runs it."""
         if isinstance(self.act, Stop):
             return (
                 self.act.reason
-                or f"{self.signal.pattern} at level {self.signal.level:.0f} in spite of it all"
+                or f"{self.signal.pattern} at level {self.signal.level:.0f} after every intervention"
             )
         return (isinstance(self.act, Nudge) and self.act.text) or NUDGES[self.signal.pattern]
 

@@ -1,4 +1,4 @@
-"""What an agent thought, did and saw, turn by turn. Whether it reached its aim is withheld from whoever scores it."""
+"""What an agent thought, did and saw, turn by turn. Whether it reached its aim is withheld from its scorers."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from .kinds import ActionKind, action_kind
 THINKS = frozenset(("think", "sequentialthinking", "sequential_thinking"))
 """Tools that do nothing: what they are called with is thought."""
 CHARACTERS_A_TOKEN = 4
-"""For thoughts whose tokens nobody counted."""
+"""For thoughts whose tokens were not counted."""
 
 
 class Action(NamedTuple):
@@ -72,7 +72,7 @@ def turn(
     failed: bool | None = None,
     reasoning_tokens: int = 0,
 ) -> Turn:
-    """Make a turn: what nobody said is recognised or estimated, and calls of a tool that only thinks become thought."""
+    """Make a turn: what the log leaves out is recognised or estimated, and calls of a tool that only thinks become thought."""
     called = tuple(actions)
     mused = [call.arguments for call in called if call.name.lower() in THINKS]
     acted = tuple(call for call in called if call.name.lower() not in THINKS)

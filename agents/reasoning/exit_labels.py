@@ -101,7 +101,7 @@ class _Record(ExitRule):
         self.probes: Sequence[ProbeResult] = ()
 
     async def safe(self, cue: Cue) -> bool:
-        # Without probabilities all that is thought about from here on would be in vain.
+        # Without probabilities every further trace would be wasted.
         needs((await cue.force()).mean)
         self.probes = cue.probes
         return False

@@ -105,7 +105,7 @@ class _Trimming(Watch):
         self._waiting += [thought.text for thought in thoughts]
         if self._waiting and not self._task:
             self._task = asyncio.create_task(self._verify(state))
-            # One turn of the event loop is enough for a verifier that asks nobody, so its verdicts depend on no clock.
+            # One turn of the event loop is enough for a verifier that asks no model, so its verdicts depend on no clock.
             await asyncio.sleep(0)
         if not self._converged and not self._lost(state):
             return None

@@ -60,7 +60,7 @@ class Verifier:
     off (`Options(extra={"chat_template_kwargs": {"enable_thinking": False}})`).
 
     Thoughts are shown to this model, so it has to be as trusted as the one that thinks.  It sees them cleaned and fenced,
-    as they may repeat what somebody has put in the question's data.
+    as they may repeat what an attacker put in the question's data.
     """
 
     def __init__(self, model: Model, *, in_flight: int = 4) -> None:
@@ -113,7 +113,7 @@ class Verifier:
         ]
 
     def _forget(self, batch: "_Batch") -> None:
-        """Stop a request that nobody waits for any more; does nothing to one that is done."""
+        """Cancel a request whose result is no longer wanted; a finished one stays as it is."""
         batch.task.cancel()
         if self._open is batch:
             self._open = None

@@ -184,7 +184,7 @@ class Guarded(Task[S, A]):
                 self.name,
                 "steps",
                 f"returned {said(steps)}",
-                "it returns a whole number, or None if nobody knows",
+                "it returns a whole number, or None if it is unknown",
             )
         return steps
 

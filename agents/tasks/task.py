@@ -106,7 +106,7 @@ class Task(ABC, Generic[S, A]):
         return self.finished(state)
 
     def steps(self) -> int | None:
-        """Return the number of steps the job should take, or None if nobody knows.
+        """Return the number of steps the job should take, or None if it is unknown.
 
         A run that is not finished after so many is over and not solved.
         """
@@ -139,12 +139,12 @@ class Task(ABC, Generic[S, A]):
     async def act(self, step: int, state: S, answer: A) -> None:
         """Do to the world what a decided step says, where `acts(state)`: a file, a command, an order.
 
-        Called once the verdict is durable.  A crash just then leaves open whether it was done, so whoever takes the job up
+        Called once the verdict is durable.  A crash just then leaves open whether it was done, so the runner that takes the job up
         calls it once more: let `step` be the key by which the world knows that it has seen it.
         """
 
     def guess(self, state: S, after: S, view: int = 0) -> str | None:
-        """Return the text of a sample that leads from `state` to `after`, as seen in `view`, or None if nobody can tell.
+        """Return the text of a sample that leads from `state` to `after`, as seen in `view`, or None if that is unknown.
 
         A guess can make an answer faster and never different.
         """

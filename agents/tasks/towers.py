@@ -125,7 +125,7 @@ class Towers(Task[State, MoveAndBoard]):
         return "{} {} {}".format(*answer[0])
 
     def guess(self, state: State, after: State, view: int = 0) -> str | None:
-        """Write the compact answer; None in the verbose style, where nobody can tell what a model thinks first."""
+        """Write the compact answer; None in the verbose style, where what a model thinks first is unknown."""
         move, pegs = after
         if self.style == "verbose" or move is None:
             return None

@@ -68,7 +68,7 @@ class Double:
 
         error        a valid sample is wrong
         hard         a prompt is hard, and its samples are wrong with chance `hard_error` instead
-        correlation  the samples of a prompt are all the same draw, so that voting on it is in vain
+        correlation  the samples of a prompt are all the same draw, so that voting on it is useless
         invalid      a sample is unusable: malformed, cut off at the token limit, or ended without a reason
 
     A token is four characters.  `latency` is the answer time of a sample in

@@ -39,7 +39,7 @@ class ScriptedThought(NamedTuple):
 def scripted(steps: Sequence[ScriptedThought], *, direct: str = "?", tags: Tags = THINK) -> Writer:
     """Think these thoughts one after the other, then answer; `direct` is the answer without any thought.
 
-    Whoever closes the thinking early, or asks for "the final answer" or a "boxed" one on the side, gets the answer of
+    A request that closes the thinking early, or asks for "the final answer" or a "boxed" one on the side, gets the answer of
     the latest thought.
     """
 

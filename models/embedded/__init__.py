@@ -5,4 +5,4 @@ from pathlib import Path
 PEBBLES = ("pebble", "pebble-numpy")
 """The addresses of pebble, which reads the compact style alone."""
 WEIGHTS = Path(__file__).parent / "weights"
-"""A folder for each model: GGUF for llama.cpp, safetensors for everybody else, and its card."""
+"""A folder for each model: GGUF for llama.cpp, safetensors for other engines, and its card."""

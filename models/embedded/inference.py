@@ -131,7 +131,7 @@ class Network:
             kept.append(qkv.reshape(batch, length, 3, self.heads, self.head_width))
             start = first if number == len(self.layers) - 1 else 0
             if start:
-                # Nobody reads the last layer's output at the other positions.
+                # The last layer's output at the other positions is not used.
                 x = x.reshape(batch, length, -1)[:, start:].reshape(-1, self.width)
             mixed = self._attention(kept[-1], start)
             x += np.matmul(mixed, layer.out, out=self._buffer("out", *x.shape))

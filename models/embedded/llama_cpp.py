@@ -116,8 +116,8 @@ class EmbeddedServer:
     def close(self) -> None:
         """Stop serving; the server's threads end with its object.
 
-        llama.cpp loses the order to stop, and its end is waited for in vain, if it comes before the server's loop has begun.  Whoever
-        has been answered once knows that it has.
+        llama.cpp loses the order to stop, and never ends, if it comes before the server's loop has begun.  An
+        answer shows that it has.
         """
         if self._server is not None:
             with suppress(httpx.HTTPError):

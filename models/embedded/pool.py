@@ -1,7 +1,7 @@
 """pebble on the CPU without a server: processes that run its network in numpy, and the `Model` that spreads asks over them.
 
 Processes and not threads, because a pass is hundreds of short numpy calls that would wait for the interpreter's lock
-behind a busy event loop.  Asks that wait are cut into chunks when a worker has room for one, whoever they came from, so
+behind a busy event loop.  Asks that wait are cut into chunks when a worker has room for one, from any caller, so
 that many small requests are answered together as soon as there are more of them than the workers can take at once.
 """
 
@@ -177,7 +177,7 @@ class NumpyPebble:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the workers; whoever still waits for samples gets `ModelUnavailable`."""
+        """End the workers; calls that still wait for samples raise `ModelUnavailable`."""
         self._fail(ModelUnavailable(f"{NAME} was closed"))
         for reader in self._readers:
             reader.cancel()
@@ -236,7 +236,7 @@ class NumpyPebble:
         except ModelUnavailable as error:
             self._fail(error)
         except Exception as error:
-            # What it says cannot be read, so that no answer can be told from another: nobody is left waiting.
+            # What it says cannot be read, so that no answer can be told from another: every waiting call fails.
             self._fail(
                 ModelUnavailable(
                     f"a worker process of {NAME} said what cannot be read ({error!r}): start again"
@@ -244,7 +244,7 @@ class NumpyPebble:
             )
 
     def _fail(self, error: ModelUnavailable) -> None:
-        """Tell everybody who waits, and whoever comes later."""
+        """Fail every waiting call, and every later one."""
         self._over = error
         for back in self._calls:
             back.put_nowait(error)

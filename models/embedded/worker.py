@@ -12,7 +12,7 @@ from .worker_protocol import read_asks, write_samples
 
 
 def main() -> None:
-    """Serve until there is nobody left to serve."""
+    """Serve until standard input ends."""
     network = Network()
     # Nothing that a library may print can get between the samples.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)

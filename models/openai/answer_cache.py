@@ -24,7 +24,7 @@ PLEASE_DO_NOT = {
     "x-openrouter-cache": "false",
     "x-higress-skip-ai-cache": "on",
 }
-"""How the common gateways are told to ask the model; whoever does not know a header passes over it."""
+"""How the common gateways are told to ask the model; a gateway ignores the headers that it does not know."""
 
 FINE = 2.0**-52
 """The mark is this often in the temperature, relative to it: at most a millionth in all, less than a 32-bit float can tell."""
@@ -69,7 +69,7 @@ def mark(said: dict[str, object], number: int, seeds: bool = True) -> None:
     if isinstance(temperature, int | float) and temperature > 0:
         said["temperature"] = temperature * (1 - (1 + number % (MARKS - 1)) * FINE)
     elif temperature is None and seeds and said.get("n", 1) == 1:
-        # The server lets nobody set it, so something else must tell requests apart.
+        # The server does not let it be set, so something else must tell requests apart.
         said.setdefault("seed", number % (1 << 31))
 
 

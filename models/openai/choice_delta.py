@@ -6,7 +6,7 @@ from typing import NamedTuple
 class ChoiceDelta(NamedTuple):
     """What a chunk says of one choice: a piece of it, or all."""
 
-    index: int  # type: ignore[assignment]  # nobody looks for a value in it
+    index: int  # type: ignore[assignment]  # it is never searched for a value
     text: str = ""
     thought: str = ""
     finish: str | None = None

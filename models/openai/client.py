@@ -290,7 +290,7 @@ class OpenAIModel:
             )
 
     def _puzzle_over(self, reply: Reply) -> None:
-        """Name each word for the end of an answer that nobody knows, once: its samples count as cut off."""
+        """Name each unknown finish reason once: its samples count as cut off."""
         words = {
             choice.finish for choice in reply.choices if choice.finish and unknown(choice.finish)
         } - self._puzzles
@@ -367,7 +367,7 @@ async def _read_as_it_comes(response: httpx.Response, begun: Callable[[], None],
 
 
 def _nothing() -> None:
-    """Whoever waits for an answer in one piece has been told already that it has begun."""
+    """An answer in one piece has been told to have begun already."""
 
 
 def _roots(base_url: str) -> list[httpx.URL]:

@@ -9,7 +9,7 @@ from httpx_aiohttp import AiohttpTransport
 from .options import Options
 
 KEEPALIVE_S = 4.0
-"""Idle connections are dropped before the servers' own 5 s (uvicorn): a request on a closed one would be in vain."""
+"""Idle connections are dropped before the servers' own 5 s (uvicorn): a request on a closed one would fail."""
 HEADER_BYTES = 8190
 """One header line of a response; there are no more than 128, by aiohttp's own limit or that of its reading buffer."""
 
@@ -28,7 +28,7 @@ class Connections(AiohttpTransport):
     """Sends a request again at once if the kept connection that it went over turns out to be closed.
 
     Servers close idle connections when they like, some (llama.cpp, after a stream) right after having announced that they
-    would not.  That is no outage, and nothing of an answer has come: so nobody need know.  Each such try takes one
+    would not.  That is no outage, and nothing of an answer has come: so the caller need not know.  Each such try takes one
     connection out of the pool, and the last is made on a new one, whose failure is reported.
     """
 

@@ -1,6 +1,6 @@
 """What a server wants otherwise than the API says, learnt from its refusals: remedied, remembered, and said once.
 
-OpenAI's reasoning models want `max_completion_tokens` and let nobody set the temperature, TGI has no temperature 0, Mistral
+OpenAI's reasoning models want `max_completion_tokens` and refuse to have the temperature set, TGI has no temperature 0, Mistral
 knows no `stream_options`, ... and which model is which changes every month.  A refusal names the field; what is done about
 it counts only if the server then answers.
 """
@@ -48,7 +48,7 @@ WARMER = Remedy(
 NO_TEMPERATURE = Remedy(
     "no temperature",
     "temperature",
-    "lets nobody set the temperature: every sample is drawn at the server's own, whatever was asked for",
+    "does not let the temperature be set: every sample is drawn at the server's own, whatever was asked for",
 )
 NO_STOP = Remedy(
     "no stop", "stop", "refuses stop strings: answers are cut off here, and paid for to their end"

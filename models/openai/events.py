@@ -49,8 +49,8 @@ async def lines(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
 async def events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[ServerSentEvent]:
     """Yield each line of data at once, and an event without data where a blank line ends one; the rest is passed over.
 
-    By the standard the lines of one event belong together; but many servers end theirs with a single line feed, so whoever
-    reads tries a line alone first.
+    By the standard the lines of one event belong together; but many servers end theirs with a single line feed, so a
+    reader tries a line alone first.
     """
     name = ""
     async for line in lines(body, most):

@@ -70,7 +70,7 @@ class Request(NamedTuple):
     fresh: bool = False
     """It asks for samples, which no store may answer."""
     private: bool = False
-    """There are raw thoughts in what is sent, so that the server's words, which may quote them, are passed on to nobody."""
+    """There are raw thoughts in what is sent, so that the server's words, which may quote them, are not passed on."""
 
 
 class Exchange:

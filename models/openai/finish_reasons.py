@@ -57,7 +57,7 @@ FAILURES = ("error",)
 
 
 def finish_word(said: object) -> str | None:
-    """Return why the model stopped as the OpenAI API says it, the server's own word if nobody knows it, None if it never said."""
+    """Return why the model stopped as the OpenAI API says it, the server's own word if it is unknown, None if it never said."""
     if not isinstance(said, str) or not said:
         return None
     if said in _WORDS:
@@ -70,5 +70,5 @@ def finish_word(said: object) -> str | None:
 
 
 def unknown(finish: str | None) -> bool:
-    """Whether nobody knows what a server means by this word."""
+    """Whether this word for an end has no known meaning."""
     return finish is not None and finish not in _WORDS

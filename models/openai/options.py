@@ -36,7 +36,7 @@ class Options:
     A seed in a request for several samples would correlate them, so without this none is sent.
     """
     stream: bool = False
-    """Receive tokens as they are made: for servers that notice only then that nobody listens any more."""
+    """Receive tokens as they are made: for servers that notice only then that the client has gone."""
     chat_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What the token limit is called on the chat endpoint."""
     max_n: int = 128

@@ -1,6 +1,6 @@
 """When a server wants to be asked again: in a header, or somewhere in the words of its refusal.
 
-Whoever asks earlier is refused again, and with some providers every refused request counts, too.
+A request that comes earlier is refused again, and with some providers every refused request counts, too.
 """
 
 import email.utils

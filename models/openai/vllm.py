@@ -1,4 +1,4 @@
-"""What requests to vLLM say besides what everybody's do, and what its answers need therefore."""
+"""What requests to vLLM say besides what all requests do, and what its answers need therefore."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ def streamed(prompt: Prompt, options: Options) -> bool:
     """Whether the samples of this prompt are asked for as a stream.
 
     Streamed chats hold text back that may become a stop string, while vLLM's parser of thoughts goes by token ids (0.32):
-    the end of the thoughts comes out as answer.  vLLM notices without a stream, too, that nobody listens any more.
+    the end of the thoughts comes out as answer.  vLLM notices without a stream, too, that the client has gone.
     """
     spoiled = not isinstance(prompt, str) and (options.stop or "stop" in options.extra)
     return goes_on_after_thinking(prompt) or (options.stream and not spoiled)

@@ -6,7 +6,7 @@ from .error_bodies import failure_in_body, quoted
 
 
 class ResponseSchema(BaseModel):
-    """Tolerant of fields that nobody here reads, strict about those that are read."""
+    """Ignores fields that are not read here, strict about those that are."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 

@@ -208,7 +208,7 @@ def environment(build: Build, source: ServedModel, serving: Serving) -> Mapping[
 
 
 def free_port(host: str, port: int) -> int:
-    """Return `port`, or a free one for 0; raises `BadInput` if nobody can listen there."""
+    """Return `port`, or a free one for 0; raises `BadInput` if that port cannot be listened on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

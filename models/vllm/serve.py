@@ -99,7 +99,7 @@ async def _running(model: str, settings: Serving, say: Say) -> AsyncIterator[_Ru
     found, build = source(model), await find(settings)
     port = free_port(settings.host, settings.port)
     if not settings.host.startswith(_LOOPBACK) and not os.environ.get("VLLM_API_KEY"):
-        say(f"anybody who reaches {settings.host} can use this server: set VLLM_API_KEY")
+        say(f"everyone who reaches {settings.host} can use this server: set VLLM_API_KEY")
     log = _log(settings)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -198,7 +198,7 @@ def _complaint(log: str) -> str:
         if _COMPLAINT.match(line):
             # pydantic says in the first line how many errors there are, and in an indented one which.
             return f"{line} {following}" if following.startswith("  ") else line
-    return lines[-1] if lines else "it left no word"
+    return lines[-1] if lines else "it wrote nothing to its log"
 
 
 async def _end(process: Process, grace_s: float) -> None:
@@ -208,20 +208,20 @@ async def _end(process: Process, grace_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await process.wait()
-                await _nobody_left(process)
+                await _group_ended(process)
     finally:
         # Also when this wait is itself interrupted.
         _signal(process, signal.SIGKILL)
     await process.wait()
 
 
-async def _nobody_left(process: Process) -> None:
-    while _signal(process, 0):  # noqa: ASYNC110 - nobody tells when a process that is not our child ends
+async def _group_ended(process: Process) -> None:
+    while _signal(process, 0):  # noqa: ASYNC110 - there is no signal for the end of a process that is not our child
         await asyncio.sleep(POLL_S / 5)
 
 
 def _signal(process: Process, number: int) -> bool:
-    """Signal the process's group; return whether there is anybody left in it."""
+    """Signal the process's group; return whether a process of it is left."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:

@@ -49,7 +49,7 @@ def storable_name(name: str) -> str:
 def thread_of(config: RunnableConfig) -> str:
     """The thread id of a config; `BadInput` when it has none."""
     named = config.get("configurable", {}).get("thread_id")
-    # A thread "None" would be shared by everybody who has forgotten the name.
+    # A thread "None" would be shared by all callers that forgot the name.
     if named is None:
         raise BadInput("The config names no thread: give config['configurable']['thread_id'].")
     return str(named)

@@ -136,7 +136,7 @@ class RedisSaver(_AsyncSaver):
         changed = {blob_name(channel, version) for channel, version in new_versions.items()}
         send = [name for name in header["held"] if name in changed]
         if await self._store.put(thread_id, address, record, self._blobs(thread_id, checkpoint, send)):
-            # Somebody deleted the thread's past meanwhile: the unchanged values are sent as well.
+            # The thread's past was deleted meanwhile: the unchanged values are sent as well.
             blobs = self._blobs(thread_id, checkpoint, header["held"])
             await self._store.put(thread_id, address, record, blobs)
         return config_of(thread_id, address)
@@ -210,7 +210,7 @@ class RedisSaver(_AsyncSaver):
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all checkpoints and writes, each atomically, oldest first; safe to repeat.
 
-        What the target already has stays. The whole is not atomic: copy a thread while nobody writes to it.
+        What the target already has stays. The whole is not atomic: copy a thread that is not being written to.
         """
         await self._store.copy(source_thread_id, target_thread_id)
 
@@ -284,7 +284,7 @@ class RedisSaver(_AsyncSaver):
 
 
 def _reads_json(serde: SerializerProtocol) -> bool:
-    """Whether the kind `json`, which LangGraph's serializer reads and no longer writes, was allowed by whoever made it."""
+    """Whether the kind `json`, which LangGraph's serializer reads and no longer writes, was allowed by its maker."""
     if isinstance(serde, EncryptedSerializer):
         return _reads_json(serde.serde)  # it hands on what is not encrypted
     if isinstance(serde, JsonPlusSerializer):

@@ -219,7 +219,7 @@ async def create(
         answer = await scripts.CREATE.run(redis.execute_command, [keys.meta], [now, *pairs])
     if answer[0] == b"taken":
         raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
-    # Once more: whoever listed the jobs in between took the id, without a job as yet, for one that is left behind.
+    # Once more: a listing in between took the id, without a job as yet, for one that is left behind.
     await redis.sadd(keys.jobs, job)
 
 
@@ -245,7 +245,7 @@ async def load(redis: Redis, job: str) -> Job:
 async def every(redis: Redis) -> list[Job | UnreadableJob]:
     """Return all jobs, oldest first, and after them those that cannot be read.
 
-    Ids whose keys somebody deleted are taken out of the list of jobs on the way.
+    Ids whose keys were deleted are taken out of the list of jobs on the way.
     """
     with reading(f"the list of jobs, {Keys('').jobs!r},"):
         ids = sorted(await redis.smembers(Keys("").jobs))
@@ -294,7 +294,7 @@ async def _forget(redis: Redis, ids: list[bytes | str]) -> None:
 
 
 async def cancel(redis: Redis, job: str) -> None:
-    """Stop a job, whoever runs it: the runner is refused at its next commit.  Only `resume` with `again` takes it up."""
+    """Stop a job even while it runs: the runner is refused at its next commit.  Only `resume` with `again` takes it up."""
     await load(redis, job)
     answer = await scripts.CANCEL.run(redis.execute_command, [Keys(job).meta])
     if answer[0] == b"done":

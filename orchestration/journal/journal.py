@@ -5,7 +5,7 @@
         await journal.commit()              # durable now
 
 Exactly once: a commit is one compare-and-append, checked against the fencing token and the expected next step, so a step
-is recorded once whoever crashes, whoever retries, and however many believe that they hold the job.
+is recorded once, however many runners crash, retry, or believe that they hold the job.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ class Journal:
         again: bool = False,
         listen: Listen = nobody,
     ) -> Self:
-        """Take the lease of a job; `JobHeld` says who has it, `JobDone` that nobody needs it, `Cancelled` that nobody wants it.
+        """Take the lease of a job; `JobHeld` says who has it, `JobDone` that it is done, `Cancelled` that it was cancelled.
 
         The lease of a runner that died on this machine is taken at once, any other one when it has run out.  `holder` is who
         holds the name of the job already (see `claimed`); `again` takes a cancelled job, too.
@@ -138,7 +138,7 @@ class Journal:
     ) -> None:
         refused: WriteRefused | None = None
         interrupted = isinstance(error, asyncio.CancelledError)
-        # Who has waited for Redis in vain does not wait twice.
+        # A runner that gave up waiting for Redis does not wait a second time.
         gone = isinstance(error, ConnectionError | TimeoutError)
         owner, self._owner = self._owner, None
         if self._interrupted and owner is not None:
@@ -224,7 +224,7 @@ class Journal:
             try:
                 contested = await self._commit(records, kept, head, counters)
             except asyncio.CancelledError:
-                # Nobody knows whether it arrived.  Sent once more as it is, it counts once.
+                # Whether it arrived is unknown.  Sent once more as it is, it counts once.
                 self._buffer, self._kept = records + self._buffer, kept + self._kept
                 self.also, self._clock = also + self.also, clock
                 raise
@@ -273,7 +273,7 @@ class Journal:
         self._stand_at(to.step, to.head)
 
     async def settle(self, status: str, **fields: str) -> None:
-        """Write down how the job stands now that nobody runs it any more."""
+        """Write down how the job stands now that its run has ended."""
         pairs = [item for pair in {"status": status, **fields}.items() for item in pair]
         await self._call(scripts.SETTLE, [], [*self._stands(), *pairs])
 
@@ -356,7 +356,7 @@ class Journal:
             except (SurefootError, RedisError) as error:
                 self._failure = error
                 if isinstance(error, Fenced | Cancelled) and self._owner is not None:
-                    # Nothing more will be written, so nobody should go on waiting, and paying, for a model.
+                    # Nothing more will be written, so waiting, and paying, for a model must stop.
                     self._interrupted = True
                     self._owner.cancel()
 

@@ -1,4 +1,4 @@
-"""The lease of a job: who may run it, and who is told that somebody else does."""
+"""The lease of a job: who may run it, and what another runner is told."""
 
 import asyncio
 import secrets
@@ -32,7 +32,7 @@ class JobDone(SurefootError):
 
 
 class WriteRefused(SurefootError):
-    """A write was refused; whatever was not durable yet is decided again by whoever runs the job next."""
+    """A write was refused; whatever was not durable yet is decided again by the next runner."""
 
 
 class Cancelled(WriteRefused):
@@ -77,7 +77,7 @@ async def give_back(redis: Redis, job: str, holder: str) -> None:
 async def claimed(redis: Redis, job: str, lease_s: float = LEASE_S) -> AsyncIterator[str | None]:
     """Hold the name of a job that is not there yet, while its calibration is paid for; yields the holder to create it with.
 
-    Yields None if the job is there.  Raises `JobHeld` if somebody else runs it or is about to begin it, `Cancelled` if it was
+    Yields None if the job is there.  Raises `JobHeld` if another runner runs it or is about to begin it, `Cancelled` if it was
     cancelled: before anything is spent.
     """
     holder = me()

@@ -63,11 +63,11 @@ def gone(holder: str) -> bool:
 
 
 def _read(holder: str) -> dict[str, Any]:
-    """Read an identity: it may be anybody's word, as deeply nested as it likes."""
+    """Read an identity: it may be any text, nested as deeply as it likes."""
     who = from_json(holder)
     words = ("machine", "host", "born", "since")
     if not isinstance(who, dict) or not all(isinstance(who.get(word), str) for word in words):
-        raise ValueError(f"{holder[:60]!r} names nobody")
+        raise ValueError(f"{holder[:60]!r} names no holder")
     if type(who.get("pid")) is not int or not 0 < who["pid"] < 1 << 31:
         raise ValueError(f"{holder[:60]!r} names no process")
     return who
@@ -78,7 +78,7 @@ def process_ended(pid: int, born: str, proc: Path = PROC) -> bool:
 
 
     Not to see it is not enough: /proc may hide the processes of others (hidepid), or be that of another container.  The kernel
-    itself is asked; only what it calls alive is looked at for its birth, since the number may be somebody else's by now.
+    itself is asked; only what it calls alive is looked at for its birth, since another process may have the number by now.
     """
     try:
         os.kill(pid, 0)

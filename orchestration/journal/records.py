@@ -27,7 +27,7 @@ SCHEMA = 1
 """Version of everything that the journal writes; raised when an older reader would misread it."""
 HEAD_BYTES = 16
 UNPACKED_BYTES = 1 << 25
-"""No frame and no step's samples are larger than this as JSON; whoever decompresses stops here."""
+"""No frame and no step's samples are larger than this as JSON; decompression stops here."""
 
 _HEADER = re.compile(rb"(\d{1,15}) ([1-9]\d{0,8}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([0-9a-f]{8})")
 

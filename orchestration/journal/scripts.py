@@ -204,7 +204,7 @@ CLOSE = Script("""
 -- KEYS meta, lease; ARGV the lease that was seen, of a holder who is gone ('' for none)
 if redis.call('TYPE', KEYS[2]).ok == 'string' and redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'held'} end
 if redis.call('TYPE', KEYS[1]).ok == 'hash' then
-    -- No token is like this one, so whoever holds the job unseen is refused at the next commit.
+    -- No token is like this one, so a runner that holds the job unseen is refused at the next commit.
     redis.call('HSET', KEYS[1], 'status', 'cancelled', 'fence', '')
 end
 redis.call('DEL', KEYS[2])

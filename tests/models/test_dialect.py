@@ -120,14 +120,14 @@ def no_stream(body: Body) -> str | None:
     ("rules", "wants", "notices"),
     [
         ([no_max_tokens], ["the other name of the token limit"], []),
-        ([only_temperature_1], ["no temperature"], ["lets nobody set the temperature"]),
-        ([no_temperature], ["no temperature"], ["lets nobody set the temperature"]),
+        ([only_temperature_1], ["no temperature"], ["does not let the temperature be set"]),
+        ([no_temperature], ["no temperature"], ["does not let the temperature be set"]),
         ([positive_temperature], ["no temperature 0"], ["refuses temperature 0, which becomes 0.01"]),
         ([no_stream], ["no stream"], []),
         (
             [no_max_tokens, only_temperature_1, no_seed],
             ["the other name of the token limit", "no temperature", "no seed"],
-            ["lets nobody set the temperature"],
+            ["does not let the temperature be set"],
         ),
     ],
 )
@@ -193,7 +193,7 @@ def no_stream_options(body: Body) -> str | None:
     ("rule", "notice"),
     [
         (no_max_tokens, None),
-        (only_temperature_1, "lets nobody set the temperature"),
+        (only_temperature_1, "does not let the temperature be set"),
         (positive_temperature, "refuses temperature 0"),
         (no_seed, None),
         (no_stream_options, "refuses stream_options"),

@@ -366,7 +366,7 @@ async def test_a_folder_that_is_none_is_named(home: Path, put: Callable[[Path], 
 async def test_a_folder_of_somebody_elses_is_named(home: Path) -> None:
     (home / "theirs").mkdir()
     os.chown(home / "theirs", 12345, 12345)
-    with pytest.raises(NoLocalRedis, match=r"somebody else's \(user 12345\)"):
+    with pytest.raises(NoLocalRedis, match=r"another user's \(user 12345\)"):
         await start_server(home / "theirs")
 
 

@@ -262,7 +262,7 @@ async def test_an_attribute_of_another_type_is_refused_before_anything_is_opened
 async def test_a_number_of_steps_that_is_none_is_refused_and_leaves_no_job(
     redis_url: str, steps: object
 ) -> None:
-    with pytest.raises(TaskFailed, match=r"`steps`: returned .*whole number, or None if nobody knows"):
+    with pytest.raises(TaskFailed, match=r"`steps`: returned .*whole number, or None if it is unknown"):
         await surefoot.run(Countdown(steps=lambda: steps), model=counter(), redis=redis_url, k=2)
     assert await surefoot.jobs(redis=redis_url) == []
 

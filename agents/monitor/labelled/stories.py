@@ -156,7 +156,7 @@ def _thinks_long_before_each_step(s: Teller) -> None:
 
 
 def _asks_a_person(s: Teller) -> None:
-    """Turns without a tool, but somebody answers."""
+    """Turns without a tool, which a user answers."""
     s.look()
     for _ in range(s.rng.randint(1, 3)):
         s.muse(s.rng.randint(15, 60), reply=f"Take {s.name()}, please.")

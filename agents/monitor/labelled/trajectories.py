@@ -1,4 +1,4 @@
-"""Synthetic trajectories with labels, to measure whoever scores trajectories.
+"""Synthetic trajectories with labels, to measure scorers of trajectories.
 
 The labels come from the stories, in the rubric's words, not from the thresholds of `signals`: some stories are told in ways that
 the signals are known not to see, and the clean ones come as close to each pattern as the rubric allows.
@@ -49,7 +49,7 @@ class Grade(NamedTuple):
 
 
 def grade(truth: Sequence[Collection[str]], found: Sequence[Collection[str] | None]) -> tuple[Grade, ...]:
-    """Compare what is there with what was found, trajectory by trajectory; one that nobody could read (None) is left out."""
+    """Compare what is there with what was found, trajectory by trajectory; one that could not be read (None) is left out."""
     read = [(there, seen) for there, seen in zip(truth, found, strict=True) if seen is not None]
     grades = []
     for pattern in PATTERNS:

@@ -42,7 +42,7 @@ CUT = frozenset(("length", "max_tokens", "max_output_tokens"))
 
 
 class LogSchema(BaseModel):
-    """A shape of somebody else's file: strict about what is read, tolerant of the rest."""
+    """A shape of another program's file: strict about what is read, tolerant of the rest."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -66,7 +66,7 @@ class Called(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What came back: the result of a tool, or somebody's word."""
+    """What came back: the result of a tool, or a message."""
 
     text: str
     failed: bool | None = None

@@ -1,4 +1,4 @@
-"""Opening somebody else's file: an ordinary one, of a bounded size and a bounded number of values, or a sentence why not."""
+"""Opening a file from outside: an ordinary one, of a bounded size and a bounded number of values, or a sentence why not."""
 
 import json
 import os
@@ -28,7 +28,7 @@ KINDS = (
 
 def contents(path: Path) -> bytes:
     """Return what an ordinary file holds; raises `OSError`, and `BadInput` for what is none or too large, without reading it."""
-    # Who opens a pipe that nobody writes to would wait for ever.
+    # Opening a pipe without a writer would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
