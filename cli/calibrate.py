@@ -25,7 +25,7 @@ from surefoot.models.connect import open_model
 from surefoot.models.openai import OpenAIModel
 from surefoot.voting.conformal import ConformalExit, Per, unsafe_needed
 
-from .common import go, named_address, show
+from .common import go, named_address, print_result
 from .display import count
 from .model_options import key
 from .options import ApiKey, ApiKeyFile, ModelName
@@ -121,7 +121,7 @@ def exits(
         return Found(made, collected, len(known))
 
     found = go(work(), as_json)
-    show(_record(found, out), _page(found, out), as_json)
+    print_result(_record(found, out), _page(found, out), as_json)
 
 
 class _Keep:

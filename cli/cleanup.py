@@ -59,7 +59,7 @@ def prune(
 
     names = look_up(look, as_json, redis)
     if dry_run or not names:
-        common.show({"would_delete": names}, f"would delete: {_listed(names)}", as_json)
+        common.print_result({"would_delete": names}, f"would delete: {_listed(names)}", as_json)
         return
     _confirm(names, yes, as_json)
     _delete(names, as_json, redis)
@@ -71,7 +71,7 @@ def _delete(names: list[str], as_json: bool, redis: str | None) -> None:
             await deletion.delete(store, name)
 
     look_up(work, as_json, redis)
-    common.show({"deleted": names}, f"deleted: {_listed(names)}", as_json)
+    common.print_result({"deleted": names}, f"deleted: {_listed(names)}", as_json)
 
 
 def _confirm(names: list[str], yes: bool, as_json: bool) -> None:

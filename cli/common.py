@@ -74,7 +74,7 @@ def look_up(ask: Callable[[Redis], Coroutine[Any, Any, T]], as_json: bool, redis
     return go(work(), as_json, progress, redis, live=False)
 
 
-def show(data: Any, shown: RenderableType, as_json: bool) -> None:
+def print_result(data: Any, shown: RenderableType, as_json: bool) -> None:
     """Print for a person, or as JSON."""
     if as_json:
         sys.stdout.write(to_json(data, indent=2) + "\n")

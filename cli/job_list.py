@@ -15,7 +15,7 @@ from surefoot.agents.tasks.catalogue import TASKS
 from surefoot.orchestration.journal.jobs import Job, UnreadableJob, every
 from surefoot.orchestration.task_of_job import task_known
 
-from .common import look_up, show
+from .common import look_up, print_result
 from .options import AsJson, RedisUrl
 from .terminal import UNBOUNDED, styled
 
@@ -31,7 +31,7 @@ def jobs(
     """List the jobs, those worked on last first."""
     found = sorted(look_up(every, as_json, redis), key=_updated, reverse=True)[:last]
     now = time.time()
-    show([_row(job) for job in found], Listing([cells(job, now) for job in found]), as_json)
+    print_result([_row(job) for job in found], Listing([cells(job, now) for job in found]), as_json)
 
 
 class Listing:

@@ -185,7 +185,7 @@ def plan(
         )
 
     found = go(work(), as_json, progress)
-    common.show(
+    common.print_result(
         TypeAdapter(surefoot.Plan).dump_python(found, mode="json"), display.forecast_table(found), as_json
     )
     if not found.choice.supported:

@@ -17,7 +17,7 @@ from surefoot.agents.monitor.rubric import PATTERNS
 from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput
 
-from .common import go, named_address, show
+from .common import go, named_address, print_result
 from .model_options import key
 from .options import ApiKey, ApiKeyFile, ModelName
 from .score import read_or_why
@@ -80,7 +80,7 @@ def score(
         for file, run in zip(files, runs, strict=True)
     ]
     if as_json or len(problems) < len(runs):
-        show([_row(file, one) for file, one in found], _table(found), as_json)
+        print_result([_row(file, one) for file, one in found], _table(found), as_json)
     for problem in problems:
         complain(str(problem))
     if problems:
@@ -124,7 +124,7 @@ def calibrate(
     ]
     unscored = len(labelled) - len(pairs)
     data = {"judge": name, **found._asdict(), "unscored": unscored, "verdict": found.verdict, "runs": rows}
-    show(data, _page(name, found, unscored), as_json)
+    print_result(data, _page(name, found, unscored), as_json)
     if found.rho is None:
         raise typer.Exit(1)
 

@@ -43,18 +43,20 @@ def show(
         show_report(look_up(whole, as_json, redis), as_json, redis, task)
     else:
         decided = look_up(one, as_json, redis)
-        common.show(decided.row(), decided, as_json)
+        common.print_result(decided.row(), decided, as_json)
 
 
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
     """Stop a job for good, even while it runs."""
     look_up(lambda store: jobs.cancel(store, job), as_json, redis)
-    common.show({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
+    common.print_result({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
 
 
 def show_report(found: Report, as_json: bool, redis: str | None, task: str | None) -> None:
     """Print a report."""
-    common.show(found.model_dump(mode="json"), display.page(found, _then(found, redis, task)), as_json)
+    common.print_result(
+        found.model_dump(mode="json"), display.page(found, _then(found, redis, task)), as_json
+    )
 
 
 def _then(found: Report, redis: str | None, task: str | None) -> str:

@@ -16,7 +16,7 @@ from surefoot.voting.samples import NOTHING, Usage
 
 from .budget import Budget, OverBudget
 from .engine.open_step import seed_of
-from .events import Calibrating, Listen, nobody
+from .events import Calibrating, Listen, ignore
 from .settings import STATES
 
 S = TypeVar("S", bound=Hashable)
@@ -40,7 +40,7 @@ async def calibrate(
     seed: int = 0,
     confidence: float = 0.95,
     sampling: Sampling | None = None,
-    listen: Listen = nobody,
+    listen: Listen = ignore,
     budget: Budget | None = None,
 ) -> Calibration:
     """Draw samples of `states` different random states of the task, at the temperature of the later ballots.

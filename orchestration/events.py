@@ -248,20 +248,20 @@ class Ended(Event):
     """What `run` raises; a cancellation, too."""
 
 
-def nobody(event: Event) -> None:
+def ignore(event: Event) -> None:
     """Listen to nothing."""
 
 
 def shielded(listen: Listen | None) -> Listen:
     """Return a listener that never raises: it passes events on until `listen` raises."""
-    hears = listen or nobody
+    hears = listen or ignore
 
     def told(event: Event) -> None:
         nonlocal hears
         try:
             hears(event)
         except Exception as failure:
-            hears = nobody
+            hears = ignore
             message = f"a listener raised at {type(event).__name__}, and hears nothing more of this run"
             asyncio.get_running_loop().call_exception_handler({"message": message, "exception": failure})
 

@@ -8,7 +8,7 @@ from surefoot.models.base import Ask, Prompt
 from surefoot.models.tags import THINK
 
 from .options import Options
-from .vllm import is_vllm, own_fields, streamed
+from .vllm import is_vllm, own_fields, wants_stream
 
 T = TypeVar("T")
 
@@ -101,7 +101,7 @@ def body(batch: Batch, model: str, options: Options, can: Capabilities | None = 
     """
     prompt, *others = batch.prompts
     vllm = can is not None and is_vllm(can.server)
-    stream = streamed(prompt, options) if vllm else options.stream
+    stream = wants_stream(prompt, options) if vllm else options.stream
     limit = min(batch.max_tokens, (can and can.context) or batch.max_tokens)
     # Some servers stream unless told not to.
     said: dict[str, object] = {"model": model, "temperature": batch.temperature, "stream": stream}

@@ -46,7 +46,7 @@ async def lines(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
         yield b"".join(begun)
 
 
-async def events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[ServerSentEvent]:
+async def sse_events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[ServerSentEvent]:
     """Yield each line of data at once, and an event without data where a blank line ends one; the rest is passed over.
 
     By the standard the lines of one event belong together; but many servers end theirs with a single line feed, so a

@@ -44,7 +44,7 @@ def own_fields() -> Iterator[tuple[str, object]]:
     yield "skip_special_tokens", False
 
 
-def streamed(prompt: Prompt, options: Options) -> bool:
+def wants_stream(prompt: Prompt, options: Options) -> bool:
     """Whether the samples of this prompt are asked for as a stream.
 
     Streamed chats hold text back that may become a stop string, while vLLM's parser of thoughts goes by token ids (0.32):
@@ -114,7 +114,7 @@ async def _read_whole(response: httpx.Response, begun: Callable[[], None]) -> Ch
 
 
 def take_stops(said: dict[str, object]) -> tuple[str, ...]:
-    """Take the stop strings out of what a streamed chat says, for `StopCutter`: see `streamed`."""
+    """Take the stop strings out of what a streamed chat says, for `StopCutter`: see `wants_stream`."""
     stops = said.pop("stop", ())
     return (stops,) if isinstance(stops, str) else tuple(stops) if isinstance(stops, Sequence) else ()
 

@@ -12,7 +12,7 @@ from surefoot.voting.samples import NOTHING, Usage
 from .choice_delta import ChoiceDelta
 from .cumulative import SoFar
 from .error_bodies import Failure, FailureReported, failure_in, failure_of
-from .events import events, json_or_events
+from .events import json_or_events, sse_events
 from .finish_reasons import FAILURES, finish_word
 from .json_text import parsed, whole_characters
 from .limits import MOST_LINES, MOST_TOKENS
@@ -177,7 +177,7 @@ _UNREADABLE: dict[str, Any] = {}
 async def _said(body: AsyncIterator[bytes], most_lines: int) -> AsyncIterator[Mapping[str, Any]]:
     """Yield the JSON objects of a stream, `_UNREADABLE` and `_END`; other JSON is passed over (llama.cpp begins with null)."""
     held: list[bytes] = []
-    async for event in events(body, most_lines):
+    async for event in sse_events(body, most_lines):
         if event.name == "error" and event.data:
             raise FailureReported(_failure(event.data))
         if event.data in _DONE:

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration.events import Committed, Counts, Decided, Listen, nobody
+from surefoot.orchestration.events import Committed, Counts, Decided, Listen, ignore
 from surefoot.orchestration.redis.script import Script
 from surefoot.voting.samples import Usage
 
@@ -111,7 +111,7 @@ class Journal:
         lease_s: float = LEASE_S,
         holder: str | None = None,
         again: bool = False,
-        listen: Listen = nobody,
+        listen: Listen = ignore,
     ) -> Self:
         """Take the lease of a job; `JobHeld` says who has it, `JobDone` that it is done, `Cancelled` that it was cancelled.
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from surefoot.orchestration.events import Back, Listen, Waiting, nobody
+from surefoot.orchestration.events import Back, Listen, Waiting, ignore
 
 from . import embedded as local_redis
 from .client import PATIENCE_S, RedisUnavailable, connect
@@ -15,7 +15,7 @@ from .retrying import HeedingRedis, redis_words
 
 @asynccontextmanager
 async def open_redis(
-    redis: str | Redis | None, listen: Listen = nobody, patience_s: float = PATIENCE_S
+    redis: str | Redis | None, listen: Listen = ignore, patience_s: float = PATIENCE_S
 ) -> AsyncIterator[Redis]:
     """Open the Redis of a URL, the embedded one for None; a client is taken as it is and left to its owner.
 

@@ -64,19 +64,19 @@ def scores_of(logits: Tensor, right: Tensor, temperatures: Sequence[float]) -> S
     return Scores(torch.stack(logs).exp(), (logits.argmax(-1) == right).all(dim=1))
 
 
-def score(model: Pebble, examples: list[data.Example]) -> Scores:
+def score_examples(model: Pebble, examples: list[data.Example]) -> Scores:
     """Score examples of one length in float32, at every temperature."""
     text, prompt = inputs_of(examples), len(examples[0].prompt)
     return scores_of(model(text[:, :-1], first=prompt - 1), text[:, prompt:], TEMPERATURES)
 
 
 def screener(model: Pebble) -> Callable[[list[data.Example]], Scores]:
-    """Return a function like `score` for temperature 1 only: bfloat16 first, float32 for what is doubtful."""
+    """Return a function like `score_examples` for temperature 1 only: bfloat16 first, float32 for what is doubtful."""
     hidden = torch.compile(model.hidden, dynamic=False)
 
     def screen(examples: list[data.Example]) -> Scores:
         if len(examples) < BATCH:  # another shape would be compiled anew
-            chances, greedy = score(model, examples)
+            chances, greedy = score_examples(model, examples)
             return Scores(chances[:1], greedy)
         text, prompt = inputs_of(examples), len(examples[0].prompt)
         with torch.autocast("cpu", torch.bfloat16):
@@ -84,7 +84,7 @@ def screener(model: Pebble) -> Callable[[list[data.Example]], Scores]:
         scores = scores_of(model.lm_head(seen.float()), text[:, prompt:], TEMPERATURES[:1])
         doubtful = ((scores.chances[0] < DOUBT) | ~scores.greedy).nonzero().flatten().tolist()
         if doubtful:
-            again = score(model, [examples[i] for i in doubtful])
+            again = score_examples(model, [examples[i] for i in doubtful])
             scores.chances[0, doubtful], scores.greedy[doubtful] = again.chances[0], again.greedy
         return scores
 
@@ -244,7 +244,7 @@ class _Worker:
 def _begin(gguf: Path) -> None:
     torch.set_num_threads(1)
     model = read_gguf(gguf)
-    _Worker.score, _Worker.screen = partial(score, model), screener(model)
+    _Worker.score, _Worker.screen = partial(score_examples, model), screener(model)
 
 
 @torch.inference_mode()
