@@ -14,8 +14,8 @@
                   +--------_squash---------+
                    the true state (_verify) or the ballots of a step (_redirect) speak for another one
 
-The pipeline changes when samples are drawn, and no decision.  That follows from the first four invariants.
-Where one is kept a comment begins with its name.
+The pipeline changes when samples are drawn, and no decision.  That follows from the first four invariants, and from
+Election, which counts in the order of submission.  Where an invariant is kept a comment begins with its name.
 
     SAME ASKS    What is asked for a step follows from its state, its number and the terms, whenever it is asked.
                  Kept by OpenStep._ask and seed_of, which read nothing else, and by Pipeline._verify: other

@@ -60,7 +60,8 @@ class Calls:
                 async for position, sample in samples:
                     step, number, _ = unanswered.pop(position)
                     self._ledger.arrive(sample)
-                    if step.status is ASKED:  # else it came too late to count
+                    # NO BALLOT: from the job's own model alone.  If the step is not ASKED it came too late to count.
+                    if step.status is ASKED:
                         self._cast(step, number, sample)
             if unanswered:
                 what = f"{len(unanswered)} of {len(asked)} asks unanswered"
@@ -80,7 +81,7 @@ class Calls:
             step.fail(failure)
         if step.status is not ASKED or step.disputed or self._every_ballot:
             self.touched.append(step)
-        self._changed()
+        self._changed()  # WAKE-UP
 
     def _split(self, unanswered: Unanswered, alone: bool, failure: Exception) -> None:
         """Ask in smaller calls for what a failed one has left open; `alone`: it asked for one step only.
@@ -106,6 +107,7 @@ class Calls:
             # meanwhile may have been to blame.  Those ahead are halved: so few calls find the one to blame.
             last = steps[0 if first.due else len(steps) // 2 - 1].step
             self._ledger.in_flight += len(awaited)
+            # ONE CALL: between steps, never within one.
             self.send([asked for asked in awaited if asked[0].step <= last])
             if later := [asked for asked in awaited if asked[0].step > last]:
                 self.send(later)
@@ -113,7 +115,7 @@ class Calls:
     def _ended(self, task: asyncio.Task[None]) -> None:
         # ACCOUNTS: what a cancelled call never answered is in flight no longer.
         self._ledger.in_flight -= len(self.owed.pop(task))
-        self._changed()
+        self._changed()  # WAKE-UP: there is room again, and `_split` may have touched a step
 
 
 def _awaited(asked: Asked) -> bool:

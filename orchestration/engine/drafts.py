@@ -60,8 +60,7 @@ class _Asking(Draft[S]):
     """A draft that asks a model, and counts what that costs."""
 
     def __init__(self, task: Task[S, Any], model: Model) -> None:
-        self._task = task
-        self._model = model
+        self._task, self._model = task, model
 
     async def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Go from answer to answer; raises what the model raises about the last state of `path`, which the run believes in, too.

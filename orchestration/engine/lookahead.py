@@ -109,7 +109,7 @@ class Lookahead(Generic[S]):
                     self._overtaken.clear()
                     return  # it has gone another way: it is to begin anew from where the run is
                 self._states.append(state)
-                self._changed()
+                self._changed()  # WAKE-UP
                 if len(self._states) >= MOST_PROPOSED:
                     self._room.clear()
                     await self._room.wait()

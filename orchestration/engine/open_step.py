@@ -243,7 +243,7 @@ class OpenStep(Generic[S, A]):
         view = number % terms.task.views
         known = self._prompts.get(view)
         if known is None:
-            # A guess is no part of what is asked: it makes an answer faster, and no other.
+            # SAME ASKS: a guess is no part of what is asked, it only makes the answer come faster.
             guess = None
             if self.after is not None:
                 guess = hypothetically(None, terms.task.guess, self.state, self.after, view)
@@ -267,6 +267,6 @@ class OpenStep(Generic[S, A]):
 
 def seed_of(job: int, step: int, number: int) -> int:
     """Return the seed of sample `number` of a step: spread over 63 bits, and the same whenever it is asked for."""
-    # Multipliers of SplitMix64 (Steele et al. 2014): neighbouring steps and samples get seeds far apart.
+    # SAME ASKS.  Multipliers of SplitMix64 (Steele et al. 2014): neighbouring steps and samples get seeds far apart.
     mixed = (job + 1) * 0x9E3779B97F4A7C15 + (step + 1) * 0xBF58476D1CE4E5B9 + number * 0x94D049BB133111EB
     return (mixed ^ (mixed >> 31)) & _SEED_MASK

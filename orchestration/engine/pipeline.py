@@ -137,7 +137,7 @@ class Pipeline(Generic[S, A]):
         return [self._lookahead.first] if self._lookahead else []
 
     def _retire(self) -> Decision[A]:
-        head = self._open[0]
+        head = self._open[0]  # IN ORDER: no other is ever handed out
         decision = head.retire()  # if it raises, the head stays: whoever asks again is told the same
         self._retired = self._open.popleft()
         self._ledger.use(head, len(self._open))
@@ -145,7 +145,7 @@ class Pipeline(Generic[S, A]):
             self._acceptance.learn(head.distance, True)
         if head.step % ADAPT_EVERY == 0 and self._terms is not None:
             self._depth = self._best_depth(self._terms)
-        self._wake.set()
+        self._wake.set()  # WAKE-UP: there is room for one more step
         return decision
 
     def _best_depth(self, terms: Terms[S, A]) -> int:
@@ -172,7 +172,8 @@ class Pipeline(Generic[S, A]):
                 self._redirect(step)
             match step.status:
                 case Status.READY if step is self._open[0] or self._within_limits(step.terms.fewest):
-                    # PROGRESS: the head is asked for without limits even before its turn: it comes next.
+                    # ONE CALL: nothing of it is outstanding.  BOUNDS: within them behind the head.
+                    # PROGRESS: the head is asked for without limits even before its turn, since it comes next.
                     asks += self._asks(step)
                 case Status.REFUSED if step.due:
                     # ITS TURN: in a call of its own.  If that fails this step is to blame, on its true state.
@@ -260,6 +261,7 @@ class Pipeline(Generic[S, A]):
         step.due = self._turn_has_come
         step.distance = len(self._open) + (self._retired is not None)
         self._ledger.counts["ahead"] += step.distance > 0
+        # IN ORDER: at the end, by the next number.
         self._next += 1
         self._open.append(step)
         return self._asks(step)
@@ -282,6 +284,7 @@ class Pipeline(Generic[S, A]):
 
     def _squash(self, place: int, state: S, step: int) -> None:
         """Drop the open steps from `place` on; `state` is what `step`, the one at that place, is expected to start from."""
+        # IN ORDER: none remains behind one that is dropped.
         squashed = [self._open.pop() for _ in range(len(self._open) - place)]
         for late in squashed:
             late.squash()
@@ -297,7 +300,7 @@ class Pipeline(Generic[S, A]):
             # Nothing that was expected is wrong: the draft is only late, and may go on with what it is at.
             self._lookahead.advance(state)
         self._next = step
-        self._wake.set()
+        self._wake.set()  # WAKE-UP
 
     def _fail(self, failure: BaseException) -> None:
         self._failure = failure

@@ -43,12 +43,8 @@ class Stride(Generic[S, A]):
         speculation: Speculation | None = None,
         meter: Meter | None = None,
     ) -> None:
-        self.terms = terms
-        self._model = model
-        self._meter = meter
-        self._pipeline: Pipeline[S, A] | None = None
-        if speculation is not None:
-            self._pipeline = Pipeline(model, speculation)
+        self.terms, self._model, self._meter = terms, model, meter
+        self._pipeline: Pipeline[S, A] | None = None if speculation is None else Pipeline(model, speculation)
 
     @property
     def draft(self) -> Draft[S] | None:
@@ -66,23 +62,7 @@ class Stride(Generic[S, A]):
         try:
             while journal.step < until and not task.finished(state):
                 step = journal.step
-                if self._meter is not None:
-                    await self._keep_to_the_budget(self._meter, state, journal)
-                decision = await self.decide(state, step)
-                record = self._record(step, decision)
-                if self._pipeline is not None:
-                    # Before the record is appended: they are written down with it.
-                    self._note(self._pipeline.take_counts(), journal)
-                await journal.append(record, self._kept(decision, step, journal))
-                winner = decision.verdict.winner
-                if task.acts(state):
-                    # BARRIER: durable before, so that after a crash it is known what may have been done; done before
-                    # anything is asked that builds on it.
-                    await journal.commit()
-                    await task.act(step, state, winner)
-                state = task.advance(state, winner)
-                if self._meter is not None:
-                    self._meter.spend(decision.usage, len(decision.drawn))
+                state = await self._run_step(state, step, journal)
         except TaskFailed as failure:
             failure.step = step
             raise
@@ -93,6 +73,27 @@ class Stride(Generic[S, A]):
             unwritable.step = step
             raise unwritable from error
         return state
+
+    async def _run_step(self, state: S, step: int, journal: Journal) -> S:
+        """Decide one step, append it to the journal, act, and return the state it leads to."""
+        if self._meter is not None:
+            await self._keep_to_the_budget(self._meter, state, journal)
+        decision = await self.decide(state, step)
+        record = self._record(step, decision)
+        if self._pipeline is not None:
+            # Before the record is appended: they are written down with it.
+            self._note(self._pipeline.take_counts(), journal)
+        await journal.append(record, self._kept(decision, step, journal))
+        task, winner = self.terms.task, decision.verdict.winner
+        if task.acts(state):
+            # BARRIER: durable before, so that after a crash it is known what may have been done; done before anything is
+            # asked that builds on it.
+            await journal.commit()
+            await task.act(step, state, winner)
+        after = task.advance(state, winner)
+        if self._meter is not None:
+            self._meter.spend(decision.usage, len(decision.drawn))
+        return after
 
     async def decide(self, state: S, step: int) -> Decision[A]:
         """Hold the election of one step, or take what speculation has made of it already."""
@@ -105,7 +106,7 @@ class Stride(Generic[S, A]):
                 self._meter.check_more(step, open_step.usage, len(open_step.drawn), len(asks))
             async with aclosing(self._model.sample([ask for _, ask in asks])) as samples:
                 async for position, sample in samples:
-                    open_step.cast(asks[position][0], sample)
+                    open_step.cast(asks[position][0], sample)  # NO BALLOT: the only other place that casts
                     if open_step.over:
                         break  # which closes the call, and with it what is still running
         return open_step.retire()
