@@ -18,7 +18,7 @@ KINDS = {
 
 
 class ForeignFile(OSError):
-    """What lies at a place of ours is of another kind, or belongs to another user; `strerror` says which and where."""
+    """A file at one of our paths is of another kind, or belongs to another user; `strerror` says which and where."""
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(0, f"{str(path)!r} is {what}")

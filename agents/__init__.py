@@ -1,1 +1,1 @@
-"""Who is asked, what it is asked, how its answer is read."""
+"""What models are asked, and how their answers are read."""

@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 INTERRUPTED = 130
 DRAIN_S = 5.0
-"""An interrupted run has so long to make durable what it has decided; Redis may be away, and who interrupts may not wait."""
+"""An interrupted run has so long to make durable what it has decided; Redis may be away, and the person may not wait."""
 LOOK_UP_S = 10.0
-"""Who looks something up waits so long for a Redis that is gone; a run has the patience that its job deserves."""
+"""A command that only reads waits so long for a Redis that is gone; a run waits longer."""
 
 
 class _Typed(NamedTuple):
@@ -63,7 +63,7 @@ def go(
 
 
 def look_up(ask: Callable[[Redis], Coroutine[Any, Any, T]], as_json: bool, redis: str | None) -> T:
-    """Ask a Redis what takes a moment, with little patience; after a second a line says who has not answered yet."""
+    """Ask a Redis with little patience; after a second a line names the server that has not answered yet."""
     where = "the embedded Redis" if redis is None else f"Redis at {without_password(redis)!r}"
     progress = Progress(doing=f"asking {where}")
 

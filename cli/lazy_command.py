@@ -1,4 +1,4 @@
-"""A command whose room is loaded when it is used: who lists jobs need not wait for LangGraph, nor who asks for help."""
+"""A command whose module is loaded when it is used: listing jobs and printing help do not wait for LangGraph."""
 
 from importlib import import_module
 from typing import Any

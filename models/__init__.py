@@ -1,1 +1,1 @@
-"""Who answers: the seams, the client, the embedded models, vLLM, and deterministic doubles."""
+"""What answers asks: the seams, the client, the embedded models, vLLM, and deterministic doubles."""

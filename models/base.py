@@ -42,7 +42,7 @@ class Model(Protocol):
     def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask and yield (position of the ask, sample) in the order of completion.
 
-        Closing the generator cancels whatever is still running.  A failure of the transport is retried inside; when
+        Closing the generator cancels what is still running.  A failure of the transport is retried inside; when
         patience ends it raises `ModelUnavailable`.  It is never turned into a sample.
         """
         ...

@@ -15,7 +15,7 @@ T = TypeVar("T")
 async def as_they_end(work: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
     """Run everything at once and yield each result as it comes; the first failure is raised.
 
-    Closing the generator cancels whatever still runs, and waits for its end.
+    Closing the generator cancels what still runs, and waits for its end.
     """
     done: asyncio.Queue[asyncio.Task[T]] = asyncio.Queue()
     tasks = [asyncio.create_task(each) for each in work]

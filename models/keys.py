@@ -9,7 +9,7 @@ from surefoot.errors import BadInput
 VARIABLES = ("SUREFOOT_API_KEY", "OPENAI_API_KEY")
 """What holds the key of a model server, the first that is set."""
 OPENAI = "openai"
-"""The address of whatever the variables of OpenAI's own client name."""
+"""The address of the server that the variables of OpenAI's own client name."""
 OPENAI_URL = "https://api.openai.com/v1"
 MOST_BYTES = 64 << 10
 

@@ -67,7 +67,7 @@ class Draw(NamedTuple):
     thinking_budget: int | None = None
     """`thinking_token_budget`, to be set only where `native_budget` says that the server enforces it.
 
-    If a control sets it, the `Reasoner` sends the thinking's share, whatever its value.
+    If a control sets it, the `Reasoner` sends the thinking's share instead of that value.
     """
     think: bool | None = None
     """Whether the chat template is to let the model think; None: the server's default."""

@@ -21,7 +21,7 @@ BATCH = 1000
 
 
 async def delete(redis: Redis, job: str) -> None:
-    """Delete a job, whatever its status, readable or not; safe to repeat after an interruption.
+    """Delete a job with any status, readable or not; safe to repeat after an interruption.
 
     Raises `BadInput` while it is running, and `NoSuchJob` if there is none.
     """

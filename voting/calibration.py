@@ -3,7 +3,7 @@
 Samples of one state are not independent evidence about the task: errors are bimodal, nearly all of them sit in a few
 states, and a thousand samples of one state say nothing about the next.  So a *state* is the unit.  Its error share is
 one observation between 0 and 1, the error rate is the mean over states, and the bound is the one that Hoeffding (1963)
-proves for the mean of independent values in [0, 1], whatever their distribution.  Many samples per state cannot make
+proves for the mean of independent values in [0, 1] of any distribution.  Many samples per state cannot make
 it tighter than 3 / states at 95 %, and that is as it should be: so many states may be wrong through and through
 without one having been met.  Where every state gave one observation of yes or no, the exact binomial bound serves.
 """

@@ -158,7 +158,7 @@ SUMMARIES = (
         *("error: ", "error[E", "error TS", "error CS", "error MSB", "error NU"),
     ),
 )
-"""What only a failing run says of itself, whatever stands beside it: test runners, build tools, compilers."""
+"""What only a failing run prints: test runners, build tools, compilers."""
 
 COMPLAINTS = (
     _told(

@@ -26,7 +26,7 @@ FINISHES = word_set("finish submit done complete final_answer answer exit attemp
 ASIDE = word_set(
     "cd true set export source echo printf sleep rm mkdir rmdir touch ln chmod kill pip npm apt apt-get"
 )
-"""Neither look nor need to be looked at: who tidies up after a test has tested."""
+"""Neither looks nor edits: tidying up after a test leaves the action a test."""
 SILENT = word_set("cd true : set export source echo printf sleep")
 """How these went does not matter."""
 GIT_LOOKS = word_set("diff status log show grep blame ls-files")
@@ -55,7 +55,7 @@ WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 def action_kind(name: str, arguments: str = "") -> ActionKind:
     """Recognise what a call does by the tool's name and, if it runs commands, by the command.
 
-    A command of several parts is what the last part that counts is: who edits and then tests has tested.
+    A command of several parts has the kind of its last part that counts: an edit and then a test is a test.
     """
     command = _field(arguments)
     parts = [word.lower() for word in WORDS.findall(name)]
@@ -144,7 +144,7 @@ def _command_kind(command: str) -> ActionKind:
 
 
 def _pipe_kind(statement: str) -> ActionKind:
-    """A pipe is what it begins with, unless its end is written somewhere: who filters an installation reads nothing."""
+    """A pipe has the kind of its first command, unless its output goes to a file: a filtered installation is no read."""
     kinds = [_part_kind(words) for part in statement.split("|") if (words := part.split())]
     if "edit" in kinds:
         return "edit"

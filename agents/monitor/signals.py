@@ -305,7 +305,7 @@ def _result(text: str) -> bytes:
 def repeated_share(text: bytes) -> float:
     """Return which share of a text's n-grams of words stood in it before; 0 if there are too few to tell.
 
-    Every third n-gram is looked at.  A passage that comes four times is found whatever its length, one that comes twice
+    Every third n-gram is looked at.  A passage that comes four times is found at any length, one that comes twice
     by luck: people repeat themselves too.
     """
     words = text.split()

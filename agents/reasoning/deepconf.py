@@ -2,7 +2,7 @@
 
 Fu et al. 2025, arXiv 2508.15260.  The confidence of a token is C = -(1/k) sum of log P(j) over the k likeliest tokens in
 its place: **higher is surer**, as a peaked distribution leaves the others next to nothing.  The paper's appendix leaves
-the first of the k out and its code takes whatever the server lists; here it is the first k listed, best first.
+the first of the k out and its code takes all that the server lists; here it is the first k listed, best first.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The driver: one reasoning stream per ask, prepared and watched by controls, answered whatever the thinking came to."""
+"""The driver: one reasoning stream per ask, prepared and watched by controls; every ask gets an answer."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing

@@ -66,7 +66,7 @@ class Route:
         canonical: Callable[[str], Hashable | None] = str.strip,
         temperature: float = 0.7,
     ) -> None:
-        """`temperature` is that of the short answers, whatever is asked for: greedy ones would always agree.
+        """`temperature` is that of the short answers, not the ask's: greedy ones would always agree.
 
         Raises `BadInput` if not even unanimous samples could agree so surely.
         """

@@ -1,4 +1,4 @@
-"""Who tells whether a thought concludes, and whether two thoughts conclude the same: a small model, or a rule."""
+"""Verifiers say whether a thought concludes, and whether two thoughts conclude the same: a small model, or a rule."""
 
 import asyncio
 import re

@@ -4,8 +4,8 @@
     countdown                    a task of an installed package: entry point `countdown` in the group `surefoot.tasks`
     package.module:Class         any class, by its address
 
-A journal holds a task's name and arguments.  Names lead to what is part of surefoot or was installed, and nowhere else: who can
-write into a Redis must not choose what is imported.  So an address is taken from a user alone, never from a journal.
+A journal holds a task's name and arguments.  Names lead to what is part of surefoot or was installed, and nowhere else: a
+writer to Redis must not choose what is imported.  So an address is taken from a user alone, never from a journal.
 """
 
 from collections.abc import Mapping

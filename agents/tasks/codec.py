@@ -26,7 +26,7 @@ class Codec(Protocol[T]):
 
 
 class Typed(Generic[T]):
-    """A codec for whatever pydantic can check: models, dataclasses, named tuples, enums, and unions of these.
+    """A codec for the types that pydantic can check: models, dataclasses, named tuples, enums, and unions of these.
 
         class Route(surefoot.Task[Board, Move]):
             state_codec = surefoot.Typed(Board)

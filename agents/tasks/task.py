@@ -177,8 +177,8 @@ class Task(ABC, Generic[S, A]):
 def sampling_for(task: Task[Any, Any], given: Sampling | None = None) -> Sampling:
     """Return how the samples of `task` are drawn: as the user has `given`, or else as the task says.
 
-    Either is cut down to the longest sample that the task's flags let pass.  Only so is a sample that is too long thrown
-    away whatever it was asked for along with, since the samples of one request have no lengths of their own.
+    Either is cut down to the longest sample that the task's flags let pass.  Without that a sample that is too long could
+    pass in a request for several, since the samples of one request have no lengths of their own.
     """
     return (given or task.sampling).within(task.flags.limit)
 

@@ -4,7 +4,7 @@ One step is asked as the paper asks it: the procedure, the previous move and the
 same way, for drafts only; their answer is one move a line.
 
 The answer is what the text ends with, whole: the wanted lines, one after the other, with nothing between or after them but
-marks.  What comes before is not looked at, be it thoughts or an answer that was taken back.  A model that goes on after its
+marks.  What comes before is ignored: thoughts, or an answer that was taken back.  A model that goes on after its
 answer, with half of another or with words, is correcting itself, and lines that are taken from two answers are the
 decision of neither: such a text is no answer.
 """

@@ -186,7 +186,7 @@ class NumpyPebble:
         self._readers, self._workers = [], []
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
-        """Draw one sample per ask; see `Model`.  The same ask gets the same sample, whatever its guess.
+        """Draw one sample per ask; see `Model`.  The same ask gets the same sample, with any guess.
 
         Raises `BadInput` for an ask that pebble cannot read.  Closing the generator takes back what no worker has yet.
         """

@@ -1,4 +1,4 @@
-"""Answers out of a store are no samples: how requests differ on the wire, and how a store gives itself away.
+"""Answers from a cache are no samples: how requests are made to differ, and how a cache is detected.
 
 Gateways keep answers by what they take for the request: the whole body (Portkey, Cloudflare, Helicone), chosen fields of it
 (model, messages and temperature: LiteLLM, OrcaRouter), or the prompt alone.  k votes would then be one vote k times.  So

@@ -1,4 +1,4 @@
-"""Who signs an answer: servers pass a request on to another model than it names, and say so in one field of the answer alone.
+"""Which model has answered: servers pass a request on to another model than it names, and say so in one field of the answer alone.
 
 LM Studio answers with whichever model is loaded, gateways fall back to another one when theirs is busy.  Names differ for
 harmless reasons, too (a date, a path, an alias), so that this is told and not refused.

@@ -48,7 +48,7 @@ WARMER = Remedy(
 NO_TEMPERATURE = Remedy(
     "no temperature",
     "temperature",
-    "does not let the temperature be set: every sample is drawn at the server's own, whatever was asked for",
+    "does not let the temperature be set: every sample is drawn at the server's own",
 )
 NO_STOP = Remedy(
     "no stop", "stop", "refuses stop strings: answers are cut off here, and paid for to their end"

@@ -21,7 +21,7 @@ _WORDS = ("message", "msg", "detail", "error_msg", "error_message", "reason", "t
 
 
 class Failure(NamedTuple):
-    """An error of a server's."""
+    """An error that a server reports."""
 
     said: str
     """Its own words, the first `LOOKED_AT` characters, raw: `quoted` makes them fit to be shown."""
@@ -30,7 +30,7 @@ class Failure(NamedTuple):
     kind: str = ""
     """Its type and its code, one word each; they quote nothing of what was asked."""
     all: str = ""
-    """All that it says, raw and of bounded length, for those who look for words."""
+    """All that it says, raw and of bounded length, to search for words."""
 
 
 class FailureReported(ValueError):

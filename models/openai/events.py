@@ -1,4 +1,4 @@
-"""Server-sent events: how an answer comes piece by piece, read from whatever blocks the network makes of it."""
+"""Server-sent events: how an answer comes piece by piece, read from network blocks of any size."""
 
 import re
 from collections.abc import AsyncIterator
@@ -96,7 +96,7 @@ async def json_or_events(body: AsyncIterator[bytes], most: int) -> tuple[bool, A
 def _without_comments(begun: bytes) -> tuple[bytes, int]:
     """Return what follows the blanks and comments, and their lines.
 
-    Of a comment that has not ended only its first sign is kept, for it may go on for ever.
+    Of a comment that has not ended only its first sign is kept, for it may never end.
     """
     found = _NOTHING_YET.match(begun)
     end = found.end() if found else 0

@@ -1,4 +1,4 @@
-"""Whether samples are drawn anew for every request, seen by what they are like: a store need not admit what it is."""
+"""Whether samples are drawn anew for every request, judged by the samples themselves: a cache need not announce itself."""
 
 from collections.abc import Awaitable, Callable
 

@@ -26,7 +26,7 @@ INFLATED_BYTES = 256 << 10
 MOST_TOKENS = 1 << 31
 """A count of tokens; a million of them still fit into the 63 bits that Redis adds up in."""
 MOST_CHARACTERS = 40
-"""A name or a word of a server's, as it is quoted."""
+"""A server's name or word, as it is quoted."""
 
 _INFLATED = ("gzip", "x-gzip", "deflate")
 _BETWEEN = (b",", b"[", b"{")

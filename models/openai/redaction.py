@@ -1,4 +1,4 @@
-"""What a server says, made fit to be repeated: without the key, without orders to a terminal, and not for ever."""
+"""Makes what a server says fit to be quoted: without keys, without terminal controls, and of bounded length."""
 
 import base64
 import html
@@ -27,7 +27,7 @@ _USER = re.compile(r"//[^\s'\"]*@")
 
 
 class Redactor:
-    """Cleans whatever outsiders say before it gets into a sentence."""
+    """Cleans text from outside before it is quoted in a sentence."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         keys = [key for key in keys if len(key) >= SHORTEST_KEY]
@@ -95,7 +95,7 @@ def _forms(key: str) -> Iterator[str]:
 
 
 def _in_base64(key: bytes) -> Iterator[str]:
-    """Yield what is left of the key in base64 whatever stands before and after it (`user:key` in Basic)."""
+    """Yield what is left of the key in base64 with any text before and after it (`user:key` in Basic)."""
     for before in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             whole = encode(b"\0" * before + key).decode().rstrip("=")

@@ -69,7 +69,7 @@ class Reply(NamedTuple):
     each: tuple[WireUsage, ...] = ()
     """The usage of each choice, where the server says that (llama.cpp's streams)."""
     model: str = ""
-    """Who the server says has answered."""
+    """The model that has answered, by the server's word."""
     beside: int = 0
     """Output tokens that the server counts in its total alone."""
 
@@ -184,7 +184,7 @@ async def _said(body: AsyncIterator[bytes], most_lines: int) -> AsyncIterator[Ma
             yield _END
             return
         if event.data.startswith(b":") and not held:
-            continue  # A comment of a server's that a gateway has made data of: no JSON begins so.
+            continue  # A server's comment that a gateway has turned into data: no JSON begins so.
         if event.data:
             held.append(event.data)
         if not held or (event.data and len(held) > 1):

@@ -1,4 +1,4 @@
-"""The names of the saver's keys (see docs/saver.md); who deletes a thread needs no more, and no LangGraph."""
+"""The names of the saver's keys (see docs/saver.md); deleting a thread needs no more, and no LangGraph."""
 
 import re
 from urllib.parse import quote, unquote

@@ -89,7 +89,7 @@ class RedisSaver(_AsyncSaver):
 
     RedisSaver(client)                   the newest 50 checkpoints of each thread and namespace; older ones go as new ones come
     RedisSaver(client, keep=None)        every checkpoint: a thread whose messages grow then takes quadratic room
-    RedisSaver(client, prefix="team-a")  blind to whatever is stored under another prefix
+    RedisSaver(client, prefix="team-a")  blind to all that is stored under another prefix
     RedisSaver(client, serde=...)        default: msgpack that rebuilds only LangGraph's list of safe types
 
     The caller owns `client` (made without `decode_responses`) and closes it. Every change is one atomic

@@ -92,7 +92,7 @@ class Job(NamedTuple):
     counters: Mapping[str, int]
     holder: str | None
     models: tuple[str, ...]
-    """Who was asked, in order; more than one if the job was resumed with another model."""
+    """The models that were asked, in order; more than one if the job was resumed with another model."""
     code: str = ""
     """Where the task's class was when the job began, `package.module:Class`.  For a person to read: nothing is imported by it."""
     paused: str = ""
@@ -219,7 +219,7 @@ async def create(
         answer = await scripts.CREATE.run(redis.execute_command, [keys.meta], [now, *pairs])
     if answer[0] == b"taken":
         raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
-    # Once more: a listing in between took the id, without a job as yet, for one that is left behind.
+    # Once more: a listing in between took the id, which had no job yet, for one left behind.
     await redis.sadd(keys.jobs, job)
 
 
@@ -287,7 +287,7 @@ def _described(raw: bytes | str, meta: Any, lease: Any) -> Job:
 
 
 async def _forget(redis: Redis, ids: list[bytes | str]) -> None:
-    """Take ids out of the list of jobs; who may only read lists jobs all the same."""
+    """Take ids out of the list of jobs; a client that may only read can list jobs all the same."""
     with suppress(ResponseError):
         if ids:
             await redis.srem(Keys("").jobs, *ids)

@@ -57,7 +57,7 @@ CONTESTED_LISTED = 1000
 
 
 class Fenced(WriteRefused):
-    """Another runner took the job over; nothing of ours is written any more."""
+    """Another runner took the job over; this runner writes no more."""
 
 
 class WentBack(WriteRefused):

@@ -32,7 +32,7 @@ class JobDone(SurefootError):
 
 
 class WriteRefused(SurefootError):
-    """A write was refused; whatever was not durable yet is decided again by the next runner."""
+    """A write was refused; the next runner decides again what was not durable yet."""
 
 
 class Cancelled(WriteRefused):

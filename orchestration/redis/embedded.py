@@ -219,7 +219,7 @@ def _spawn(command: list[str], lock: int) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         pass_fds=(lock,),
-        # It lives on when who started it is gone, and is no place for that one's keys and passwords.
+        # The process outlives its starter, so it must not hold the starter's keys and passwords.
         env={name: value for name, value in os.environ.items() if HANDED_ON.fullmatch(name)},
         umask=0o077,
     )
@@ -255,7 +255,7 @@ def _watch(directory: Path, socket: Path, client: Redis) -> bool:
 
 
 def _start_server(directory: Path, socket: Path) -> bool:
-    """Start the server unless there is one, be it loading or busy; returns whether it had to be started."""
+    """Start the server unless there is one, even loading or busy; returns whether it had to be started."""
     with _locked(directory / "server.lock") as lock:
         if lock is None:
             return False

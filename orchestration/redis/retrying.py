@@ -131,7 +131,7 @@ def redis_words(error: BaseException | None) -> str:
 
 
 async def heeding(call: Awaitable[T]) -> T:
-    """Await `call`, and be cancelled if that was asked for meanwhile, whatever became of the call.
+    """Await `call`, and be cancelled if that was asked for meanwhile, however the call ended.
 
     With a time-out redis-py sends inside `asyncio.wait_for`.  On Python 3.11 that drops the cancellation of a task whose
     inner future is done already, and with it an `asyncio.timeout` or the end of a program.

@@ -1,4 +1,4 @@
-"""Lua scripts that run on whatever server answers, whether it knows them or not."""
+"""Lua scripts that run on any server, whether it has loaded them or not."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field

@@ -80,7 +80,7 @@ class Heard(NamedTuple):
 
 
 class Parts:
-    """Reads the values inside messages, whatever they are, and counts what it cannot use."""
+    """Reads the values inside messages, of any type, and counts those that it cannot use."""
 
     def __init__(self) -> None:
         self.passed_over = 0

@@ -138,7 +138,7 @@ class LangMessage(LogSchema):
 
     @property
     def speaker(self) -> str:
-        """Who speaks: a message of type `chat` says so by its role."""
+        """The speaker: for a message of type `chat`, its role."""
         role = string(self.role) if self.type.startswith(("chat", "ChatMessage")) else None
         return role or self.type
 
