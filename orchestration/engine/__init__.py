@@ -6,7 +6,7 @@
         Lookahead  the expected states beyond the open steps, and the draft that proposes more of them
         Calls      the calls of the model: what they still owe, and what to do when one fails
         Ledger     samples asked for, used and in vain; depth says how far ahead it pays to ask
-      Draft        who proposes states: Rollout, AskAhead, Recall, Supplied, RolloutProcess
+      Draft        what proposes states: Rollout, AskAhead, Recall, Supplied, RolloutProcess
 
     Draft --> Lookahead --_open_next--> OpenStep <--> Calls <--> model
                   ^                        |  |
@@ -21,10 +21,10 @@ Election, which counts in the order of submission.  Where an invariant is kept a
                  Kept by OpenStep._ask and seed_of, which read nothing else, and by Pipeline._verify: other
                  terms squash every step.
     TRUE STATE   A decision is handed out only if its step was opened on the state that the run has reached.
-                 Kept by Pipeline._verify, before anybody looks at the head.
+                 Kept by Pipeline._verify, before the head is read.
     IN ORDER     Open steps are numbered without a gap; only the first of them, the head, is handed out.
                  Kept by Pipeline._open_next, which appends, _squash, which cuts the end off, and _retire.
-    NO BALLOT    Who proposes states casts no ballot.
+    NO BALLOT    A draft proposes states and casts no ballot.
                  Kept by Calls._draw and Stride.decide: OpenStep.cast is given samples of the job's model only.
     ITS TURN     A failure on a state that is only expected ends the run only if the state comes true, in its turn.
                  Kept by hypothetically (what a task says of a state), OpenStep.fail and retire (its asks,

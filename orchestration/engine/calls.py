@@ -47,7 +47,7 @@ class Calls:
         task.add_done_callback(self._ended)
 
     def cancel_in_vain(self) -> None:
-        """Cancel the calls that nobody waits for."""
+        """Cancel the calls whose samples would all count for nothing."""
         for task, unanswered in self.owed.items():
             # One without anything to answer is about to end by itself, and its time is still to be taken.
             if unanswered and not any(_awaited(asked) for asked in unanswered.values()):
@@ -93,7 +93,7 @@ class Calls:
         unanswered.clear()  # ACCOUNTS: so that `_ended` takes nothing off once more
         steps = list(dict.fromkeys(step for step, *_ in awaited))
         if not steps:
-            return  # nobody waits for it: all that was left was squashed or decided without it
+            return  # every step that it still owed samples was squashed, or decided without them
         first = steps[0]
         if len(steps) == 1 and not first.due:
             # ITS TURN: it is asked for once more then, on a state that is certain.
@@ -119,5 +119,5 @@ class Calls:
 
 
 def _awaited(asked: Asked) -> bool:
-    """Whether somebody waits for this sample."""
+    """Whether this sample would still count."""
     return asked[0].status is ASKED

@@ -18,13 +18,13 @@ class Ledger:
     """Asked for on states that came true."""
     in_flight: int = 0
     counts: Counter[str] = field(default_factory=Counter)
-    """Counted since somebody last took it.
+    """Counted since `Pipeline.take_counts` last took it.
 
     `ahead`: steps asked about before their turn.  `accepted` and `rejected`: of these, the steps whose state was right, and
     those whose state was the first to be wrong.  `wasted_samples`, `wasted_tokens`: drawn for states that did not come
     true; the tokens of samples that were cut off are estimated from those counted.  `depth`: the steps that were open
     ahead at each decision, summed up; `decisions`: their number.  `draft_tokens`: what the draft itself has spent, as far as
-    it knows (`Draft.spent`).  `wasted_uncounted`, `draft_uncounted`: samples whose tokens nobody knows, which these leave out.
+    it knows (`Draft.spent`).  `wasted_uncounted`, `draft_uncounted`: samples whose tokens are not known, which these leave out.
     """
     _tokens: int = 0
     _counted: int = 0

@@ -57,9 +57,9 @@ class Lookahead(Generic[S]):
         self._states = deque([state])
 
     def advance(self, state: S) -> None:
-        """Expect this state, where the draft has not said a word yet; what it is busy with may still be of use.
+        """Expect this state, which the draft has not proposed yet; what it is working on may still be of use.
 
-        A draft that says more at a time than one election takes would otherwise never be heard.
+        A draft that says more at a time than one election takes would otherwise never be used.
         """
         # A draft that is left so far behind is given up; that also bounds what is kept for it.
         if not self.drafting or len(self._overtaken) >= MOST_PROPOSED:
@@ -89,7 +89,7 @@ class Lookahead(Generic[S]):
         if self.draft is not None:
             self._drafting = background(self._follow(self.draft, (*path, *self._states)), self._failed)
             self._drafting.add_done_callback(lambda _: self._changed())
-            # After the first go of the task, by which a draft that asks nobody, like `Recall`, has proposed.
+            # After the first go of the task, by which a draft that asks no model, like `Recall`, has proposed.
             asyncio.get_running_loop().call_soon(self._changed)
 
     async def aclose(self) -> None:

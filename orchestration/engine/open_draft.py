@@ -32,7 +32,7 @@ async def open_draft(
         pebble-numpy, http://...   another model, rolled ahead
 
     Another model is asked without a key; one that wants one is a `Rollout` over an `OpenAIModel` of your own.
-    Raises `BadInput` if the task does not offer what the draft needs, `ModelUnavailable` if nobody answers there.
+    Raises `BadInput` if the task does not offer what the draft needs, `ModelUnavailable` if no server answers there.
     """
     if speculation is None or not isinstance(speculation.draft, str):
         yield speculation

@@ -105,8 +105,8 @@ READY, ASKED, REFUSED, DECIDED, FAILED, SQUASHED, RETIRED = Status
 class OpenStep(Generic[S, A]):
     """One step from its first ask to its verdict.
 
-    Whoever runs it sends `asks()`, casts every sample that comes back, and asks again once nothing is outstanding, until
-    the election is decided.
+    The caller sends `asks()`, casts every sample that comes back, and asks again once nothing is outstanding,
+    until the election is decided.
     """
 
     __slots__ = (
@@ -117,7 +117,7 @@ class OpenStep(Generic[S, A]):
     def __init__(self, terms: Terms[S, A], step: int, state: S, after: S | None = None) -> None:
         self.terms, self.step, self.state = terms, step, state
         self.after = after
-        """The state that is expected next, if anybody has said so."""
+        """The state that is expected next, if there is one."""
         self.status = READY
         """Written by the methods of this class alone."""
         self.election: Election[A] = Election(terms.rule, terms.limit)

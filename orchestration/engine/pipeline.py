@@ -37,7 +37,7 @@ class Pipeline(Generic[S, A]):
         if isinstance(speculation.draft, str):
             raise BadInput(f"the draft {speculation.draft!r} has not been opened: see open_draft")
         self.draft: Draft[S] | None = speculation.draft
-        """Who proposes the states ahead, if it is not the leading ballot."""
+        """What proposes the states ahead, if it is not the leading ballot."""
         self._speculation = speculation
         self._terms: Terms[S, A] | None = None
         self._open: deque[OpenStep[S, A]] = deque()
@@ -98,7 +98,7 @@ class Pipeline(Generic[S, A]):
 
     async def aclose(self) -> None:
         """Drop everything; whatever still runs is cancelled."""
-        # A call that fails while it is being cancelled is not asked again: nobody waits for a squashed step.
+        # A call that fails while it is being cancelled is not asked again: samples of a squashed step count for nothing.
         for step in self._open:
             step.squash()
         tasks = [*self._calls.owed]
@@ -138,7 +138,7 @@ class Pipeline(Generic[S, A]):
 
     def _retire(self) -> Decision[A]:
         head = self._open[0]  # IN ORDER: no other is ever handed out
-        decision = head.retire()  # if it raises, the head stays: whoever asks again is told the same
+        decision = head.retire()  # if it raises, the head stays, and a second `decide` raises the same
         self._retired = self._open.popleft()
         self._ledger.use(head, len(self._open))
         if head.distance:
@@ -277,7 +277,7 @@ class Pipeline(Generic[S, A]):
         return asks
 
     def _tell(self, step: OpenStep[S, A]) -> None:
-        """Let whoever waits for the head know that it is over."""
+        """Wake `decide`, which waits for the head, if this is the head and it is over."""
         # At once, not at the end of a look: a draft that is started in it begins after what is decided was told to it.
         if step.over and step is self._open[0]:
             self._head_over.set()

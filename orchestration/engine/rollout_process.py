@@ -59,7 +59,7 @@ class _Reply(NamedTuple):
 
 
 _Orders = asyncio.Queue[_Start | _Credit | None]
-"""What the process is told, in order; None is that nobody is there any more."""
+"""What the process is told, in order; None: the parent has closed the pipe."""
 
 
 class RolloutProcess(Draft[S]):

@@ -1,4 +1,4 @@
-"""Settings of speculation: how far ahead of the decided steps a run may ask, and on whose word."""
+"""Settings of speculation: how far ahead of the decided steps a run may ask, and on whose proposals."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -13,7 +13,7 @@ LARGEST = 1_000_000
 
 @dataclass(frozen=True)
 class Speculation:
-    """How far ahead of the decided steps a run may ask, and on whose word."""
+    """How far ahead of the decided steps a run may ask, and on whose proposals."""
 
     draft: Draft[Any] | str | None = None
     """A draft, or one by name (see `open_draft`); None is the leading ballot of the step before."""

@@ -48,7 +48,7 @@ class Stride(Generic[S, A]):
 
     @property
     def draft(self) -> Draft[S] | None:
-        """Who proposes the states ahead, if anybody does."""
+        """What proposes the states ahead, if anything does."""
         return None if self._pipeline is None else self._pipeline.draft
 
     async def run(self, state: S, journal: Journal, until: int) -> S:
