@@ -30,7 +30,7 @@ Election, which counts in the order of submission.  Where an invariant is kept a
                  Kept by hypothetically (what a task says of a state), OpenStep.fail and retire (its asks,
                  readings and stalls), Calls._split (the model) and _Asking.propose (the model of a draft).
     BARRIER      Nothing is asked beyond a step that acts on the world before it has acted, nor beyond the end.
-                 Kept by Pipeline._may_open, and by Stride.run: commit, act, and only then the next step.
+                 Kept by Pipeline._may_open, and by Stride._run_step: commit, act, and only then the next step.
     ONE CALL     All samples of a step that are outstanding are in one call of the model.
                  Kept by Pipeline._review, which asks more for READY steps only, and Calls._split, which divides none.
     BOUNDS       Before its turn a step is opened only within depth, capacity and max_waste; behind the head it is
