@@ -12,10 +12,10 @@ from surefoot.voting.samples import NOTHING, Usage
 from .choice_delta import ChoiceDelta
 from .cumulative import SoFar
 from .error_bodies import Failure, FailureReported, failure_in, failure_of
-from .events import json_or_events, sse_events
 from .finish_reasons import FAILURES, finish_word
 from .json_text import parsed, whole_characters
 from .limits import MOST_LINES, MOST_TOKENS
+from .sse import json_or_events, sse_events
 
 _DONE = (b"[DONE]", b'"[DONE]"')
 _THOUGHTS = ("reasoning", "reasoning_content", "thinking", "reasoning_details")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput
 
-from .events import (
+from .log_entries import (
     Heard,
     LogSchema,
     Parts,

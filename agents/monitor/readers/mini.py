@@ -6,7 +6,7 @@ from typing import Any
 
 from surefoot.agents.monitor.trajectory import Action, Trajectory, action
 
-from .events import Heard, LogSchema, Parts, Said, joined, reasoning_tokens, string, turns_of, validated
+from .log_entries import Heard, LogSchema, Parts, Said, joined, reasoning_tokens, string, turns_of, validated
 from .text_actions import written_actions
 
 MINI = "a mini-swe-agent trajectory (`messages` with `extra`, `info`, `trajectory_format` mini-swe-agent-1.1)"

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from surefoot.agents.monitor.trajectory import Trajectory, action
 from surefoot.errors import BadInput
 
-from .events import Heard, LogSchema, Parts, Said, string, turns_of, validated
 from .files import MOST_BYTES, decoded
+from .log_entries import Heard, LogSchema, Parts, Said, string, turns_of, validated
 from .messages import Chat, calls, chat, issue_of
 from .text_actions import written_actions
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from surefoot.agents.monitor.kinds import word_set
 from surefoot.agents.monitor.trajectory import Action, Trajectory, action
 
-from .events import Heard, LogSchema, Parts, Said, joined, turns_of, validated
+from .log_entries import Heard, LogSchema, Parts, Said, joined, turns_of, validated
 from .messages import Role
 from .text_actions import written_actions
 
