@@ -254,7 +254,9 @@ def ignore(event: Event) -> None:
 
 def shielded(listen: Listen | None) -> Listen:
     """Return a listener that never raises: it passes events on until `listen` raises."""
-    hears = listen or ignore
+    if listen is None:
+        return ignore
+    hears = listen
 
     def told(event: Event) -> None:
         nonlocal hears

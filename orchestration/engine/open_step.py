@@ -259,10 +259,10 @@ class OpenStep(Generic[S, A]):
         view = number % task.views
         # All that a red flag or the task may look at: two samples that agree in it have one outcome.
         key = (view, sample.text, sample.finish, sample.tokens)
-        if key not in self._outcomes:
-            outcome = screened(task, sample, state, view)
-            self._outcomes[key] = outcome
-        return self._outcomes[key]
+        outcome = self._outcomes.get(key)  # never None: a reader that returns it is refused
+        if outcome is None:
+            outcome = self._outcomes[key] = screened(task, sample, state, view)
+        return outcome
 
 
 def seed_of(job: int, step: int, number: int) -> int:

@@ -195,15 +195,16 @@ class Journal:
             self.notable += bool(against) + sum(record.flags.values())
         if kept is not None:
             self._keep(record, kept)
-        self.listen(
-            Decided(
-                step=record.step,
-                answer=record.answer,
-                votes=record.votes,
-                dissent=against,
-                flags=record.flags,
+        if self.listen is not ignore:  # an event takes as long to make as a hash: a hundredth of a step
+            self.listen(
+                Decided(
+                    step=record.step,
+                    answer=record.answer,
+                    votes=record.votes,
+                    dissent=against,
+                    flags=record.flags,
+                )
             )
-        )
         # The pulse has no turn while a model that answers at once never lets go of the event loop, nor has a cancellation.
         late = time.monotonic() - self._since > 2 * COMMIT_S
         full = len(self._buffer) >= COMMIT_STEPS or self._bytes >= COMMIT_BYTES

@@ -74,8 +74,10 @@ def frozen(value: Any) -> Any:
     """Turn what JSON gives back (lists) into the plain value that was written (tuples)."""
     if type(value) is not list:
         return value
-    # Only lists need a call of their own: most of what is inside an answer are numbers.
-    return tuple([frozen(item) if type(item) is list else item for item in value])
+    # Every step is read back through here, and most lists hold numbers alone: those are told apart in one go.
+    if list not in map(type, value):
+        return tuple(value)
+    return tuple([frozen(item) for item in value])
 
 
 def genesis(task: str, spec: Mapping[str, Any], start: object) -> str:
