@@ -33,9 +33,12 @@ async def test_tokens_in_vain_and_of_a_draft_are_unknown_where_a_server_does_not
     silent: str, redis_url: str
 ) -> None:
     task = surefoot.Towers(disks=6, style="compact")
+    slow = towers_double(
+        error=0.1, seed=6, latency=0.01
+    )  # far slower than the draft, which then runs ahead and errs
     quiet, loud = Manner(frozenset(["no usage"])), Manner()
     async with (
-        DoubleServer(towers_double(error=0.1, seed=6), manner=loud if silent == "draft" else quiet) as server,
+        DoubleServer(slow, manner=loud if silent == "draft" else quiet) as server,
         DoubleServer(towers_double(error=0.1, seed=7), manner=loud if silent == "run" else quiet) as small,
         OpenAIModel(small.url) as model,
     ):
