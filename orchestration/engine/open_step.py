@@ -259,9 +259,11 @@ class OpenStep(Generic[S, A]):
         view = number % task.views
         # All that a red flag or the task may look at: two samples that agree in it have one outcome.
         key = (view, sample.text, sample.finish, sample.tokens)
-        outcome = self._outcomes.get(key)  # never None: a reader that returns it is refused
-        if outcome is None:
-            outcome = self._outcomes[key] = screened(task, sample, state, view)
+        known = self._outcomes.get(key)
+        if known is not None:  # a reader that returns None is refused, so no outcome is None
+            return known
+        outcome = screened(task, sample, state, view)
+        self._outcomes[key] = outcome
         return outcome
 
 
