@@ -5,7 +5,7 @@
         OpenStep   one step and its election; the states that it goes through are drawn in open_step
         Lookahead  the expected states beyond the open steps, and the draft that proposes more of them
         Calls      the calls of the model: what they still owe, and what to do when one fails
-        Ledger     samples asked for, used and in vain; depth says how far ahead it pays to ask
+        Ledger     samples asked for, used and wasted; depth says how far ahead it pays to ask
       Draft        what proposes states: Rollout, AskAhead, Recall, Supplied, RolloutProcess
 
     Draft --> Lookahead --_open_next--> OpenStep <--> Calls <--> model

@@ -1,4 +1,4 @@
-"""What speculation has cost, counted in samples: asked for, used and in vain."""
+"""What speculation has cost, counted in samples: asked for, used and wasted."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from .open_step import OpenStep
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """Samples asked for, used and in vain."""
+    """Samples asked for, used and wasted."""
 
     asked: int = 0
     used: int = 0
@@ -58,7 +58,7 @@ class Ledger:
         self.counts["wasted_uncounted"] += usage.uncounted + (0 if self._counted else step.outstanding)
 
     def allows(self, samples: int, certain: int, max_waste: float) -> bool:
-        """Whether so many more may be risked: if all that is open were in vain, the share would still be kept.
+        """Whether so many more may be risked: if all that is open were wasted, the share would still be kept.
 
         `certain` are those asked for on a state that is known to be true.
         """

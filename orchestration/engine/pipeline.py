@@ -89,11 +89,11 @@ class Pipeline(Generic[S, A]):
 
     @property
     def at_risk(self) -> int:
-        """Samples that may turn out to be in vain: of the open steps, and those that may yet be asked for."""
+        """Samples that may turn out to be wasted: of the open steps, and those that may yet be asked for."""
         return sum(step.asked for step in self._open) + self._speculation.capacity
 
     def flush(self, state: S, step: int) -> None:
-        """Count all open steps as in vain: nothing is asked ahead any more."""
+        """Count all open steps as wasted: nothing is asked ahead any more."""
         self._squash(0, state, step)
 
     async def aclose(self) -> None:

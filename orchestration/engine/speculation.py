@@ -21,7 +21,7 @@ class Speculation:
     depth: int = 512
     """Most steps ahead; what is used adapts to what is measured."""
     max_waste: float = 0.5
-    """Largest share of all samples that may turn out to have been drawn in vain."""
+    """Largest share of all samples that may turn out to be wasted."""
     capacity: int = 256
     """Most samples in flight."""
 

@@ -115,7 +115,7 @@ class Stride(Generic[S, A]):
         """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
         pipeline = self._pipeline
         if pipeline is not None and not meter.has_room_ahead(pipeline.at_risk):
-            # Squashed before the calls are cancelled, so that what was drawn in vain is counted.
+            # Squashed before the calls are cancelled, so that what was wasted is counted.
             pipeline.flush(state, journal.step)
             await self.aclose()
             self._note(pipeline.take_counts(), journal)

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from surefoot.orchestration.events import Back, Listen, Waiting, ignore
 
-from . import embedded as local_redis
+from . import embedded
 from .client import PATIENCE_S, RedisUnavailable, connect
 from .retrying import HeedingRedis, redis_words
 
@@ -28,9 +28,9 @@ async def open_redis(
     def waiting(sentence: str) -> None:
         listen(Waiting(on="redis", sentence=sentence) if sentence else Back(on="redis"))
         if sentence and redis is None:
-            local_redis.ensure_guard()
+            embedded.ensure_guard()
 
-    url = redis or await local_redis.start_server(on_wait=waiting)
+    url = redis or await embedded.start_server(on_wait=waiting)
     client = await connect(url, patience_s=patience_s, on_wait=waiting)
     try:
         yield client

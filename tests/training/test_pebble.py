@@ -15,6 +15,7 @@ import pytest
 
 from surefoot.errors import BadInput
 from surefoot.models.embedded import WEIGHTS
+from surefoot.models.embedded.worker_protocol import EOS, VOCABULARY
 from surefoot.tools.towers import compact
 from surefoot.tools.towers.board import Move, apply, broken_rule, is_board, optimal_length, optimal_move
 from surefoot.training.pebble import card, data
@@ -61,8 +62,8 @@ def test_the_gguf_file_has_the_declared_size_and_a_token_for_every_byte() -> Non
     metadata, shapes = read_gguf(HERE / "pebble.gguf")
     assert sum(math.prod(shape) for shape in shapes.values()) == PARAMETERS
     tokens = metadata["tokenizer.ggml.tokens"]
-    assert len(tokens) == len(set(tokens)) == metadata["llama.vocab_size"] == data.VOCABULARY
-    assert tokens[data.EOS] == "<eos>" and metadata["tokenizer.ggml.eos_token_id"] == data.EOS
+    assert len(tokens) == len(set(tokens)) == metadata["llama.vocab_size"] == VOCABULARY
+    assert tokens[EOS] == "<eos>" and metadata["tokenizer.ggml.eos_token_id"] == EOS
     assert tokens[ord("a")] == "a" and metadata["tokenizer.ggml.add_bos_token"] is False
 
 

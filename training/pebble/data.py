@@ -19,9 +19,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from surefoot.errors import BadInput
-from surefoot.models.embedded.worker_protocol import EOS as EOS
-from surefoot.models.embedded.worker_protocol import VOCABULARY as VOCABULARY
-from surefoot.models.embedded.worker_protocol import tokens as tokens
 from surefoot.tools.towers import compact
 from surefoot.tools.towers.board import PEGS, Move, Pegs, apply, optimal_length, optimal_state, random_pegs
 

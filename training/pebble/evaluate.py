@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from surefoot.models.embedded.worker_protocol import EOS
 from surefoot.tools.towers.board import PEGS, optimal_length
 
 from . import card, data
@@ -54,7 +55,7 @@ def inputs_of(examples: list[data.Example]) -> Tensor:
     """Return prompt, answer and `<eos>` of examples of one length as (batch, tokens)."""
     text = "".join(example.prompt + example.answer for example in examples).encode()
     rows = np.frombuffer(text, dtype=np.uint8).reshape(len(examples), -1).astype(np.int64)
-    return torch.from_numpy(np.pad(rows, ((0, 0), (0, 1)), constant_values=data.EOS))
+    return torch.from_numpy(np.pad(rows, ((0, 0), (0, 1)), constant_values=EOS))
 
 
 def scores_of(logits: Tensor, right: Tensor, temperatures: Sequence[float]) -> Scores:

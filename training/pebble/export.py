@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from surefoot.models.embedded import WEIGHTS
+from surefoot.models.embedded.worker_protocol import EOS
 
-from .data import EOS
 from .model import Pebble, Shape
 
 HERE = WEIGHTS / "pebble"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .data import VOCABULARY
+from surefoot.models.embedded.worker_protocol import VOCABULARY
 
 
 @dataclass(frozen=True)

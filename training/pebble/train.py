@@ -19,6 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
+from surefoot.models.embedded.worker_protocol import EOS, tokens
+
 from . import data
 from .model import Pebble
 
@@ -44,14 +46,14 @@ class TensorBatch(NamedTuple):
 
 def row_of(example: data.Example) -> TokenRow:
     """Return an example in tokens; the loss counts the answer and its end."""
-    prompt, answer = data.tokens(example.prompt), [*data.tokens(example.answer), data.EOS]
+    prompt, answer = tokens(example.prompt), [*tokens(example.answer), EOS]
     return TokenRow(prompt + answer, [0.0] * len(prompt) + [1.0] * len(answer))
 
 
 def batch_of(rows: list[TokenRow]) -> TensorBatch:
     """Return rows as tensors; targets that do not count are IGNORED."""
     length = max(len(row.tokens) for row in rows) - 1
-    inputs = torch.full((len(rows), length), data.EOS)
+    inputs = torch.full((len(rows), length), EOS)
     targets = torch.full((len(rows), length), IGNORED)
     weights = torch.zeros((len(rows), length))
     for number, row in enumerate(rows):
