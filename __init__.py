@@ -2,7 +2,7 @@
 
 import surefoot
 
-report = await surefoot.run(surefoot.Towers(disks=10, style="compact"), model="pebble", reliability=0.99)
+report = await surefoot.run(surefoot.Towers(disks=10, style="compact"))  # by pebble, with reliability 0.99
 print(report.solved, report.steps, report.votes)
 """
 

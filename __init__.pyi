@@ -2,26 +2,33 @@
 
 from .agents.tasks.codec import Codec, Typed
 from .agents.tasks.columns import Columns
-from .agents.tasks.guarded import NotPlain, TaskFailed
-from .agents.tasks.task import Case, Task
+from .agents.tasks.failures import NotPlain, TaskFailed
+from .agents.tasks.optional import Case
+from .agents.tasks.task import Task
 from .agents.tasks.towers import Towers
 from .errors import BadInput, SurefootError
 from .models.base import Ask, Message, Model, ModelUnavailable, Sampling
 from .models.openai import OpenAIModel
 from .models.openai.options import Options
-from .orchestration.budget import Budget
+from .orchestration.agent import Agent, AgentReport
+from .orchestration.budget import Budget, Purse
+from .orchestration.decision import decide
 from .orchestration.engine.speculation import Speculation
 from .orchestration.overview import jobs, report
 from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
 from .orchestration.report import Report
 from .orchestration.run import resume, run
+from .orchestration.settings import Settings
 from .orchestration.stream import events
 from .orchestration.voted import voted
+from .tools.function_tool import tool
 from .voting import NotAnAnswer, Sample, Stalled
 from .voting.reliability import Price
 
 __all__ = [
+    "Agent",
+    "AgentReport",
     "Ask",
     "BadInput",
     "Budget",
@@ -38,9 +45,11 @@ __all__ = [
     "Plan",
     "Price",
     "Progress",
+    "Purse",
     "Report",
     "Sample",
     "Sampling",
+    "Settings",
     "Speculation",
     "Stalled",
     "SurefootError",
@@ -49,11 +58,13 @@ __all__ = [
     "Towers",
     "Typed",
     "Unsupported",
+    "decide",
     "events",
     "jobs",
     "plan",
     "report",
     "resume",
     "run",
+    "tool",
     "voted",
 ]

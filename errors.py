@@ -6,6 +6,7 @@
         BadInput                   errors                     a value from outside cannot be used
             IllegalMove            tools.towers               a move breaks a rule of the game
             NoSuchJob              orchestration.journal      no job of this id is in this Redis
+        ToolFailed                 tools                      a call came to nothing; the model is told why
         ModelUnavailable           models                     the model cannot be reached, or stays away for too long
             RequestRefused         models.openai              the server says no, and would say it again
                 AnswerFromCache    models.openai              a cache answered where samples were asked for
@@ -24,9 +25,15 @@
         NoCases                    agents.tasks               a task has no states to calibrate on
         TaskFailed                 agents.tasks               a task's method raised, or returned what it must not
             NotPlain               agents.tasks               a task's value would not survive the journal; a BadInput, too
+        DecisionNeeded             agents.tasks               a person has to decide before a job can go on
         NoCueTokens                agents.reasoning           the tokenizer has no token for any cue word
         TooFewUnsafeExits          agents.reasoning           an exit rule has too few unsafe exits for its delta
         NothingScored              agents.monitor             no run got a score
+        PatchRefused               agents.swe                 a patch does not apply, or reaches where it must not
+        PatchFails                 agents.swe.decomposed      a candidate's patch does not apply
+        WorkspaceLost              agents.swe.decomposed      a workspace cannot be put back to its base
+        SetUpFailed                agents.swe                 an instance's repository or environment cannot be prepared
+        NotRebuilt              agents.swe                 a workspace cannot be made again as it was
         AuditFailed                orchestration              a segment fails the task's own check at every k
         OverBudget                 orchestration              the calibration alone would exceed the budget
         Paused                     orchestration              the budget is spent; resuming goes on

@@ -47,7 +47,7 @@ def towers(disks: int, k: int | None, processes: int = 0) -> float:
             )
             seconds = time.perf_counter() - began
         assert json.loads(done.stdout)["solved"]
-        time.sleep(6)  # the embedded Redis leaves when nobody has used it for 5 s
+        time.sleep(6)  # the embedded Redis ends when it was not used for 5 s
     return seconds
 
 

@@ -68,7 +68,12 @@ async def measure(times: int, seed: int) -> int:
                 redis = client if number % 4 < 2 else url
                 speculate = surefoot.Speculation() if number % 8 < 4 else None
                 work = surefoot.run(
-                    TASK, model=MODEL, redis=redis, k=3, segment=100, job=job, speculate=speculate
+                    TASK,
+                    surefoot.Settings(k=3, segment=100),
+                    model=MODEL,
+                    redis=redis,
+                    job=job,
+                    speculate=speculate,
                 )
                 running = asyncio.create_task(work if by == "cancel" else limited(work, after_s))
                 took = await stopped(running, after_s, by)

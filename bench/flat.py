@@ -115,7 +115,9 @@ async def run(job: str, url: str, disks: int, latency_s: float, way: str) -> Non
     speculate = None if way == "off" else surefoot.Speculation(way)
     task = surefoot.Towers(disks, "compact")
     model = towers_double(latency=latency_s)
-    report = await surefoot.run(task, model=model, redis=url, k=K, job=job, speculate=speculate)
+    report = await surefoot.run(
+        task, surefoot.Settings(k=K), model=model, redis=url, job=job, speculate=speculate
+    )
     resident = resident_mb(os.getpid())
     print(json.dumps({"report": report.model_dump(mode="json"), "resident_mb": resident}))
 

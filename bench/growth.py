@@ -91,7 +91,7 @@ COMMANDS: Mapping[str, Work] = {
 
 async def run(redis: Redis, job: str, disks: int) -> None:
     task, model = surefoot.Towers(disks, "compact"), towers_double(error=ERROR)
-    assert (await surefoot.run(task, model=model, redis=redis, k=K, job=job)).solved
+    assert (await surefoot.run(task, surefoot.Settings(k=K), model=model, redis=redis, job=job)).solved
 
 
 async def cpu_s(redis: Redis) -> float:

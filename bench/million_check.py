@@ -14,6 +14,7 @@ from redis.asyncio import Redis as AsyncRedis
 from runners import wrong_moves
 
 from surefoot import Speculation, Towers
+from surefoot.agents.tasks.guarded import guarded
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration.engine.recall import Recall
 from surefoot.orchestration.graph import Runner
@@ -148,9 +149,11 @@ async def reminded(redis: Redis, job: str, disks: int, form: str) -> float:
         await Journal.acquire(store, job) as journal,
     ):
         # The model is never asked.
-        runner = Runner(task, towers_double(), journal, 1, Speculation(Recall(task)))
+        runner = Runner(
+            guarded(task), towers_double(), journal, journal.job.settings, Speculation(Recall(task))
+        )
         began = time.perf_counter()
-        await runner._remind()  # the very code that a runner runs, which nobody else has reason to call
+        await runner._remind()  # the very code that a runner runs, which nothing else has reason to call
         return time.perf_counter() - began
 
 

@@ -143,7 +143,7 @@ def speculation(found: dict[str, Any] | None) -> str:
     return (
         f"{found['acceptance']:.3%} of the proposals accepted, {found['depth']:.1f} steps ahead on average; "
         f"{found['asked_ahead']:,} steps asked ahead, {found['accepted']:,} of them on the right state; "
-        f"{found['wasted_samples']:,} samples in vain, {found['waste']:.1%} of all"
+        f"{found['wasted_samples']:,} wasted samples, {found['waste']:.1%} of all"
     )
 
 

@@ -24,7 +24,7 @@ from surefoot.agents.monitor.labelled.teller import Teller
 from surefoot.agents.monitor.labelled.trajectories import Grade, Labelled, grade, labelled
 from surefoot.agents.monitor.signals import FLAGGED, readings
 from surefoot.agents.monitor.trajectory import action, turn
-from surefoot.orchestration.monitor_node import monitor_node
+from surefoot.orchestration.monitoring import monitor_node
 
 THOUGHT_TOKENS, OBSERVED = 250, 2000
 """Of a turn of usual size: 1 kB and 2 kB."""

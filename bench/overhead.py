@@ -53,7 +53,9 @@ async def engine(
 ) -> float:
     kind = "off" if speculate is None else speculate.draft
     job = f"overhead-{kind}-{rounds}"
-    report = await surefoot.run(task, model=double, redis=redis, k=K, job=job, speculate=speculate)
+    report = await surefoot.run(
+        task, surefoot.Settings(k=K), model=double, redis=redis, job=job, speculate=speculate
+    )
     assert report.solved
     return report.steps / report.wall_s
 

@@ -22,7 +22,7 @@ async def drawn(disks: int, states: int) -> str:
     """Run the job and return the picture as SVG."""
     console = Console(record=True, width=96, file=io.StringIO(), force_terminal=True)
     progress, task = Progress(), surefoot.Towers(disks, "compact")
-    run = asyncio.create_task(surefoot.run(task, states=states, on_event=progress.listen))
+    run = asyncio.create_task(surefoot.run(task, surefoot.Settings(states=states), on_event=progress.listen))
     while not run.done() and (progress.doing != "running" or progress.step < optimal_length(disks) // 2):
         await asyncio.sleep(0.001)
     console.print("$ surefoot run towers --disks", disks, style="bold", highlight=False)

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from surefoot.agents.reasoning import exit_labels
@@ -106,9 +106,9 @@ class SteerLetters(Steer):
         super().__init__(bias)
         self._each = bias
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
         letters = await model.tokenize("".join(word[0] for word in CUES.reflection + CUES.transition))
-        return draw._replace(logit_bias=tuple((letter, self._each) for letter in letters))
+        state.draw = replace(state.draw, logit_bias=tuple((letter, self._each) for letter in letters))
 
 
 class Vote:
@@ -127,7 +127,7 @@ class Vote:
             many = [ask._replace(seed=ask.seed + number) for number in range(self._samples)]
             spent, votes = NOTHING, Counter[str | None]()
             for sample in await in_order(self._model, many):
-                spent = spent.plus(sample.usage)
+                spent += sample.usage
                 votes[answer_of(sample.text)] += 1
             del votes[None]
             text = votes.most_common(1)[0][0] if votes else ""

@@ -4,6 +4,7 @@ import pickle
 import zlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from surefoot.models.streaming import Draw, Piece, Streaming
 from surefoot.voting.samples import NOTHING, Usage
@@ -39,7 +40,7 @@ class Replay:
         return await self._model.native_budget()
 
     async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
-        key = draw._replace(max_tokens=0, top_logprobs=0, answer_tokens=0)
+        key = replace(draw, max_tokens=0, top_logprobs=0)
         pieces = self._remembered(key, draw)
         if pieces is not None:
             for piece in _cut(pieces, draw):
@@ -47,7 +48,7 @@ class Replay:
                 yield piece
             return
         heard = []
-        asked = draw._replace(top_logprobs=max(draw.top_logprobs, self._top_logprobs))
+        asked = replace(draw, top_logprobs=max(draw.top_logprobs, self._top_logprobs))
         async with aclosing(self._model.stream(asked)) as fresh:
             async for piece in fresh:
                 self.drawn += piece.usage.completion
@@ -70,7 +71,7 @@ def _cut(pieces: Sequence[Piece], draw: Draw) -> Iterator[Piece]:
     """Yield what a request for so many tokens and log-probabilities would have got."""
     total = NOTHING
     for piece in pieces:
-        total = total.plus(piece.usage)
+        total += piece.usage
     if total.completion <= draw.max_tokens:
         yield from (_bared(piece, draw.top_logprobs) for piece in pieces)
         return
@@ -78,7 +79,7 @@ def _cut(pieces: Sequence[Piece], draw: Draw) -> Iterator[Piece]:
     for piece in pieces:
         if spent.completion + piece.usage.completion > draw.max_tokens:
             break
-        spent = spent.plus(piece.usage)
+        spent += piece.usage
         yield _bared(piece._replace(finish=None), draw.top_logprobs)
     owed = Usage(prompt=total.prompt - spent.prompt, cached=total.cached - spent.cached)
     yield Piece(finish="length", usage=owed)

@@ -126,7 +126,9 @@ async def engine(
 ) -> Measured:
     """Run `task` as a job; `of` is the number of steps that the time is extrapolated to."""
     began = time.perf_counter()
-    report = await surefoot.run(task, model=model, redis=redis, k=K, job=job, speculate=speculate)
+    report = await surefoot.run(
+        task, surefoot.Settings(k=K), model=model, redis=redis, job=job, speculate=speculate
+    )
     taken = time.perf_counter() - began
     told = None if report.speculation is None else report.speculation.model_dump()
     right = report.solved and report.steps == task.length

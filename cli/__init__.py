@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import suppress
-from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Annotated
 
@@ -12,7 +11,6 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from .lazy_command import LazyCommand
-from .terminal import Terminal, complain, fail
 
 FAILED = 1
 COMMANDS = {
@@ -24,6 +22,7 @@ COMMANDS = {
     "resume": ("jobs:resume", "Take a job up where it stands."),
     "jobs": ("job_list:jobs", "List the jobs, those worked on last first."),
     "show": ("show:show", "Show a job's report, or one of its steps."),
+    "decide": ("show:decide", "Answer what a job asks before it can go on."),
     "cancel": ("show:cancel", "Stop a job for good, even while it runs."),
     "delete": ("cleanup:delete", "Delete jobs for good: records, samples, checkpoints."),
     "prune": (
@@ -35,6 +34,7 @@ COMMANDS = {
         "score:score",
         "Score the logs of agents: 0 stays with the environment, 10 relies on its own thoughts.",
     ),
+    "swe": ("swe:app", "Work on the issues of SWE-bench, or of a set in its form."),
     "judge": ("judge:app", "Let a model score how far runs think instead of acting."),
     "calibrate": ("calibrate:app", "Learn from problems with known answers when less is enough."),
 }
@@ -44,12 +44,15 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        Terminal().page(f"surefoot {version('surefoot')}")
+        from importlib.metadata import version  # a page of help needs neither this nor rich
+
+        typer.echo(f"surefoot {version('surefoot')}")
         raise typer.Exit
 
 
@@ -86,6 +89,8 @@ def main() -> None:
         # The reader has gone, or the disk is full.  What is still buffered goes nowhere, or the interpreter complains of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
+            from .terminal import complain
+
             complain(f"the output cannot be written ({error.strerror})")
         code = FAILED
     sys.exit(code)
@@ -120,7 +125,11 @@ def _run() -> int:
 def _misused(error: typer.TyperException) -> int:
     """Answer a wrong use of the command line like any other bad input."""
     said, where = error.format_message(), getattr(error, "ctx", None)
-    if said:  # else the help has been printed, as nothing at all was asked for
+    if where and said == where.get_help():  # nothing at all was asked for
+        typer.echo(said)
+    else:
+        from .terminal import fail
+
         sentence = said[:1].lower() + said[1:].removesuffix(".") + (" " if said.endswith("?") else "; ")
         sentence += f"`{where.command_path if where else 'surefoot'} --help` says more"
         with suppress(typer.Exit):

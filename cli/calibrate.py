@@ -25,14 +25,14 @@ from surefoot.models.connect import open_model
 from surefoot.models.openai import OpenAIModel
 from surefoot.voting.conformal import ConformalExit, Per, unsafe_needed
 
-from .common import go, named_address, print_result
+from .common import go, print_result
 from .display import count
-from .model_options import key
-from .options import ApiKey, ApiKeyFile, ModelName
+from .grouped import grouped
+from .server_options import ServerOptions
 
 CONFIDENCE = 0.95
 
-app = typer.Typer(help="Learn from problems with known answers when less is enough.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Problems = Annotated[
     Path,
@@ -73,15 +73,15 @@ def calibrate() -> None:
 
 
 @app.command()
+@grouped("chat_limit", "option")
 def exits(
+    *,
     problems: Problems,
     model: Address,
     out: Out = Path("exits.json"),
     delta: Delta = 0.1,
     per: Unit = "trace",
-    model_name: ModelName = None,
-    api_key: ApiKey = None,
-    api_key_file: ApiKeyFile = None,
+    server: ServerOptions,
     think_tokens: ThinkTokens = 4096,
     temperature: Temperature = 0.6,
     inducer: Inducer = PROBING.inducer,
@@ -89,7 +89,7 @@ def exits(
     events: Events = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the score above which at most a share DELTA of the unsafe exits is taken; exit code 1 if the data cannot say."""
+    """Find the score above which at most DELTA of unsafe exits are taken.  Exit code 1 if the data cannot say."""
     probing = replace(PROBING, inducer=inducer)
 
     async def work() -> Found:
@@ -97,7 +97,7 @@ def exits(
         unit = _checked(known, delta, per, out)
         if events:
             write_forced(events, (), more=True)
-        async with open_model(named_address(model, model_name), api_key=key(api_key, api_key_file)) as opened:
+        async with open_model(server.address(model), options=server.made()) as opened:
             if not isinstance(opened, OpenAIModel):
                 raise BadInput(f"{model!r} cannot be interrupted in its thoughts: give the URL of a server")
             keep = _Keep(events)

@@ -92,11 +92,6 @@ def task_option(address: str | None) -> list[str]:
     return [] if address is None or ":" not in address else ["--task", address]
 
 
-def named_address(model: str, name: str | None) -> str:
-    """Return a model's address with its name on the server, see `open_model`."""
-    return model if name is None else f"{model}#{name}"
-
-
 def _failed(error: SurefootError, progress: Progress | None, as_json: bool, typed: _Typed) -> NoReturn:
     """End with what happened, and with what a person needs next: the job's name, and the samples behind a stall."""
     job = progress.job if progress else ""
@@ -133,7 +128,7 @@ def _interrupted(progress: Progress | None) -> str:
 def _there(sentence: str, typed: _Typed) -> str:
     """Let the commands that a sentence names find the job and its task: only the command line knows what was typed."""
     return re.sub(
-        r"`(surefoot (show|resume|run|jobs|cancel|delete)(?: [^`]+)?)`",
+        r"`(surefoot (show|resume|run|jobs|cancel|decide|delete)(?: [^`]+)?)`",
         lambda found: (
             f"`{found[1]}{_options(typed.task if found[2] == 'resume' else None)}{_elsewhere(typed.redis)}`"
         ),

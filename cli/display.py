@@ -185,6 +185,12 @@ def page(report: Report, then: str) -> RenderableType:
         parts.append(_contests(r))
     if r.stopped is not None:
         parts.append(styled(r.stopped, "yellow"))
+    if r.question is not None:
+        choices = " or ".join(r.question["choices"])
+        asked = f"step {r.question['step']:,} asks: {r.question['question']}" + (
+            f" ({choices})" if choices else ""
+        )
+        parts.append(styled(asked, "yellow"))
     if r.stall is not None:
         parts.append(_stall(r))
     if then:

@@ -10,23 +10,23 @@ from pydantic import TypeAdapter
 from rich.console import Group
 from rich.table import Table
 
-from surefoot.agents.monitor.agreement import Agreement, agreement, read_labels
+from surefoot.agents.monitor.agreement import Agreement, read_labels
 from surefoot.agents.monitor.judge import Judge, Judged, open_judge
 from surefoot.agents.monitor.readers.formats import read
 from surefoot.agents.monitor.rubric import PATTERNS
 from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput
 
-from .common import go, named_address, print_result
-from .model_options import key
-from .options import ApiKey, ApiKeyFile, ModelName
+from .common import go, print_result
+from .grouped import grouped
 from .score import read_or_why
+from .server_options import ServerOptions
 from .terminal import complain
 
 IN_FLIGHT = 16
 """Runs that are judged at a time."""
 
-app = typer.Typer(help="Let a model score how far runs think instead of acting.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Files = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Logged runs, in any format that is known.")
@@ -49,28 +49,29 @@ Context = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, the evidence included.")]
 
 
+@app.callback()
+def judge() -> None:
+    """Let a model score how far runs think instead of acting."""
+
+
 @app.command()
+@grouped("chat_limit", "option")
 def score(
     files: Files,
     model: Address,
-    model_name: ModelName = None,
-    api_key: ApiKey = None,
-    api_key_file: ApiKeyFile = None,
+    server: ServerOptions,
     votes: Votes = 1,
     context: Context = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score runs from 0 (acts and looks) to 10 (only thinks); exit code 1 if one could not be scored, 2 if one could not be read."""
+    """Score runs from 0 (acts and looks) to 10 (only thinks).  Exit code 1 if one could not be scored, 2 if one could not be read."""
 
     runs = [read_or_why(file) for file in files]
     problems = [run for run in runs if isinstance(run, BadInput)]
 
     async def work() -> list[Judged]:
         async with open_judge(
-            named_address(model, model_name),
-            api_key=key(api_key, api_key_file),
-            votes=votes,
-            context_tokens=context,
+            server.address(model), options=server.made(), votes=votes, context_tokens=context
         ) as judge:
             return await _judged(judge, [run for run in runs if isinstance(run, Trajectory)])
 
@@ -90,26 +91,22 @@ def score(
 
 
 @app.command()
+@grouped("chat_limit", "option")
 def calibrate(
     labels: Labels,
     model: Address,
-    model_name: ModelName = None,
-    api_key: ApiKey = None,
-    api_key_file: ApiKeyFile = None,
+    server: ServerOptions,
     votes: Votes = 1,
     context: Context = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report Spearman's correlation of a judge's scores with labels; exit code 1 if there is none to report."""
+    """Report Spearman's correlation of a judge's scores with labels.  Exit code 1 if there is none to report."""
 
     async def work() -> tuple[str, list[tuple[Path, float]], list[Judged]]:
         labelled = read_labels(labels)
         runs = [read(file) for file, _ in labelled]
         async with open_judge(
-            named_address(model, model_name),
-            api_key=key(api_key, api_key_file),
-            votes=votes,
-            context_tokens=context,
+            server.address(model), options=server.made(), votes=votes, context_tokens=context
         ) as judge:
             return judge.name, labelled, await _judged(judge, runs)
 
@@ -117,7 +114,7 @@ def calibrate(
     pairs = [
         (one.score, label) for one, (_, label) in zip(judged, labelled, strict=True) if one.score is not None
     ]
-    found = agreement([mine for mine, _ in pairs], [label for _, label in pairs])
+    found = Agreement.of([mine for mine, _ in pairs], [label for _, label in pairs])
     rows = [
         {"file": str(file), "label": label, "score": one.score, "unread": list(one.unread)}
         for (file, label), one in zip(labelled, judged, strict=True)

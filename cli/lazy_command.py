@@ -12,7 +12,7 @@ class LazyCommand(TyperCommand):
     """Stands for the command at `module:name` in this package, until it is called."""
 
     def __init__(self, name: str, place: str, said: str) -> None:
-        super().__init__(name, help=said)
+        super().__init__(name, help=said, short_help=said)
         self._place = place
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
@@ -25,6 +25,6 @@ class LazyCommand(TyperCommand):
         found = getattr(import_module(f".{module}", __package__), name)
         if isinstance(found, typer.Typer):
             return get_group(found)
-        alone = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(self.name)(found)
         return get_command(alone)

@@ -1,97 +1,125 @@
 """The options that several commands share."""
 
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
-from surefoot.models.keys import VARIABLES
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import BadInput
+from surefoot.orchestration.budget import Budget
+from surefoot.orchestration.engine.speculation import Speculation
+from surefoot.orchestration.settings import USUAL, Settings
+from surefoot.voting.reliability import Price
 
-TaskName = Annotated[
-    str | None,
-    typer.Argument(metavar="TASK", help="`towers`, `columns`, or the name of an installed task."),
-]
 TaskAddress = Annotated[
     str | None,
-    typer.Option(
-        "--task", metavar="PACKAGE.MODULE:CLASS", help="A task of your own, where it can be imported."
-    ),
+    Option("--task", metavar="PACKAGE.MODULE:CLASS", help="A task of your own, where it can be imported."),
 ]
-TaskArguments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--arg", metavar="NAME=VALUE", help="An argument of the task, as JSON or text; may be repeated."
-    ),
-]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, as `surefoot jobs` lists it.")]
-Disks = Annotated[int | None, typer.Option(help="towers: how many disks (10).")]
-Factors = Annotated[tuple[str, str] | None, typer.Option(help="columns: the two whole numbers to multiply.")]
-Style = Annotated[
-    str | None, typer.Option(help="`verbose` chat prompts or `compact` text; compact for pebble.")
-]
-Form = Annotated[
-    str | None, typer.Option("--answers", help="towers: `full` (move and next board) or `move`.")
-]
-Checked = Annotated[
-    bool | None, typer.Option(help="towers: let the board red-flag illegal and inconsistent answers.")
-]
-ModelAddress = Annotated[
-    str, typer.Option("--model", help="`pebble` (embedded) or an OpenAI-compatible URL.")
-]
-ModelName = Annotated[
-    str | None, typer.Option(help="Which of the server's models; not needed if it has one.")
-]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(
-        envvar=[*VARIABLES],
-        help="Sent to the model server; others see it in the list of processes, so rather set the variable.",
-        show_envvar=True,
-    ),
-]
-ApiKeyFile = Annotated[Path | None, typer.Option(help="A file that holds the API key and nothing else.")]
-ChatLimit = Annotated[
-    str | None,
-    typer.Option(
-        help="The token limit's name in chat: `max_tokens` or `max_completion_tokens`; found out if absent."
-    ),
-]
-Fields = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--option", metavar="NAME=VALUE", help="A field of every request, as JSON or text; may be repeated."
-    ),
-]
+JobId = Annotated[str, Argument(metavar="JOB", help="A job's id, as `surefoot jobs` lists it.")]
 RedisUrl = Annotated[
-    str | None,
-    typer.Option("--redis", envvar="SUREFOOT_REDIS", help="A Redis URL; the embedded one if absent."),
+    str | None, Option("--redis", envvar="SUREFOOT_REDIS", help="A Redis URL; the embedded one if absent.")
 ]
-Reliability = Annotated[float, typer.Option(help="Wanted chance that every step is right.")]
-States = Annotated[int, typer.Option(help="Different states to calibrate on.")]
-Temperature = Annotated[
-    float | None, typer.Option(help="Of every ballot but the first; the task's own if absent.")
-]
-FirstTemperature = Annotated[float | None, typer.Option(help="Of the first ballot of a step.")]
-MaxTokens = Annotated[int | None, typer.Option(help="A sample is cut off here, which is a red flag.")]
-Seed = Annotated[int, typer.Option(help="Seed of the job's random choices.")]
-Speculate = Annotated[
-    str,
-    typer.Option(
-        metavar="off|leading|short|ahead|recall|MODEL",
-        help="Ask ahead: on the leading ballot, a draft, or another model rolled ahead. It changes no decision.",
-    ),
-]
-Depth = Annotated[int, typer.Option(help="Most steps to ask ahead; what is used adapts.")]
-MaxWaste = Annotated[float, typer.Option(help="Largest share of samples that may be wasted.")]
-Capacity = Annotated[int, typer.Option(help="Most samples in flight when asking ahead.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Out = Annotated[Path | None, typer.Option(help="Write the decided answers here, one a line.")]
-MaxSteps = Annotated[int | None, typer.Option(help="Stop in order after so many steps; resuming goes on.")]
-BudgetTokens = Annotated[
-    int | None, typer.Option(help="Stop in order before the job has taken more tokens; resuming goes on.")
-]
-BudgetCost = Annotated[
-    float | None, typer.Option(help="The same in money, by --input-price and --output-price.")
-]
-InputPrice = Annotated[float | None, typer.Option(help="Price of a million input tokens.")]
-OutputPrice = Annotated[float | None, typer.Option(help="Price of a million output tokens.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
+Out = Annotated[Path | None, Option(help="Write the decided answers here, one a line.")]
+
+
+@dataclass(frozen=True)
+class SettingsOptions:
+    """How a job is done."""
+
+    reliability: Annotated[float, Option(help="Wanted chance that every step is right.")] = USUAL.reliability
+    k: Annotated[int | None, Option(help="Lead that decides; from calibration if absent.")] = USUAL.k
+    states: Annotated[int, Option(help="Different states to calibrate on.")] = USUAL.states
+    temperature: Annotated[
+        float | None, Option(help="Of every ballot but the first; the task's own if absent.")
+    ] = None
+    first_temperature: Annotated[float | None, Option(help="Of the first ballot of a step.")] = None
+    max_tokens: Annotated[int | None, Option(help="A sample is cut off here, which is a red flag.")] = None
+    limit: Annotated[int, Option(help="Samples that one step may use before it stalls.")] = USUAL.limit
+    spare: Annotated[int, Option(help="Samples asked for beyond the fewest that could decide.")] = USUAL.spare
+    segment: Annotated[int, Option(help="Steps per segment.")] = USUAL.segment
+    seed: Annotated[int, Option(help="Seed of the job's random choices.")] = USUAL.seed
+
+    def made(self, task: Task[Any, Any]) -> Settings:
+        """Return the settings; ballots are drawn in the task's own way but for what was given."""
+        given = {
+            field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None
+        }
+        drawn = {
+            name: given.pop(name)
+            for name in ("temperature", "first_temperature", "max_tokens")
+            if name in given
+        }
+        return Settings(**given, sampling=replace(task.sampling, **drawn))
+
+
+@dataclass(frozen=True)
+class SpeculationOptions:
+    """How far ahead is asked, and on what."""
+
+    speculate: Annotated[
+        str,
+        Option(
+            metavar="off|leading|short|ahead|recall|MODEL",
+            help="Ask ahead: on the leading ballot, a draft, or another model rolled ahead. It changes no decision.",
+        ),
+    ] = "off"
+    depth: Annotated[int, Option(help="Most steps to ask ahead; what is used adapts.")] = Speculation.depth
+    max_waste: Annotated[float, Option(help="Largest share of samples that may be wasted.")] = (
+        Speculation.max_waste
+    )
+    capacity: Annotated[int, Option(help="Most samples in flight when asking ahead.")] = Speculation.capacity
+
+    def made(self) -> Speculation | None:
+        """Return the speculation; None if it is off."""
+        if self.speculate == "off":
+            return None
+        return Speculation(self.speculate, depth=self.depth, max_waste=self.max_waste, capacity=self.capacity)
+
+
+@dataclass(frozen=True)
+class BudgetOptions:
+    """What may be spent, and the prices."""
+
+    max_steps: Annotated[int | None, Option(help="Stop in order after so many steps; resuming goes on.")] = (
+        None
+    )
+    budget_tokens: Annotated[
+        int | None, Option(help="Stop in order before the job has taken more tokens; resuming goes on.")
+    ] = None
+    budget_cost: Annotated[
+        float | None, Option(help="The same in money, by --input-price and --output-price.")
+    ] = None
+    budget_wall_s: Annotated[
+        float | None, Option(help="Stop in order before so many seconds since the job began.")
+    ] = None
+    budget_working_s: Annotated[
+        float | None, Option(help="Stop in order before so many seconds of work on the job.")
+    ] = None
+    input_price: Annotated[float | None, Option(help="Price of a million input tokens.")] = None
+    output_price: Annotated[float | None, Option(help="Price of a million output tokens.")] = None
+
+    def made(self) -> Budget | None:
+        """Return the budget, if there is one."""
+        price = self.price()
+        budget = Budget(
+            steps=self.max_steps,
+            tokens=self.budget_tokens,
+            cost=self.budget_cost,
+            price=None if self.budget_cost is None else price,
+            wall_s=self.budget_wall_s,
+            working_s=self.budget_working_s,
+        )
+        return None if budget == Budget() else budget
+
+    def price(self) -> Price | None:
+        """Return the price of a million tokens, which a bound on the cost cannot do without."""
+        if self.input_price is None and self.output_price is None and self.budget_cost is None:
+            return None
+        if self.input_price is None or self.output_price is None:
+            raise BadInput(
+                "a cost takes both prices of a million tokens, --input-price and --output-price: 0 if it is free"
+            )
+        return Price(self.input_price, self.output_price)

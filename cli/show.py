@@ -1,14 +1,16 @@
-"""Jobs that are there already: show one or its steps, cancel one."""
+"""Jobs that are there already: show one or its steps, answer what one asks, cancel one."""
 
 from typing import Annotated
 
 import typer
 from redis.asyncio import Redis
 
+from surefoot.errors import BadInput
+from surefoot.orchestration import decision
 from surefoot.orchestration.journal import jobs, segments
-from surefoot.orchestration.report import Report
-from surefoot.orchestration.reporting import read_report
-from surefoot.orchestration.task_of_job import task_known
+from surefoot.orchestration.report import Question, Report
+from surefoot.orchestration.reporting import question_of, read_report
+from surefoot.orchestration.task_of_job import AGENTS, agent_again, task_known
 
 from . import common, display
 from .answers import write
@@ -28,28 +30,71 @@ def show(
 ) -> None:
     """Show a job's report, or one of its steps."""
 
-    async def whole(store: Redis) -> Report:
+    async def whole(store: Redis) -> tuple[Report, str | None]:
         kind = at_address(task)
         await write(out, store, job, kind)
-        return await read_report(store, job, task_known(await jobs.load(store, job), kind))
+        known = await jobs.load(store, job)
+        words = task_known(known, kind)
+        return await read_report(store, job, words), task if words else _address(known.code)
 
-    async def one(store: Redis) -> StepView:
+    async def one(store: Redis) -> StepView | tuple[Report, str | None]:
         assert step is not None
         known = await jobs.load(store, job)
+        if known.status == "stalled" and step == known.step:
+            return await whole(store)  # its tally and samples are in the report alone: it was not decided
         entry = await segments.record(store, known, step)
         return StepView(known, entry, await segments.kept(store, known, step))
 
-    if step is None:
-        show_report(look_up(whole, as_json, redis), as_json, redis, task)
+    found = look_up(whole if step is None else one, as_json, redis)
+    if isinstance(found, StepView):
+        common.print_result(found.row(), found, as_json)
     else:
-        decided = look_up(one, as_json, redis)
-        common.print_result(decided.row(), decided, as_json)
+        report, needed = found
+        show_report(report, as_json, redis, needed)
 
 
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
     """Stop a job for good, even while it runs."""
     look_up(lambda store: jobs.cancel(store, job), as_json, redis)
     common.print_result({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
+
+
+def decide(
+    job: JobId,
+    answer: Annotated[
+        str | None, typer.Argument(help="One of the choices, or your own words where there are none.")
+    ] = None,
+    question: Annotated[str | None, typer.Option(help="The id of the question that is answered.")] = None,
+    redis: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer what a job asks before it can go on; without an answer, show the question and how to answer it."""
+
+    async def told(store: Redis) -> Question:
+        if answer is not None and question is not None:
+            return await decision.decide(job, answer, question=question, redis=store)
+        known = await jobs.load(store, job)
+        asked = await question_of(store, known)
+        if asked is None:
+            raise BadInput(f"job {job!r} asks nothing: it is {known.status}")
+        if answer is not None:
+            # Else an answer that is typed once more after a resume would answer the next, unseen question.
+            raise BadInput(f"say which question is answered: {_reply(asked, job, redis, answer)}")
+        return asked
+
+    asked = look_up(told, as_json, redis)
+    done = answer is not None
+    said = (
+        f"step {asked.step} of job {job} is told {answer!r}; resume the job, or run its agent again with this job"
+        if done
+        else f"step {asked.step} asks: {asked.question}\nanswer with: {_reply(asked, job, redis)}"
+    )
+    common.print_result({"job": job, **asked.model_dump(), "answer": answer}, said, as_json)
+
+
+def _reply(asked: Question, job: str, redis: str | None, answer: str = "") -> str:
+    said = answer or "|".join(asked.choices) or "ANSWER"
+    return common.job_command("decide", job, redis, said, "--question", asked.id)
 
 
 def show_report(found: Report, as_json: bool, redis: str | None, task: str | None) -> None:
@@ -59,11 +104,24 @@ def show_report(found: Report, as_json: bool, redis: str | None, task: str | Non
     )
 
 
+def _address(code: str) -> str:
+    """Return where the class of a task is for `--task`; a script that was run and a function hold none that can be imported."""
+    return "PACKAGE.MODULE:CLASS" if not code or code.startswith("__main__:") or "<" in code else code
+
+
 def _then(found: Report, redis: str | None, task: str | None) -> str:
     """Return the command that a reader of a report is likely to want next; "" if there is nothing to see."""
+    if found.status == "asking":
+        return common.job_command("decide", found.job, redis)
+    if found.status in ("stopped", "stalled", "cancelled") and found.task in AGENTS:
+        return agent_again(found.job, found.task)
     if found.status in ("stopped", "stalled", "cancelled"):
         again = ("--again",) if found.status == "cancelled" else ()
-        return common.job_command("resume", found.job, redis, *common.task_option(task), *again)
+        # It loads the model clients, which other reports do without.
+        from surefoot.models.connect import is_address
+
+        model = () if is_address(found.models[-1]) else ("--model", "URL")  # it was made in Python
+        return common.job_command("resume", found.job, redis, *common.task_option(task), *model, *again)
     if not found.steps:
         return ""
     step = found.contested_steps[0].step if found.contested_steps else found.steps - 1

@@ -7,8 +7,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 
 from surefoot.orchestration.journal.jobs import Job
 from surefoot.orchestration.journal.records import Record, frozen
-from surefoot.orchestration.reporting import shown
+from surefoot.orchestration.reporting import answer_line, shown
 from surefoot.orchestration.task_of_job import task_known
+from surefoot.printable import printable
 
 from .display import Grid, token_counts
 
@@ -33,7 +34,7 @@ class StepView(NamedTuple):
         table = Grid()
         table.row("job", self.job.id)
         table.row("step", f"{record.step:,} of {self.job.step:,} decided")
-        table.row("winner", self._shown(record.answer))
+        table.row("winner", self._line(record.answer))
         table.row("votes", f"{record.votes:,} for the winner, {record.against:,} against")
         for answer, votes in record.others:
             table.row("", f"{votes:,} for {self._shown(answer)}")
@@ -58,6 +59,15 @@ class StepView(NamedTuple):
         table.row(f"  number {sample.get('number')}", f"{fate}; ended by {sample.get('finish')!r}")
         table.row("", repr(text[:TEXT_CHARACTERS]) + (f" and {more:,} characters more" if more > 0 else ""))
 
+    def _line(self, answer: Any) -> str:
+        """Write the winner: what a codec has written is for no person, where the task has words for it."""
+        task = task_known(self.job)
+        if task is None or task.answer_codec is None:
+            return self._shown(answer)
+        return printable(answer_line(task, answer))
+
     def _shown(self, answer: Any) -> str:
         """Write an answer for a person, in the task's words if they are known here."""
-        return shown(task_known(self.job), answer)
+        text = shown(task_known(self.job), answer)
+        more = len(text) - TEXT_CHARACTERS
+        return text[:TEXT_CHARACTERS] + (f" and {more:,} characters more" if more > 0 else "")

@@ -1,10 +1,12 @@
 """The task that a command line names: surefoot's own, an installed package's, or a class at an address."""
 
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from typer import Argument, Option
 
 from surefoot.agents.tasks.arguments import arguments
 from surefoot.agents.tasks.catalogue import made, task_at
@@ -12,12 +14,57 @@ from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.models.embedded import PEBBLES
 
+from .options import TaskAddress
+
 OWN = {
     "towers": {"disks": "--disks", "style": "--style", "form": "--answers", "checked": "--checked"},
     "columns": {"factors": "--factors"},
 }
 """Which arguments of a task have an option of their own; all others are given by --arg."""
 OPTIONS = {argument: option for options in OWN.values() for argument, option in options.items()}
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """Which task, and its arguments."""
+
+    name: Annotated[
+        str | None,
+        Argument(metavar="TASK", help="`towers`, `columns`, or the name of an installed task."),
+    ] = None
+    task: TaskAddress = None
+    arg: Annotated[
+        list[str] | None,
+        Option(metavar="NAME=VALUE", help="An argument of the task, as JSON or text; may be repeated."),
+    ] = None
+    disks: Annotated[int | None, Option(help="towers: how many disks (10).")] = None
+    factors: Annotated[tuple[str, str] | None, Option(help="columns: the two whole numbers to multiply.")] = (
+        None
+    )
+    style: Annotated[
+        str | None, Option(help="`verbose` chat prompts or `compact` text; compact for pebble.")
+    ] = None
+    form: Annotated[
+        str | None, Option("--answers", help="towers: `full` (move and next board) or `move`.")
+    ] = None
+    checked: Annotated[
+        bool | None, Option(help="towers: let the board red-flag illegal and inconsistent answers.")
+    ] = None
+
+    def made(self, model: str) -> Task[Any, Any]:
+        """Make the task that TASK or --task names, one of which has to be given; an option of another task is refused."""
+        kind = at_address(self.name if self.task is None else self.task)
+        if kind is None or (self.name is not None and self.task is not None):
+            raise BadInput(
+                "a job takes one task: `towers`, `columns`, the name of an installed one, or --task package.module:Class"
+            )
+        given = {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
+        if strange := sorted(set(given) - set(OWN.get(kind.name, ()))):
+            raise BadInput(f"task {kind.name!r} has no option {OPTIONS[strange[0]]}: give --arg name=value")
+        given |= arguments(kind, self.arg or ())
+        if kind.name == "towers":
+            given.setdefault("style", "compact" if model in PEBBLES else "verbose")
+        return made(kind, given)
 
 
 def at_address(address: str | None) -> type[Task[Any, Any]] | None:
@@ -33,24 +80,3 @@ def at_address(address: str | None) -> type[Task[Any, Any]] | None:
             if here not in sys.path:
                 sys.path.append(here)
     return task_at(address)
-
-
-def task_from(
-    name: str | None, address: str | None, typed: Sequence[str] | None, model: str, **options: Any
-) -> Task[Any, Any]:
-    """Make the task that TASK or --task names, one of which has to be given, with the values of --arg in `typed`.
-
-    `options` are those that belong to one task; an option of another task is refused.
-    """
-    kind = at_address(name if address is None else address)
-    if kind is None or (name is not None and address is not None):
-        raise BadInput(
-            "a job takes one task: `towers`, `columns`, the name of an installed one, or --task package.module:Class"
-        )
-    given = {option: value for option, value in options.items() if value is not None}
-    if strange := sorted(set(given) - set(OWN.get(kind.name, ()))):
-        raise BadInput(f"task {kind.name!r} has no option {OPTIONS[strange[0]]}: give --arg name=value")
-    given |= arguments(kind, typed or ())
-    if kind.name == "towers":
-        given.setdefault("style", "compact" if model in PEBBLES else "verbose")
-    return made(kind, given)

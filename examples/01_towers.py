@@ -13,7 +13,7 @@ async def main() -> None:
     model = sys.argv[1] if len(sys.argv) > 1 else "pebble"
     # pebble reads one style and no other; a chat model does better with whole sentences.
     task = surefoot.Towers(disks=8, style="compact" if model == "pebble" else "verbose")
-    report = await surefoot.run(task, model=model, reliability=0.99)
+    report = await surefoot.run(task, surefoot.Settings(reliability=0.99), model=model)
     print(f"solved: {report.solved}, checked by the board")
     print(
         f"{report.steps} steps, {report.votes} votes with k = {report.k}, {report.contested} steps contested"

@@ -11,7 +11,7 @@ import asyncio
 import sys
 
 import surefoot
-from surefoot.models.base import Prompt
+from surefoot.models import Prompt
 from surefoot.models.doubles import Double
 
 A, B = "314159265", "271828182"
@@ -31,7 +31,7 @@ def wrong(prompt: Prompt, which: int) -> str:
 
 async def main() -> None:
     model = sys.argv[1] if len(sys.argv) > 1 else Double(right, wrong, error=0.05, invalid=0.02)
-    report = await surefoot.run(surefoot.Columns((A, B)), model=model, reliability=0.999)
+    report = await surefoot.run(surefoot.Columns((A, B)), surefoot.Settings(reliability=0.999), model=model)
     print(f"{A} * {B} = {int(A) * int(B)}; solved: {report.solved}")
     print(f"{report.steps} steps, {report.votes} votes with k = {report.k}, red flags: {report.red_flags}")
     for contest in report.contested_steps[:3]:

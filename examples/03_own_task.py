@@ -10,7 +10,7 @@ import random
 import sys
 
 import surefoot
-from surefoot.models.base import Prompt
+from surefoot.models import Prompt
 from surefoot.models.doubles import Double
 
 
@@ -28,7 +28,7 @@ class Collatz(surefoot.Task[int, int]):
         self.first = first
 
     def spec(self) -> dict[str, int]:
-        """Whoever resumes the job makes the task again from this."""
+        """A resumed job makes the task again from this."""
         return {"first": self.first}
 
     def start(self) -> int:
@@ -49,7 +49,7 @@ class Collatz(surefoot.Task[int, int]):
     def finished(self, state: int) -> bool:
         return state == 1
 
-    # What follows is optional.
+    # What follows is optional: `case` for calibration, and two members that have defaults.
 
     def case(self, rng: random.Random) -> surefoot.Case[int, int]:
         state = rng.randrange(2, 10_000)
@@ -75,7 +75,7 @@ def wrong(prompt: Prompt, which: int) -> str:
 
 async def main() -> None:
     model = sys.argv[1] if len(sys.argv) > 1 else Double(right, wrong, error=0.1, invalid=0.02)
-    report = await surefoot.run(Collatz(), model=model, reliability=0.99)
+    report = await surefoot.run(Collatz(), model=model)
     print(f"solved: {report.solved}, {report.steps} steps, every one audited")
     print(
         f"k = {report.k}: {report.votes} votes, {report.contested} steps contested, red flags {report.red_flags}"

@@ -7,10 +7,8 @@ import asyncio
 import sys
 
 import surefoot
-from surefoot.models.base import Ask, Message, Model, Prompt
-from surefoot.models.connect import open_model
+from surefoot.models import Ask, Message, Model, Prompt, in_order, open_model
 from surefoot.models.doubles import Double
-from surefoot.models.gather import in_order
 from surefoot.voting import Verdict
 
 TICKETS = {

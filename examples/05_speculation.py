@@ -11,7 +11,7 @@ import asyncio
 
 import surefoot
 from surefoot.models.doubles import towers_double
-from surefoot.orchestration.engine.drafts import Rollout
+from surefoot.orchestration.engine import Rollout
 
 
 async def main() -> None:
@@ -24,13 +24,13 @@ async def main() -> None:
     }
     heads = set()
     for name, speculate in ways.items():
-        report = await surefoot.run(task, model=slow, k=3, speculate=speculate)
+        report = await surefoot.run(task, surefoot.Settings(k=3), model=slow, speculate=speculate)
         heads.add(report.head)
         ahead = report.speculation
         found = (
             ""
             if ahead is None
-            else f", {ahead.acceptance:.0%} came true, {ahead.waste:.0%} of the samples in vain"
+            else f", {ahead.acceptance:.0%} came true, {ahead.waste:.0%} of the samples wasted"
         )
         print(f"{name}: {report.wall_s:.1f} s, {report.contested} steps contested{found}")
     print(f"the same decisions and tallies each time: {len(heads) == 1}")

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 
-from surefoot.orchestration.monitor_node import FREE, MonitorState, monitor_node
+from surefoot.orchestration import FREE, MonitorState, monitor_node
 
 
 class State(MonitorState):
@@ -22,7 +22,7 @@ class State(MonitorState):
 
 
 def agent(state: State) -> dict[str, Any]:
-    """Edit; then say done; and once somebody objects, run the tests."""
+    """Edit; then say done; and once the monitor objects, run the tests."""
     asked = state.get("monitor") or FREE
     acts = sum(isinstance(message, ToolMessage) for message in state["messages"])
     if acts == 0:

@@ -10,14 +10,9 @@ import asyncio
 import random
 
 import surefoot
-from surefoot.agents.reasoning.budget import Elastic
-from surefoot.agents.reasoning.exits import Dynasor, Exit
-from surefoot.agents.reasoning.probes import Probing
-from surefoot.agents.reasoning.reasoner import Control, Reasoner
-from surefoot.agents.reasoning.route import NoThinking
-from surefoot.agents.reasoning.thoughts import Cues
-from surefoot.models.embedded.llama_cpp import EmbeddedServer, embedded_options
-from surefoot.models.gather import in_order
+from surefoot.agents.reasoning import Control, Cues, Dynasor, Elastic, Exit, NoThinking, Probing, Reasoner
+from surefoot.models import in_order
+from surefoot.models.embedded import EmbeddedServer, embedded_options
 from surefoot.training.ponder.problems import answer_of, several
 
 PROBLEMS = several("chain6", 40, random.Random(0))

@@ -10,8 +10,7 @@ import asyncio
 import sys
 
 import surefoot
-from surefoot.models.vllm.launch import NoVLLM, Serving
-from surefoot.models.vllm.serve import serving
+from surefoot.models.vllm import NoVLLM, Serving, serving
 
 
 async def main() -> None:
@@ -19,7 +18,7 @@ async def main() -> None:
     task = surefoot.Towers(disks=5, style="compact" if model == "pebble" else "verbose")
     try:
         async with serving(model, Serving(start_s=600), say=print) as url:
-            report = await surefoot.run(task, model=url, k=3)
+            report = await surefoot.run(task, surefoot.Settings(k=3), model=url)
             print(
                 f"solved: {report.solved}, {report.steps} steps, {report.votes} votes in {report.wall_s:.1f} s"
             )

@@ -2,10 +2,14 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from inspect import iscoroutinefunction, isgeneratorfunction
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from surefoot.errors import BadInput, SurefootError
+from surefoot.typed_input import check_fields
 from surefoot.voting.samples import Sample
+
+from .offers import Offer
 
 
 class Message(NamedTuple):
@@ -29,8 +33,11 @@ class Ask(NamedTuple):
     """The same ask with the same seed should get the same sample; two ballots never share one."""
     guess: str | None = None
     """What the sample is expected to be; it may only make the answer faster, never different."""
+    offer: Offer | None = None
+    """What the model may call; the calls stand in the text of its sample."""
 
 
+@runtime_checkable
 class Model(Protocol):
     """What answers asks: a server, or a deterministic double."""
 
@@ -46,6 +53,27 @@ class Model(Protocol):
         patience ends it raises `ModelUnavailable`.  It is never turned into a sample.
         """
         ...
+
+
+def check_model(model: str | Model) -> None:
+    """Raise `BadInput` for an object that only looks like a model: `isinstance` sees no more than the names."""
+    if isinstance(model, str):
+        return
+    wrong = (
+        f"it is the class {model.__name__}"
+        if isinstance(model, type)
+        else f"its name is {model.name!r}"
+        if not isinstance(model.name, str)
+        else f"its `sample` is no async generator function: {model.sample!r}"
+        if not callable(model.sample)
+        or iscoroutinefunction(model.sample)
+        or isgeneratorfunction(model.sample)
+        else ""
+    )
+    if wrong:
+        raise BadInput(
+            f"a model is an object with a `name`, a text, and `sample`, an async generator function: {wrong}"
+        )
 
 
 class ModelUnavailable(SurefootError):
@@ -64,6 +92,7 @@ class Sampling:
     """The model is cut off here, which is a red flag.  750 is the paper's choice."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for value in (self.temperature, self.first_temperature):
             if value is not None and not 0 <= value <= 2:
                 raise BadInput(f"a temperature lies between 0 and 2, not {value!r}")

@@ -16,9 +16,7 @@ from .openai.redaction import redacted_url as shown
 
 
 @asynccontextmanager
-async def open_model(
-    address: str | Model, *, api_key: str | None = None, options: Options | None = None
-) -> AsyncIterator[Model]:
+async def open_model(address: str | Model, *, options: Options | None = None) -> AsyncIterator[Model]:
     """Open a model for as long as the block lasts.
 
         pebble                        the embedded micro model, served in this process
@@ -41,9 +39,10 @@ async def open_model(
     elif address == pool.NAME:
         async with pool.NumpyPebble() as pebble:
             yield pebble
-    elif address.startswith(("http://", "https://")) or address.partition("#")[0] == OPENAI:
-        url, name, key = located(address, api_key)
-        async with OpenAIModel(url, name, api_key=key, options=options or Options()) as model:
+    elif is_address(address):
+        options = options or Options()
+        url, name, key = located(address, options.api_key)
+        async with OpenAIModel(url, name, options=replace(options, api_key=key)) as model:
             await model.ready()
             yield model
     else:
@@ -53,9 +52,16 @@ async def open_model(
         )
 
 
+def is_address(name: str) -> bool:
+    """Whether a model is found by this text: if not, it is the name of one that was made in Python."""
+    known = (*embedded.MODELS, pool.NAME)
+    return name in known or name.startswith(("http://", "https://")) or name.partition("#")[0] == OPENAI
+
+
 def _embedded(name: str, options: Options | None) -> Options:
-    """Keep the caller's callbacks and patience, but ask the embedded server in the way that it needs."""
+    """Keep the caller's callbacks and patience, but ask the embedded server in the way that it needs, and without a key."""
     own = embedded.embedded_options(name)
     if options is None:
         return own
-    return replace(options, extra={**own.extra, **options.extra}, max_n=own.max_n, max_batch=own.max_batch)
+    extra = {**own.extra, **options.extra}
+    return replace(options, api_key=None, extra=extra, max_n=own.max_n, max_batch=own.max_batch)

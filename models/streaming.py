@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass, fields
 from typing import NamedTuple, Protocol
 
 from surefoot.voting.samples import NOTHING, Usage
 
 from .base import Prompt
 from .growing_text import GrowingText
+from .offers import Offer
 from .tags import THINK, Tags, ThinkParser
 
 
@@ -49,13 +51,14 @@ class Piece(NamedTuple):
         return f"Piece({len(self.thought)} + {len(self.text)} characters, finish={self.finish!r}, usage={self.usage!r})"
 
 
-class Draw(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Draw:
     """One stream that is to be drawn."""
 
     prompt: Prompt
     temperature: float
     max_tokens: int
-    """Most tokens of this request; while a `Reasoner` lets controls prepare a draw, the share of the thinking."""
+    """Most tokens of this request."""
     seed: int
     begun: str = ""
     """What the model has written already, raw, tags included: the stream goes on from there."""
@@ -65,25 +68,17 @@ class Draw(NamedTuple):
     logit_bias: tuple[tuple[int, float], ...] = ()
     """(token id, what is added to its logit)."""
     thinking_budget: int | None = None
-    """`thinking_token_budget`, to be set only where `native_budget` says that the server enforces it.
-
-    If a control sets it, the `Reasoner` sends the thinking's share instead of that value.
-    """
+    """`thinking_token_budget`, to be set only where `native_budget` says that the server enforces it."""
     think: bool | None = None
     """Whether the chat template is to let the model think; None: the server's default."""
-    answer_tokens: int = 0
-    """The share of the answer, on top of `max_tokens`; read by the `Reasoner` alone, never by a server."""
-    most_answer: int = 0
-    """The ask's own limit, above which no control may set the answer's share; 0: none.  Read by controls alone."""
-    spent: Usage = NOTHING
-    """What controls have spent on preparing this draw; the `Reasoner` books it on the sample."""
     tags: Tags = THINK
+    offer: Offer | None = None
+    """What the model may call.  A stream may go on from raw text, where no server reads calls: it is made in words."""
 
     def __repr__(self) -> str:
         """Show no text: what has begun may be raw thoughts."""
-        settings = ", ".join(
-            f"{name}={getattr(self, name)!r}" for name in self._fields[1:] if name != "begun"
-        )
+        shown = [field.name for field in fields(self) if field.name not in ("prompt", "begun")]
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
         return f"Draw({settings}, begun with {len(self.begun)} characters)"
 
 
@@ -124,7 +119,7 @@ async def whole_stream(model: Streaming, draw: Draw) -> Piece:
             text.add(piece.text)
             tokens += piece.tokens
             finish = piece.finish or finish
-            usage = usage.plus(piece.usage)
+            usage += piece.usage
     return Piece(str(thought), str(text), tuple(tokens), finish, usage)
 
 

@@ -14,6 +14,7 @@ class Tags(NamedTuple):
 
 
 THINK = Tags()
+"""`<think>` and `</think>`."""
 
 
 class Split(NamedTuple):

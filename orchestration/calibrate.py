@@ -2,13 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Hashable
+import time
+from collections.abc import Callable, Hashable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from surefoot.agents.tasks.guarded import screened
-from surefoot.agents.tasks.task import Case, Task, sampling_for
-from surefoot.errors import BadInput
+from surefoot.agents.tasks.failures import TaskFailed
+from surefoot.agents.tasks.guarded import outcome_of
+from surefoot.agents.tasks.optional import Acts, Case, Guesses, Offers, calibrating
+from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.models.base import Ask, Model, Sampling
 from surefoot.voting.bounds import mean_upper
 from surefoot.voting.calibration import Calibration, StateOutcome, worst_upper
@@ -17,7 +19,7 @@ from surefoot.voting.samples import NOTHING, Usage
 from .budget import Budget, OverBudget
 from .engine.open_step import seed_of
 from .events import Calibrating, Listen, ignore
-from .settings import STATES
+from .settings import USUAL, Settings
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -35,24 +37,20 @@ MAX_REDRAWS = 20
 async def calibrate(
     task: Task[S, A],
     model: Model,
+    settings: Settings = USUAL,
     *,
-    states: int = STATES,
-    seed: int = 0,
     confidence: float = 0.95,
-    sampling: Sampling | None = None,
     listen: Listen = ignore,
     budget: Budget | None = None,
 ) -> Calibration:
-    """Draw samples of `states` different random states of the task, at the temperature of the later ballots.
+    """Draw samples of `settings.states` different random states of the task, at the temperature of the later ballots.
 
     Where the job is so short that all its states are among them, they are its own alone, and each is drawn more often.
 
     Raises `NoCases` if the task cannot draw states, `Uncalibrated` if there is nothing to count.
     """
-    if states < 1:
-        raise BadInput(f"a calibration needs at least one state, not {states!r}")
+    states, seed, sampling = settings.states, settings.seed, sampling_for(task, settings.sampling)
     listen(Calibrating(task=task.name, asked=0, states=states))
-    sampling = sampling_for(task, sampling)
     cases = _different(task, states, random.Random(seed))
     path = _path(task, cases)
     per_state = max(task.views, SAMPLES_PER_STATE)
@@ -63,12 +61,16 @@ async def calibrate(
         each = worst_upper([(0, often)] * len(path), confidence) <= mean_upper(0, len(path), confidence)
         per_state = often if each else per_state
     outcomes: list[StateOutcome] = []
+    began = time.monotonic()
     at_once = max(1, BATCH * SAMPLES_PER_STATE // per_state)
     for first in range(0, len(cases), at_once):
-        outcomes += await _ask(task, model, cases[first : first + at_once], per_state, seed + first, sampling)
+        asked = await _ask(task, model, cases[first : first + at_once], per_state, seed + first, sampling)
+        outcomes += asked
         listen(Calibrating(task=task.name, asked=len(outcomes), states=len(cases)))
         if budget is not None:
-            _check_budget(budget, outcomes, len(cases))
+            if budget.shared is not None:
+                budget.shared.spend(Usage.of_all([outcome.usage for outcome in asked]))
+            _check_budget(budget, outcomes, len(cases), time.monotonic() - began)
         await asyncio.sleep(0)  # a model that never suspends could not be stopped here
     known = all(case.answer is not None for case in cases)
     return Calibration.of(
@@ -96,31 +98,46 @@ def _path(task: Task[S, A], cases: list[Case[S, A]]) -> list[Case[S, A]] | None:
     return path or None
 
 
-def _check_budget(budget: Budget, outcomes: list[StateOutcome], states: int) -> None:
-    """Raise `OverBudget` once the states so far show that all of them would cost too much."""
-    usage = Usage.of_all([outcome.usage for outcome in outcomes])
-    if over := budget.over(Usage(*(tokens * states // len(outcomes) for tokens in usage))):
+def _check_budget(budget: Budget, outcomes: list[StateOutcome], states: int, taken_s: float) -> None:
+    """Raise `OverBudget` once the states so far show that all of them would take too much."""
+    usage, asked = Usage.of_all([outcome.usage for outcome in outcomes]), len(outcomes)
+    whole_s = taken_s * states / asked
+    over = budget.over(Usage(*(tokens * states // asked for tokens in usage))) or budget.late(
+        whole_s, whole_s
+    )
+    if budget.shared is not None:
+        left = Usage(*(tokens * (states - asked) // asked for tokens in usage))
+        over = over or budget.shared.excess(left, whole_s - taken_s)
+    if over is not None:
         raise OverBudget(
-            f"calibrating on {states} states takes too much: {over}; give k, fewer states, or a larger budget"
+            f"calibrating on {states} states takes too much: {over.sentence}; give k, fewer states, or a larger budget"
         )
 
 
 def _different(task: Task[S, A], count: int, rng: random.Random) -> list[Case[S, A]]:
     """Draw `count` cases with different states, or all that can be found if there are fewer."""
-    found: dict[S, Case[S, A]] = {}
-    redraws = 0
+    cases, found = calibrating(task), dict[S, Case[S, A]]()
+    acting, redraws = task if isinstance(task, Acts) else None, 0
     while len(found) < count and redraws < MAX_REDRAWS * (1 + len(found)):
-        case = task.case(rng)
+        case = cases.case(rng)
+        if acting is not None and acting.acts(case.state):
+            raise TaskFailed(task.name, "case", "drew a state at which the world answers", "draw others")
         redraws = redraws + 1 if case.state in found else 0
         found.setdefault(case.state, case)
     return list(found.values())
 
 
-def _guess(task: Task[S, A], case: Case[S, A], view: int) -> str | None:
-    """Return what a right sample would say, where the task knows it: some models answer faster when told."""
-    if case.answer is None or task.acts(case.state):
-        return None
-    return task.guess(case.state, task.advance(case.state, case.answer), view)
+def _guesser(task: Task[S, A]) -> Callable[[Case[S, A], int], str | None]:
+    """Return what says how a right sample reads, where the task knows it: some models answer faster when told."""
+    if not isinstance(task, Guesses):
+        return lambda case, view: None
+
+    def guess(case: Case[S, A], view: int) -> str | None:
+        if case.answer is None:
+            return None
+        return task.guess(case.state, task.advance(case.state, case.answer), view)
+
+    return guess
 
 
 async def _ask(
@@ -131,13 +148,16 @@ async def _ask(
     seed: int,
     sampling: Sampling,
 ) -> list[StateOutcome]:
+    guess = _guesser(task)
+    offering = task if isinstance(task, Offers) else None
     asks = [
         Ask(
             task.ask(case.state, number % task.views),
             sampling.temperature,
             sampling.max_tokens,
             seed_of(~seed, place, number),
-            _guess(task, case, number % task.views),
+            guess(case, number % task.views),
+            None if offering is None else offering.offer(case.state),
         )
         for place, case in enumerate(cases)
         for number in range(per_state)
@@ -147,8 +167,8 @@ async def _ask(
     async with aclosing(model.sample(asks)) as samples:
         async for position, sample in samples:
             place, number = divmod(position, per_state)
-            outcomes[place].append(screened(task, sample, cases[place].state, number % task.views))
-            usages[place] = usages[place].plus(sample.usage)
+            outcomes[place].append(outcome_of(task, sample, cases[place].state, number))
+            usages[place] += sample.usage
     return [
         StateOutcome.count(case.state, outcome, case.answer, usage)
         for case, outcome, usage in zip(cases, outcomes, usages, strict=True)

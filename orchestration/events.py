@@ -9,6 +9,7 @@
       Audited                   the segment is sealed, or has a fault, and then it is
       Repaired                  taken back, to be decided again with a larger k
     Undecided                   a step stalled, and the run ends
+    Asking                      a person has to decide, and the run ends until then
     Ended                       always the last, with the report or the error
 
     Waiting, Back               at any time: Redis or the model's server is gone, and answers again
@@ -23,10 +24,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from surefoot.errors import SurefootError
+from surefoot.errors import BadInput, SurefootError
 from surefoot.voting.samples import Usage
 
 from .report import Report
@@ -207,6 +209,16 @@ class Undecided(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking(Event):
+    """The world cannot be touched, or nobody knows whether it was, before a person decides.  The run ends."""
+
+    step: int
+    question: str
+    choices: tuple[str, ...]
+    """What may be answered; empty if anything may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Event):
     """Something is waited for; said again at every try."""
 
@@ -256,6 +268,8 @@ def shielded(listen: Listen | None) -> Listen:
     """Return a listener that never raises: it passes events on until `listen` raises."""
     if listen is None:
         return ignore
+    if iscoroutinefunction(listen):
+        raise BadInput("on_event is called and never awaited: give a plain function, not an async one")
     hears = listen
 
     def told(event: Event) -> None:

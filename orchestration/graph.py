@@ -13,14 +13,15 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 
-from surefoot.agents.tasks.codec import read_back, written
-from surefoot.agents.tasks.guarded import TaskFailed, said
+from surefoot.agents.tasks.codec import read_back
+from surefoot.agents.tasks.failures import TaskFailed, said
+from surefoot.agents.tasks.guarded import Guarded
+from surefoot.agents.tasks.optional import Acts, Stakes
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import SurefootError
-from surefoot.models.base import Model, Sampling
-from surefoot.voting.rules import FirstToAheadBy
+from surefoot.models.base import Model
+from surefoot.voting.rules import AheadByStakes, FirstToAheadBy
 
-from .budget import Meter
 from .engine.open_step import Terms
 from .engine.speculation import Speculation
 from .engine.stride import Stride
@@ -30,6 +31,8 @@ from .journal.lease import GIVE_BACK_S
 from .journal.records import CorruptJournal, Record, verified
 from .journal.segments import frames, snapshot
 from .journal.snapshots import Snapshot
+from .meter import Meter
+from .settings import Settings
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -63,31 +66,31 @@ class Runner(Generic[S, A]):
 
     def __init__(
         self,
-        task: Task[S, A],
+        task: Guarded[S, A],
         model: Model,
         journal: Journal,
-        limit: int,
+        settings: Settings,
         speculation: Speculation | None = None,
         meter: Meter | None = None,
     ) -> None:
-        settings = journal.job.settings
         self._task = task
         self._journal = journal
         self._listen = journal.listen
-        self._k = settings.k
-        self._limit = limit
+        self._k = journal.job.k
+        self._limit = settings.limit
         self._size = settings.segment
         terms = Terms(
             task,
-            FirstToAheadBy(settings.k),
-            Sampling(*settings.sampling) if settings.sampling else task.sampling,
-            limit=limit,
+            _rule(task, self._k),
+            settings.sampling or task.sampling,
+            limit=settings.limit,
             spare=settings.spare,
             seed=settings.seed,
         )
-        self._stride = Stride(terms, model, speculation, meter)
+        self._stride = Stride(terms, model, speculation, meter, journal.listen)
         self._sealed = journal.job.start
-        self._state: S = self._read_state(journal.job.start.state)
+        self._sealed_state: S = self._read_state(journal.job.start.state)
+        self._state = self._sealed_state
         self._fault = ""
         self._returns: tuple[tuple[int, int], ...] = ()
 
@@ -112,6 +115,10 @@ class Runner(Generic[S, A]):
         finally:
             await self._stride.aclose()
         if not self._over():
+            if isinstance(self._task, Acts):
+                raise AuditFailed(
+                    f"segment {self._segment()} failed its audit: {self._fault}; what was done to the world is not decided again"
+                )
             raise AuditFailed(
                 f"segment {self._segment()} failed its audit {REPAIRS + 1} times, the last time with k = "
                 f"{self._stride_k()}: {self._fault}; look at that step, then resume with another model"
@@ -128,7 +135,7 @@ class Runner(Generic[S, A]):
         repairs = state["repairs"] if state["segment"] == segment else 0
         self._stride.terms = replace(
             self._stride.terms,
-            rule=FirstToAheadBy(self._k + repairs),
+            rule=_rule(self._task, self._k + repairs),
             limit=-(-self._limit * (self._k + repairs) // self._k),  # a larger lead takes more samples
         )
         self._listen(SegmentBegan(segment=segment, k=self._k + repairs))
@@ -158,9 +165,11 @@ class Runner(Generic[S, A]):
             return {"segment": self._segment(), "repairs": 0, "then": "run"}
         self._listen(Audited(segment=segment, fault="" if sealed else self._fault))
         if sealed is None:
-            then: Outcome = "repair" if state["repairs"] < REPAIRS else "finish"
+            # What was done to the world cannot be taken back, so it is not decided again.
+            repairable = state["repairs"] < REPAIRS and not isinstance(self._task, Acts)
+            then: Outcome = "repair" if repairable else "finish"
             return {**state, "segment": segment, "then": then}
-        self._sealed = sealed
+        self._sealed, self._sealed_state = sealed, self._state
         return {"segment": segment + 1, "repairs": 0, "then": "finish" if self._over() else "run"}
 
     async def repair(self, state: Walk) -> Walk:
@@ -170,7 +179,7 @@ class Runner(Generic[S, A]):
         except WentBack as went_back:
             await self._go_back(went_back)
         else:
-            self._state = self._read_state(self._sealed.state)
+            self._state = self._sealed_state
         self._listen(Repaired(segment=self._segment(), step=self._journal.step))
         return {"segment": self._segment(), "repairs": state["repairs"] + 1, "then": "run"}
 
@@ -201,12 +210,9 @@ class Runner(Generic[S, A]):
         self._sealed, tail = await self._journal.tail()
         if self._journal.step < stood:
             self._listen(GoneBack(step=self._journal.step))
-        state: S = self._read_state(self._sealed.state)
+        state = self._sealed_state = self._read_state(self._sealed.state)
         for record in tail:
-            before, state = state, self._after(state, record)
-        if tail and self._task.acts(before):
-            # It is durable, but nobody knows whether it was done; those before it were, or it would not have been asked for.
-            await self._task.act(tail[-1].step, before, self._read_answer(tail[-1].answer))
+            state = self._after(state, record)
         self._state = state
         await self._remind()
 
@@ -230,23 +236,24 @@ class Runner(Generic[S, A]):
         where = f"job {journal.job.id!r}, segment {segment}"
         found = await frames(journal.redis, journal.job, segment)
         records = verified(found, self._sealed.head, self._sealed.step, where)
-        state: S = self._read_state(self._sealed.state)
+        state, step = self._sealed_state, self._sealed.step
         try:
-            for record in records:
-                answer = self._read_answer(record.answer)
+            for step, plain, *_ in records:
+                answer = self._read_answer(plain)
                 if why := task.audit(state, answer):
-                    self._fault = f"step {record.step}: {said(why, str)}"
+                    self._fault = f"step {step}: {said(why, str)}"
                     return None
                 state = task.advance(state, answer)
+            end = task.sealed(state)
         except TaskFailed as failure:
-            failure.step = record.step
+            failure.step = step
             raise
         if self._sealed.step + len(records) < journal.step:
             raise WentBack(f"{where}: acknowledged steps are missing")
         if state != self._state:
             raise CorruptJournal(f"{where}: the records do not lead to the state that the run has reached")
         head = found[-1][0].after if found else self._sealed.head
-        sealed = Snapshot(journal.step, head, written(task.state_codec, state), self._stride_k())
+        sealed = Snapshot(journal.step, head, end, self._stride_k())
         await journal.seal(segment, sealed)
         return sealed
 
@@ -297,6 +304,10 @@ async def _ended_soon(run: Coroutine[Any, Any, Any]) -> None:
                 break
             running.cancel()
             await asyncio.wait([running], timeout=patience)
+
+
+def _rule(task: Task[S, A], k: int) -> FirstToAheadBy:
+    return AheadByStakes(k, task.lead) if isinstance(task, Stakes) else FirstToAheadBy(k)
 
 
 def _then(state: Walk) -> Outcome:

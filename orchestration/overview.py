@@ -2,6 +2,8 @@
 
 from redis.asyncio import Redis
 
+from surefoot.typed_input import checked
+
 from . import reporting
 from .journal import jobs as journal
 from .redis.open import open_redis
@@ -9,6 +11,7 @@ from .report import Report
 from .task_of_job import Given, task_known
 
 
+@checked
 async def report(
     job: str,
     *,
@@ -24,6 +27,7 @@ async def report(
         return await reporting.read_report(store, job, task_known(await journal.load(store, job), task))
 
 
+@checked
 async def jobs(*, redis: str | Redis | None = None) -> list[journal.Job | journal.UnreadableJob]:
     """Return all jobs, oldest first, and after them those that cannot be read; `redis` as for `run`."""
     async with open_redis(redis) as store:

@@ -1,19 +1,21 @@
 """What a job will take and how sure it is, said before anything is spent on it."""
 
-import contextlib
 import random
 import time
-from collections.abc import Hashable
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.known_limits import check_known
+from surefoot.agents.tasks.optional import calibrating
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput, SurefootError
-from surefoot.models.base import Model, Sampling
+from surefoot.models.base import Model
 from surefoot.models.connect import open_model
 from surefoot.models.openai.options import Options, Wait
+from surefoot.typed_input import checked
 from surefoot.voting.calibration import Calibration
 from surefoot.voting.choice import ChosenK, choose_k
 from surefoot.voting.election import Stalled
@@ -25,7 +27,7 @@ from .calibrate import calibrate
 from .engine.open_step import Terms
 from .engine.stride import Stride
 from .events import Back, Listen, Noted, Waiting, shielded
-from .settings import RELIABILITY, STATES
+from .settings import USUAL, Settings
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -52,16 +54,13 @@ class Plan:
     """Wall time of a chained run, from the time that k samples of one state took; None without a k."""
 
 
+@checked
 async def plan(
     task: Task[S, A],
+    settings: Settings = USUAL,
     *,
     model: str | Model = "pebble",
-    reliability: float = RELIABILITY,
-    states: int = STATES,
-    seed: int = 0,
-    sampling: Sampling | None = None,
     price: Price | None = None,
-    api_key: str | None = None,
     options: Options | None = None,
     on_event: Listen | None = None,
 ) -> Plan:
@@ -70,24 +69,19 @@ async def plan(
     `options`: how a model server is asked, if `model` is one's address; what its callbacks would be told goes to `on_event`.
     `k` comes from the upper bound of the error rate, the forecast of votes and cost from the observed rate.
     """
-    listen = shielded(on_event)
-    check_reliability(reliability)
+    if settings.k is not None:
+        raise BadInput(f"a plan says which k the job needs: give it a reliability, not k = {settings.k}")
     given, task = task, guarded(task)
-    if isinstance(model, str):
-        check_known(model, given)
-    async with open_model(model, api_key=api_key, options=with_waits_told(listen, options)) as opened:
-        if isinstance(model, str):
-            check_known(opened.name, given)
-        return await plan_with(task, opened, reliability, states, seed, sampling, price, listen)
+    check_known(model, given)
+    listen = shielded(on_event)
+    async with open_for(given, model, options, listen) as opened:
+        return await plan_with(task, opened, settings, price, listen)
 
 
 async def plan_with(
     task: Task[S, A],
     model: Model,
-    reliability: float,
-    states: int,
-    seed: int,
-    sampling: Sampling | None,
+    settings: Settings,
     price: Price | None,
     listen: Listen,
     budget: Budget | None = None,
@@ -98,14 +92,11 @@ async def plan_with(
         raise BadInput(
             f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
         )
-    sampling = sampling_for(task, sampling)
-    calibration = await calibrate(
-        task, model, states=states, seed=seed, sampling=sampling, listen=listen, budget=budget
-    )
-    choice = choose_k(calibration, steps, reliability)
+    calibration = await calibrate(task, model, settings, listen=listen, budget=budget)
+    choice = choose_k(calibration, steps, settings.reliability)
     expected = seconds = None
     if choice.k is not None:
-        seconds = steps * await _seconds_per_step(task, model, choice.k, seed, sampling)
+        seconds = steps * await _seconds_per_step(task, model, choice.k, settings)
         expected = forecast(
             1 - calibration.error_rate,
             choice.k,
@@ -114,39 +105,44 @@ async def plan_with(
             per_sample=calibration.per_sample,
             price=price,
         )
-    return Plan(steps, reliability, calibration, choice, expected, seconds)
+    return Plan(steps, settings.reliability, calibration, choice, expected, seconds)
 
 
-async def _seconds_per_step(task: Task[S, A], model: Model, k: int, seed: int, sampling: Sampling) -> float:
+async def _seconds_per_step(task: Task[S, A], model: Model, k: int, settings: Settings) -> float:
     """Time a few elections on random states, one after the other as in a run.
 
     A state that cannot be decided is left out: whether steps stall is not the question here.
     """
-    terms = Terms(task, FirstToAheadBy(k), sampling, limit=10 * k, seed=seed)
+    sampling = sampling_for(task, settings.sampling)
+    terms = Terms(task, FirstToAheadBy(k), sampling, limit=10 * k, seed=settings.seed)
     stride = Stride(terms, model)
-    rng = random.Random(seed)
+    cases, rng = calibrating(task), random.Random(settings.seed)
     began = time.perf_counter()
     for number in range(TIMED_STEPS):
-        with contextlib.suppress(Stalled):
-            await stride.decide(task.case(rng).state, number)
+        with suppress(Stalled):
+            await stride.decide(cases.case(rng).state, number)
     return (time.perf_counter() - began) / TIMED_STEPS
 
 
-def with_waits_told(listen: Listen, options: Options | None) -> Options:
-    """Return the client's options, with which it tells what it waits for and has found."""
+@asynccontextmanager
+async def open_for(
+    task: Task[Any, Any], model: str | Model, options: Options | None, listen: Listen
+) -> AsyncIterator[Model]:
+    """Open the model that is asked about a task; it tells what it waits for and has found.
+
+    Raises `BadInput` if a server turns out to serve one that does not know the task.
+    """
 
     def wait(pause: Wait) -> None:
         listen(Waiting(on="model", sentence=f"{pause.error}; next try in {pause.next_try_s:.0f} s"))
 
-    return replace(
+    told = replace(
         options or Options(),
         on_wait=wait,
         on_back=lambda: listen(Back(on="model")),
         on_notice=lambda sentence: listen(Noted(sentence=sentence)),
     )
-
-
-def check_reliability(reliability: float) -> None:
-    """Raise `BadInput` unless it is a probability that can be asked for."""
-    if not 0 < reliability < 1:
-        raise BadInput(f"a reliability is a probability between 0 and 1, both excluded, not {reliability!r}")
+    async with open_model(model, options=told) as opened:
+        if isinstance(model, str):
+            check_known(opened.name, task)
+        yield opened

@@ -106,7 +106,7 @@ class Progress:
         self.contested += counts.contested
         self.flags.update(counts.flags)
         self.ahead.update(counts.ahead)
-        self.usage = self.usage.plus(counts.usage)
+        self.usage += counts.usage
 
     @property
     def elapsed_s(self) -> float:

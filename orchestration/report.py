@@ -1,8 +1,11 @@
 """What the report of a job says: what was decided, at what price, how sure.  `reporting` derives it from the journal."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
+
+Bound = Literal["steps", "tokens", "cost", "wall_time", "working_time"]
+"""What of a budget stopped a run in order."""
 
 
 class Contest(BaseModel):
@@ -89,6 +92,17 @@ class Stall(BaseModel, extra="allow"):
     examples: list[str]
 
 
+class Question(BaseModel, extra="allow"):
+    """What a person has to decide before a job can go on."""
+
+    id: str
+    """Of this question alone: the step, and the beginning of the hash chain's head there."""
+    step: int
+    question: str
+    choices: list[str]
+    """What may be answered; empty if anything may."""
+
+
 class Report(BaseModel):
     """One job, at its end or wherever it stands."""
 
@@ -130,12 +144,16 @@ class Report(BaseModel):
     speculation: Ahead | None = None
     """None if nothing was asked ahead."""
     wall_s: float
-    """Seconds of work over all runners, waits included, each from taking the job to its last commit."""
+    """Seconds of work over all runners, waits included, each from taking the job to its last commit, or to its end in order."""
     calibration: Spent | None
     """None if k was given."""
     head: str
     """The hash chain's head: two runs that decided the same steps have the same."""
     stall: dict[str, Any] | None = None
     """Where a stalled job stands: step, tally, red flags and example samples."""
+    question: dict[str, Any] | None = None
+    """What a job that is `asking` wants to know: step, question and choices."""
     stopped: str | None = None
-    """Why the run stopped in order before the job was over: its budget.  Resuming goes on."""
+    """Why the run stopped in order before the job was done: its budget, after which resuming goes on, or what failed."""
+    bound: Bound | None = None
+    """What of the budget it was, in a word; None if it was none, and of runs that ended before this was written down."""

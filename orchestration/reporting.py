@@ -1,11 +1,12 @@
 """The report of a job, derived from its journal alone."""
 
 from collections.abc import AsyncIterator, Hashable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 
 from surefoot.agents.tasks.codec import read_back
+from surefoot.agents.tasks.plain_values import canonical
 from surefoot.agents.tasks.task import Task
 from surefoot.printable import printable
 from surefoot.voting.choice import about_hard_steps
@@ -13,10 +14,10 @@ from surefoot.voting.reliability import dissent_bound, dissent_risk
 from surefoot.voting.samples import Usage
 
 from .journal.jobs import Job, Keys, load
-from .journal.records import CorruptJournal, Record, canonical, verified
-from .journal.segments import contested, frames, snapshot
+from .journal.records import CorruptJournal, Record, verified
+from .journal.segments import contested, frames, segment_records, snapshot
 from .journal.snapshots import reading
-from .report import Ahead, Contest, Hard, Report, Spent, Stall, Tokens
+from .report import Ahead, Bound, Contest, Hard, Question, Report, Spent, Stall, Tokens
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -50,20 +51,22 @@ async def read_report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Rep
         contested=count.get("contested", 0),
         contested_steps=[_contest(task, record) for record in await contested(redis, job, CONTESTED_SHOWN)],
         repairs=count.get("repairs", 0),
-        k=job.settings.k,
-        reliability=job.settings.reliability,
-        risk=job.settings.risk,
+        k=job.k,
+        reliability=job.reliability,
+        risk=job.risk,
         hard=_hard(job, steps),
         dissent_rate=dissent / votes if votes else 0.0,
-        dissent_bound=dissent_bound(dissent, votes, job.settings.k),
-        risk_measured=dissent_risk(dissent, votes, job.settings.k, steps or max(1, job.step)),
+        dissent_bound=dissent_bound(dissent, votes, job.k),
+        risk_measured=dissent_risk(dissent, votes, job.k, steps or max(1, job.step)),
         tokens=Tokens.model_validate(job.usage.known_all()),
         speculation=_ahead(job, votes + sum(job.flags.values())),
         wall_s=round(job.wall_s, 3),
         calibration=_spent(job),
         head=job.head,
         stall=await _stall(redis, job),
-        stopped=job.paused or None if job.status == "stopped" else None,
+        question=None if (asked := await question_of(redis, job)) is None else asked.model_dump(),
+        stopped=job.paused or None if job.status in ("stopped", "failed") else None,
+        bound=cast(Bound, job.bound) if job.bound and job.status == "stopped" else None,
     )
 
 
@@ -83,6 +86,17 @@ async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
             step, head = step + frame.steps, frame.after
     if (step, head) != (job.step, job.head):
         raise CorruptJournal(f"job {job.id!r}: {job.step} steps are decided, the records end at step {step}")
+
+
+async def state_reached(redis: Redis, job: Job, task: Task[S, A]) -> S:
+    """Return the state that a job's records lead to; only the last segments are read."""
+    whole = min(job.sealed, job.step // job.settings.segment)
+    begin = await snapshot(redis, job, whole - 1)
+    state: S = read_back(task.state_codec, begin.state)
+    for segment in range(whole, -(-job.step // job.settings.segment)):
+        for record in await segment_records(redis, job, segment):
+            state = task.advance(state, read_back(task.answer_codec, record.answer))
+    return state
 
 
 async def _read_back(redis: Redis, job: Job) -> int:
@@ -117,6 +131,15 @@ async def _stall(redis: Redis, job: Job) -> dict[str, Any] | None:
         return None if raw is None else Stall.model_validate_json(raw).model_dump()
 
 
+async def question_of(redis: Redis, job: Job) -> Question | None:
+    """Return what a job waits for a person to decide; None if it waits for nothing."""
+    if job.status != "asking":
+        return None
+    with reading(f"job {job.id!r}: its question"):
+        raw = await redis.hget(Keys(job.id).meta, "question")
+        return None if raw is None else Question.model_validate_json(raw)
+
+
 def _ahead(job: Job, samples: int) -> Ahead | None:
     count = job.counters
     if not count.get("ahead"):
@@ -141,9 +164,9 @@ def _known(count: Mapping[str, int], whose: str) -> int | None:
 
 
 def _spent(job: Job) -> Spent | None:
-    if job.settings.calibration is None:
+    if job.calibrated is None or job.calibrated.calibration is None:
         return None
-    samples, tokens, seconds = job.settings.calibration
+    samples, tokens, seconds = job.calibrated.calibration
     return Spent(samples=samples, tokens=tokens, wall_s=seconds)
 
 
@@ -156,7 +179,7 @@ def shown(task: Task[S, A] | None, plain: Any) -> str:
     """Write an answer of the journal for a person, but tell apart the candidates that a task shows alike."""
     canon = canonical(plain).decode()
     told = canon if task is None else answer_line(task, plain)
-    return canon if told == canon else f"{told} {canon}"
+    return canon if told in (canon, plain) else f"{told} {canon}"
 
 
 def answer_line(task: Task[S, A] | None, plain: Any) -> str:
@@ -167,9 +190,9 @@ def answer_line(task: Task[S, A] | None, plain: Any) -> str:
 
 
 def _hard(job: Job, steps: int | None) -> Hard | None:
-    if job.settings.hard is None:
+    if job.calibrated is None or job.calibrated.hard is None:
         return None
-    judged, found, share, known, states = job.settings.hard
+    judged, found, share, known, states = job.calibrated.hard
     most = None if steps is None else share * steps
     why = about_hard_steps(found, judged, share, steps, known_answers=known)
     return Hard(judged=judged, found=found, share_bound=share, steps_bound=most, states=list(states), why=why)

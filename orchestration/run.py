@@ -1,42 +1,48 @@
 """Run a job from Python: start it, take it up again, read its report."""
 
 import time
-from collections.abc import Hashable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from pydantic_core import to_json
 from redis.asyncio import Redis
 
 from surefoot.agents.tasks.catalogue import address_of
 from surefoot.agents.tasks.codec import written
-from surefoot.agents.tasks.guarded import guarded
+from surefoot.agents.tasks.guarded import Guarded, guarded
 from surefoot.agents.tasks.known_limits import check_known
+from surefoot.agents.tasks.optional import DecisionNeeded
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput
-from surefoot.models.base import Model, Sampling
-from surefoot.models.connect import open_model
+from surefoot.models.base import Model, check_model
+from surefoot.models.connect import is_address
 from surefoot.models.openai.options import Options
 from surefoot.models.openai.redaction import HIDDEN, without_keys_in_query
 from surefoot.printable import printable
+from surefoot.typed_input import checked
 from surefoot.voting.samples import Usage
 
-from .budget import Budget, Meter, Paused
+from .budget import Budget, Paused
 from .checkpoints.saver import RedisSaver
 from .engine.open_draft import open_draft
 from .engine.open_step import StepStalled
 from .engine.speculation import Speculation
-from .events import Began, Counts, Emitter, Listen, Noted, Undecided
+from .events import Asking, Began, Counts, Emitter, Listen, Noted, Undecided
 from .graph import AuditFailed, Runner
 from .journal import jobs
-from .journal.jobs import Settings
+from .journal.fixed import Calibrated, Fixed
 from .journal.journal import Journal, WentBack
 from .journal.lease import Cancelled, JobDone, cancelled, claimed
-from .plan import Unsupported, check_reliability, plan_with, with_waits_told
+from .meter import Meter
+from .plan import Unsupported, open_for, plan_with
 from .redis.open import open_redis
 from .redis.persistence import forgetful
-from .report import Report, Stall
+from .report import Question, Report, Stall
 from .reporting import read_report, shown
-from .settings import LIMIT, MOST_SAMPLES, RELIABILITY, SEGMENT, STATES
+from .settings import USUAL, Settings
 from .task_of_job import task_again
 
 S = TypeVar("S", bound=Hashable)
@@ -47,23 +53,16 @@ ENDS = 3
 """How often a job is brought to its end before a Redis that has lost it every time is not trusted any more."""
 
 
+@checked
 async def run(
     task: Task[S, A],
+    settings: Settings = USUAL,
     *,
     model: str | Model = "pebble",
     redis: str | Redis | None = None,
-    reliability: float = RELIABILITY,
-    k: int | None = None,
     job: str | None = None,
-    states: int = STATES,
-    limit: int = LIMIT,
-    spare: int = 0,
-    segment: int = SEGMENT,
-    seed: int = 0,
-    sampling: Sampling | None = None,
     speculate: Speculation | None = None,
     budget: Budget | None = None,
-    api_key: str | None = None,
     options: Options | None = None,
     on_event: Listen | None = None,
 ) -> Report:
@@ -71,72 +70,33 @@ async def run(
 
     `model`: `pebble` (embedded), the URL of an OpenAI-compatible server, or a `Model`.
     `redis`: a URL or a client; None starts the embedded one.
-    `reliability`: wanted chance that every step is right; `k` follows from it by calibration on `states` states,
-    unless `k` is given.
-    `job`: a name of your own.  If a job of that name exists it is taken up where it stands, with the settings it was
-    started with.
-    `limit`: samples that one step may use before it stalls.  `spare`: samples asked for beyond the fewest that could decide.
-    `sampling`: temperatures and token limit, if the task's own are not to be used; the limit is never higher than the
-    task's flags let pass.
+    `job`: a name of your own; a job of that name is taken up where it stands, with the settings it was started with.
     `speculate`: ask ahead, on the leading ballot or on a draft; it changes when samples are drawn and no decision.
+    `budget`: steps, tokens, money or time after which the run stops in order; its report has the status `stopped` and says why.
     `options`: how a model server is asked, if `model` is one's address; what its callbacks would be told goes to `on_event`.
-    `budget`: steps, tokens or money after which the run stops in order; its report has the status `stopped` and says why.
 
     Raises `Unsupported` if the calibration does not support the reliability, `Stalled` if a step cannot be decided,
     `ModelUnavailable` and others of `SurefootError`; in each case what is decided is safe, and running or resuming the same
     job goes on from there.
     """
-    _check(reliability, k, limit, spare, segment)
     if job is not None:
         jobs.check_name(job)
     given, task = task, guarded(task)
-    if isinstance(model, str):
-        check_known(model, given)
-    spec, start = task.spec(), written(task.state_codec, task.start())
+    check_known(model, given)
     name = job or jobs.new_id(task.name)
+    create = _creation(name, given, task)
     async with (
         Emitter(on_event) as emitter,
         open_redis(redis, emitter.emit) as store,
         claimed(store, name) as holder,
-        open_model(model, api_key=api_key, options=with_waits_told(emitter.emit, options)) as opened,
-        open_draft(speculate, given, opened) as speculation,
+        _work(store, name, given, model, speculate, budget, options, emitter) as work,
     ):
-        address = _address(model, opened, given)
         if holder is not None:
-            for sentence in await forgetful(store):
-                emitter.emit(Noted(sentence=sentence))
-            if k is None:
-                settings = await _calibrated(
-                    task, opened, reliability, states, seed, sampling, emitter.emit, budget
-                )
-            else:
-                settings = Settings(k, "")
-            _check_limit(limit, settings.k)
-            drawn = sampling_for(task, sampling)
-            settings = settings._replace(
-                model=address,
-                segment=segment,
-                seed=seed,
-                limit=limit,
-                spare=spare,
-                sampling=(drawn.temperature, drawn.first_temperature, drawn.max_tokens),
-            )
-            await jobs.create(
-                store,
-                name,
-                task.name,
-                spec,
-                start,
-                settings,
-                code=address_of(given),
-                steps=task.steps(),
-            )
-        emitter.report = await _carry_on(
-            store, name, task, opened, address, emitter, speculation, holder=holder, budget=budget
-        )
-        return emitter.report
+            await create(store, fixed=await work.fixed(settings))
+        return await work.go(holder=holder)
 
 
+@checked
 async def resume(
     job: str,
     *,
@@ -147,7 +107,6 @@ async def resume(
     again: bool = False,
     speculate: Speculation | None = None,
     budget: Budget | None = None,
-    api_key: str | None = None,
     options: Options | None = None,
     on_event: Listen | None = None,
 ) -> Report:
@@ -159,48 +118,31 @@ async def resume(
     overrides the samples that one step may use.  `speculate` is each runner's own choice, since it changes no decision, and so is
     `budget`.
     """
+    if model is not None:
+        check_model(model)
+    if limit is not None:
+        Settings(limit=limit)  # refuses what cannot be
     async with Emitter(on_event) as emitter, open_redis(redis, emitter.emit) as store:
         found = await jobs.load(store, job)
         given = task_again(found, task)
-        task = guarded(given)
         if found.status == "done":
-            emitter.report = await read_report(store, job, task)
+            emitter.report = await read_report(store, job, guarded(given))
             return emitter.report
         if found.status == "cancelled" and not again:
             raise Cancelled(cancelled(job))
         model = model or _address_again(job, found.models[-1])
-        if isinstance(model, str):
-            check_known(model, given)
-        async with (
-            open_model(model, api_key=api_key, options=with_waits_told(emitter.emit, options)) as opened,
-            open_draft(speculate, given, opened) as speculation,
-        ):
-            address = _address(model, opened, given)
-            emitter.report = await _carry_on(
-                store,
-                job,
-                task,
-                opened,
-                address,
-                emitter,
-                speculation,
-                limit=limit,
-                again=again,
-                budget=budget,
-            )
-            return emitter.report
-
-
-def _address(model: str | Model, opened: Model, task: Task[Any, Any]) -> str:
-    """Return how a journal names the model; `BadInput` if a server turns out to serve one that does not know the task."""
-    if not isinstance(model, str):
-        return opened.name
-    check_known(opened.name, task)
-    return without_keys_in_query(model)
+        check_known(model, given)
+        async with _work(store, job, given, model, speculate, budget, options, emitter) as work:
+            return await work.go(limit=limit, again=again)
 
 
 def _address_again(job: str, kept: str) -> str:
-    """Return the address of a job's model; `BadInput` if there was a key in it, which the journal does not keep."""
+    """Return the address of a job's model; `BadInput` if it had none, or a key in it, which the journal does not keep."""
+    if not is_address(kept):
+        raise BadInput(
+            f"job {job!r} was started with {printable(kept)!r}, a model made in Python: give an address (--model URL), or "
+            "the model itself from Python, `resume(job, task=..., model=...)`"
+        )
     if HIDDEN in kept:
         raise BadInput(
             f"job {job!r} was started with the model at {printable(kept)!r}, and keys are not kept: give its address once more, "
@@ -209,42 +151,113 @@ def _address_again(job: str, kept: str) -> str:
     return kept
 
 
-async def _carry_on(
+def _creation(name: str, given: Task[S, A], task: Task[S, A]) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Return what writes a new job down; what the task says of itself is found out now, before anything is spent."""
+    return partial(
+        jobs.create,
+        job=name,
+        task=task.name,
+        spec=task.spec(),
+        start=written(task.state_codec, task.start()),
+        code=address_of(given),
+        steps=task.steps(),
+    )
+
+
+@dataclass
+class _Work(Generic[S, A]):
+    """One runner's work on one job."""
+
+    redis: Redis
+    job: str
+    task: Guarded[S, A]
+    model: Model
+    address: str
+    """How the journal names the model."""
+    speculation: Speculation | None
+    budget: Budget | None
+    emitter: Emitter
+
+    async def fixed(self, settings: Settings) -> Fixed:
+        """Find out what a new job is fixed with, by a calibration unless k is given."""
+        for sentence in await forgetful(self.redis):
+            self.emitter.emit(Noted(sentence=sentence))
+        calibrated = None
+        if settings.k is None:
+            k, calibrated = await self._calibrated(settings)
+            settings = replace(settings, k=k)
+        sampling = sampling_for(self.task, settings.sampling)
+        return Fixed(replace(settings, sampling=sampling), self.address, calibrated)
+
+    async def _calibrated(self, settings: Settings) -> tuple[int, Calibrated]:
+        """Return the k that supports the reliability, and what it was chosen by."""
+        began = time.monotonic()
+        listen = self.emitter.emit
+        planned = await plan_with(self.task, self.model, settings, None, listen, self.budget)
+        choice, found = planned.choice, planned.calibration
+        if choice.k is None:
+            raise Unsupported(choice.why)
+        listen(Noted(sentence=choice.why))
+        shown = tuple(hard.shown() for hard in found.hard_states)
+        return choice.k, Calibrated(
+            error=found.bound,
+            risk=choice.risk,
+            calibration=(found.samples, found.usage.known("total"), round(time.monotonic() - began, 3)),
+            hard=None
+            if found.worst_bound is not None  # no step is left out of the risk
+            else (found.judged, found.hard, found.hard_bound, found.known_answers, shown),
+        )
+
+    async def go(self, *, limit: int | None = None, holder: str | None = None, again: bool = False) -> Report:
+        """Take the job from where it stands to its end, and return its report."""
+        found = await jobs.load(self.redis, self.job)
+        _check_task(self.task, found)
+        settings = found.settings if limit is None else replace(found.settings, limit=limit)
+        emitter = self.emitter
+        try:
+            async with await Journal.acquire(
+                self.redis, self.job, holder=holder, again=again, listen=emitter.emit
+            ) as journal:
+                await _taken(journal, self.address)
+                emitter.job = self.job
+                emitter.emit(_began(journal.job, self.task))
+                with _metered(self.budget, journal.job) as meter:
+                    runner = Runner(self.task, self.model, journal, settings, self.speculation, meter)
+                    saver = RedisSaver(self.redis, keep=CHECKPOINTS_KEPT)
+                    await _to_the_end(runner, journal, self.task, saver)
+        except JobDone:
+            pass
+        emitter.report = await read_report(self.redis, self.job, self.task)
+        return emitter.report
+
+
+@asynccontextmanager
+async def _work(
     redis: Redis,
     job: str,
-    task: Task[S, A],
-    model: Model,
-    address: str,
+    given: Task[S, A],
+    model: str | Model,
+    speculate: Speculation | None,
+    budget: Budget | None,
+    options: Options | None,
     emitter: Emitter,
-    speculation: Speculation | None,
-    *,
-    limit: int | None = None,
-    holder: str | None = None,
-    again: bool = False,
-    budget: Budget | None = None,
-) -> Report:
-    found = await jobs.load(redis, job)
-    _check_task(task, found)
-    if limit is not None:
-        _check_limit(limit, found.settings.k)
-    try:
-        async with await Journal.acquire(
-            redis, job, holder=holder, again=again, listen=emitter.emit
-        ) as journal:
-            if address != journal.job.models[-1]:
-                models = to_json([*journal.job.models, address]).decode()
-                await journal.settle("running", models=models)
-            if journal.job.paused:
-                await journal.settle("running", paused="")
-            emitter.job = journal.job.id
-            emitter.emit(_began(journal.job, task))
-            limit = limit or journal.job.settings.limit
-            meter = None if budget is None else _meter(budget, journal.job)
-            runner = Runner(task, model, journal, limit, speculation, meter)
-            await _to_the_end(runner, journal, task, RedisSaver(redis, keep=CHECKPOINTS_KEPT))
-    except JobDone:
-        pass
-    return await read_report(redis, job, task)
+) -> AsyncIterator[_Work[S, A]]:
+    """Open who is asked, for as long as the work on a job goes on."""
+    task = guarded(given)
+    async with (
+        open_for(given, model, options, emitter.emit) as opened,
+        open_draft(speculate, given, opened) as speculation,
+    ):
+        address = without_keys_in_query(model) if isinstance(model, str) else opened.name
+        yield _Work(redis, job, task, opened, address, speculation, budget, emitter)
+
+
+async def _taken(journal: Journal, address: str) -> None:
+    """Write down who is asked from here on, and that the job is paused no more."""
+    if address != journal.job.models[-1]:
+        await journal.settle("running", models=to_json([*journal.job.models, address]).decode())
+    if journal.job.paused or journal.job.bound:
+        await journal.settle("running", paused="", bound="")
 
 
 async def _to_the_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], saver: RedisSaver) -> None:
@@ -267,6 +280,9 @@ async def _to_an_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], s
         state = await runner.go(saver)
     except StepStalled as stall:
         await journal.commit()
+        # No step has them, and they were paid for.
+        journal.also.update(stall.usage._asdict())
+        journal.also.update({f"flag:{reason}": count for reason, count in stall.flags.items()})
         where = _stall(task, stall)
         await journal.settle("stalled", stall=to_json(where.model_dump()).decode())
         journal.listen(
@@ -275,59 +291,54 @@ async def _to_an_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], s
             )
         )
         raise
-    except AuditFailed:
-        await journal.settle("failed")
+    except DecisionNeeded as needed:
+        asked = Question(
+            id=f"{journal.step}-{journal.head[:12]}",
+            step=journal.step,
+            question=needed.question,
+            choices=list(needed.choices),
+        )
+        await journal.settle("asking", question=asked.model_dump_json())
+        journal.listen(Asking(step=asked.step, question=asked.question, choices=needed.choices))
+    except AuditFailed as failure:
+        await journal.settle("failed", paused=failure.sentence)
         raise
     except Paused as pause:
         await journal.commit()
-        await journal.settle("stopped", paused=pause.sentence)
+        journal.also.update(pause.usage._asdict())
+        await journal.settle("stopped", paused=pause.sentence, bound=pause.bound)
     else:
-        await journal.settle("done" if task.solved(state) else "failed")
+        if task.solved(state):
+            await journal.settle("done")
+        else:
+            why = (
+                "`solved` says no"
+                if task.finished(state)
+                else "all that `steps` says, and `finished` says no"
+            )
+            await journal.settle("failed", paused=f"after {journal.step:,} steps, {why}")
 
 
-async def _calibrated(
-    task: Task[S, A],
-    model: Model,
-    reliability: float,
-    states: int,
-    seed: int,
-    sampling: Sampling | None,
-    listen: Listen,
-    budget: Budget | None,
-) -> Settings:
-    began = time.monotonic()
-    found = await plan_with(task, model, reliability, states, seed, sampling, None, listen, budget)
-    if found.choice.k is None:
-        raise Unsupported(found.choice.why)
-    listen(Noted(sentence=found.choice.why))
-    return Settings(
-        found.choice.k,
-        "",
-        reliability=reliability,
-        error=found.calibration.bound,
-        risk=found.choice.risk,
-        hard=None
-        if found.calibration.worst_bound is not None  # no step is left out of the risk
-        else (
-            found.calibration.judged,
-            found.calibration.hard,
-            found.calibration.hard_bound,
-            found.calibration.known_answers,
-            tuple(hard.shown() for hard in found.calibration.hard_states),
-        ),
-        calibration=(
-            found.calibration.samples,
-            found.calibration.usage.known("total"),
-            round(time.monotonic() - began, 3),
-        ),
+@contextmanager
+def _metered(budget: Budget | None, job: jobs.Job) -> Iterator[Meter | None]:
+    """Yield who watches over a run's budget; the calibration counts, as far as the journal has it."""
+    if budget is None:
+        yield None
+        return
+    samples, tokens, calibrating_s = (job.calibrated and job.calibrated.calibration) or (0, 0, 0)
+    meter = Meter(
+        budget,
+        step=job.step,
+        spent=job.usage,
+        ahead=Counts.of(job.counters).ahead,
+        before=Usage(uncounted=samples) if tokens is None else Usage(prompt=tokens),
+        wall_s=max(0, time.time() - job.created) + calibrating_s,
+        working_s=job.wall_s + calibrating_s,
     )
-
-
-def _meter(budget: Budget, job: jobs.Job) -> Meter:
-    """Return who watches over a run's budget; the calibration counts, as far as the journal has it."""
-    samples, tokens, _ = job.settings.calibration or (0, 0, 0)
-    before = Usage(uncounted=samples) if tokens is None else Usage(prompt=tokens)
-    return Meter(budget, job.step, job.usage, Counts.of(job.counters).ahead, before)
+    try:
+        yield meter
+    finally:
+        meter.close()
 
 
 def _began(job: jobs.Job, task: Task[Any, Any]) -> Began:
@@ -337,10 +348,10 @@ def _began(job: jobs.Job, task: Task[Any, Any]) -> Began:
         task=job.task,
         step=job.step,
         steps=task.steps(),
-        k=job.settings.k,
+        k=job.k,
         counts=Counts.of(job.counters),
         repairs=job.counters.get("repairs", 0),
-        risk=job.settings.risk,
+        risk=job.risk,
     )
 
 
@@ -363,23 +374,3 @@ def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
             f"job {job.id!r} was started as {job.task} with {dict(job.spec)!r}, "
             f"not as {task.name} with {dict(task.spec())!r}: use another job name, or the same task"
         )
-
-
-def _check(reliability: float, k: int | None, limit: int, spare: int, segment: int) -> None:
-    check_reliability(reliability)
-    if k is not None and k < 1:
-        raise BadInput(f"k, the lead that decides an election, must be at least 1, not {k!r}")
-    _check_limit(limit, k or 1)
-    for what, value, least in (("spare", spare, 0), ("segment", segment, 1)):
-        _check_least(what, value, least)
-
-
-def _check_limit(limit: int, least: int) -> None:
-    _check_least("limit", limit, least)
-    if limit > MOST_SAMPLES:
-        raise BadInput(f"limit must be at most {MOST_SAMPLES:,} samples of a step, not {limit!r}")
-
-
-def _check_least(what: str, value: int, least: int) -> None:
-    if value < least:
-        raise BadInput(f"{what} must be at least {least}, not {value!r}")

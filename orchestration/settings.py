@@ -1,12 +1,56 @@
-"""What a job runs with unless told otherwise."""
+"""How a job is done, given once: `run`, `plan`, the command line and the journal all take these settings."""
 
-RELIABILITY = 0.99
-"""Wanted chance that every step is right."""
-LIMIT = 100
-"""Samples that one step may use before it stalls."""
+from dataclasses import dataclass
+
+from surefoot.errors import BadInput
+from surefoot.models.base import Sampling
+from surefoot.typed_input import check_fields
+
 MOST_SAMPLES = 100_000
 """The largest limit: the samples that could decide a step are asked for at once, and have to fit into memory."""
-SEGMENT = 1000
-"""Steps per segment."""
-STATES = 500
-"""Different states that are calibrated on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a job is done; fixed when the job begins.  Raises `BadInput` for what cannot be.
+
+    Settings()                      a calibration finds the k that supports the usual reliability
+    Settings(reliability=0.999)     or another one
+    Settings(k=3)                   nothing is calibrated
+    """
+
+    reliability: float = 0.99
+    """Wanted chance that every step is right."""
+    k: int | None = None
+    """Lead that decides an election; None lets it follow from `reliability`, by calibration."""
+    states: int = 500
+    """Different states that are calibrated on."""
+    limit: int = 100
+    """Samples that one step may use before it stalls."""
+    spare: int = 0
+    """Samples asked for beyond the fewest that could decide."""
+    segment: int = 1000
+    """Steps between two audits."""
+    seed: int = 0
+    """Seed of the job's random choices."""
+    sampling: Sampling | None = None
+    """Temperatures and token limit; None for the task's own.  The limit is never higher than the task's flags let pass."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not 0 < self.reliability < 1:
+            raise BadInput(
+                f"a reliability is a probability between 0 and 1, both excluded, not {self.reliability!r}"
+            )
+        if self.k is not None and self.k < 1:
+            raise BadInput(f"k, the lead that decides an election, must be at least 1, not {self.k!r}")
+        if self.states < 1:
+            raise BadInput(f"a calibration needs at least one state, not {self.states!r}")
+        for what, least in (("limit", self.k or 1), ("spare", 0), ("segment", 1)):
+            if getattr(self, what) < least:
+                raise BadInput(f"{what} must be at least {least}, not {getattr(self, what)!r}")
+        if self.limit > MOST_SAMPLES:
+            raise BadInput(f"limit must be at most {MOST_SAMPLES:,} samples of a step, not {self.limit!r}")
+
+
+USUAL = Settings()

@@ -99,3 +99,4 @@ def streamed(run: Callable[P, Coroutine[Any, Any, Report]]) -> Callable[P, Async
 
 
 events = streamed(run)
+"""Do a job as `run` does, and yield its events; `streamed` says how."""

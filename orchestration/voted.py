@@ -13,26 +13,29 @@ One call is one decision: nothing is written down and nothing resumed.  Many of 
 """
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from contextlib import aclosing
 from typing import Any, ParamSpec, TypeVar
 
 from surefoot.errors import BadInput
 from surefoot.models.gather import as_they_end
+from surefoot.typed_input import checked
 from surefoot.voting.election import Election, Verdict
 from surefoot.voting.flags import NotAnAnswer, RedFlag
 from surefoot.voting.rules import FirstToAheadBy
 
-from .settings import LIMIT
+from .settings import USUAL
 
 P = ParamSpec("P")
 B = TypeVar("B", bound=Hashable)
 
 
+@checked
 def voted(
     *,
     k: int,
-    limit: int = LIMIT,
+    limit: int = USUAL.limit,
     number: str | None = None,
     on_verdict: Callable[[Verdict[Any]], object] | None = None,
 ) -> Callable[[Callable[P, Awaitable[B]]], Callable[P, Coroutine[Any, Any, B]]]:
@@ -55,6 +58,11 @@ def voted(
         raise BadInput(f"limit must be at least k = {k} samples, not {limit!r}")
 
     def around(function: Callable[P, Awaitable[B]]) -> Callable[P, Coroutine[Any, Any, B]]:
+        if inspect.isfunction(function) and not inspect.iscoroutinefunction(inspect.unwrap(function)):
+            raise BadInput(
+                f"{function.__name__} cannot be awaited: write it as `async def` to have it voted on"
+            )
+
         async def sample(place: int, args: Any, kwargs: Any) -> tuple[int, B | RedFlag]:
             numbered = {} if number is None else {number: place}
             try:

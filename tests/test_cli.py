@@ -268,8 +268,9 @@ def test_bad_input_is_answered_in_one_sentence(
     sf: Surefoot, store: Redis, options: tuple[object, ...], said: str
 ) -> None:
     done = sf("run", "towers", *options, "--json")
-    assert said in done.sentence(BAD_INPUT)
-    assert done.json == {"error": done.err.removeprefix("surefoot: ").strip()}
+    sentence = done.sentence(BAD_INPUT)
+    assert said in sentence
+    assert done.json == {"error": sentence.removeprefix("surefoot: ")}
 
 
 def test_a_number_that_is_none_is_refused_by_the_option(sf: Surefoot) -> None:
@@ -525,11 +526,12 @@ def test_a_model_that_only_writes_garbage_stalls_and_another_one_goes_on(
     assert shown.out.count("sample: '~") == 5
     assert "malformed: 20" in shown.out
     assert len(sf("show", "stuck", "--json").json["stall"]["examples"]) == 5
+    assert "step 0 stalled" in sf("show", "stuck", "--step", "0").out
     resumed = sf("resume", "stuck", "--model", exact, "--json")
     assert (resumed.code, resumed.json["solved"], resumed.json["stall"]) == (0, True, None)
 
 
-def test_a_stall_shows_samples_and_names_a_job_that_nobody_named(
+def test_a_stall_shows_samples_and_names_a_job_without_a_given_name(
     sf: Surefoot, store: Redis, model_server: Callable[..., ModelServer]
 ) -> None:
     garbage = model_server("--double", "garbage")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from surefoot.cli import model_options
+from surefoot.cli.server_options import ServerOptions
 from surefoot.errors import BadInput
 from surefoot.models.connect import open_model
 from surefoot.models.doubles import towers_double
@@ -95,15 +95,15 @@ def test_what_every_request_says_can_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["top_k", "=5", ""])
 def test_an_option_that_is_none_is_quoted(said: str) -> None:
     with pytest.raises(BadInput, match="NAME=VALUE") as caught:
-        model_options.client_options(None, [said])
+        ServerOptions(option=[said]).made()
     assert repr(said) in str(caught.value)
     with pytest.raises(BadInput, match="'tokens'"):
-        model_options.client_options("tokens", None)
+        ServerOptions(chat_limit="tokens").made()
 
 
 def test_options_are_json_or_text() -> None:
     fields = ["top_k=0", "a=[1]", 'b={"c": null}', "d=text", "e=x=y", "f="]
-    assert model_options.client_options(None, fields).extra == {
+    assert ServerOptions(option=fields).made().extra == {
         "top_k": 0,
         "a": [1],
         "b": {"c": None},
@@ -125,7 +125,7 @@ def test_a_file_without_a_key_is_refused_and_not_quoted(content: str, tmp_path: 
 @pytest.mark.parametrize("key", ["kéy", "two words", "ended\n", "\udcff"])
 def test_a_key_that_cannot_be_one_is_refused_and_not_quoted(key: str) -> None:
     with pytest.raises(BadInput, match="the API key holds a blank") as refused:
-        OpenAIModel("http://127.0.0.1:9", api_key=key)
+        OpenAIModel("http://127.0.0.1:9", options=Options(api_key=key))
     assert key.strip() not in str(refused.value).split()
 
 

@@ -27,12 +27,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from surefoot import Towers
+from surefoot import Settings, Towers
 from surefoot.cli.step import StepView
 from surefoot.cli.terminal import Terminal, to_json
 from surefoot.models.doubles import Double
 from surefoot.orchestration.journal import jobs
-from surefoot.orchestration.journal.jobs import Keys, Settings
+from surefoot.orchestration.journal.fixed import Fixed
+from surefoot.orchestration.journal.jobs import Keys
 from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.redis import embedded as local_redis
 from surefoot.orchestration.run import resume
@@ -161,12 +162,12 @@ async def _furnish(home: Path) -> None:
             model = Double(lambda *_: f"sample {HOSTILE}", lambda *_: "", name=f"model {HOSTILE}")
             # Under a name that `run` would refuse, as another client of this Redis may have made it.
             task = Towers(disks=3)
-            settings = Settings(2, "model", limit=4)
-            await jobs.create(redis, f"stalled {HOSTILE}", task.name, task.spec(), task.start(), settings)
+            fixed = Fixed(Settings(k=2, limit=4), "model")
+            await jobs.create(redis, f"stalled {HOSTILE}", task.name, task.spec(), task.start(), fixed)
             await resume(f"stalled {HOSTILE}", task=task, model=model, redis=redis)
         name = f"held {HOSTILE}\x00"
-        settings = Settings(2, f"model {HOSTILE}")
-        await jobs.create(redis, name, f"task {HOSTILE}", {f"spec {HOSTILE}": HOSTILE}, 0, settings)
+        fixed = Fixed(Settings(k=2), f"model {HOSTILE}")
+        await jobs.create(redis, name, f"task {HOSTILE}", {f"spec {HOSTILE}": HOSTILE}, 0, fixed)
         who = {"machine": "x", "host": f"host {HOSTILE}", "pid": 1, "born": "1", "since": f"since {HOSTILE}"}
         await redis.set(Keys(name).lease, json.dumps(who))
         await redis.hset(Keys(name).meta, mapping={"status": "running", f"n:flag:flag {HOSTILE}": 3})
@@ -268,7 +269,7 @@ def test_json_is_ascii_and_whole(home: Path, arguments: tuple[str, ...]) -> None
 def test_a_step_is_shown_with_everything_that_may_be_hostile_in_it() -> None:
     answer = ("answer " + HOSTILE,)
     job: Any = jobs.Job(
-        id="job " + HOSTILE, task="task", spec={}, settings=Settings(2, "m"), start=jobs.Snapshot(0, "", 0, 2),
+        id="job " + HOSTILE, task="task", spec={}, settings=Settings(k=2), k=2, start=jobs.Snapshot(0, "", 0, 2),
         status="done", step=1, head="", sealed=0, created=0, updated=0, counters={}, holder=None, models=(),
     )  # fmt: skip
     record = Record(0, answer, 2, (("other " + HOSTILE, 1),), {"flag " + HOSTILE: 1})

@@ -69,6 +69,12 @@ def test_help_has_a_short_name(arguments: tuple[str, ...]) -> None:
     assert "Usage: python -m surefoot" in short.stdout
 
 
+@pytest.mark.parametrize("arguments", [(), ("judge",), ("calibrate",)])
+def test_where_nothing_is_asked_for_there_is_the_page_of_help(arguments: tuple[str, ...]) -> None:
+    bare = surefoot(*arguments)
+    assert (bare.returncode, bare.stdout, bare.stderr) == (BAD_INPUT, surefoot(*arguments, "-h").stdout, "")
+
+
 def test_every_command_is_listed_with_what_it_says_of_itself() -> None:
     shown = " ".join(surefoot("--help", COLUMNS="300").stdout.split())
     for name, (place, said) in COMMANDS.items():

@@ -101,6 +101,8 @@ def test_the_docstring_draws_the_tree_that_exists() -> None:
             drawn.add((path[-2] if path[1:] else "", found["name"], found["room"]))
     exist = {(base_of(kind), kind.__name__, room_of(kind)) for kind in kinds()}
     assert drawn == exist
+    faces = [(importlib.import_module(f"surefoot.{room}"), name) for _, name, room in drawn]
+    assert [name for face, name in faces if not hasattr(face, name)] == []
 
 
 def base_of(kind: type[SurefootError]) -> str:

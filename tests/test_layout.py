@@ -1,5 +1,7 @@
 """The root is the package: what pyproject lists, what lies there and what the wheel holds are the same."""
 
+import ast
+import importlib
 import shutil
 import subprocess
 import sys
@@ -70,9 +72,16 @@ def test_the_wheel_holds_the_typing_mark_and_the_weights(wheel: list[str]) -> No
     } <= set(wheel)
 
 
-def test_the_face_exports_what_it_names() -> None:
-    assert surefoot.__all__ == sorted(surefoot.__all__)
-    assert all(hasattr(surefoot, name) for name in surefoot.__all__)
+@pytest.mark.parametrize("package", sorted(folders()))
+def test_a_face_exports_what_it_names(package: str) -> None:
+    """No module beside it may hide a name: a lazy name would be the module as soon as something else imported that."""
+    folder, face = ROOT.joinpath(*package.split(".")[1:]), importlib.import_module(package)
+    offered = getattr(face, "__all__", [])
+    assert all(hasattr(face, name) for name in offered)
+    assert not {path.stem for path in folder.iterdir()} & set(offered)
+    if (stub := folder / "__init__.pyi").exists():
+        (listed,) = [node.value for node in ast.parse(stub.read_text()).body if isinstance(node, ast.Assign)]
+        assert sorted(ast.literal_eval(listed)) == sorted(offered)
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

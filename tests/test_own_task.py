@@ -94,7 +94,7 @@ class Done(NamedTuple):
 
 
 class User:
-    """Somebody with a folder, a shell, and a Python in which surefoot is installed."""
+    """A user with a folder, a shell, and a Python in which surefoot is installed."""
 
     def __init__(self, home: Path, *paths: Path) -> None:
         self.home = home
@@ -229,7 +229,7 @@ def killed_in_the_middle(process: subprocess.Popen[str], store: Redis, job: str,
     model.thaw()
 
 
-def test_a_job_of_a_task_of_ones_own_survives_a_kill_and_is_shown_by_whoever_has_its_code_and_who_has_not(
+def test_a_job_of_a_task_of_ones_own_survives_a_kill_and_is_shown_with_its_code_and_without(
     author: User, owner: User, stranger: User, counter: str, freezing: Counter, home: Path, store: Redis
 ) -> None:
     task = ("--task", "counting_house.tasks:Countdown")
@@ -340,6 +340,8 @@ def test_a_run_stops_in_order_within_its_limits_and_says_so(author: User, counte
     shown = author("show", "some", "--json").json
     assert 8 < shown["steps"] < 30
     assert "more than the budget of 0.00015" in shown["stopped"]
+    hint = author("show", "some").out.splitlines()[-1]
+    assert hint == "surefoot resume some --task counting_house.tasks:Countdown"
     rest = author("resume", "some", "--task", "counting_house.tasks:Countdown", "--json")
     assert (rest.code, rest.json["steps"], rest.json["stopped"]) == (0, 30, None), rest
 

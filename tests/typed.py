@@ -11,7 +11,7 @@ from surefoot.voting import Sample
 
 task = surefoot.Towers(disks=3, style="compact")
 begin: Callable[..., Coroutine[Any, Any, surefoot.Report]] = surefoot.run
-report = asyncio.run(surefoot.run(task, model="pebble", k=2))
+report = asyncio.run(surefoot.run(task, surefoot.Settings(k=2), model="pebble"))
 
 assert_type(report, surefoot.Report)
 assert_type(report.votes, int)
@@ -21,7 +21,7 @@ assert_type(Sample("x").text, str)
 
 
 async def last() -> None:
-    async for event in surefoot.events(task, model="pebble", k=2):
+    async for event in surefoot.events(task, surefoot.Settings(k=2), model="pebble"):
         if isinstance(event, Ended):
             assert_type(event.report, surefoot.Report | None)
 

@@ -35,13 +35,14 @@ from .reliability import (
     risk,
     vote_risk,
 )
-from .rules import FirstToAheadBy, Rule
+from .rules import AheadByStakes, FirstToAheadBy, Rule
 from .samples import NOTHING, Sample, Usage
-from .weighted import WeightedVote, weighted
+from .weighting import WeightedVote, weighted
 
 __all__ = [
     "NOTHING",
     "PAPER",
+    "AheadByStakes",
     "AnyOf",
     "Calibration",
     "ChosenK",

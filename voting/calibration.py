@@ -247,5 +247,5 @@ def _nothing(outcomes: Sequence[StateOutcome], flags: Mapping[str, int], spent: 
 def _total(outcomes: Iterable[StateOutcome]) -> Usage:
     usage = NOTHING
     for outcome in outcomes:
-        usage = usage.plus(outcome.usage)
+        usage += outcome.usage
     return usage

@@ -1,8 +1,7 @@
 """The running tally of one step: ballots in, in any order; a verdict out, always the same one."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from surefoot.errors import BadInput, SurefootError
 
@@ -13,8 +12,7 @@ from .samples import Sample
 B = TypeVar("B", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict(Generic[B]):
+class Verdict(NamedTuple, Generic[B]):
     """What an election decided, and on what grounds."""
 
     winner: B
@@ -71,7 +69,9 @@ class Election(Generic[B]):
         verdict = election.verdict()
     """
 
-    __slots__ = ("_counted", "_early", "_flags", "_limit", "_rule", "_submitted", "_tally", "_winner")
+    __slots__ = (
+        "_counted", "_early", "_flags", "_limit", "_missing", "_rule", "_submitted", "_tally", "_winner",
+    )  # fmt: skip
 
     def __init__(self, rule: Rule, limit: int) -> None:
         self._rule = rule
@@ -81,6 +81,8 @@ class Election(Generic[B]):
         self._early: dict[int, B | RedFlag] = {}
         self._submitted = 0
         self._counted = 0
+        self._missing = 0
+        """With fewer further ballots the election cannot be decided, as far as the rule has said."""
         self._winner: B | None = None
 
     @property
@@ -96,10 +98,13 @@ class Election(Generic[B]):
         """
         if self._winner is not None:
             return 0
-        wanted = self._rule.wanted(self._tally) - (self._submitted - self._counted)
-        if wanted > 0 and self._submitted + wanted > self._limit:
+        self._missing = self._rule.wanted(self._tally)
+        wanted = self._missing - (self._submitted - self._counted)
+        if wanted <= 0:
+            return 0
+        if self._submitted + wanted > self._limit:
             raise Stalled(dict(self._tally), dict(self._flags))
-        return max(0, wanted)
+        return wanted
 
     def submit(self, count: int) -> range:
         """Hand out the numbers of the next `count` samples, no further than the limit."""
@@ -112,29 +117,29 @@ class Election(Generic[B]):
 
         Raises `BadInput` for a number that was not handed out and for None, which would never win.
         """
-        if not 0 <= number < self._submitted:
+        if number >= self._submitted or number < 0:
             raise BadInput(f"sample {number!r} was not submitted; cast the numbers that submit() handed out")
         if outcome is None:
             raise BadInput(
                 f"sample {number!r} came as None; a reader that finds no answer raises NotAnAnswer"
             )
-        if number == self._counted and self._winner is None:
-            self._count(outcome)  # the usual case: nothing to wait for
-        else:
+        if number != self._counted:
             self._early[number] = outcome
-        while self._winner is None and self._counted in self._early:
-            self._count(self._early.pop(self._counted))
+            return
+        next_one: B | RedFlag | None = outcome
+        while next_one is not None and self._winner is None:
+            self._counted += 1
+            if isinstance(next_one, RedFlag):
+                self._flags[next_one.reason] = self._flags.get(next_one.reason, 0) + 1
+            else:
+                self._tally[next_one] = self._tally.get(next_one, 0) + 1
+                self._missing -= 1
+                if self._missing <= 0:
+                    self._winner = self._rule.winner(self._tally)
+            next_one = self._early.pop(self._counted, None) if self._early else None
 
     def verdict(self) -> Verdict[B]:
         """Return the decision; raises `Stalled` if there is none."""
         if self._winner is None:
             raise Stalled(dict(self._tally), dict(self._flags))
         return Verdict(self._winner, self._tally, self._flags)
-
-    def _count(self, outcome: B | RedFlag) -> None:
-        self._counted += 1
-        if isinstance(outcome, RedFlag):
-            self._flags[outcome.reason] = self._flags.get(outcome.reason, 0) + 1
-        else:
-            self._tally[outcome] = self._tally.get(outcome, 0) + 1
-            self._winner = self._rule.winner(self._tally)

@@ -158,7 +158,9 @@ class InvariantBroken(Flag):
 
     def raised_by(self, reading: Reading[A]) -> RedFlag | None:
         """Apply the task's check to the answer."""
-        why = self.check(reading.state, reading.answer)
+        why: Any = self.check(reading.state, reading.answer)
+        if not (why is None or isinstance(why, str)):
+            raise TypeError(f"{self.name!r} returns what is wrong, a text, or None, and not {why!r}")
         return None if why is None else RedFlag(self.name, why)
 
 

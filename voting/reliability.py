@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 
 from surefoot.errors import BadInput, SurefootError
+from surefoot.typed_input import check_fields
 
 from .bounds import binomial_upper
 
@@ -145,6 +146,7 @@ class Price:
     """Input tokens found in the prefix cache; None where they cost as much as the others."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("input_per_mtok", "output_per_mtok", "cached_per_mtok"):
             price = getattr(self, name)
             if price is not None and not 0 <= price < math.inf:

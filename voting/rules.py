@@ -1,8 +1,8 @@
 """When an election stops."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from surefoot.errors import BadInput
 
@@ -17,7 +17,10 @@ class Rule(Protocol):
         ...
 
     def wanted(self, tally: Mapping[B, int]) -> int:
-        """Return the fewest further ballots that could decide; 0 once decided."""
+        """Return the fewest further ballots that could decide, never more; 0 once decided.
+
+        An election asks for a winner only when so many more have been counted: too high a number decides too late.
+        """
         ...
 
 
@@ -43,6 +46,36 @@ class FirstToAheadBy:
     def wanted(self, tally: Mapping[B, int]) -> int:
         """Return k less the present lead: what an unbroken run for the leader still needs."""
         return max(0, self.k - _lead(tally)[1])
+
+
+@dataclass(frozen=True, slots=True)
+class AheadByStakes(FirstToAheadBy, Generic[B]):
+    """First-to-ahead-by-k where k depends on the leader: a ballot with more at stake needs a larger lead.
+
+    With one lead for all it is `FirstToAheadBy`.
+    """
+
+    lead: Callable[[B], int]
+    """The lead that a ballot needs; `k` if that is more."""
+
+    def winner(self, tally: Mapping[Any, int]) -> Any | None:
+        """Return the leader if it leads every other ballot by what it needs itself, or None."""
+        found = _lead(tally)
+        return found[0] if found[0] is not None and found[1] >= self._needed(found[0]) else None
+
+    def wanted(self, tally: Mapping[Any, int]) -> int:
+        """Return the fewest further ballots that could decide: for one of those in the tally, or for a new one that needs only k."""
+        if self.winner(tally) is not None:
+            return 0
+        ranked = sorted(tally.values(), reverse=True)
+        fewest = self.k + (ranked[0] if ranked else 0)
+        for ballot, votes in tally.items():
+            best_other = ranked[0] if votes < ranked[0] else ranked[1] if len(ranked) > 1 else 0
+            fewest = min(fewest, self._needed(ballot) + best_other - votes)
+        return fewest
+
+    def _needed(self, ballot: B) -> int:
+        return max(self.k, self.lead(ballot))
 
 
 def _lead(tally: Mapping[B, int]) -> tuple[B | None, int]:

@@ -34,8 +34,9 @@ class Usage(NamedTuple):
         names = ("prompt", "cached", "completion", "reasoning", "total")
         return {**{name: self.known(name) for name in names}, "uncounted": self.uncounted}
 
-    def plus(self, other: "Usage") -> "Usage":
-        """Return the sum of both, field by field."""
+    def __add__(self, other: object) -> "Usage":  # a tuple would be appended
+        if not isinstance(other, Usage):
+            return NotImplemented
         return Usage(
             self.prompt + other.prompt,
             self.cached + other.cached,
@@ -43,9 +44,6 @@ class Usage(NamedTuple):
             self.reasoning + other.reasoning,
             self.uncounted + other.uncounted,
         )
-
-    def __add__(self, other: object) -> "Usage":  # a tuple would be appended
-        return self.plus(other) if isinstance(other, Usage) else NotImplemented
 
     def __radd__(self, other: object) -> "Usage":
         """Let `sum` begin with 0."""
@@ -65,6 +63,9 @@ class Usage(NamedTuple):
 
 
 NOTHING = Usage()
+"""No tokens at all."""
+UNCOUNTED = Usage(uncounted=1)
+"""A sample of which nobody said what it cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +77,5 @@ class Sample:
     """Why the model stopped, in the words of the OpenAI API: `stop`, `length`, ...; None if it never said."""
     tokens: int | None = None
     """Output tokens of this sample; None where the server only counts several samples together."""
-    usage: Usage = NOTHING
+    usage: Usage = UNCOUNTED
     """What this sample adds to the bill; the bill of a request for several samples is divided evenly among them."""

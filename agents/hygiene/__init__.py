@@ -1,6 +1,6 @@
 """Reasoning hygiene: untrusted text is cleaned, fenced and judged before a model reads it."""
 
-from .fence import NOTICE, FencedText, fence
+from .fencing import NOTICE, FencedText, fence
 from .guard import POLICY, THINKING_OFF, Guard, GuardDecision
 from .lookalikes import MARK
 from .sanitise import GROWTH, Cleaned, Removed, clean

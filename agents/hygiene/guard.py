@@ -19,7 +19,7 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Model, ModelUnavailable
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
-from .fence import NOTICE, fence
+from .fencing import NOTICE, fence
 
 VERDICT_TOKENS = 16
 

@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,24 @@ class Agreement(NamedTuple):
     """The 95 % interval, from four pairs on."""
     high: float | None
     pairs: int
+
+    @classmethod
+    def of(cls, scores: Sequence[float], labels: Sequence[float]) -> Self:
+        """Compare two series, pair by pair.
+
+        The interval is Fisher's, with the variance of Bonett and Wright (2000), (1 + rho^2 / 2) / (n - 3).  A perfect rho counts
+        in it as the next smaller one that n ranks allow, 1 - 12 / (n^3 - n), for a finite sample shows no certainty.
+        """
+        if len(scores) != len(labels):
+            raise BadInput(f"{len(scores)} scores cannot be compared with {len(labels)} labels")
+        n = len(scores)
+        rho = spearman(scores, labels)
+        if rho is None or n < 4:
+            return cls(rho, None, None, n)
+        most = 1 - 12 / (n**3 - n)
+        bounded = min(max(rho, -most), most)
+        centre, reach = math.atanh(bounded), Z95 * math.sqrt((1 + bounded**2 / 2) / (n - 3))
+        return cls(rho, min(rho, math.tanh(centre - reach)), max(rho, math.tanh(centre + reach)), n)
 
     @property
     def verdict(self) -> str:
@@ -71,24 +89,6 @@ def read_labels(path: Path) -> list[tuple[Path, float]]:
     if not found:
         raise BadInput(f"there is no label in {str(path)!r}")
     return found
-
-
-def agreement(scores: Sequence[float], labels: Sequence[float]) -> Agreement:
-    """Compare two series, pair by pair.
-
-    The interval is Fisher's, with the variance of Bonett and Wright (2000), (1 + rho^2 / 2) / (n - 3).  A perfect rho counts
-    in it as the next smaller one that n ranks allow, 1 - 12 / (n^3 - n), for a finite sample shows no certainty.
-    """
-    if len(scores) != len(labels):
-        raise BadInput(f"{len(scores)} scores cannot be compared with {len(labels)} labels")
-    n = len(scores)
-    rho = spearman(scores, labels)
-    if rho is None or n < 4:
-        return Agreement(rho, None, None, n)
-    most = 1 - 12 / (n**3 - n)
-    bounded = min(max(rho, -most), most)
-    centre, reach = math.atanh(bounded), Z95 * math.sqrt((1 + bounded**2 / 2) / (n - 3))
-    return Agreement(rho, min(rho, math.tanh(centre - reach)), max(rho, math.tanh(centre + reach)), n)
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -117,7 +117,7 @@ class Judge:
         judgments, unread = _read_all([samples[vote] for vote in sorted(samples)], len(trajectory.turns))
         usage = NOTHING
         for sample in samples.values():
-            usage = usage.plus(sample.usage)
+            usage += sample.usage
         return _counted(judgments, unread + refused, usage)
 
     def prompt(self, trajectory: Trajectory) -> Prompt:
@@ -134,7 +134,6 @@ class Judge:
 async def open_judge(
     address: str,
     *,
-    api_key: str | None = None,
     votes: int = 1,
     context_tokens: int | None = None,
     options: Options | None = None,
@@ -144,12 +143,13 @@ async def open_judge(
     The server is held to the form of the answer by a JSON schema, if it takes one.  Without `context_tokens` the
     server's own word for its context counts.  Raises `ModelUnavailable` if no server answers there.
     """
-    url, name, key = located(address, api_key)
     plain = options or Options()
+    url, name, key = located(address, plain.api_key)
+    plain = replace(plain, api_key=key)
     held = replace(plain, extra={"response_format": response_format(), **plain.extra})
-    if not await _takes(OpenAIModel(url, name, api_key=key, options=held)):
+    if not await _takes(OpenAIModel(url, name, options=held)):
         held = plain
-    async with OpenAIModel(url, name, api_key=key, options=held) as model:
+    async with OpenAIModel(url, name, options=held) as model:
         can = await model.ready()
         yield Judge(model, votes, context_tokens or can.context or CONTEXT_TOKENS)
 

@@ -8,7 +8,7 @@ for reading in readings(turns):
         break
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,6 +76,12 @@ class Stance(NamedTuple):
     """Readings in succession without concern."""
     level: float = 0.0
     """Of the latest reading."""
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> "Stance":
+        """Make it again of its numbers, which is all that a checkpoint may have kept."""
+        rung, wait, calm, level = numbers
+        return cls(int(rung), int(wait), int(calm), level)
 
 
 AT_EASE = Stance()

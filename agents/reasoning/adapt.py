@@ -6,7 +6,7 @@ AdaThink-Med (arXiv 2509.24560), with the mean of the 20 % highest token entropi
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import quantiles
 
 from surefoot.errors import BadInput
@@ -114,9 +114,8 @@ class Adapt(Control):
 
     async def uncertainty(self, model: Streaming, draw: Draw) -> tuple[float, Usage]:
         """Draw the short answer and return how uncertain it is, and what it has cost."""
-        found = await whole_stream(
-            model, forced(StreamState(draw), 0, self.probing)._replace(top_logprobs=TOP)
-        )
+        short = forced(StreamState(draw), 0, self.probing)
+        found = await whole_stream(model, replace(short, top_logprobs=TOP))
         tokens = [token for token in found.tokens if token.top]
         if not tokens and found.text:
             raise ModelUnavailable(
@@ -125,13 +124,15 @@ class Adapt(Control):
         # Nothing to be sure of: a model that cannot answer at once should think.
         return (self.measure(tokens) if tokens else self.ramp.unsure), found.usage
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
-        """Return the draw with its budget, and with the short answer on the bill."""
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
+        """Set the draw's budget, and book the short answer."""
+        draw = state.draw
         uncertainty, usage = await self.uncertainty(model, draw)
-        draw = draw._replace(spent=draw.spent.plus(usage))
+        state.spend(usage)
         most = draw.max_tokens if self.most is None else self.most
         budget = round(self.least + (most - self.least) * self.ramp.share(uncertainty))
         if budget == 0:
-            return draw._replace(think=False, thinking_budget=None)
-        enforced = None if draw.thinking_budget is None else budget
-        return draw._replace(max_tokens=budget, thinking_budget=enforced)
+            state.draw = replace(draw, think=False, thinking_budget=None)
+        else:
+            enforced = None if draw.thinking_budget is None else budget
+            state.draw = replace(draw, max_tokens=budget, thinking_budget=enforced)

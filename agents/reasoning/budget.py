@@ -3,10 +3,12 @@
 Elastic Reasoning (Xu et al. 2025, arXiv 2505.05315), without its training.
 """
 
-from surefoot.errors import BadInput
-from surefoot.models.streaming import Draw, Streaming
+from dataclasses import replace
 
-from .control import Control
+from surefoot.errors import BadInput
+from surefoot.models.streaming import Streaming
+
+from .control import Control, StreamState
 
 
 class Elastic(Control):
@@ -30,11 +32,9 @@ class Elastic(Control):
         """What reports call it."""
         return f"elastic({self._thinking},{self._solution})"
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
-        """Set both shares, and the server's own budget where it works."""
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
+        """Set both limits, and the server's own budget where it works."""
         native = await model.native_budget() if self._native is None else self._native
-        return draw._replace(
-            max_tokens=self._thinking,
-            answer_tokens=min(self._solution, draw.most_answer or self._solution),
-            thinking_budget=self._thinking if native else None,
-        )
+        budget = self._thinking if native else None
+        state.draw = replace(state.draw, max_tokens=self._thinking, thinking_budget=budget)
+        state.answer_limit = self._solution

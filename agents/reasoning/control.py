@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ class Drop(NamedTuple):
 
 
 StreamAction = Close | Restart | Drop
+"""What a `Watch` may want done about a stream."""
 
 
 @dataclass(slots=True)
@@ -51,8 +52,10 @@ class StreamState:
     """What one stream has come to.  Its `repr` shows no text."""
 
     draw: Draw = field(repr=False)
-    """What was drawn first."""
+    """What is drawn first; while controls prepare it `max_tokens` is the thinking's limit."""
     cues: Cues = field(default=CUES, repr=False)
+    answer_limit: int = 0
+    """Most tokens of the answer, on top of the thinking's."""
     thoughts: list[Thought] = field(default_factory=list, repr=False)
     """Those that are complete."""
     tokens: int = 0
@@ -131,12 +134,12 @@ class StreamState:
 
     def spend(self, usage: Usage) -> None:
         """Book what a probe, a verifier or a discarded stream has cost."""
-        self.usage = self.usage.plus(usage)
+        self.usage += usage
 
     def begin(self, begun: str) -> None:
         """Think from the beginning, after the raw text `begun`."""
         self._begun = begun
-        self._opened = parser(self.draw._replace(begun=begun)).thinking
+        self._opened = parser(replace(self.draw, begun=begun)).thinking
         self.closed = ThinkParser(begun, self.draw.tags).closed
         self.thoughts, self.tokens = [], 0
         self.thought = self.text = ""
@@ -206,9 +209,12 @@ class Control(ABC):
     def name(self) -> str:
         """What reports call it."""
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
-        """Return the draw as it is to be made: `max_tokens` is the thinking's share, `answer_tokens` the answer's."""
-        return draw
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
+        """Set `state.draw` and `state.answer_limit` as they are to be, and book what finding that out has cost.
+
+        A `thinking_budget` that is set stands for the thinking's limit, whatever its value.
+        """
+        return
 
     def watch(self, draw: Draw, model: Streaming) -> Watch | None:
         """Return a fresh watcher for one stream; None if there is nothing to watch."""

@@ -9,14 +9,14 @@ import math
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, ModelUnavailable
 from surefoot.models.streaming import Draw, Piece, Streaming, Token
 from surefoot.voting.samples import NOTHING, Usage
-from surefoot.voting.weighted import WeightedVote, weighted
+from surefoot.voting.weighting import WeightedVote, weighted
 
 from .control import Control, Drop, StreamAction, StreamState, Watch
 from .reasoner import DROPPED, Reasoner
@@ -106,9 +106,9 @@ class DeepConf(Control):
         """What reports call it."""
         return f"deepconf({self.eta:g})"
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
         """Ask for the likeliest tokens in each place."""
-        return draw._replace(top_logprobs=max(draw.top_logprobs, self.k))
+        state.draw = replace(state.draw, top_logprobs=max(state.draw.top_logprobs, self.k))
 
     def watch(self, draw: Draw, model: Streaming) -> Watch:
         """Return a fresh watcher for one stream."""
@@ -206,7 +206,7 @@ async def confident_vote(
         async with aclosing(thinker.sample(asks)) as samples:
             async for position, sample in samples:
                 answers[asks[position].seed] = canonical(sample.text)
-                usage = usage.plus(sample.usage)
+                usage += sample.usage
         valid = _valid(control, answers)
         vote = weighted(valid) if valid else None
         if drawn >= most or (vote and vote.share >= sure):

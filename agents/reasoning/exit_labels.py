@@ -73,7 +73,7 @@ async def collect_exits(
         record = _Record()
         thinker = reasoner(Exit(record, probing))
         async with slots:
-            state = await thinker.think(thinker.draw(Ask(problem.prompt, temperature, 1, seed + number)))
+            state = await thinker.think(Ask(problem.prompt, temperature, 1, seed + number))
         events = [
             _labelled(str(number), cue, probe, same(probe.text, problem.answer))
             for cue, probe in enumerate(record.probes)
@@ -85,7 +85,7 @@ async def collect_exits(
     async with aclosing(as_they_end(starmap(one, enumerate(problems)))) as found:
         async for number, events, spent in found:
             forced[number] = events
-            usage = usage.plus(spent)
+            usage += spent
             if keep:
                 keep(events)
     without_cue = sum(not events for events in forced.values())

@@ -137,10 +137,9 @@ class Exit(Control):
         """What reports call it."""
         return f"exit({self.rule.name})"
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
-        """Leave the draw as it is; raises `BadInput` if the rule is for another model."""
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
+        """Raise `BadInput` if the rule is for another model."""
         self.rule.check(model)
-        return draw
 
     def watch(self, draw: Draw, model: Streaming) -> Watch:
         """Return a fresh watcher for one stream."""

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -62,7 +62,8 @@ class ProbeResult(NamedTuple):
 def forced(state: StreamState, length: int, probing: Probing) -> Draw:
     """Return the draw of a short answer as if the thinking had ended after `length` characters; greedy, so repeatable."""
     before = state.open.removesuffix(state.thought) + state.thought[:length]
-    return state.draw._replace(
+    return replace(
+        state.draw,
         temperature=0.0,
         max_tokens=probing.tokens,
         begun=before + state.draw.tags.close + probing.inducer,

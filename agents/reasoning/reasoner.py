@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from hashlib import blake2b
+from inspect import iscoroutinefunction
 from itertools import starmap
 
 from surefoot.errors import BadInput
@@ -10,7 +12,7 @@ from surefoot.models.base import Ask
 from surefoot.models.gather import as_they_end
 from surefoot.models.streaming import Draw, Piece, Streaming, parser
 from surefoot.models.tags import THINK, Tags
-from surefoot.voting.samples import NOTHING, Sample
+from surefoot.voting.samples import Sample
 
 from .control import RESTARTS, Close, Control, Drop, Restart, StreamAction, StreamState, Watch
 from .thoughts import CUES, Cues
@@ -62,6 +64,8 @@ class Reasoner:
             raise BadInput(
                 f"thinking and answer need at least 1 token each, not {think_tokens!r} and {answer_tokens!r}"
             )
+        for control in controls:
+            _check_control(control)
         self._model = model
         self._controls = controls
         self._answer_tokens, self._think_tokens = answer_tokens, think_tokens
@@ -81,15 +85,17 @@ class Reasoner:
             async for pair in samples:
                 yield pair
 
-    async def think(self, draw: Draw) -> StreamState:
-        """Return the whole state of one sample, thoughts included; `draw` is what `draw(ask)` returns, or alike."""
-        draw = draw._replace(answer_tokens=draw.answer_tokens or self._answer_tokens)
+    async def think(self, ask: Ask) -> StreamState:
+        """Return the whole state of one sample, thoughts included."""
+        state = StreamState(self.draw(ask), self._cues, self._answer_tokens)
         for control in self._controls:
-            draw = await control.prepare(draw, self._model)
-        state = StreamState(draw._replace(most_answer=0, spent=NOTHING), self._cues)
-        state.spend(draw.spent)
-        watching = ((control.name, control.watch(state.draw, self._model)) for control in self._controls)
-        watches = [(name, watch) for name, watch in watching if watch]
+            await control.prepare(state, self._model)
+        state.answer_limit = min(state.answer_limit, ask.max_tokens)
+        state.begin(state.draw.begun)
+        watching = [(control.name, control.watch(state.draw, self._model)) for control in self._controls]
+        watches = [(name, watch) for name, watch in watching if watch is not None]
+        for name, watch in watches:
+            _check_watch(name, watch)
         # All of them are closed, even if one has an error to raise.
         async with AsyncExitStack() as stack:
             for _, watch in watches:
@@ -99,19 +105,17 @@ class Reasoner:
 
     def draw(self, ask: Ask) -> Draw:
         """Return what is drawn for this ask, before the controls prepare it."""
-        answer_tokens = min(self._answer_tokens, ask.max_tokens)
         return Draw(
-            ask.prompt,
-            ask.temperature,
-            self._think_tokens,
-            ask.seed,
-            answer_tokens=answer_tokens,
-            most_answer=ask.max_tokens,
+            prompt=ask.prompt,
+            temperature=ask.temperature,
+            max_tokens=self._think_tokens,
+            seed=ask.seed,
             tags=self._tags,
+            offer=ask.offer,
         )
 
     async def _sample(self, position: int, ask: Ask) -> tuple[int, Sample]:
-        state = await self.think(self.draw(ask))
+        state = await self.think(ask)
         usage = state.usage._replace(reasoning=state.usage.completion - state.answer_tokens)
         text = "" if state.finish == DROPPED else state.text.lstrip()
         return position, Sample(text, state.finish, state.answer_tokens, usage)
@@ -124,12 +128,12 @@ class Reasoner:
             state.begin(draw.begun)
             if action.guidance:
                 state.begin(state.open + action.guidance)
-                request = request._replace(begun=state.open)
-            request = request._replace(seed=derived(draw.seed, state.restarts))
+                request = replace(request, begun=state.open)
+            request = replace(request, seed=derived(draw.seed, state.restarts))
             action = await self._listen(state, request, watches)
         if not isinstance(action, Drop) and (begun := _to_answer(state, request, action)) is not None:
-            rest, seed = draw.answer_tokens - state.answer_tokens, derived(draw.seed, -1)
-            answer = draw._replace(begun=begun, max_tokens=rest, seed=seed, thinking_budget=None)
+            rest, seed = state.answer_limit - state.answer_tokens, derived(draw.seed, -1)
+            answer = replace(draw, begun=begun, max_tokens=rest, seed=seed, thinking_budget=None)
             action = await self._listen(state, answer, watches)
         if isinstance(action, Drop):
             state.finish, state.reason = DROPPED, action.reason
@@ -142,7 +146,13 @@ class Reasoner:
                 thoughts = state.hear(piece)
                 for name, watch in watches:
                     action = await watch.see(state, piece, thoughts)
-                    if isinstance(action, Drop) or (action and not state.closed):
+                    if action is None:
+                        continue
+                    if not isinstance(action, StreamAction):
+                        raise BadInput(
+                            f"`see` of control {name!r} returns None, Close(), Restart() or Drop(), not {action!r}"
+                        )
+                    if isinstance(action, Drop) or not state.closed:
                         state.ended_by = name
                         return action
                 if not state.closed and _context_is_full(state, piece):
@@ -152,17 +162,32 @@ class Reasoner:
                 if request.think is False and not (state.blank or state.closed):
                     state.ended_by = BUDGET
                     return Close(keep=0)
-                if state.finish is None and state.answer_tokens > state.draw.answer_tokens:
+                if state.finish is None and state.answer_tokens > state.answer_limit:
                     state.finish = "length"
                     return None
         return None
+
+
+def _check_control(control: object) -> None:
+    """Refuse what was meant for a control and is none, before anything is asked."""
+    if not isinstance(control, Control):
+        raise BadInput(f"a control is an object whose class derives from Control, {control!r} is none")
+    if not iscoroutinefunction(control.prepare):
+        raise BadInput(f"control {control.name!r}: write `async def prepare`")
+
+
+def _check_watch(name: str, watch: object) -> None:
+    if not isinstance(watch, Watch):
+        raise BadInput(f"`watch` of control {name!r} returns a Watch or None, not {watch!r}")
+    if not iscoroutinefunction(watch.see):
+        raise BadInput(f"control {name!r}: write `async def see` in {type(watch).__name__}")
 
 
 def _context_is_full(state: StreamState, piece: Piece) -> bool:
     """Whether more thinking would take the room that the answer needs, at most half of what there was."""
     if piece.room is None:
         return False
-    return piece.room < min(state.draw.answer_tokens, (piece.room + state.tokens) // 2) + CLOSING_TOKENS
+    return piece.room < min(state.answer_limit, (piece.room + state.tokens) // 2) + CLOSING_TOKENS
 
 
 def derived(seed: int, number: int) -> int:
@@ -178,13 +203,13 @@ def _first(state: StreamState) -> Draw:
     # There is no chat template that could be told: the model finds its thinking done.
     untold = draw.think is False and isinstance(draw.prompt, str) and not draw.begun
     if (nothing_left or untold) and not state.closed:
-        draw = draw._replace(begun=state.closed_with())
+        draw = replace(draw, begun=state.closed_with())
         state.begin(draw.begun)
         state.ended_by = BUDGET if nothing_left else None
     if state.closed or draw.think is False:
-        return draw._replace(max_tokens=draw.answer_tokens)
+        return replace(draw, max_tokens=state.answer_limit)
     if native:
-        return draw._replace(max_tokens=draw.max_tokens + draw.answer_tokens, thinking_budget=draw.max_tokens)
+        return replace(draw, max_tokens=draw.max_tokens + state.answer_limit, thinking_budget=draw.max_tokens)
     return draw
 
 
@@ -196,7 +221,7 @@ def _to_answer(state: StreamState, request: Draw, action: StreamAction | None) -
         # The count holds the tags: thinking that ended a token or two before its limit passes for ended by it.
         if request.thinking_budget is not None and state.tokens >= request.thinking_budget:
             state.ended_by = BUDGET
-        cut = state.finish == "length" and state.answer_tokens < state.draw.answer_tokens
+        cut = state.finish == "length" and state.answer_tokens < state.answer_limit
         return state.written if cut else None
     if state.finish == "length":
         state.ended_by = BUDGET

@@ -4,15 +4,16 @@ import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import starmap
 
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Model
 from surefoot.models.gather import as_they_end, in_order
-from surefoot.models.streaming import Draw, Streaming
+from surefoot.models.streaming import Streaming
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
-from .control import Control
+from .control import Control, StreamState
 from .reasoner import derived
 
 
@@ -27,9 +28,9 @@ class NoThinking(Control):
         """What reports call it."""
         return "no thinking"
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
-        """Return the draw without thinking."""
-        return draw._replace(think=False)
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
+        """Leave the thinking out."""
+        state.draw = replace(state.draw, think=False)
 
 
 def majority_chance(first: int, second: int) -> float:
@@ -107,7 +108,7 @@ class Route:
         if sure is None:
             (thought,) = await in_order(self._thinking, [ask])
             self.thought += 1
-            sure, spent = thought, spent.plus(thought.usage)
+            sure, spent = thought, spent + thought.usage
         self.asked += 1
         return position, Sample(sure.text, sure.finish, sure.tokens, spent)
 
@@ -120,7 +121,7 @@ class Route:
         answers: dict[Hashable, Sample] = {}
         votes: Counter[Hashable] = Counter()
         for sample in drawn:
-            spent = spent.plus(sample.usage)
+            spent += sample.usage
             answer = self._canonical(sample.text) if sample.finish == "stop" else None
             if answer is not None:
                 answers.setdefault(answer, sample)

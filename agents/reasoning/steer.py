@@ -6,6 +6,7 @@ What a plain server offers in place of SEAL's steering vectors (arXiv 2504.07986
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.streaming import Draw, Piece, Streaming
@@ -40,13 +41,13 @@ class Steer(Control):
         """What reports call it."""
         return f"steer({self._bias:g})"
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
         """Add the bias; raises `NoCueTokens` where it would have no effect."""
         async with self._asking:
             if model not in self._tokens:
                 self._tokens[model] = await self._find(model)
         bias = tuple((token, self._bias) for token in self._tokens[model])
-        return draw._replace(logit_bias=draw.logit_bias + bias)
+        state.draw = replace(state.draw, logit_bias=state.draw.logit_bias + bias)
 
     def watch(self, draw: Draw, model: Streaming) -> Watch:
         """Count what kinds of thoughts are left."""

@@ -39,6 +39,7 @@ class Cues(NamedTuple):
 
 
 CUES = Cues()
+"""The usual ones of English thoughts."""
 
 _SENTENCE_END = re.compile(r"[.!?\n]")
 _WORD = re.compile(r"\S")

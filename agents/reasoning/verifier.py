@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from surefoot.agents.hygiene.fence import NONCE_BYTES, NOTICE, fence
+from surefoot.agents.hygiene.fencing import NONCE_BYTES, NOTICE, fence
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Model, Prompt
 from surefoot.models.gather import in_order

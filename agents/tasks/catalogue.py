@@ -11,12 +11,13 @@ writer to Redis must not choose what is imported.  So an address is taken from a
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import PurePath
 from typing import Any
 
 from surefoot.errors import BadInput, SurefootError
 
 from .columns import Columns
-from .guarded import said
+from .failures import said
 from .task import Task
 from .towers import Towers
 
@@ -75,6 +76,9 @@ def address_of(task: Task[Any, Any]) -> str:
 
 def _imported(address: str) -> type[Task[Any, Any]]:
     module, _, path = address.partition(":")
+    if "/" in module or module.endswith(".py"):
+        name = PurePath(module).name.removesuffix(".py")
+        raise BadInput(f"task {address!r} names a file: write {name}:{path}, in the folder of that file")
     try:
         found: Any = import_module(module)
         for name in path.split("."):

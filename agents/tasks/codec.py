@@ -32,10 +32,15 @@ class Typed(Generic[T]):
             state_codec = surefoot.Typed(Board)
 
     They are written as JSON texts.  States and answers are counted and compared, so they have to be hashable: frozen.
+
+    A value is read back as soon as it is made, so that one that would not come back as it is ends the run before more is spent.
+    That takes time in proportion to its size, at every step.  `of_answers` says that states are made of answers alone, which have been
+    read back by then: such a state is read back only where it is written, at the end of a segment.
     """
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any, *, of_answers: bool = False) -> None:
         self._adapter: TypeAdapter[T] = TypeAdapter(kind)
+        self.of_answers = of_answers
 
     def encode(self, value: T) -> str:
         """Return the value as JSON."""

@@ -12,7 +12,8 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Message, Prompt, Sampling
 from surefoot.voting.flags import NotAnAnswer
 
-from .task import Case, Task, Value
+from .optional import Case
+from .task import Task, Value
 
 State = tuple[int, int, tuple[int, ...]]
 """The number of products done, the carry, and the digits of the result so far, ones first."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from surefoot.errors import BadInput
+from surefoot.models.base import Model, check_model
 from surefoot.models.embedded import PEBBLES
 
 from .columns import Columns
@@ -13,11 +14,12 @@ PONDER = "ponder"
 TRAINED_DISKS = 20
 
 
-def check_known(model: str, task: Task[Any, Any]) -> None:
-    """Raise `BadInput` if the model of this name, or at this address, is one of surefoot's own and was trained for something else.
+def check_known(model: str | Model, task: Task[Any, Any]) -> None:
+    """Raise `BadInput` if the model of this name or address is one of surefoot's own and was trained for something else.
 
     Nothing is known of other models, nor of ponder and a task of one's own.
     """
+    check_model(model)
     if model in PEBBLES and (why := _not_for_pebble(task)):
         raise BadInput(
             f"{model} knows one procedure, Towers of Hanoi of up to 20 disks in the compact style: {why}"

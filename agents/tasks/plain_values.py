@@ -4,8 +4,9 @@ None, bool, int, str, and tuples of these, named tuples included.  A list would 
 enum's member as its value: a run that was resumed would go on with something else than one that was not.
 """
 
-from typing import cast
+from typing import Any
 
+import orjson
 from pydantic_core import to_json
 
 _ATOMS = frozenset({type(None), bool, int, str})
@@ -15,20 +16,18 @@ _KNOWN: set[type] = {*_ATOMS, tuple}
 
 DEEPEST = 100
 """Tuples in one another.  JSON is read back to 200 levels, and a record has some of its own around a value."""
-MOST_DIGITS = 4300
-"""Of a number that JSON is read back with."""
 
 
-def is_plain(value: object, depth: int = DEEPEST) -> bool:
+def is_plain(value: Any, depth: int = DEEPEST) -> bool:
     """Whether a value is plain.  Looked at by exact type, a tuple of atoms in one go: a run asks this at every step."""
     kind = type(value)
     if kind in _ATOMS:
         return True
     if not depth or (kind not in _KNOWN and not _named(kind)):
         return False
-    for item in cast(tuple[object, ...], value):
+    for item in value:
         kind = type(item)
-        if kind in _ATOMS or (kind in _KNOWN and _all_atoms(map(type, item))):  # type: ignore[call-overload]
+        if kind in _ATOMS or (kind in _KNOWN and _all_atoms(map(type, item))):
             continue
         if not is_plain(item, depth - 1):
             return False
@@ -43,12 +42,29 @@ def _named(kind: type) -> bool:
     return found
 
 
-def is_short(plain: object) -> bool:
-    """Whether a plain value can be written down in so few characters that every number in it can be read back."""
+def comes_back(plain: object) -> bool:
+    """Whether a plain value is sure to come back: whole texts, and numbers of no more than 64 bits."""
     try:
-        return len(to_json(plain)) <= MOST_DIGITS
-    except ValueError:
-        return False  # half a character
+        orjson.dumps(plain, _as_tuple)
+    except TypeError:
+        return False
+    return True
+
+
+def canonical(plain: object) -> bytes:
+    """Return the one JSON text of a plain value; equal values give equal bytes.  `ValueError` for half a character."""
+    try:
+        return orjson.dumps(plain, _as_tuple)
+    except TypeError:
+        return to_json(
+            plain
+        )  # knows numbers of any length, and writes all else alike at four times the price
+
+
+def _as_tuple(named: object) -> tuple[object, ...]:
+    if isinstance(named, tuple):
+        return tuple(named)
+    raise TypeError
 
 
 def part_not_plain(value: object, place: str = "", depth: int = DEEPEST) -> tuple[str, object]:

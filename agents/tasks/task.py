@@ -28,19 +28,20 @@ A domain of one's own is a class of about thirty lines that knows nothing of vot
         def finished(self, state: int) -> bool:
             return state == 0
 
+That is all a task must have.  It may refine a few more members, which have defaults, and have methods for calibration, acting on the
+world and speculation: `optional`.
+
 States and answers are plain values (`Value`: None, bool, int, str and tuples of these, named tuples included), so that
 they can be compared, hashed and written down without a codec of the task's own.  Anything else is refused when it is first met, since
 a resumed run would go on with something else; named tuples come back from the journal as tuples.
 """
 
-import random
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
 
-from surefoot.errors import SurefootError
 from surefoot.models.base import Prompt, Sampling
-from surefoot.voting.flags import PAPER, Flag, NotAnAnswer
+from surefoot.voting.flags import PAPER, Flag
 
 from .codec import Codec
 
@@ -50,14 +51,6 @@ S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
 
-class Case(NamedTuple, Generic[S, A]):
-    """A state to calibrate on."""
-
-    state: S
-    answer: A | None = None
-    """The right answer, or None where the task does not know it."""
-
-
 class Task(ABC, Generic[S, A]):
     """Where a job starts, what one step is asked, how its answer is read, and when it is over.
 
@@ -65,17 +58,10 @@ class Task(ABC, Generic[S, A]):
     `advance` takes it from there: never from another ballot, never from a simulator.
     """
 
+    # What makes a task: these seven.
+
     name: ClassVar[str]
-    views: int = 1
-    """How many equivalent presentations a step has; ballot j of a step sees view j mod `views`."""
-    flags: Flag = PAPER
-    """What throws a sample away; by default the paper's red flags, which know no rules of the task."""
-    sampling: Sampling = Sampling()
-    """How ballots are drawn unless the user says otherwise; never longer than `flags` let pass (`sampling_for`)."""
-    state_codec: Codec[S] | None = None
-    """How states are written down that are not plain values (`Typed` for pydantic models and the like)."""
-    answer_codec: Codec[A] | None = None
-    """The same for answers."""
+    """What the journal, messages and entry points call it."""
 
     @abstractmethod
     def spec(self) -> Mapping[str, Value]:
@@ -101,6 +87,19 @@ class Task(ABC, Generic[S, A]):
     def finished(self, state: S) -> bool:
         """Whether the job is over."""
 
+    # What any task may refine: these have defaults.
+
+    views: int = 1
+    """How many equivalent presentations a step has; ballot j of a step sees view j mod `views`."""
+    flags: Flag = PAPER
+    """What throws a sample away; by default the paper's red flags, which know no rules of the task."""
+    sampling: Sampling = Sampling()
+    """How ballots are drawn unless the user says otherwise; never longer than `flags` let pass (`sampling_for`)."""
+    state_codec: Codec[S] | None = None
+    """How states are written down that are not plain values (`Typed` for pydantic models and the like)."""
+    answer_codec: Codec[A] | None = None
+    """The same for answers."""
+
     def solved(self, state: S) -> bool:
         """Check the result, from outside the model; by default a finished job is solved."""
         return self.finished(state)
@@ -116,62 +115,9 @@ class Task(ABC, Generic[S, A]):
         """Say what is wrong with a decided step, by the task's own check from outside the model; None if nothing."""
         return None
 
-    def case(self, rng: random.Random) -> Case[S, A]:
-        """Draw a random state of this job for calibration, with its right answer if the task knows it.
-
-        States must differ from call to call: an error rate measured on one state says nothing about the others.
-        """
-        raise NoCases(
-            f"task {self.name!r} does not say how to draw states for calibration: give k, or write `case`"
-        )
-
     def show(self, answer: A) -> str:
         """Write one decided answer for a person: a line of `--out`."""
         return str(answer)
-
-    def acts(self, state: S) -> bool:
-        """Whether the step decided at `state` touches the world, by `act`.
-
-        Nothing after such a step is asked before it is committed and done.
-        """
-        return False
-
-    async def act(self, step: int, state: S, answer: A) -> None:
-        """Do to the world what a decided step says, where `acts(state)`: a file, a command, an order.
-
-        Called once the verdict is durable.  A crash just then leaves open whether it was done, so the runner that takes the job up
-        calls it once more: let `step` be the key by which the world knows that it has seen it.
-        """
-
-    def guess(self, state: S, after: S, view: int = 0) -> str | None:
-        """Return the text of a sample that leads from `state` to `after`, as seen in `view`, or None if that is unknown.
-
-        A guess can make an answer faster and never different.
-        """
-        return None
-
-    def short(self) -> "Task[S, Any] | None":
-        """Return the same job, over the same states, with a shorter answer for drafts to ask; None if there is none."""
-        return None
-
-    def ask_ahead(self, state: S, steps: int) -> Prompt | None:
-        """Ask for the next `steps` steps in one call, for a draft; None if this task does not know how to."""
-        return None
-
-    def read_ahead(self, text: str, state: S) -> Sequence[S]:
-        """Return the states that an answer to `ask_ahead` leads to, one a step; raise `NotAnAnswer` if malformed."""
-        raise NotAnAnswer(f"task {self.name!r} asks for one step at a time")
-
-    def gist(self, state: S, after: S) -> Hashable | None:
-        """Return what led from `state` to `after` in a form that recurs, or None if there is none.
-
-        Drafts that remember use it.
-        """
-        return None
-
-    def unfold(self, state: S, gist: Hashable) -> S | None:
-        """Return the state that this gist leads to from `state`, or None if it cannot be."""
-        return None
 
 
 def sampling_for(task: Task[Any, Any], given: Sampling | None = None) -> Sampling:
@@ -181,7 +127,3 @@ def sampling_for(task: Task[Any, Any], given: Sampling | None = None) -> Samplin
     pass in a request for several, since the samples of one request have no lengths of their own.
     """
     return (given or task.sampling).within(task.flags.limit)
-
-
-class NoCases(SurefootError):
-    """The task cannot be calibrated."""

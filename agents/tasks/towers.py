@@ -17,7 +17,8 @@ from surefoot.tools.towers.board import PEGS, IllegalMove, Move, Pegs
 from surefoot.voting.flags import PAPER, InvariantBroken, NotAnAnswer
 
 from . import verbose
-from .task import Case, Task, Value
+from .optional import Case
+from .task import Task, Value
 
 Style = Literal["verbose", "compact"]
 Form = Literal["full", "move"]
@@ -53,6 +54,7 @@ class Towers(Task[State, MoveAndBoard]):
         turn = 1 if disks % 2 == 0 else -1
         self._shown_pegs = [[(view + turn * peg) % PEGS for peg in range(PEGS)] for view in range(PEGS)]
         self._real_pegs = [[turn * (peg - view) % PEGS for peg in range(PEGS)] for view in range(PEGS)]
+        self._all_disks = list(range(1, disks + 1))
         self.flags = PAPER
         if checked or form == "move":
             self.flags = self.flags | InvariantBroken("illegal", _illegal)
@@ -87,7 +89,7 @@ class Towers(Task[State, MoveAndBoard]):
         move = self._real_move(move, view)
         if shown is None:
             return move, None
-        if sorted(shown[0] + shown[1] + shown[2]) != list(range(1, self.disks + 1)):
+        if sorted(shown[0] + shown[1] + shown[2]) != self._all_disks:
             raise NotAnAnswer(f"the board does not hold the disks 1 to {self.disks} once each")
         return move, self._real(shown, view)
 
@@ -110,7 +112,10 @@ class Towers(Task[State, MoveAndBoard]):
 
     def audit(self, state: State, answer: MoveAndBoard) -> str | None:
         """Check by the board that the move is legal and leads where the answer says."""
-        return _illegal(state, answer) or (None if answer[1] is None else _inconsistent(state, answer))
+        try:
+            return _illegal(state, answer) if answer[1] is None else _inconsistent(state, answer)
+        except IllegalMove as error:
+            return str(error)
 
     def case(self, rng: random.Random) -> Case[State, MoveAndBoard]:
         """Draw one of the job's own states, uniformly over its steps, with the right answer."""

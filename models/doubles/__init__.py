@@ -1,5 +1,5 @@
 """Deterministic doubles: models and servers whose errors are known, for tests, benches and examples."""
 
-from .double import Double, Garbage, Latency, towers_double
+import lazy_loader
 
-__all__ = ["Double", "Garbage", "Latency", "towers_double"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -53,7 +53,6 @@ class Latency:
 class _Known(NamedTuple):
     """What all samples of one prompt have in common."""
 
-    right: Sample
     error: float
     key: bytes
     shared: bytes | None
@@ -105,6 +104,7 @@ class Double:
         self._faultless = not (error or invalid or hard * hard_error)
         self._name = name
         # Per instance and not on the method: a cache on the class would keep every double alive.
+        self._answer = lru_cache(maxsize=KNOWN_PROMPTS)(self._right_sample)
         self._know = lru_cache(maxsize=KNOWN_PROMPTS)(self._study)
 
     @property
@@ -126,16 +126,17 @@ class Double:
 
     def draw(self, ask: Ask) -> Sample:
         """Return the sample that this ask always gets."""
-        known = self._know(ask.prompt)
+        right = self._answer(ask.prompt)
         if self._faultless:
-            return _cut(known.right, ask.max_tokens)
+            return _cut(right, ask.max_tokens)
+        known = self._know(ask.prompt)
         invalid, error, which, _ = _DRAWS.unpack(known.shared or self._digest(known, ask))
         if _chance(invalid) < self._invalid:
-            return _unusable(known.right, which, ask.max_tokens)
+            return _unusable(right, which, ask.max_tokens)
         if _chance(error) < known.error:
             wrong = self._wrong(ask.prompt, which)
-            return _cut(_sample(wrong, known.right.usage.prompt), ask.max_tokens)
-        return _cut(known.right, ask.max_tokens)
+            return _cut(_sample(wrong, right.usage.prompt), ask.max_tokens)
+        return _cut(right, ask.max_tokens)
 
     def delay(self, ask: Ask) -> float:
         """Return the answer time of this ask in seconds; it never shares another ask's draw."""
@@ -144,13 +145,15 @@ class Double:
         *_, quantile = _DRAWS.unpack(self._digest(self._know(ask.prompt), ask))
         return self._latency.at(min(max(_chance(quantile), 1e-9), 1 - 1e-9))
 
+    def _right_sample(self, prompt: Prompt) -> Sample:
+        return _sample(self._right(prompt), _tokens(_text(prompt)))
+
     def _study(self, prompt: Prompt) -> _Known:
-        text = prompt if isinstance(prompt, str) else repr([tuple(message) for message in prompt])
-        own = blake2b(text.encode(), key=self._key, digest_size=32).digest()
+        own = blake2b(_text(prompt).encode(), key=self._key, digest_size=32).digest()
         hard, correlated, _, _ = _DRAWS.unpack(own)
         error = self._hard_error if _chance(hard) < self._hard else self._error
         shared = blake2b(own, digest_size=32).digest() if _chance(correlated) < self._correlation else None
-        return _Known(_sample(self._right(prompt), _tokens(text)), error, own, shared)
+        return _Known(error, own, shared)
 
     def _digest(self, known: _Known, ask: Ask) -> bytes:
         return blake2b(b"%d" % ask.seed, key=known.key, digest_size=32).digest()
@@ -214,6 +217,10 @@ def _chance(draw: int) -> float:
     return (draw >> 11) * 2.0**-53
 
 
+def _text(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else repr([tuple(message) for message in prompt])
+
+
 def _tokens(text: str) -> int:
     return (len(text) + CHARACTERS_PER_TOKEN - 1) // CHARACTERS_PER_TOKEN
 
@@ -225,7 +232,7 @@ def _sample(text: str, prompt_tokens: int) -> Sample:
 
 def _cut(sample: Sample, max_tokens: int) -> Sample:
     """Return the sample as a model with this limit would have written it."""
-    if _tokens(sample.text) <= max_tokens:
+    if len(sample.text) <= max_tokens * CHARACTERS_PER_TOKEN:
         return sample
     usage = sample.usage._replace(completion=max_tokens)
     return Sample(sample.text[: max_tokens * CHARACTERS_PER_TOKEN], "length", max_tokens, usage)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from aiohttp import web
@@ -18,6 +18,7 @@ class Fault:
     """An error status; a connection closed at once, or in the middle of the answer; an answer that is not JSON, or a
     web page; no answer ever; a thinking double's stream that breaks off after `tokens`; an error inside an answer of
     status 200, in one of several forms; `body` for an answer."""
+    _: KW_ONLY
     status: int = 500
     retry_after: str | None = None
     message: str = "injected fault"

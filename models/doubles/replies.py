@@ -2,19 +2,50 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from surefoot.models.base import Message, Prompt
+from surefoot.models.offers import Call, Offer, ToolSchema, arguments_of, write_calls
 from surefoot.models.tags import Tags
 from surefoot.voting.samples import Sample
 
 
+class _Function(BaseModel):
+    name: str = Field(pattern=r"^[\w.:-]{1,64}$")
+    arguments: str
+
+
+class _SentCall(BaseModel):
+    id: str = Field(min_length=1, max_length=40)
+    type: Literal["function"]
+    function: _Function
+
+
+class _Tool(BaseModel):
+    class Function(BaseModel):
+        name: str
+        description: str = ""
+        parameters: dict[str, Any] = {}
+
+    type: Literal["function"]
+    function: Function
+
+
 class _Message(BaseModel):
     role: str
-    content: str
+    content: str | None = None
+    tool_calls: list[_SentCall] = []
+    tool_call_id: str = ""
+    reasoning_content: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The content, and after it the calls, in the text form."""
+        calls = [Call(call.function.name, call.function.arguments) for call in self.tool_calls]
+        return write_calls(self.content or "", calls)
 
 
 class Body(BaseModel):
@@ -38,6 +69,36 @@ class Body(BaseModel):
     chat_template_kwargs: dict[str, bool] = {}
     continue_final_message: bool = False
     stream_options: dict[str, bool] = {}
+    tools: list[_Tool] | None = Field(default=None, min_length=1)
+    tool_choice: Literal["auto", "required", "none"] = "auto"
+    parallel_tool_calls: bool = True
+
+    @property
+    def offer(self) -> Offer | None:
+        """What the model may call."""
+        if self.tools is None:
+            return None
+        schemas = [
+            ToolSchema(tool.name, tool.description, arguments_of(tool.parameters))
+            for tool in (tool.function for tool in self.tools)
+        ]
+        return Offer(tuple(schemas), self.tool_choice, self.parallel_tool_calls)
+
+    @model_validator(mode="after")
+    def _answered(self) -> "Body":
+        """Refuse calls without results and results without calls, as the API does."""
+        waiting: list[str] = []
+        for message in self.messages or ():
+            if message.role == "tool":
+                if message.tool_call_id not in waiting:
+                    raise ValueError(f"tool_call_id {message.tool_call_id!r} belongs to no call before it")
+                waiting.remove(message.tool_call_id)
+            elif waiting:
+                break
+            waiting += [call.id for call in message.tool_calls]
+        if waiting:
+            raise ValueError(f"tool_call_ids did not have response messages: {waiting}")
+        return self
 
     @property
     def limit(self) -> int:
@@ -52,7 +113,7 @@ class Body(BaseModel):
     def prompts(self) -> list[Prompt]:
         """Return what is asked, a conversation being one prompt."""
         if self.messages is not None:
-            return [tuple(Message(message.role, message.content) for message in self.messages)]
+            return [tuple(Message(message.role, message.text) for message in self.messages)]
         return [self.prompt] if isinstance(self.prompt, str) else [*self.prompt]
 
     @field_validator("prompt", mode="before")

@@ -30,13 +30,32 @@ Quirk = Literal[
     "comments",
     "mark",
     "message so far",
+    "no tools",
+    "no required",
+    "ignores required",
+    "whole calls",
+    "calls without index",
+    "names again",
+    "late ids",
+    "one index",
+    "object arguments",
+    "empty arguments",
+    "function_call",
+    "thoughts back",
+    "no thoughts back",
 ]
 """`no done`: streams end without [DONE].  `no index`: choices have no number.  `pings`: other frames come between, the first
 before anything else.  `usage apart`: it comes in a chunk without choices.  `odd usage`: numbers that no count of tokens can be.
 `blocks`: the content of a message is a list.  `odd reasoning`: thoughts in a field of their own, as an object, before answers
 that have none.  `stray tag`: thoughts are told apart, and a closing tag is left over at the end of the answer.  `streams`: also where no stream was asked for.
 `bare list`, `no list`: of models.  `no single tokens`: a limit below 16 tokens is refused, as thinking servers do.
-`comments`: before JSON, and as data before each event.  `mark`: a byte order mark before everything.  `message so far`: beside each delta."""
+`comments`: before JSON, and as data before each event.  `mark`: a byte order mark before everything.  `message so far`: beside each delta.
+
+Of calls: `no tools`: any offer is refused.  `no required`, `ignores required`: as `tool_choice`.  Of their streams: `whole calls`: each in one
+piece; `calls without index`; `names again`: with every piece; `late ids`: with the last piece; `one index`: all calls have index 0;
+`object arguments`: as JSON and not as a text of JSON; `empty arguments`: none where there are none; `function_call`: the API's first
+form, of one call.  `thoughts back`: answers with calls have thoughts, without which they are refused when they come back, as DeepSeek does;
+`no thoughts back`: they have thoughts, and are refused with them."""
 
 
 @dataclass(frozen=True, slots=True)

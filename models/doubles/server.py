@@ -10,6 +10,7 @@ In this process:
 or as one of its own, which prints `{"url": "http://127.0.0.1:40123/v1"}` once it listens:
 
     python -m surefoot.models.doubles.server --port 0 --error 0.05 --latency 0.01
+    python -m surefoot.models.doubles.server --double issues --instances instances.jsonl
 """
 
 import argparse
@@ -28,11 +29,15 @@ from typing import Literal, Protocol, Self, get_args
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
+from surefoot.errors import BadInput
 from surefoot.models.base import Ask
 from surefoot.voting.samples import Sample
 
-from .double import Double, Garbage, Latency, towers_double
+from .calls import refused_tools
+from .double import Garbage, Latency, towers_double
 from .faults import Fault
+from .fixes import read_fixes
+from .issue_workers import Conduct, issue_worker
 from .replies import Body, echoed, refusal, token_ids
 from .response_shapes import Manner, Telling
 from .streams import ThoughtField, send_at_once, send_live
@@ -42,7 +47,7 @@ HOST = "127.0.0.1"
 BODIES_KEPT = 1000
 UNLIMITED = 1 << 20
 
-Feature = Literal["completions", "chat", "n", "lists", "seed", "max_tokens"]
+Feature = Literal["completions", "chat", "n", "lists", "seed", "max_tokens", "tools"]
 """What some servers do not have: an endpoint, or a field that they ignore (`lists` are refused)."""
 
 
@@ -66,7 +71,7 @@ class Drawing(Protocol):
 _FAULTS = TypeAdapter(list[Fault])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Stats:
     """What the server has seen of requests for samples."""
 
@@ -104,6 +109,11 @@ class DoubleServer:
         context: int | None = None,
         manner: Manner | None = None,
     ) -> None:
+        if lacking := [name for name in ("name", "draw", "delay") if not hasattr(model, name)]:
+            raise BadInput(
+                f"DoubleServer serves a double, but {type(model).__name__} has no `{lacking[0]}`: pass a model of your own "
+                "as `model` itself, it needs no server"
+            )
         self.stats = Stats()
         self.bodies: deque[dict[str, object]] = deque(maxlen=BODIES_KEPT)
         """The latest requests for samples, as they came."""
@@ -196,6 +206,8 @@ class DoubleServer:
             except ValidationError as error:
                 return refusal(400, str(error))
             self.bodies.append(json.loads(content))
+            if "tools" in self.without:
+                body.tools = None
             fault = self._faults.popleft() if self._faults else None
             if fault:
                 self.stats.failed += 1
@@ -207,7 +219,7 @@ class DoubleServer:
             if "streams" in self.manner.quirks:
                 body.stream = True
             telling = Telling(body, self.manner)
-            if body.stream and isinstance(self._model, ThinkingDouble):
+            if body.stream and isinstance(self._model, ThinkingDouble) and body.tools is None:
                 seed = next(self._seed) if body.seed is None else body.seed
                 async with self._slots:
                     return await send_live(
@@ -218,7 +230,7 @@ class DoubleServer:
                         telling=telling,
                     )
             samples = echoed(body, await self._draw(list(self._asks(body))))
-            return await send_at_once(request, body, samples, telling)
+            return await send_at_once(request, body, samples, telling, self.manner.quirks)
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
@@ -256,6 +268,8 @@ class DoubleServer:
             return refusal(400, "prompt must be a string")
         if "no single tokens" in self.manner.quirks and (body.max_completion_tokens or body.max_tokens) < 16:
             return refusal(400, "limit reached before the answer")
+        if no := refused_tools(body, self.manner.quirks):
+            return refusal(400, no)
         if body.n > 1 and body.temperature == 0:
             return refusal(400, f"n must be 1 when using greedy sampling, got {body.n}")
         return None
@@ -278,9 +292,8 @@ class DoubleServer:
             for sample in range(1 if "n" in self.without else body.n):
                 given = None if body.seed is None or "seed" in self.without else body.seed + sample
                 seed = next(self._seed) if given is None else given
-                yield Ask(
-                    prompt, body.temperature, UNLIMITED if "max_tokens" in self.without else limit, seed
-                )
+                most = UNLIMITED if "max_tokens" in self.without else limit
+                yield Ask(prompt, body.temperature, most, seed, offer=body.offer)
 
     async def _draw(self, asks: list[Ask]) -> list[Sample]:
         delays = [delay for ask in asks if (delay := self._model.delay(ask))]
@@ -305,13 +318,17 @@ async def serve(server: DoubleServer) -> None:
 
 
 def main() -> None:
-    """Read the command line and serve."""
+    """Read the command line and serve; what it cannot take is one sentence."""
     parser = argparse.ArgumentParser(
         prog="python -m surefoot.models.doubles.server",
         description="Serve a deterministic double on loopback.",
     )
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--double", choices=["towers", "garbage"], default="towers")
+    parser.add_argument("--double", choices=["towers", "garbage", "issues"], default="towers")
+    parser.add_argument(
+        "--conduct", choices=get_args(Conduct), default="fixes", help="of the double for issues"
+    )
+    parser.add_argument("--instances", help="SWE-bench rows (.json, .jsonl) whose fixes it knows")
     parser.add_argument("--slots", type=int, default=256, help="samples drawn at a time")
     parser.add_argument("--without", action="append", default=[], choices=get_args(Feature))
     for chance, usual in {"error": 0, "hard": 0, "hard-error": 0.9, "correlation": 0, "invalid": 0}.items():
@@ -319,22 +336,32 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="answer time in seconds, or its median")
     parser.add_argument("--latency-p99", type=float, help="makes answer times long-tailed")
     parser.add_argument("--seed", type=int, default=0)
-    asyncio.run(_serve_double(parser.parse_args()))
+    given = parser.parse_args()
+    try:
+        asyncio.run(_serve_double(given))
+    except BadInput as error:
+        parser.error(str(error))
 
 
 async def _serve_double(given: argparse.Namespace) -> None:
-    model: Double | Garbage = Garbage(seed=given.seed)
-    if given.double == "towers":
-        model = towers_double(
-            error=given.error,
-            hard=given.hard,
-            hard_error=given.hard_error,
-            correlation=given.correlation,
-            invalid=given.invalid,
-            latency=given.latency if given.latency_p99 is None else Latency(given.latency, given.latency_p99),
-            seed=given.seed,
-        )
-    await serve(DoubleServer(model, port=given.port, slots=given.slots, without=given.without))
+    await serve(DoubleServer(_double(given), port=given.port, slots=given.slots, without=given.without))
+
+
+def _double(given: argparse.Namespace) -> Drawing:
+    if given.double == "garbage":
+        return Garbage(seed=given.seed)
+    if given.double == "issues":
+        fixes = read_fixes(given.instances) if given.instances else None
+        return issue_worker(given.conduct, fixes, latency_s=given.latency)
+    return towers_double(
+        error=given.error,
+        hard=given.hard,
+        hard_error=given.hard_error,
+        correlation=given.correlation,
+        invalid=given.invalid,
+        latency=given.latency if given.latency_p99 is None else Latency(given.latency, given.latency_p99),
+        seed=given.seed,
+    )
 
 
 if __name__ == "__main__":

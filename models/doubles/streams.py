@@ -1,7 +1,8 @@
 """How the server double streams what a thinking double writes: token by token, while the client listens."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from aiohttp import web
@@ -10,8 +11,9 @@ from surefoot.models.streaming import Draw, Token, parser
 from surefoot.models.tags import Split
 from surefoot.voting.samples import Sample
 
+from .calls import called, called_pieces
 from .replies import Body, choice, pieces, usage
-from .response_shapes import Telling
+from .response_shapes import Quirk, Telling
 from .thinking import ThinkingDouble
 
 ThoughtField = Literal["content", "reasoning", "reasoning_content"]
@@ -35,7 +37,7 @@ async def send_live(
     `as_vllm`: a chat with stop strings holds text back for them, and what is held when the thoughts end comes out as answer.
     """
     draw = _draw(body, double, seed)
-    draw = draw._replace(max_tokens=min(draw.max_tokens, room))
+    draw = replace(draw, max_tokens=min(draw.max_tokens, room))
     tokens, finish = double.written(draw)
     prompt_tokens = double.count(f"{draw.prompt}{draw.begun}")
     longest = max(map(len, draw.stop), default=0)
@@ -66,16 +68,24 @@ async def send_live(
 
 
 async def send_at_once(
-    request: web.Request, body: Body, samples: Sequence[Sample], telling: Telling
+    request: web.Request,
+    body: Body,
+    samples: Sequence[Sample],
+    telling: Telling,
+    quirks: Collection[Quirk] = (),
 ) -> web.StreamResponse:
-    """Send samples, whole or as a stream."""
+    """Send samples, whole or as a stream; where tools were offered, with their calls in fields of their own."""
     counted = usage(body, samples)
     if not body.stream:
-        whole = [choice(body, index, sample.text, sample.finish) for index, sample in enumerate(samples)]
+        whole = [
+            called(body, index, sample, quirks) or choice(body, index, sample.text, sample.finish)
+            for index, sample in enumerate(samples)
+        ]
         return telling.whole(whole, counted)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    for piece in pieces(body, samples):
+    told = called_pieces(body, samples, quirks) if body.tools else pieces(body, samples)
+    for piece in told:
         await response.write(telling.piece(piece))
     await response.write(telling.end(counted))
     await response.write_eof()
@@ -122,10 +132,10 @@ def _draw(body: Body, double: ThinkingDouble, seed: int) -> Draw:
     elif body.continue_final_message:
         prompt, begun = prompt[:-1], prompt[-1].content
     return Draw(
-        prompt,
-        body.temperature,
-        body.limit,
-        seed,
+        prompt=prompt,
+        temperature=body.temperature,
+        max_tokens=body.limit,
+        seed=seed,
         begun=begun,
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop),
         top_logprobs=body.top_logprobs or int(body.logprobs or 0),

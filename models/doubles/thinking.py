@@ -15,7 +15,7 @@ import math
 import random
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
 
@@ -29,7 +29,7 @@ from .thoughts import Segment, Writer
 VOCABULARY = 1 << 16
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Streamed:
     """What a double has seen of streams."""
 
@@ -99,8 +99,15 @@ class ThinkingDouble:
     def draw(self, ask: Ask) -> Sample:
         """Return the sample that this ask always gets from a server with a reasoning parser."""
         text, tokens, finish = "", Usage(), None
-        for piece in self.pieces(Draw(ask.prompt, ask.temperature, ask.max_tokens, ask.seed)):
-            text, tokens, finish = text + piece.text, tokens.plus(piece.usage), piece.finish
+        draw = Draw(
+            prompt=ask.prompt,
+            temperature=ask.temperature,
+            max_tokens=ask.max_tokens,
+            seed=ask.seed,
+            offer=ask.offer,
+        )
+        for piece in self.pieces(draw):
+            text, tokens, finish = text + piece.text, tokens + piece.usage, piece.finish
         return Sample(text, finish, tokens.completion, tokens)
 
     def delay(self, ask: Ask) -> float:
@@ -121,12 +128,12 @@ class ThinkingDouble:
 
     def raw(self, draw: Draw) -> str:
         """Return the text of a stream as the model writes it, tags included."""
-        tokens, _ = self.written(draw._replace(tags=self.tags))
+        tokens, _ = self.written(replace(draw, tags=self.tags))
         return "".join(token.text for token in tokens)
 
     def pieces(self, draw: Draw) -> Iterator[Piece]:
         """Yield the pieces of a stream: the prompt is booked on the first, the finish comes with the last."""
-        draw = draw._replace(tags=self.tags)
+        draw = replace(draw, tags=self.tags)
         told = parser(draw)
         tokens, finish = self.written(draw)
         prompt = self.count(f"{draw.prompt}{draw.begun}")
@@ -163,7 +170,7 @@ class ThinkingDouble:
             for word in self._token.findall(text):
                 if spent == budget and told.thinking and word != self.tags.close:
                     yield _token(self.tags.close, 1.0, draw.top_logprobs)
-                    closed = draw._replace(begun=raw + self.tags.close, thinking_budget=None)
+                    closed = replace(draw, begun=raw + self.tags.close, thinking_budget=None)
                     yield from self._tokens(closed)
                     return
                 spent += told.thinking
@@ -173,7 +180,7 @@ class ThinkingDouble:
 
     def _segments(self, draw: Draw) -> Iterator[Segment]:
         """Yield what comes after the text that has begun, from the middle of a segment if that is where it broke off."""
-        opened = self.tags.open if parser(draw._replace(begun="")).thinking else ""
+        opened = self.tags.open if parser(replace(draw, begun="")).thinking else ""
         if draw.think is False and not draw.begun:
             opened = self.tags.open + self.tags.close
         begun, raw = opened + draw.begun, opened

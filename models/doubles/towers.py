@@ -13,7 +13,8 @@ CANNOT_READ = "not a compact prompt"
 """The answer to anything else."""
 
 _COMPACT = re.compile(r"...;A(?!BC[>?])[^ABC]*B[^ABC]*C[^ABC]*[>?]")
-_RANK = {name: rank for rank, name in enumerate(compact.DISK_NAMES)}
+_RANK = {name: rank for rank, name in enumerate(compact.DISK_NAMES)} | {"": len(compact.DISK_NAMES)}
+"""An empty peg comes last."""
 
 
 def towers_right(prompt: Prompt) -> str:
@@ -64,7 +65,8 @@ def _read(text: str) -> tuple[str, list[str], bool]:
 
 def _smallest(pegs: Sequence[str], among: Sequence[int]) -> int:
     """Return the peg with the smallest disk on top."""
-    return min((peg for peg in among if pegs[peg]), key=lambda peg: _RANK[pegs[peg][0]], default=among[0])
+    ranks = [_RANK[pegs[peg][:1]] for peg in among]
+    return among[ranks.index(min(ranks))]
 
 
 def _answer(pegs: Sequence[str], source: int, target: int, full: bool) -> str:

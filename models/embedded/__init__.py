@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
 PEBBLES = ("pebble", "pebble-numpy")
 """The addresses of pebble, which reads the compact style alone."""
 WEIGHTS = Path(__file__).parent / "weights"

@@ -28,6 +28,8 @@ def flat(prompt: Prompt) -> str:
 
 def checked_ask(ask: Ask) -> Ask:
     """Return an ask that pebble can answer, with a prompt that is a string; raise `BadInput` otherwise."""
+    if ask.offer is not None:
+        raise BadInput("pebble calls no tools: ask a server with function calling, or without an offer")
     prompt = flat(ask.prompt)
     try:
         length = len(tokens(prompt))

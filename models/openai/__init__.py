@@ -1,5 +1,5 @@
 """The client for any OpenAI-compatible server: one `Model`, and what it is made of."""
 
-from .client import OpenAIModel
+import lazy_loader
 
-__all__ = ["OpenAIModel"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

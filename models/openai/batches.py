@@ -4,16 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from surefoot.models.base import Ask, Prompt
+from surefoot.models.base import Ask, Message, Prompt
+from surefoot.models.offers import Offer
 from surefoot.models.tags import THINK
 
+from .function_calling import TEXT, FunctionCalling, native_messages, text_messages, tool_fields
+from .kept_thoughts import KeptThoughts, opening
 from .options import Options
 from .vllm import is_vllm, own_fields, wants_stream
 
 T = TypeVar("T")
 
 
-class Endpoint(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
     """What one of the two endpoints turned out to do."""
 
     works: bool = True
@@ -29,7 +33,7 @@ class Endpoint(NamedTuple):
     """What its requests say otherwise than the API does: see `dialect`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a server turned out to do when it was tried."""
 
@@ -65,6 +69,8 @@ class Batch(NamedTuple):
     """Which ask each sample answers: all samples of the first prompt come first."""
     echo: bool = False
     """Let the server repeat each prompt before what it writes."""
+    offer: Offer | None = None
+    """What the model may call in any of its answers."""
 
     @property
     def chat(self) -> bool:
@@ -80,24 +86,32 @@ def batches(asks: Sequence[Ask], can: Capabilities, options: Options) -> list[Ba
     """
     if options.seeded or len(asks) == 1:
         return [_alone(position, ask, options.seeded) for position, ask in enumerate(asks)]
-    shared: dict[tuple[bool, int, float, int], list[tuple[Prompt, tuple[int, ...]]]] = {}
+    shared: dict[tuple[bool, int, float, int, Offer | None], list[tuple[Prompt, tuple[int, ...]]]] = {}
     for ask, positions in _samples_of_one_prompt(asks, can, options):
-        kind = (isinstance(ask.prompt, str), len(positions), ask.temperature, ask.max_tokens)
+        kind = (isinstance(ask.prompt, str), len(positions), ask.temperature, ask.max_tokens, ask.offer)
         shared.setdefault(kind, []).append((ask.prompt, positions))
     found = []
-    for (text, n, temperature, max_tokens), units in shared.items():
+    for (text, n, temperature, max_tokens, offer), units in shared.items():
         size = max(1, options.max_batch // n) if text and can.text.lists else 1
         for part in _parts(units, size):
             prompts = tuple(prompt for prompt, _ in part)
             positions = tuple(position for _, own in part for position in own)
-            found.append(Batch(prompts, n, temperature, max_tokens, None, positions))
+            found.append(Batch(prompts, n, temperature, max_tokens, None, positions, offer=offer))
     return found
 
 
-def body(batch: Batch, model: str, options: Options, can: Capabilities | None = None) -> dict[str, object]:
+def body(
+    batch: Batch,
+    model: str,
+    options: Options,
+    can: Capabilities | None = None,
+    calling: FunctionCalling = TEXT,
+    kept: KeptThoughts | None = None,
+) -> dict[str, object]:
     """Return what the request says, as JSON values; `options.extra` has the last word.
 
-    `can` is None as long as that is being found out.
+    `can` is None as long as that is being found out.  `calling` is how an offer is made, `kept` what goes back to the server
+    with the answers that it gave.
     """
     prompt, *others = batch.prompts
     vllm = can is not None and is_vllm(can.server)
@@ -109,7 +123,7 @@ def body(batch: Batch, model: str, options: Options, can: Capabilities | None = 
         said["prompt"] = batch.prompts if others else prompt
         said["max_tokens"] = limit
     else:
-        said["messages"] = [message._asdict() for message in prompt]
+        said.update(_conversation(prompt, batch.offer, calling, kept))
         said[options.chat_limit] = limit
     if batch.n > 1:
         said["n"] = batch.n
@@ -130,18 +144,34 @@ def body(batch: Batch, model: str, options: Options, can: Capabilities | None = 
     return said
 
 
+def _conversation(
+    prompt: tuple[Message, ...], offer: Offer | None, calling: FunctionCalling, kept: KeptThoughts | None
+) -> Iterator[tuple[str, object]]:
+    if offer is not None and (calling := calling.of(offer)).native:
+        begun = opening(prompt)
+        yield (
+            "messages",
+            native_messages(prompt, offer, calling, lambda text: kept.of(begun, text) if kept else None),
+        )
+        yield from tool_fields(offer, calling)
+        return
+    if offer is not None or any(message.role == "tool" for message in prompt):
+        prompt = text_messages(prompt, offer)
+    yield "messages", [message._asdict() for message in prompt]
+
+
 def _alone(position: int, ask: Ask, seeded: bool) -> Batch:
     seed = ask.seed if seeded else None
-    return Batch((ask.prompt,), 1, ask.temperature, ask.max_tokens, seed, (position,))
+    return Batch((ask.prompt,), 1, ask.temperature, ask.max_tokens, seed, (position,), offer=ask.offer)
 
 
 def _samples_of_one_prompt(
     asks: Sequence[Ask], can: Capabilities, options: Options
 ) -> Iterator[tuple[Ask, tuple[int, ...]]]:
-    same: dict[tuple[Prompt, float, int], list[int]] = {}
-    for position, (prompt, temperature, max_tokens, *_) in enumerate(asks):
-        same.setdefault((prompt, temperature, max_tokens), []).append(position)
-    for (prompt, temperature, _), positions in same.items():
+    same: dict[tuple[Prompt, float, int, Offer | None], list[int]] = {}
+    for position, (prompt, temperature, max_tokens, _, _, offer) in enumerate(asks):
+        same.setdefault((prompt, temperature, max_tokens, offer), []).append(position)
+    for (prompt, temperature, _, _), positions in same.items():
         able = (can.text if isinstance(prompt, str) else can.chat).n
         limit = min(options.max_n, options.max_batch, can.max_n or options.max_n)
         for part in _parts(positions, limit if able and temperature > 0 else 1):

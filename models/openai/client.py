@@ -1,13 +1,12 @@
 """The client for any OpenAI-compatible server: vLLM, llama.cpp, or a provider."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
-from operator import sub
 from types import TracebackType
+from typing import Literal
 
 import httpx
 from pydantic_core import to_json
@@ -17,24 +16,27 @@ from surefoot.models.base import Ask
 from surefoot.models.gather import as_they_end
 from surefoot.models.keys import is_key
 from surefoot.models.streaming import Draw, Piece
-from surefoot.printable import encodable
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
+from .addresses import roots_of, shown
 from .answer_cache import AnswerFromCache, Draws, Marks, Names
 from .answering_model import another
-from .answers import answer_in, begun_thinking
 from .batches import Batch, Capabilities, batches, body
 from .connections import Connections
-from .dialect import NO_STOP, Dialect, Wording, cut_at
+from .dialect import NO_STOP, Dialect, Wording
 from .exchange import Exchange, Read, Request, Send
 from .failures import RequestRefused
 from .finish_reasons import unknown
+from .function_calling import NATIVE, TEXT, FunctionCalling, check_offer, kimi_ids, returns_thoughts
+from .function_probe import probe_tools
+from .kept_thoughts import KeptThoughts, opening
 from .limits import MOST_CHARACTERS, Room, poured, room_for
 from .model_list import choose_model, list_models, under
 from .options import Options
 from .probe import ServerLacks, probe
 from .prompt_truncation import seems_cut
-from .redaction import Redactor, keys_in, redacted_url
+from .redaction import Redactor, keys_in
+from .samples import billed, cut_at_stops, samples_of
 from .streams import Streams
 from .vllm import check_sampling, is_vllm
 from .wire import Choice, Reply, read_reply
@@ -42,6 +44,7 @@ from .wire import Choice, Reply, read_reply
 READY_PATIENCE_S = 3.0
 MOST_PUZZLES = 5
 """Unknown words of a server that are named, and names of models."""
+_CALLING = {None: None, "native": NATIVE, "text": TEXT}
 
 
 class OpenAIModel:
@@ -63,17 +66,17 @@ class OpenAIModel:
         base_url: str,
         model: str | None = None,
         *,
-        api_key: str | None = None,
         client: httpx.AsyncClient | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         options: Options | None = None,
     ) -> None:
         self._options = options or Options()
-        self._roots = _roots(base_url)
-        if api_key and not is_key(api_key):
+        key = self._options.api_key
+        if key and not is_key(key):
             raise BadInput(
                 "the API key holds a blank, a line break or a character that no key has: copy it again"
             )
+        self._roots = roots_of(base_url)
         self._model = model
         self._transport: httpx.AsyncBaseTransport | None = None
         send: Send
@@ -83,8 +86,9 @@ class OpenAIModel:
             self._transport = transport or Connections(self._roots[0], self._options)
             send = self._transport.handle_async_request
         # The values of an address's query may be keys, too.
-        words = Redactor([api_key or "", *keys_in(self._roots[0].params.multi_items())])
-        self._exchange = Exchange(send, _shown(self._roots[0]), api_key, self._options, words)
+        words = Redactor([key or "", *keys_in(self._roots[0].params.multi_items())])
+        own = client.headers if client else None
+        self._exchange = Exchange(send, shown(self._roots[0]), self._options, words, own)
         self._read = _read_as_it_comes if self._options.stream else _read_at_once
         self._urls: dict[bool, httpx.URL] = {}
         self._probing, self._probing_budget = asyncio.Lock(), asyncio.Lock()
@@ -97,6 +101,9 @@ class OpenAIModel:
         self._puzzles: set[str] = set()
         self._signatures: set[str] = set()
         self._cut = False
+        self._trying_tools = asyncio.Lock()
+        self._calling = _CALLING[self._options.tools]
+        self._kept = KeptThoughts()
 
     @property
     def name(self) -> str:
@@ -112,6 +119,11 @@ class OpenAIModel:
     def limit(self) -> int:
         """Requests that may be in flight now."""
         return self._exchange.limiter.limit
+
+    @property
+    def tools(self) -> Literal["native", "text"] | None:
+        """How it is offered tools: by the server's function calling, or in words; None as long as that is not known."""
+        return None if self._calling is None else "native" if self._calling.native else "text"
 
     async def ready(self, patience_s: float = READY_PATIENCE_S) -> Capabilities:
         """Find out whether the server is there, has the model, and what it can do; asked once, then remembered.
@@ -153,7 +165,7 @@ class OpenAIModel:
             chat: tuple(remedy.name for remedy in dialect.remedies)
             for chat, dialect in self._dialects.items()
         }
-        text, chat = can.text._replace(wants=wants[False]), can.chat._replace(wants=wants[True])
+        text, chat = replace(can.text, wants=wants[False]), replace(can.chat, wants=wants[True])
         return replace(can, text=text, chat=chat, notices=(*can.notices, *self._told))
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
@@ -164,6 +176,8 @@ class OpenAIModel:
         stop.
         """
         can = self._capabilities or await self.ready()
+        if any(ask.offer is not None for ask in asks):
+            await self._offer(asks, can)
         requests = batches(asks, can, self._options)
         if len(requests) == 1:
             for pair in await self._ask(requests[0], can):
@@ -174,11 +188,23 @@ class OpenAIModel:
                 for pair in pairs:
                     yield pair
 
+    async def _offer(self, asks: Sequence[Ask], can: Capabilities) -> None:
+        """Check the offers, and find out how this server is made any; tried once, then remembered."""
+        kinds = {(ask.offer, isinstance(ask.prompt, str)): ask.prompt for ask in asks}
+        for (offer, _), prompt in kinds.items():
+            if offer is not None:
+                check_offer(prompt, offer)
+        async with self._trying_tools:
+            if self._calling is None:
+                post = partial(self._post, patience_s=READY_PATIENCE_S, calling=NATIVE)
+                self._calling, found = await probe_tools(post, can.context)
+                self._tell(found)
+
     async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
         """Yield one stream as it comes (`Streaming`); closing the generator closes the connection."""
         async with aclosing((await self._streaming()).stream(draw)) as pieces:
             async for piece in pieces:
-                self._usage = self._usage.plus(piece.usage)
+                self._usage += piece.usage
                 yield piece
 
     async def tokenize(self, text: str) -> list[int]:
@@ -215,8 +241,7 @@ class OpenAIModel:
         endpoint = can.endpoint(batch)
         if not endpoint.works:
             raise ServerLacks(f"{self._exchange.server} has no {_path(batch.chat)}: {endpoint.why}")
-        # A seed makes a request repeatable, so what marks it repeats with the seed.
-        reply = await self._post(batch, self._options.patience_s, batch.seed)
+        reply = await self._answered(batch)
         if not reply.choices:
             # Paid for, and nothing said: samples without a text and without a reason, which the red flags deal with.
             reply = reply._replace(choices=[Choice("", None)] * len(batch.positions))
@@ -225,25 +250,63 @@ class OpenAIModel:
                 f"{self._exchange.server} returned {len(reply.choices)} samples where {len(batch.positions)} were asked "
                 f"for: set max_n=1 and max_batch=1"
             )
-        usage = _billed(reply, batch, endpoint.counts_all)
-        self._usage = self._usage.plus(usage)
+        usage = billed(reply, batch, endpoint.counts_all)
+        self._usage += usage
         if not self._cut and seems_cut(batch.prompts, usage.prompt):
             self._cut = True
             self._tell(
                 f"counts {usage.prompt:,} tokens in a prompt that must have several times as many: it seems to have cut "
                 f"it to its context, which would have to be set larger on the server"
             )
-        return list(_samples(batch, reply, usage))
+        samples = list(samples_of(batch, reply, usage))
+        if batch.offer is not None:
+            for (_, sample), choice in zip(samples, reply.choices, strict=True):
+                self._kept.keep(opening(batch.prompts[0]), sample.text, choice.returned)
+        return samples
 
-    async def _post(self, batch: Batch, patience_s: float, number: int | None = None) -> Reply:
+    async def _answered(self, batch: Batch) -> Reply:
+        """Send a request, and learn from refusals how this server is offered tools; raises the first of them."""
+        calling, first, tried = self._calling or TEXT, None, list[FunctionCalling]()
+        while True:
+            try:
+                # A seed makes a request repeatable, so what marks it repeats with the seed.
+                reply = await self._post(batch, self._options.patience_s, batch.seed, calling)
+            except RequestRefused as error:
+                first = first or error
+                better = calling.corrected(error, self._said(batch, calling)) if batch.offer else ()
+                found = next((other for other in better if other not in tried), None)
+                if found is None:
+                    raise first from None
+                tried.append(found)
+                calling = found
+            else:
+                if tried:
+                    self._calling = calling
+                    self._tell(*calling.notices())
+                if any(kimi_ids(choice.calls) for choice in reply.choices):
+                    self._calling = replace(calling, kimi_ids=True)
+                return reply
+
+    def _said(self, batch: Batch, calling: FunctionCalling) -> dict[str, object]:
         assert self._model is not None
+        return body(batch, self._model, self._options, self._capabilities, calling, self._kept)
+
+    async def _post(
+        self, batch: Batch, patience_s: float, number: int | None = None, calling: FunctionCalling = TEXT
+    ) -> Reply:
         if number is None:
             number = self._marks.next()
-        said = body(batch, self._model, self._options, self._capabilities)
-        fresh = batch.temperature > 0
-        call = Request("POST", self._urls[batch.chat], None, patience_s, self._options.total_s, fresh)
-        room = room_for(batch.max_tokens * len(batch.positions))
-        reply = await self._understood(batch.chat, call, said, number, partial(self._read, room=room))
+        said = self._said(batch, calling)
+        fresh, private = batch.temperature > 0, batch.offer is not None and returns_thoughts(said)
+        call = Request(
+            "POST", self._urls[batch.chat], None, patience_s, self._options.total_s, fresh, private
+        )
+        read = partial(
+            self._read,
+            room=room_for(batch.max_tokens * len(batch.positions)),
+            offered=batch.offer is not None,
+        )
+        reply = await self._understood(batch.chat, call, said, number, read)
         self._puzzle_over(reply)
         self._compare_names(reply.model)
         if self._names.seen(reply.id, batch.prompts, number) and fresh:
@@ -251,7 +314,7 @@ class OpenAIModel:
             raise AnswerFromCache(self._exchange.server, f"two requests got the one answer {name!r}")
         if fresh:
             asked = batch._replace(seed=None, positions=())
-            samples = [(choice.thought, choice.text) for choice in reply.choices]
+            samples = [(choice.thought, choice.text + _written(choice)) for choice in reply.choices]
             self._tell(self._draws.seen(asked, samples, number))
         return reply
 
@@ -268,7 +331,7 @@ class OpenAIModel:
                     raise wording.refusal from None
             else:
                 self._tell(*wording.understood())
-                return _cut(reply, said) if NO_STOP in wording.remedies else reply
+                return cut_at_stops(reply, said) if NO_STOP in wording.remedies else reply
 
     def _tell(self, *notices: str) -> None:
         for notice in filter(None, notices):
@@ -305,92 +368,22 @@ def _path(chat: bool) -> str:
     return "/chat/completions" if chat else "/completions"
 
 
-def _cut(reply: Reply, said: Mapping[str, object]) -> Reply:
-    """Return the reply as a server that knows stop strings would have sent it."""
-    stops = said.get("stop")
-    stops = (stops,) if isinstance(stops, str) else tuple(stops) if isinstance(stops, tuple | list) else ()
-    cut = [(choice, cut_at(choice.text, stops)) for choice in reply.choices]
-    return reply._replace(
-        choices=[
-            choice if text == choice.text else choice._replace(text=text, finish="stop")
-            for choice, text in cut
-        ]
-    )
+def _written(choice: Choice) -> str:
+    return repr(choice.calls) if choice.calls else ""
 
 
-def _samples(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, Sample]]:
-    several = len(batch.positions) > 1
-    shares = _shared_out(usage, len(batch.positions))
-    begun = [text for prompt in batch.prompts for text in [begun_thinking(prompt)] * batch.n]
-    for place, (position, choice) in enumerate(zip(batch.positions, reply.choices, strict=True)):
-        share, tokens = shares[place], None if several or not reply.counted else usage.completion
-        if reply.each:
-            own = reply.each[place].usage()
-            tokens, share = own.completion, share._replace(completion=own.completion, reasoning=own.reasoning)
-        text = answer_in(choice.text, begun[place], told=bool(choice.thought))
-        yield position, Sample(text, choice.finish, tokens, share)
-
-
-def _billed(reply: Reply, batch: Batch, counts_all: bool) -> Usage:
-    """Return the usage of a whole request.
-
-    llama.cpp reports that of its first sample only, which is multiplied: an estimate.  Where it reports each choice by
-    itself, the prompt is in every one.  What came from the cache is said of one prompt of a list, and taken for no more.
-    """
-    usage, samples = reply.usage, len(batch.positions)
-    if reply.each:
-        return usage._replace(prompt=usage.prompt // batch.n, cached=usage.cached // batch.n)
-    if counts_all:
-        return usage
-    return usage._replace(
-        prompt=usage.prompt * len(batch.prompts),
-        completion=usage.completion * samples,
-        reasoning=usage.reasoning * samples,
-    )
-
-
-def _shared_out(usage: Usage, samples: int) -> list[Usage]:
-    """Divide the usage of a request evenly among its samples, which may belong to different steps; the sum is exact."""
-    if samples == 1:
-        return [usage]
-    bounds = [Usage(*(tokens * number // samples for tokens in usage)) for number in range(samples + 1)]
-    return [Usage(*map(sub, after, before)) for before, after in pairwise(bounds)]
-
-
-async def _read_at_once(response: httpx.Response, begun: Callable[[], None], room: Room) -> Reply:
+async def _read_at_once(
+    response: httpx.Response, begun: Callable[[], None], room: Room, offered: bool
+) -> Reply:
     begun()
-    return await read_reply(poured(response, room.bytes), _nothing, room.lines)
+    return await read_reply(poured(response, room.bytes), _nothing, room.lines, offered=offered)
 
 
-async def _read_as_it_comes(response: httpx.Response, begun: Callable[[], None], room: Room) -> Reply:
-    return await read_reply(poured(response, room.bytes), begun, room.lines)
+async def _read_as_it_comes(
+    response: httpx.Response, begun: Callable[[], None], room: Room, offered: bool
+) -> Reply:
+    return await read_reply(poured(response, room.bytes), begun, room.lines, offered=offered)
 
 
 def _nothing() -> None:
     """An answer in one piece has been told to have begun already."""
-
-
-def _roots(base_url: str) -> list[httpx.URL]:
-    """Return the places where the API may begin: a base URL that does not end in /v1 may need it or not."""
-    url, why = httpx.URL(), "" if encodable(base_url) else "it is no UTF-8"
-    try:
-        url = url if why else httpx.URL(base_url)
-    except httpx.InvalidURL as error:
-        why = str(error).partition(":")[0]
-    if why:
-        # Outside of the handler: the error of httpx quotes the address as it is, and would go along as the context.
-        raise BadInput(f"the model server's address is not a URL: {redacted_url(base_url)!r} ({why})")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise BadInput(
-            f"the model server's address looks like http://host:8000/v1, not {redacted_url(base_url)!r}"
-        )
-    if url.userinfo:
-        raise BadInput(
-            "the model server's address holds a user name or password: pass the key as `api_key` instead"
-        )
-    root = under(url.copy_with(fragment=None), "")
-    return [root] if root.path.endswith("/v1") else [under(root, "/v1"), root]
-
-
-def _shown(url: httpx.URL) -> str:
-    return f"the model server at {url.copy_with(query=None)}".removesuffix("/v1")

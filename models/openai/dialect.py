@@ -60,7 +60,12 @@ NO_STREAM_OPTIONS = Remedy(
     "stream_options",
     "refuses stream_options: what streamed answers cost may stay unknown",
 )
-REMEDIES = (LIMIT, WARMER, NO_TEMPERATURE, NO_STOP, NO_SEED, NO_STREAM_OPTIONS, NO_STREAM)
+NO_PARALLEL = Remedy(
+    "no parallel_tool_calls",
+    "parallel_tool_calls",
+    "refuses parallel_tool_calls: an answer may make several calls where one was asked for",
+)
+REMEDIES = (LIMIT, WARMER, NO_TEMPERATURE, NO_STOP, NO_SEED, NO_STREAM_OPTIONS, NO_STREAM, NO_PARALLEL)
 
 
 @dataclass(slots=True)

@@ -49,12 +49,12 @@ def failure_in(said: object) -> Failure | None:
     """
     if isinstance(said, list) and said:
         said = said[0]
-    if not isinstance(said, Mapping):
+    if not isinstance(said, dict):
         return None
     error = said.get("error") or said.get("errors")
     if isinstance(error, list) and error:
         error = error[0]
-    if isinstance(error, Mapping):
+    if isinstance(error, dict):
         found = failure_of({**_beside(said), **error})
         return None if found.said.strip().lower() in _NO_ERROR and found.kind.lower() in _NO_ERROR else found
     if error and isinstance(error, str | bool):
@@ -69,7 +69,7 @@ def failure_in(said: object) -> Failure | None:
 
 def failure_of(error: object) -> Failure:
     """Return the failure that an error says, a JSON value."""
-    if not isinstance(error, Mapping):
+    if not isinstance(error, dict):
         said = error[:LOOKED_AT] if isinstance(error, str) else ""
         return Failure(said, all=said)
     said = next((words for name in _WORDS if (words := _text(error.get(name)))), "")
@@ -104,7 +104,7 @@ def _text(words: object) -> str:
     for _ in range(3):
         if isinstance(words, list) and words:
             words = words[0]
-        elif isinstance(words, Mapping):
+        elif isinstance(words, dict):
             words = words.get("msg") or words.get("message")
     return words if isinstance(words, str) else ""
 

@@ -1,6 +1,7 @@
 """One request at a time with one server: authorised, limited, timed, and tried again through an outage."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -56,6 +57,7 @@ LONGEST_PAUSE_S = 15.0
 """Pauses are drawn uniformly between 0 and a limit that doubles from the first of these to the second."""
 
 _OVERLOADED = (429, 503)
+_TELLING = re.compile(r"reasoning_content|reasoning_details|reasoning|tool_choice")
 _KEYS = f"it is taken from ${' or $'.join(VARIABLES)}, or with --api-key-file from a file"
 
 
@@ -77,20 +79,21 @@ class Exchange:
     """Sends requests and returns what `read` makes of the responses."""
 
     def __init__(
-        self, send: Send, server: str, api_key: str | None, options: Options, words: Redactor | None = None
+        self, send: Send, server: str, options: Options, words: Redactor, headers: httpx.Headers | None = None
     ) -> None:
         self.server = server
         self.limiter = Limiter(options.max_in_flight)
-        self.words = words or Redactor([api_key or ""])
+        self.words = words
         """Whatever the server says goes through here before it gets into a sentence."""
         self._send = send
         self._first_token_s = options.first_token_s
         self._on_wait, self._on_back = options.on_wait, options.on_back
-        self._headers = httpx.Headers(
+        self._headers = httpx.Headers(headers)
+        self._headers.update(
             {"content-type": "application/json", "accept-encoding": "identity", **PLEASE_DO_NOT}
         )
-        if api_key:
-            self._headers["authorization"] = f"Bearer {api_key}"
+        if options.api_key:
+            self._headers["authorization"] = f"Bearer {options.api_key}"
         self._extensions = {
             "timeout": {"connect": options.connect_s, "read": None, "write": None, "pool": None}
         }
@@ -250,7 +253,9 @@ class Exchange:
         if status in (401, 403):
             which = "the API key" if "authorization" in self._headers else "a request without an API key"
             return RequestRefused(f"{self.server} does not accept {which} ({said}): {_KEYS}", status)
-        told = failure.kind if private else self.words.without_keys(failure.all)
+        told = (
+            f"{failure.kind} {_of_the_api(failure.all)}" if private else self.words.without_keys(failure.all)
+        )
         return RequestRefused(f"{self.server} refuses the request ({said})", status, told)
 
     def _redirected(self, location: str) -> str:
@@ -267,8 +272,14 @@ class Exchange:
     def _announce(self, state: RetryCallState) -> None:
         self._gone = True
         if self._on_wait and state.next_action:
-            error = str(_failure_in(state))
-            self._on_wait(Wait(self.server, error, state.attempt_number, state.next_action.sleep))
+            error, pause_s = str(_failure_in(state)), state.next_action.sleep
+            wait = Wait(server=self.server, error=error, attempt=state.attempt_number, next_try_s=pause_s)
+            self._on_wait(wait)
+
+
+def _of_the_api(said: str) -> str:
+    """Return those of a server's words that tell what it refuses, and cannot be a thought that it quotes."""
+    return " ".join(dict.fromkeys(_TELLING.findall(said)))
 
 
 class _AsAsked(wait_base):

@@ -2,7 +2,8 @@
 
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import NamedTuple
 
 import httpx
@@ -49,17 +50,20 @@ def room_for(tokens: int) -> Room:
     return Room(MOST_BYTES + BYTES_A_TOKEN * tokens, MOST_LINES + LINES_A_TOKEN * tokens)
 
 
-async def poured(response: httpx.Response, most: int) -> AsyncIterator[bytes]:
+async def poured(response: httpx.Response, most: int) -> AsyncGenerator[bytes, None]:
     """Yield the body of a response block by block, decompressed if it is; raises `ResponseTooLarge` after `most` bytes.
 
     Servers are asked not to compress, but some gateways do.  A block may inflate a thousandfold, hence in small steps.
     """
     length = 0
-    async for block in _inflated(response):
-        length += len(block)
-        if length > most:
-            raise ResponseTooLarge(f"its answer goes on after {in_mb(most)}")
-        yield block
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    blocks = response.aiter_raw()
+    async with aclosing(blocks):  # type: ignore[type-var]  # httpx does not say that it is a generator
+        async for block in blocks if encoding in ("identity", "") else _inflated(blocks, encoding):
+            length += len(block)
+            if length > most:
+                raise ResponseTooLarge(f"its answer goes on after {in_mb(most)}")
+            yield block
 
 
 async def read_whole(response: httpx.Response, most: int = MOST_BYTES) -> bytes:
@@ -101,19 +105,14 @@ def in_mb(size: int) -> str:
     return f"{size / (1 << 20):,.0f} MB"
 
 
-async def _inflated(response: httpx.Response) -> AsyncIterator[bytes]:
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in ("identity", ""):
-        async for block in response.aiter_raw():
-            yield block
-        return
+async def _inflated(blocks: AsyncIterator[bytes], encoding: str) -> AsyncIterator[bytes]:
     if encoding not in _INFLATED:
         raise ResponseTooLarge(
             f"its answer is compressed, which it was asked not to be: {encoding[:MOST_CHARACTERS]!r}"
         )
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip or zlib, whichever its header says
     try:
-        async for block in response.aiter_raw():
+        async for block in blocks:
             while block:
                 yield inflater.decompress(block, INFLATED_BYTES)
                 block = inflater.unconsumed_tail

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pydantic_core import to_json
 
 from surefoot.errors import BadInput
+from surefoot.typed_input import check_fields
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
     """A request has failed and will be tried again."""
 
     server: str
@@ -26,6 +28,8 @@ class Wait(NamedTuple):
 class Options:
     """How an OpenAI-compatible server is asked; times are in seconds."""
 
+    api_key: str | None = field(default=None, repr=False)
+    """Sent to the server, and in no message and no `repr`."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Merged into every request: `{"top_k": 0, "min_p": 0}` for llama.cpp, which truncates the distribution unasked."""
     stop: tuple[str, ...] = ()
@@ -39,6 +43,8 @@ class Options:
     """Receive tokens as they are made: for servers that notice only then that the client has gone."""
     chat_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What the token limit is called on the chat endpoint."""
+    tools: Literal["native", "text"] | None = None
+    """How a model is offered tools: by the server's function calling, or in words; None: as it turns out when it is tried."""
     max_n: int = 128
     """Most samples of one prompt in a request; llama.cpp takes no more than it has slots."""
     max_batch: int = 128
@@ -62,6 +68,7 @@ class Options:
     """Called with what the probe has found that a person should know, a sentence each."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         try:
             to_json(self.extra)
         except ValueError as error:

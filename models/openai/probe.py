@@ -64,8 +64,10 @@ async def probe(
     ]
     notices = dict.fromkeys(notice for notice in await asyncio.gather(*tried) if notice)
     context = card.max_model_len or (card.meta.n_ctx if card.meta else None)
-    models_known = tuple(model.id for model in models.data)
-    return Capabilities(server, models_known, text, chat, slots, context, tuple(notices))
+    known, said = tuple(model.id for model in models.data), tuple(notices)
+    return Capabilities(
+        server=server, models=known, text=text, chat=chat, max_n=slots, context=context, notices=said
+    )
 
 
 def _useless(server: str, text: str, chat: str) -> str:

@@ -1,11 +1,14 @@
 """Server-sent events: how an answer comes piece by piece, read from network blocks of any size."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from typing import NamedTuple
 
 from .limits import MOST_BYTES, ResponseTooLarge, in_mb
 
+Body = AsyncGenerator[bytes, None]
+"""Blocks; whoever stops before their end closes it, or else each generator on the way costs a task of its own."""
 _MARK = b"\xef\xbb\xbf"
 """A byte order mark, which the standard lets a stream begin with."""
 _NOTHING_YET = re.compile(rb"(?:[ \t\r\n]|:[^\n]*\n)*+")
@@ -21,50 +24,49 @@ class ServerSentEvent(NamedTuple):
     """`error`, `message`, ... where the server names its events."""
 
 
-async def lines(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
-    """Yield the lines of a body: they end at line feeds, for JSON may hold the other separators of Unicode as they are.
-
-    Raises `ResponseTooLarge` for a line that is longer than any token, and after `most` lines.
-    """
-    begun: list[bytes] = []
-    length = count = 0
-    async for block in body:
-        first, *others = block.split(b"\n")
-        count += len(others)
-        if count > most:
-            raise ResponseTooLarge(f"its stream goes on after {most:,} lines")
-        begun.append(first)
-        length += len(first)
-        if length > MOST_BYTES:
-            raise ResponseTooLarge(f"one line of its stream goes on after {in_mb(MOST_BYTES)}")
-        if others:
-            yield b"".join(begun)
-            for line in others[:-1]:
-                yield line
-            begun, length = [others[-1]], len(others[-1])
-    if length:
-        yield b"".join(begun)
-
-
-async def sse_events(body: AsyncIterator[bytes], most: int) -> AsyncIterator[ServerSentEvent]:
-    """Yield each line of data at once, and an event without data where a blank line ends one; the rest is passed over.
+class EventReader:
+    """Tells the events in the blocks of a body.
 
     By the standard the lines of one event belong together; but many servers end theirs with a single line feed, so a
-    reader tries a line alone first.
+    reader tries a line alone first.  Lines end at line feeds, for JSON may hold the other separators of Unicode as they are.
     """
-    name = ""
-    async for line in lines(body, most):
-        if line.startswith(b"data:"):
-            yield ServerSentEvent(line[5:].strip(), name)
-        elif line.startswith(b"event:"):
-            name = line[6:].strip().decode(errors="replace")
-        elif not line.strip():
-            name = ""
-            yield ServerSentEvent(b"")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._begun: list[bytes] = []
+        self._length = self._count = 0
+        self._name = ""
+
+    def read(self, block: bytes) -> Iterator[ServerSentEvent]:
+        """Yield each line of data that a block ends, and an event without data where a blank line ends one; pass over the rest.
+
+        Raises `ResponseTooLarge` for a line that is longer than any token, and after `most` lines.
+        """
+        first, *others = block.split(b"\n")
+        self._count += len(others)
+        if self._count > self._most:
+            raise ResponseTooLarge(f"its stream goes on after {self._most:,} lines")
+        self._begun.append(first)
+        self._length += len(first)
+        if self._length > MOST_BYTES:
+            raise ResponseTooLarge(f"one line of its stream goes on after {in_mb(MOST_BYTES)}")
+        if not others:
+            return
+        others.insert(0, b"".join(self._begun))
+        self._begun = [others.pop()]
+        self._length = len(self._begun[0])
+        for line in others:
+            if line.startswith(b"data:"):
+                yield ServerSentEvent(line[5:].strip(), self._name)
+            elif line.startswith(b"event:"):
+                self._name = line[6:].strip().decode(errors="replace")
+            elif not line.strip():
+                self._name = ""
+                yield ServerSentEvent(b"")
 
 
-async def json_or_events(body: AsyncIterator[bytes], most: int) -> tuple[bool, AsyncIterator[bytes]]:
-    """Return whether a body is JSON rather than a stream of events, by how it begins, and all of it from there on.
+async def json_or_events(body: Body, most: int) -> tuple[bool, Body]:
+    """Return whether a body is JSON rather than a stream of events, by how it begins, and all of it from there on, its last line ended.
 
     Content types do not tell: servers stream unasked, answer in one piece although asked to stream, and name either wrongly.
     Raises `ResponseTooLarge` after `most` lines of comments.
@@ -85,10 +87,12 @@ async def json_or_events(body: AsyncIterator[bytes], most: int) -> tuple[bool, A
             if begun and not begun.startswith(b":"):
                 break
 
-    async def all_of_it() -> AsyncIterator[bytes]:
-        yield begun
-        async for block in body:
-            yield block
+    async def all_of_it() -> Body:
+        async with aclosing(body):
+            yield begun
+            async for block in body:
+                yield block
+            yield b"\n"
 
     return begun[:1] in (b"{", b"["), all_of_it()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from operator import sub
 
 import httpx
@@ -9,7 +10,7 @@ from pydantic_core import to_json
 
 from surefoot.models.base import Message
 from surefoot.models.growing_text import GrowingText
-from surefoot.models.streaming import Draw, Piece, Token, parser, whole_stream
+from surefoot.models.streaming import Draw, Piece, parser, whole_stream
 from surefoot.models.tags import Split
 from surefoot.voting.samples import NOTHING, Usage
 
@@ -20,6 +21,7 @@ from .choice_delta import ChoiceDelta
 from .dialect import NO_STOP, Dialect, Wording
 from .exchange import Exchange, Request
 from .failures import RequestRefused, StreamInterrupted
+from .function_calling import check_offer, text_messages
 from .json_text import whole_characters
 from .limits import poured, room_for
 from .logprobs import tokens_of
@@ -66,6 +68,7 @@ class Streams:
         A stream that breaks off after the model has begun goes on in another request from what has come, with the tokens
         that are left.  The result is a sample of the same model, but not the one that an unbroken stream would have been.
         """
+        draw = _in_words(draw)
         reader = _Reader(draw, self._can.context)
         while True:
             left = draw.max_tokens - reader.tokens
@@ -73,14 +76,14 @@ class Streams:
                 yield Piece(finish=reader.finish or "length")
                 return
             # The thinking budget stays what it is: vLLM counts the thoughts that it finds in the prompt.
-            rest = draw._replace(begun=draw.begun + reader.raw, max_tokens=left)
+            rest = replace(draw, begun=draw.begun + reader.raw, max_tokens=left)
             try:
                 async with aclosing(self._chunks(rest)) as received:
                     async for chunk in received:
                         for piece in reader.read(chunk):
                             yield piece
                 if draw.temperature > 0:
-                    self._tell(self._draws.seen(draw._replace(seed=0), [("", reader.raw)], draw.seed))
+                    self._tell(self._draws.seen(replace(draw, seed=0), [("", reader.raw)], draw.seed))
                 return
             except RequestRefused as refusal:
                 if not draw.begun or refusal.status != 400 or not await self._prefill.fills_context(rest):
@@ -101,13 +104,13 @@ class Streams:
         return self._enforces_budget
 
     async def _try_budget(self) -> bool:
-        free = Draw((Message("user", _SUM),), 0.0, _PROBE_TOKENS, 1)
+        free = Draw(prompt=(Message("user", _SUM),), temperature=0.0, max_tokens=_PROBE_TOKENS, seed=1)
         if not self._can.chat.works:
-            free = free._replace(prompt=_SUM, begun=free.tags.open)
+            free = replace(free, prompt=_SUM, begun=free.tags.open)
         if not (await whole_stream(self, free)).thought.strip():
             return False
         try:
-            held = await whole_stream(self, free._replace(thinking_budget=0))
+            held = await whole_stream(self, replace(free, thinking_budget=0))
         except RequestRefused:
             return False
         return not held.thought.strip()
@@ -153,9 +156,10 @@ class Streams:
                             self._tell(*wording.understood())
                         if not name and (name := chunk.id):
                             self._check_fresh(name, draw)
-                        choices = [cutter.cut(part) for part in chunk.choices[:1]]
-                        yield chunk._replace(choices=choices)
-                        if choices and choices[0].finish and not chunk.choices[0].finish:
+                        goes_on = not any(part.finish for part in chunk.choices[:1])
+                        chunk.choices[:] = [cutter.cut(part) for part in chunk.choices[:1]]
+                        yield chunk
+                        if goes_on and any(part.finish for part in chunk.choices):
                             return
                 return
             except RequestRefused as error:
@@ -182,7 +186,7 @@ class Streams:
             "stream_options": {"include_usage": True},
         }
         if isinstance(prompt, tuple):
-            said.update(_chat(draw._replace(max_tokens=limit), prompt, options))
+            said.update(_chat(replace(draw, max_tokens=limit), prompt, options))
         else:
             said |= {"prompt": prompt, "max_tokens": limit}
             if draw.top_logprobs:
@@ -218,6 +222,19 @@ def _chat(draw: Draw, messages: tuple[Message, ...], options: Options) -> Iterat
         yield "continue_final_message", True
 
 
+def _in_words(draw: Draw) -> Draw:
+    """Return the draw with its offer, and what earlier calls came to, in its messages."""
+    if isinstance(draw.prompt, str):
+        if draw.offer is not None:
+            check_offer(draw.prompt, draw.offer)
+        return draw
+    if draw.offer is None and all(message.role != "tool" for message in draw.prompt):
+        return draw
+    if draw.offer is not None:
+        check_offer(draw.prompt, draw.offer)
+    return replace(draw, prompt=text_messages(draw.prompt, draw.offer), offer=None)
+
+
 _NOTHING_SAID = ChoiceDelta(0)
 
 
@@ -248,25 +265,25 @@ class _Reader:
             self._answer = None
         if self._reasoning and rendered:
             # The server told the thoughts apart so far.  What comes now closes them with a tag, if at all.
-            self._parser = parser(self._draw._replace(begun=self._draw.begun + self.raw))
+            self._parser = parser(replace(self._draw, begun=self._draw.begun + self.raw))
             self._reasoning = False
 
     def read(self, chunk: Chunk) -> Iterator[Piece]:
         """Yield the pieces of a chunk; tokens, finish and usage come with the last."""
-        _, text, thought, finish, logprobs, _ = chunk.choices[0] if chunk.choices else _NOTHING_SAID
-        text, thought = whole_characters(text), self._without_tag(whole_characters(thought))
-        tokens: tuple[Token, ...] = tokens_of(logprobs)
+        part = chunk.choices[0] if chunk.choices else _NOTHING_SAID
+        text, thought = whole_characters(part.text), self._without_tag(whole_characters(part.thought))
+        finish, tokens = part.finish, tokens_of(part.logprobs)
         self._note(text, thought)
         told = self._split(text, thought)
         if finish:
             self.finish = finish
             told += [Split(text=self._answer.end_of_answer())] if self._answer else self._parser.end()
         usage = self._more(chunk, len(tokens) or (1 if text or thought else 0))
-        pieces = [Piece(*split[:2], unopened=split.unopened) for split in told] or [Piece()]
-        yield from pieces[:-1]
-        last = pieces[-1]._replace(tokens=tokens, finish=finish, usage=usage)
-        if last != Piece():
-            yield last._replace(room=self._room())
+        *done, last = told or [Split()]
+        for split in done:
+            yield Piece(*split[:2], unopened=split.unopened)
+        if any(last) or tokens or finish or usage != NOTHING:
+            yield Piece(*last[:2], tokens, finish, usage, last.unopened, self._room())
 
     def _room(self) -> int | None:
         """Return how many tokens the context has left, where the server says how long it is and how much is in it."""

@@ -130,6 +130,8 @@ class StopCutter:
 
     def cut(self, part: ChoiceDelta) -> ChoiceDelta:
         """Return what is certain now; it finishes with "stop" where a stop string has come."""
+        if not self._stops:
+            return part
         thought, self._thought = self._thought + part.thought, ""
         text, self._text = self._text + part.text, ""
         if (found := self._found(thought)) is not None:

@@ -4,21 +4,25 @@ A choice is needed, and its text, and the end of the stream.  Every other field 
 been paid for is not thrown away for it.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from surefoot.voting.samples import NOTHING, Usage
 
+from .call_deltas import FUNCTION_CALL, CallsSoFar, SentCall, deltas_in
 from .choice_delta import ChoiceDelta
 from .cumulative import SoFar
 from .error_bodies import Failure, FailureReported, failure_in, failure_of
 from .finish_reasons import FAILURES, finish_word
 from .json_text import parsed, whole_characters
+from .kept_thoughts import ThoughtsSoFar
 from .limits import MOST_LINES, MOST_TOKENS
-from .sse import json_or_events, sse_events
+from .sse import Body, EventReader, json_or_events
 
 _DONE = (b"[DONE]", b'"[DONE]"')
-_THOUGHTS = ("reasoning", "reasoning_content", "thinking", "reasoning_details")
+_THOUGHTS = dict.fromkeys(("reasoning", "reasoning_content", "thinking", "reasoning_details")).keys()
 """Where servers put thoughts; some put the same into two of them."""
 _PARTS = ("text", "content", "thinking", "reasoning", "summary")
 """Where the parts of a text have theirs."""
@@ -27,6 +31,9 @@ _DEEPEST = 8
 
 class MalformedResponse(ValueError):
     """The body of a response is not what the API says; the transport or the server is to blame, not the model."""
+
+
+_NOTHING_RETURNED: Mapping[str, object] = MappingProxyType({})
 
 
 class WireUsage(NamedTuple):
@@ -54,6 +61,9 @@ class Choice(NamedTuple):
     finish: str | None
     thought: str = ""
     """The thoughts that the server told apart; "" where it did not, so that any are in the text."""
+    calls: tuple[SentCall, ...] = ()
+    returned: Mapping[str, object] = _NOTHING_RETURNED
+    """The fields that held the thoughts, to be sent back where a server wants that."""
 
 
 class Reply(NamedTuple):
@@ -86,38 +96,66 @@ class Chunk(NamedTuple):
 
 
 async def read_reply(
-    body: AsyncIterator[bytes], begun: Callable[[], None], most_lines: int = MOST_LINES
+    body: Body, begun: Callable[[], None], most_lines: int = MOST_LINES, *, offered: bool = False
 ) -> Reply:
     """Put the answer to one request together; calls `begun` whenever the model has written.
 
+    `offered`: the model was offered tools, so that its calls count, and its thoughts may be wanted back.
+
     Raises `ValueError` if the answer is not complete or none at all, `FailureReported` among them, and `ResponseTooLarge`.
     """
-    texts: dict[int, list[str]] = {}
-    finish: dict[int, str | None] = {}
-    thoughts: dict[int, list[str]] = {}
+    told: dict[int, _ChoiceSoFar] = {}
     each: dict[int, WireUsage] = {}
     total: WireUsage | None = None
     name = model = ""
     async for chunk in chunks(body, begun, most_lines):
         name, model = name or chunk.id, model or chunk.model
         for part in chunk.choices:
-            texts.setdefault(part.index, []).append(part.text)
-            finish[part.index] = part.finish or finish.get(part.index)
-            if part.thought:
-                thoughts.setdefault(part.index, []).append(part.thought)
+            if part.index not in told:
+                told[part.index] = _ChoiceSoFar()
+            told[part.index].add(part, offered)
         if chunk.usage and len(chunk.choices) == 1 and not total:
             # Its own with each choice's last chunk (llama.cpp), or what has come so far with every chunk.
             each[chunk.choices[0].index] = chunk.usage
         elif chunk.usage:
             total = chunk.usage
-    if sorted(texts) != list(range(len(texts))):
-        raise MalformedResponse(f"choices are numbered {sorted(texts)[:20]!r}")
-    choices = [
-        Choice(whole_characters("".join(texts[i])), finish[i], "".join(thoughts.get(i, ())))
-        for i in range(len(texts))
-    ]
-    reply = _reply(choices, total, [each.get(i, WireUsage()) for i in range(len(texts))], name)
+    if sorted(told) != list(range(len(told))):
+        raise MalformedResponse(f"choices are numbered {sorted(told)[:20]!r}")
+    choices = [told[i].choice() for i in range(len(told))]
+    reply = _reply(choices, total, [each.get(i, WireUsage()) for i in range(len(told))], name)
     return reply._replace(model=model)
+
+
+class _ChoiceSoFar:
+    """One choice, put together from its pieces."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._thought: list[str] = []
+        self._finish: str | None = None
+        self._calls: CallsSoFar | None = None
+        self._returned: ThoughtsSoFar | None = None
+
+    def add(self, part: ChoiceDelta, offered: bool) -> None:
+        self._text.append(part.text)
+        self._thought.append(part.thought)
+        self._finish = part.finish or self._finish
+        if offered and part.calls:
+            if self._calls is None or part.all:
+                self._calls = CallsSoFar()
+            self._calls.add(part.calls)
+        if offered and part.returned is not None:
+            self._returned = self._returned or ThoughtsSoFar()
+            self._returned.add(part.returned, part.all)
+
+    def choice(self) -> Choice:
+        return Choice(
+            whole_characters("".join(self._text)),
+            self._finish,
+            "".join(self._thought),
+            self._calls.whole() if self._calls else (),
+            self._returned.all() if self._returned else _NOTHING_RETURNED,
+        )
 
 
 def _reply(choices: list[Choice], total: WireUsage | None, each: list[WireUsage], name: str) -> Reply:
@@ -129,9 +167,7 @@ def _reply(choices: list[Choice], total: WireUsage | None, each: list[WireUsage]
     return Reply(choices, Usage.of_all(usage.usage() for usage in said), True, name, tuple(said))
 
 
-async def chunks(
-    body: AsyncIterator[bytes], begun: Callable[[], None], most_lines: int = MOST_LINES
-) -> AsyncIterator[Chunk]:
+async def chunks(body: Body, begun: Callable[[], None], most_lines: int = MOST_LINES) -> AsyncIterator[Chunk]:
     """Yield the chunks of an answer, one only where it comes in one piece; calls `begun` whenever the model has written.
 
     A stream is complete when the server says so, or when it ends after each choice has finished.  One without any choice is
@@ -147,21 +183,22 @@ async def chunks(
     finished: dict[int, bool] = {}
     so_far = SoFar()
     paid = False
-    async for said in _said(body, most_lines):
-        if said is _END and (finished or paid):
-            return
-        if said is _UNREADABLE:
-            if not finished or not all(finished.values()):
-                raise MalformedResponse("a part of the stream is no JSON")
-            continue
-        chunk = _chunk(said, streamed=True)
-        paid = paid or _paid(chunk)
-        chunk = chunk._replace(choices=[so_far.next(part) for part in chunk.choices])
-        for part in chunk.choices:
-            finished[part.index] = finished.get(part.index, False) or part.finish is not None
-        if any(part.text or part.thought or part.finish for part in chunk.choices):
-            begun()
-        yield chunk
+    async with aclosing(body), aclosing(_said(body, most_lines)) as sayings:
+        async for said in sayings:
+            if said is _END and (finished or paid):
+                return
+            if said is _UNREADABLE:
+                if not finished or not all(finished.values()):
+                    raise MalformedResponse("a part of the stream is no JSON")
+                continue
+            chunk = _chunk(said, streamed=True)
+            paid = paid or _paid(chunk)
+            for place, part in enumerate(chunk.choices):
+                part = chunk.choices[place] = so_far.next(part)
+                finished[part.index] = finished.get(part.index, False) or part.finish is not None
+                if part.text or part.thought or part.finish or part.calls:
+                    begun()
+            yield chunk
     if not finished and not paid:
         raise MalformedResponse("there is no answer in it")
     if not all(finished.values()):
@@ -174,30 +211,31 @@ _UNREADABLE: dict[str, Any] = {}
 """Stands for an event that is no JSON."""
 
 
-async def _said(body: AsyncIterator[bytes], most_lines: int) -> AsyncIterator[Mapping[str, Any]]:
+async def _said(body: Body, most_lines: int) -> AsyncGenerator[Mapping[str, Any], None]:
     """Yield the JSON objects of a stream, `_UNREADABLE` and `_END`; other JSON is passed over (llama.cpp begins with null)."""
-    held: list[bytes] = []
-    async for event in sse_events(body, most_lines):
-        if event.name == "error" and event.data:
-            raise FailureReported(_failure(event.data))
-        if event.data in _DONE:
-            yield _END
-            return
-        if event.data.startswith(b":") and not held:
-            continue  # A server's comment that a gateway has turned into data: no JSON begins so.
-        if event.data:
-            held.append(event.data)
-        if not held or (event.data and len(held) > 1):
-            continue
-        try:
-            said = parsed(b"\n".join(held))
-        except ValueError:
+    events, held = EventReader(most_lines), list[bytes]()
+    async for block in body:
+        for event in events.read(block):
+            if event.name == "error" and event.data:
+                raise FailureReported(_failure(event.data))
+            if event.data in _DONE:
+                yield _END
+                return
+            if event.data.startswith(b":") and not held:
+                continue  # A server's comment that a gateway has turned into data: no JSON begins so.
             if event.data:
-                continue  # It may make JSON together with the next lines of its event.
-            said = _UNREADABLE
-        held.clear()
-        if isinstance(said, Mapping):
-            yield said
+                held.append(event.data)
+            if not held or (event.data and len(held) > 1):
+                continue
+            try:
+                said = parsed(b"\n".join(held))
+            except ValueError:
+                if event.data:
+                    continue  # It may make JSON together with the next lines of its event.
+                said = _UNREADABLE
+            held.clear()
+            if isinstance(said, dict):
+                yield said
     if held:
         yield _UNREADABLE
 
@@ -215,7 +253,7 @@ def _whole(said: object) -> Chunk:
     """Read an answer that came in one piece; its choices have the order of the list where they have no numbers."""
     if (failure := failure_in(said)) is not None:
         raise FailureReported(failure)
-    if not isinstance(said, Mapping) or not isinstance(said.get("choices"), list):
+    if not isinstance(said, dict) or not isinstance(said.get("choices"), list):
         raise MalformedResponse("there is no answer in it")
     chunk = _chunk(said)
     if not chunk.choices and not _paid(chunk):
@@ -248,11 +286,11 @@ def _chunk(said: Mapping[str, Any], streamed: bool = False) -> Chunk:
 
 
 def _part(choice: object, place: int, streamed: bool) -> ChoiceDelta:
-    if not isinstance(choice, Mapping):
+    if not isinstance(choice, dict):
         raise MalformedResponse(f"a choice is {type(choice).__name__}")
     # Where both are there the delta is what comes next, the message all that has come (Perplexity).
     fields = ("delta", "message") if streamed else ("message", "delta")
-    where = next((name for name in fields if isinstance(choice.get(name), Mapping)), None)
+    where = next((name for name in fields if isinstance(choice.get(name), dict)), None)
     said = choice[where] if where else {"content": choice.get("text")}
     finish = finish_word(choice.get("finish_reason"))
     if choice.get("error") or finish in FAILURES:
@@ -260,7 +298,10 @@ def _part(choice: object, place: int, streamed: bool) -> ChoiceDelta:
         if failure or finish in FAILURES:
             raise FailureReported(failure or Failure(f"it ended its answer with {finish!r}"))
     text, thought = _content(said.get("content"))
-    thought = next((words for name in _THOUGHTS if (words := _words(said.get(name)))), "") + thought
+    returned = None
+    if not _THOUGHTS.isdisjoint(said):
+        returned = said
+        thought = next((words for name in _THOUGHTS if (words := _words(said.get(name)))), "") + thought
     index = _index(choice.get("index"))
     return ChoiceDelta(
         place if index is None else index,
@@ -269,6 +310,8 @@ def _part(choice: object, place: int, streamed: bool) -> ChoiceDelta:
         finish,
         choice.get("logprobs"),
         streamed and where == "message",
+        deltas_in(said, whole=where == "message") if "tool_calls" in said or FUNCTION_CALL in said else (),
+        returned,
     )
 
 
@@ -276,11 +319,11 @@ def _content(content: object) -> tuple[str, str]:
     """Return (answer, thoughts) of a message's content: a text, nothing, or blocks of several types."""
     if content is None or isinstance(content, str):
         return content or "", ""
-    if not isinstance(content, list | Mapping):
+    if not isinstance(content, list | dict):
         raise MalformedResponse(f"the content of an answer is {type(content).__name__}")
     text, thoughts = [], []
     for block in content if isinstance(content, list) else [content]:
-        kind = block.get("type") if isinstance(block, Mapping) else None
+        kind = block.get("type") if isinstance(block, dict) else None
         if kind in (None, "text", "output_text"):
             text.append(_words(block))
         elif "thinking" in str(kind) or "reasoning" in str(kind):
@@ -294,7 +337,7 @@ def _words(said: object, depth: int = 0) -> str:
         return said
     if isinstance(said, list) and depth < _DEEPEST:
         return "".join([_words(part, depth + 1) for part in said])
-    if isinstance(said, Mapping) and depth < _DEEPEST:
+    if isinstance(said, dict) and depth < _DEEPEST:
         return next((words for name in _PARTS if (words := _words(said.get(name), depth + 1))), "")
     return ""
 
@@ -306,7 +349,7 @@ def _index(index: object) -> int | None:
 
 
 def _usage(said: object) -> WireUsage | None:
-    if not isinstance(said, Mapping):
+    if not isinstance(said, dict):
         return None
     prompt, completion = _count(said, ("prompt_tokens",)), _count(said, ("completion_tokens",))
     if prompt is completion is None:
@@ -325,7 +368,7 @@ def _usage(said: object) -> WireUsage | None:
 
 
 def _timings(said: object) -> WireUsage | None:
-    if not isinstance(said, Mapping):
+    if not isinstance(said, dict):
         return None
     cached, fresh, made = (_count(said, (name,)) for name in ("cache_n", "prompt_n", "predicted_n"))
     return None if made is None else WireUsage((cached or 0) + (fresh or 0), made, cached or 0)
@@ -334,7 +377,7 @@ def _timings(said: object) -> WireUsage | None:
 def _count(said: object, path: Iterable[str]) -> int | None:
     """Return a number of tokens; None where there is none, or one that no number of tokens can be."""
     for name in path:
-        said = said.get(name) if isinstance(said, Mapping) else None
+        said = said.get(name) if isinstance(said, dict) else None
     if isinstance(said, float) and said.is_integer():
         said = int(said)
     return said if type(said) is int and 0 <= said <= MOST_TOKENS else None

@@ -18,19 +18,21 @@ The pipeline changes when samples are drawn, and no decision.  That follows from
 Election, which counts in the order of submission.  Where an invariant is kept a comment begins with its name.
 
     SAME ASKS    What is asked for a step follows from its state, its number and the terms, whenever it is asked.
-                 Kept by OpenStep._ask and seed_of, which read nothing else, and by Pipeline._verify: other
+                 Kept by OpenStep._asks_for and seed_of, which read nothing else, and by Pipeline._verify: other
                  terms squash every step.
     TRUE STATE   A decision is handed out only if its step was opened on the state that the run has reached.
-                 Kept by Pipeline._verify, before the head is read.
+                 Kept by Pipeline._verify, before the head is read: the same in every part, not only equal.
     IN ORDER     Open steps are numbered without a gap; only the first of them, the head, is handed out.
                  Kept by Pipeline._open_next, which appends, _squash, which cuts the end off, and _retire.
-    NO BALLOT    A draft proposes states and casts no ballot.
-                 Kept by Calls._draw and Stride.decide: OpenStep.cast is given samples of the job's model only.
+    NO BALLOT    A draft proposes states and casts no ballot, and each ask is answered once.
+                 Kept by Calls._draw and Stride.decide: OpenStep.cast is given samples of the job's model only,
+                 each at a place of the call that is owed one (claim); a call that ends before all came has failed.
     ITS TURN     A failure on a state that is only expected ends the run only if the state comes true, in its turn.
                  Kept by hypothetically (what a task says of a state), OpenStep.fail and retire (its asks,
-                 readings and stalls), Calls._split (the model) and _Asking.propose (the model of a draft).
+                 readings and stalls), Calls._split (the model) and Pipeline._draft_failed (a draft, which just ends
+                 where it fails on a state that has not come true).  Whatever was cancelled, but not by us, has failed.
     BARRIER      Nothing is asked beyond a step that acts on the world before it has acted, nor beyond the end.
-                 Kept by Pipeline._may_open, and by Stride._run_step: commit, act, and only then the next step.
+                 Kept by Pipeline._may_open, and by Stride.run: commit, act, and only then the next step.
     ONE CALL     All samples of a step that are outstanding are in one call of the model.
                  Kept by Pipeline._review, which asks more for READY steps only, and Calls._split, which divides none.
     BOUNDS       Before its turn a step is opened only within depth, capacity and max_waste; behind the head it is
@@ -44,3 +46,7 @@ Election, which counts in the order of submission.  Where an invariant is kept a
                  often it is asked for.
                  Kept by Pipeline._asks, which counts all that Calls.send is given, and Calls._draw, _split and _ended.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

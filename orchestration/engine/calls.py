@@ -4,15 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 from surefoot.models.base import Ask, Model, ModelUnavailable
 from surefoot.voting.samples import Sample
 
-from .background import Failed, background
+from .background import Failed, background, cancel_once, failure_of
 from .depth import Pace
 from .ledger import Ledger
-from .open_step import ASKED, OpenStep
+from .open_step import ASKED, READY, OpenStep
+
+T = TypeVar("T")
 
 Asked = tuple[OpenStep[Any, Any], int, Ask]
 """A step, the number of one of its samples, and the ask for it."""
@@ -51,24 +53,27 @@ class Calls:
         for task, unanswered in self.owed.items():
             # One without anything to answer is about to end by itself, and its time is still to be taken.
             if unanswered and not any(_awaited(asked) for asked in unanswered.values()):
-                task.cancel()
+                cancel_once(task)
 
     async def _draw(self, unanswered: Unanswered, in_flight: int, since: float) -> None:
         asked = list(unanswered.values())
         try:
             async with aclosing(self._model.sample([ask for *_, ask in asked])) as samples:
                 async for position, sample in samples:
-                    step, number, _ = unanswered.pop(position)
+                    step, number, _ = claim(self._model, unanswered, position)
                     self._ledger.arrive(sample)
                     # NO BALLOT: from the job's own model alone.  If the step is not ASKED it came too late to count.
                     if step.status is ASKED:
                         self._cast(step, number, sample)
-            if unanswered:
-                what = f"{len(unanswered)} of {len(asked)} asks unanswered"
-                raise ModelUnavailable(f"{self._model.name} left {what}")
-        except Exception as failure:
+            check_all_answered(self._model, unanswered, len(asked))
+        except (Exception, asyncio.CancelledError) as error:
+            failure = failure_of(error, f"a call of {self._model.name}")
             # Steps that were squashed meanwhile count: one of them may be to blame.
             alone = len({step for step, *_ in asked}) == 1
+            if alone and not unanswered and asked[0][0].status in (READY, ASKED):
+                # ITS TURN: a model that fails after its last answer has failed, as it has without a pipeline.
+                asked[0][0].fail(failure)
+                self.touched.append(asked[0][0])
             self._split(unanswered, alone, failure)
         else:
             self.pace.learn(in_flight, time.monotonic() - since)
@@ -116,6 +121,23 @@ class Calls:
         # ACCOUNTS: what a cancelled call never answered is in flight no longer.
         self._ledger.in_flight -= len(self.owed.pop(task))
         self._changed()  # WAKE-UP: there is room again, and `_split` may have touched a step
+
+
+def claim(model: Model, owed: dict[int, T], position: int) -> T:
+    """Return what a model's sample at a position of its call is for; it is owed no longer."""
+    try:
+        return owed.pop(position)
+    except KeyError:
+        raise ModelUnavailable(
+            f"{model.name} answered ask {position!r} of a call that does not owe it: a model answers each ask once, by its "
+            "position from 0"
+        ) from None
+
+
+def check_all_answered(model: Model, owed: dict[int, T], asked: int) -> None:
+    """Raise `ModelUnavailable` if a call has ended before it has answered all that was asked."""
+    if owed:
+        raise ModelUnavailable(f"{model.name} left {len(owed)} of {asked} asks unanswered")
 
 
 def _awaited(asked: Asked) -> bool:

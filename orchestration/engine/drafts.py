@@ -15,13 +15,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic
 
+from surefoot.agents.tasks.guarded import outcome_of
+from surefoot.agents.tasks.optional import Acts, AsksAhead, check_optional
 from surefoot.agents.tasks.task import S, Task
 from surefoot.errors import BadInput
-from surefoot.models.base import Ask, Model, ModelUnavailable, Prompt
+from surefoot.models.base import Ask, Model, Prompt
 from surefoot.voting.flags import PAPER, Reading, RedFlag, screen
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
@@ -47,7 +48,8 @@ class Draft(ABC, Generic[S]):
     def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
         """Yield the states expected after the last one of `path`, one a step, until it knows no further.
 
-        `path` begins with the state decided last and goes on with those expected already, most often none; of these
+        Whatever it raises ends the run if the last state that it has said, or was given, has come true by then; else it
+        ends the rollout only.  `path` begins with the state decided last and goes on with those expected already, most often none; of these
         some may have been decided when the rollout begins.
         A rollout ends before a step with side effects and when the task is finished.
         """
@@ -60,31 +62,21 @@ class _Asking(Draft[S]):
     """A draft that asks a model, and counts what that costs."""
 
     def __init__(self, task: Task[S, Any], model: Model) -> None:
-        self._task, self._model = task, model
+        self._task, self._model, self._barrier = task, model, barrier(task)
 
     async def propose(self, path: Sequence[S]) -> AsyncGenerator[S, None]:
-        """Go from answer to answer; raises what the model raises about the last state of `path`, which the run believes in, too.
-
-        About a state of its own making the model may refuse to be asked, which just ends the rollout.  Should the model be
-        gone, the next rollout raises it.
-        """
-        # ITS TURN: until it has said something the state asked about is the run's own, and so is a failure.
-        state, said = path[-1], False
-        while not barrier(self._task, state):
-            try:
-                states = await self._after(state)
-            except ModelUnavailable:
-                if said:
-                    return  # if the model is gone altogether the next rollout begins with this
-                raise
+        """Go from answer to answer; raises what the model raises."""
+        state = path[-1]
+        while not self._barrier(state):
+            states = await self._after(state)
             if not states:
                 return
             for after in states:
                 # Once more, because one call may have answered for several steps, and past the barrier.
-                if barrier(self._task, state):
+                if self._barrier(state):
                     return
                 yield after
-                state, said = after, True
+                state = after
 
     @abstractmethod
     async def _after(self, state: S) -> Sequence[S]:
@@ -97,7 +89,7 @@ class _Asking(Draft[S]):
         asks = [Ask(prompt, 0.0, max_tokens, number) for number, prompt in enumerate(prompts)]
         async with aclosing(self._model.sample(asks)) as samples:
             async for position, sample in samples:
-                self.spent = self.spent.plus(sample.usage)
+                self.spent += sample.usage
                 yield position, sample
 
 
@@ -128,9 +120,7 @@ class Rollout(_Asking[S]):
         """Return the state that the most frequent answer leads to, if there is an answer."""
         task, answers = self._task, Counter[Any]()
         for vote, sample in samples:
-            read = partial(task.read, state=state, view=vote % task.views)
-            reading: Reading[Any] = Reading(sample, read, state)
-            outcome = screen(reading, task.flags)
+            outcome = outcome_of(task, sample, state, vote)
             if not isinstance(outcome, RedFlag):
                 answers[outcome] += 1
         return [task.advance(state, answer) for answer, _ in answers.most_common(1)]
@@ -145,17 +135,19 @@ class AskAhead(_Asking[S]):
     def __init__(self, task: Task[S, Any], model: Model, steps: int = 8) -> None:
         if steps < 1:
             raise BadInput(f"steps must be at least 1, not {steps!r}")
-        # Asked of the first state, so that a task that never does it is told of at once, and not by silence.
-        if task.ask_ahead(task.start(), steps) is None:
-            raise BadInput(
-                f"task {task.name!r} does not ask for several steps in one call: choose another draft"
-            )
         super().__init__(task, model)
+        # Asked of the first state, so that a task that never does it is told of at once, and not by silence.
+        if not isinstance(task, AsksAhead) or task.ask_ahead(task.start(), steps) is None:
+            raise BadInput(
+                f"task {task.name!r} does not ask for several steps in one call: choose another draft, or write `ask_ahead` "
+                "and `read_ahead`"
+            )
+        self._ahead: AsksAhead[S] = task
         self.name = f"{steps} steps ahead by {model.name}"
         self._steps = steps
 
     async def _after(self, state: S) -> Sequence[S]:
-        prompt = hypothetically(None, self._task.ask_ahead, state, self._steps)
+        prompt = hypothetically(None, self._ahead.ask_ahead, state, self._steps)
         if prompt is None:
             return ()
         limit = self._task.sampling.max_tokens + TOKENS_A_STEP * self._steps
@@ -164,7 +156,7 @@ class AskAhead(_Asking[S]):
 
     def _read(self, state: S, samples: Sequence[Sample]) -> Sequence[S]:
         [sample] = samples
-        outcome = screen(Reading(sample, lambda text: tuple(self._task.read_ahead(text, state))), PAPER)
+        outcome = screen(Reading(sample, lambda text: tuple(self._ahead.read_ahead(text, state))), PAPER)
         return () if isinstance(outcome, RedFlag) else outcome
 
 
@@ -188,6 +180,12 @@ class Supplied(Draft[S]):
         return await after if isawaitable(after) else after
 
 
-def barrier(task: Task[S, Any], state: S) -> bool:
-    """Whether a rollout has to end at this state: nothing may be asked beyond it, or the task can do nothing with it."""
-    return hypothetically(True, lambda: task.finished(state) or task.acts(state))
+def barrier(task: Task[S, Any]) -> Callable[[S], bool]:
+    """Return what says whether a rollout has to end at a state: nothing may be asked beyond it, or the task can do nothing with it.
+
+    Raises `TaskFailed` for a task with half of what is optional, which could act unnoticed.
+    """
+    check_optional(task)
+    if not isinstance(task, Acts):
+        return lambda state: hypothetically(True, task.finished, state)
+    return lambda state: hypothetically(True, lambda: task.finished(state) or task.acts(state))

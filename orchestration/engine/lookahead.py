@@ -8,7 +8,7 @@ from typing import Generic
 
 from surefoot.agents.tasks.task import S
 
-from .background import Failed, background
+from .background import Failed, background, failure_of
 from .drafts import Draft
 
 MOST_PROPOSED = 64
@@ -18,7 +18,7 @@ MOST_PROPOSED = 64
 class Lookahead(Generic[S]):
     """The expected states of the steps to be opened next, in order.
 
-    `changed` is called when a draft has said something, `failed` with what it raised.
+    `changed` is called when a draft has said something, `failed` with what it raised about the last state that it knew.
     """
 
     def __init__(self, draft: Draft[S] | None, changed: Callable[[], None], failed: Failed) -> None:
@@ -77,6 +77,11 @@ class Lookahead(Generic[S]):
         return state, self._states[0] if self._states else None
 
     @property
+    def drafted(self) -> int:
+        """How many states the draft is ahead of the open steps; negative where these have overtaken it."""
+        return len(self._states) - len(self._overtaken)
+
+    @property
     def drafting(self) -> bool:
         """Whether the draft goes on from here already."""
         return self._drafting is not None and not self._drafting.done()
@@ -100,19 +105,25 @@ class Lookahead(Generic[S]):
 
     async def _follow(self, draft: Draft[S], path: Sequence[S]) -> None:
         """Write down what the draft proposes, not too far ahead of what is asked."""
-        async with aclosing(draft.propose(path)) as states:
-            async for state in states:
-                if self._overtaken:
-                    # The run was here first: what the draft says of this state can only be compared.
-                    if self._overtaken.popleft() == state:
-                        continue
-                    self._overtaken.clear()
-                    return  # it has gone another way: it is to begin anew from where the run is
-                self._states.append(state)
-                self._changed()  # WAKE-UP
-                if len(self._states) >= MOST_PROPOSED:
-                    self._room.clear()
-                    await self._room.wait()
+        try:
+            async with aclosing(draft.propose(path)) as states:
+                async for state in states:
+                    if self._overtaken:
+                        # The run was here first: what the draft says of this state can only be compared.
+                        if self._overtaken.popleft() == state:
+                            continue
+                        self._overtaken.clear()
+                        return  # it has gone another way: it is to begin anew from where the run is
+                    self._states.append(state)
+                    self._changed()  # WAKE-UP
+                    if len(self._states) >= MOST_PROPOSED:
+                        self._room.clear()
+                        await self._room.wait()
+        except (Exception, asyncio.CancelledError) as error:
+            failure = failure_of(error, f"the draft ({draft.name})")
+            if self._drafting is not asyncio.current_task():
+                return  # it was left, and failed on its way out
+            self._failed(failure)
         # Not where it went another way: an exhausted draft is not started again before the next restart.
         self._exhausted = True
         self._overtaken.clear()

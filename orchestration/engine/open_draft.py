@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from surefoot.agents.tasks.catalogue import task_of
+from surefoot.agents.tasks.optional import Shortens
 from surefoot.agents.tasks.task import S, Task
 from surefoot.errors import BadInput
 from surefoot.models.base import Model
@@ -26,9 +27,9 @@ async def open_draft(
     """Make the draft that a speculation names; one that is a `Draft` already is taken as it is.
 
         leading                    the leading ballot of the step before, as without a draft
-        short                      the same model's short answers (`Task.short`)
-        ahead                      several steps in one call of the same model (`Task.ask_ahead`)
-        recall                     what followed in the run's own past (`Task.gist`)
+        short                      the same model's short answers, for a task that `Shortens`
+        ahead                      several steps in one call of the same model, for one that `AsksAhead`
+        recall                     what followed in the run's own past, for one that `Recurs`
         pebble-numpy, http://...   another model, rolled ahead
 
     Another model is asked without a key; one that wants one is a `Rollout` over an `OpenAIModel` of your own.
@@ -56,14 +57,13 @@ def _made(word: str, task: Task[S, Any], model: Model) -> Draft[S] | None:
         return Recall(task)
     if word == "ahead":
         return AskAhead(task, model)
-    short = task.short()
-    if short is None:
-        raise BadInput(f"task {task.name!r} has no short answer: choose another draft than 'short'")
-    return Rollout(short, model)
+    if not isinstance(task, Shortens):
+        raise BadInput(f"task {task.name!r} has no short answer: choose another draft, or write `short`")
+    return Rollout(task.short(), model)
 
 
 def _readable(task: Task[S, Any], address: str) -> Task[S, Any]:
     """Return the task as another model is to be asked: short if it can be, in pebble's own style for pebble."""
     if address in PEBBLES and "style" in task.spec():
         task = task_of(task.name, {**task.spec(), "style": "compact"})
-    return task.short() or task
+    return task.short() if isinstance(task, Shortens) else task

@@ -9,17 +9,19 @@ all but RETIRED --squash--> SQUASHED       whatever became of it counts for noth
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, auto
 from typing import Any, Generic, NamedTuple
 
-from surefoot.agents.tasks.guarded import screened
+from surefoot.agents.tasks.guarded import outcome_of
+from surefoot.agents.tasks.optional import Acts, Guesses, Offers
 from surefoot.agents.tasks.task import A, S, Task
 from surefoot.models.base import Ask, Prompt, Sampling
+from surefoot.models.offers import Offer
 from surefoot.voting.election import Election, Stalled, Verdict
 from surefoot.voting.flags import RedFlag
 from surefoot.voting.rules import Rule
-from surefoot.voting.samples import Sample, Usage
+from surefoot.voting.samples import NOTHING, Sample, Usage
 
 from .hypothetical import hypothetically
 
@@ -32,9 +34,11 @@ _SEED_MASK = (1 << 63) - 1
 class StepStalled(Stalled):
     """A step that could not be decided, with the last few samples that were drawn for it."""
 
-    def __init__(self, step: int, stall: Stalled, examples: Sequence[Sample]) -> None:
+    def __init__(self, step: int, stall: Stalled, examples: Sequence[Sample], usage: Usage = NOTHING) -> None:
         super().__init__(stall.tally, stall.flags, examples)
         self.step = step
+        self.usage = usage
+        """What its samples have cost."""
 
     @property
     def sentence(self) -> str:
@@ -56,6 +60,17 @@ class Terms(Generic[S, A]):
     spare: int = 0
     """Samples asked for beyond the fewest that could decide."""
     seed: int = 0
+    acting: Acts[S, A] | None = field(init=False, compare=False)
+    """The task, if it acts on the world."""
+    guessing: Guesses[S] | None = field(init=False, compare=False)
+    """The task, if it can guess."""
+    offering: Offers[S] | None = field(init=False, compare=False)
+    """The task, if it lets the model call tools."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "acting", self.task if isinstance(self.task, Acts) else None)
+        object.__setattr__(self, "guessing", self.task if isinstance(self.task, Guesses) else None)
+        object.__setattr__(self, "offering", self.task if isinstance(self.task, Offers) else None)
 
     @property
     def fewest(self) -> int:
@@ -63,12 +78,12 @@ class Terms(Generic[S, A]):
         return self.rule.wanted({}) + self.spare
 
 
-class Drawn(NamedTuple):
-    """A sample with its number in the election and what became of it."""
+Drawn = tuple[int, Sample, Any]
+"""A sample: its number in the election, what came, and what became of it, a ballot or a red flag."""
 
-    number: int
-    sample: Sample
-    outcome: Any
+
+_Asked = tuple[Prompt, str | None, Offer | None]
+"""What a view is asked: the prompt, a guess, and what may be called."""
 
 
 class Decision(NamedTuple, Generic[A]):
@@ -110,8 +125,8 @@ class OpenStep(Generic[S, A]):
     """
 
     __slots__ = (
-        "_outcomes", "_prompts", "_reached", "_refused", "after", "disputed", "distance", "drawn", "due",
-        "election", "failure", "outstanding", "state", "status", "step", "terms",
+        "_outcomes", "_prompts", "_reached", "after", "disputed", "distance", "drawn", "due", "election",
+        "failure", "numbers", "outstanding", "state", "status", "step", "terms",
     )  # fmt: skip
 
     def __init__(self, terms: Terms[S, A], step: int, state: S, after: S | None = None) -> None:
@@ -121,9 +136,12 @@ class OpenStep(Generic[S, A]):
         self.status = READY
         """Written by the methods of this class alone."""
         self.election: Election[A] = Election(terms.rule, terms.limit)
+        self.numbers: Sequence[int] = ()
+        """The samples that are asked for, in the order of the asks; those refused, if the step is."""
         self.outstanding = 0
         """Samples that were asked for and have not come back."""
         self.drawn: list[Drawn] = []
+        """In the order of arrival, which is not that of the count."""
         self.disputed = False
         """Whether samples that have come back differ in what they turned out to be, those not yet counted included."""
         self.failure: Exception | None = None
@@ -132,8 +150,7 @@ class OpenStep(Generic[S, A]):
         """How many steps ahead of the decided ones it was opened."""
         self.due = False
         """Whether its turn has come, on a state that is certain."""
-        self._refused: Sequence[int] = ()
-        self._prompts: dict[int, tuple[Prompt, str | None]] = {}
+        self._prompts: dict[int, _Asked] = {}
         self._outcomes: dict[tuple[Any, ...], A | RedFlag] = {}
         self._reached: dict[A, S | None] = {}
 
@@ -148,33 +165,41 @@ class OpenStep(Generic[S, A]):
         return len(self.drawn) + self.outstanding
 
     @property
+    def wanted(self) -> int:
+        """About as many samples as it asks for next, if it is READY."""
+        # Where nothing can be asked any more, `asks` will say why.
+        return hypothetically(0, lambda: self.election.wanted) + self.terms.spare
+
+    @property
     def usage(self) -> Usage:
         """What the samples that have come back add to the bill."""
-        return Usage.of_all([entry.sample.usage for entry in self.drawn])
+        return Usage.of_all([sample.usage for _, sample, _ in self.drawn])
 
-    def asks(self) -> list[tuple[int, Ask]]:
-        """Return the next samples to ask for, with their numbers; none if the step is over.
+    def asks(self) -> list[Ask]:
+        """Return the next samples to ask for, whose numbers are `numbers`; none if the step is over.
 
         Those that were refused come first, by themselves.  Raises `StepStalled` when the limit leaves no room for them.
         """
-        if self.status is REFUSED:
-            # SAME ASKS: the same numbers, and so the same views and seeds, as if it had not been refused.
-            return self._numbered(self._refused)
-        try:
-            wanted = self.election.wanted
-        except Stalled as stall:
-            examples = [entry.sample for entry in self.drawn[-EXAMPLES:]]
-            raise StepStalled(self.step, stall, examples) from None
-        if not wanted:
+        if self.status is DECIDED:
             return []
-        numbers = self.election.submit(wanted + self.terms.spare)
-        return self._numbered(numbers)
+        # SAME ASKS: the same numbers, and so the same views and seeds, as if they had not been refused.
+        if self.status is not REFUSED:
+            try:
+                wanted = self.election.wanted
+            except Stalled as stall:
+                examples = [sample for _, sample, _ in self.drawn[-EXAMPLES:]]
+                raise StepStalled(self.step, stall, examples, self.usage) from None
+            self.numbers = self.election.submit(wanted + self.terms.spare)
+        asks = self._asks_for(self.numbers)
+        self.outstanding += len(asks)
+        self.status = ASKED
+        return asks
 
     def refuse(self, numbers: Sequence[int]) -> None:
         """Take back that these samples were asked for: the model did not answer."""
         # ONE CALL, so these are all that were outstanding.
         self.outstanding -= len(numbers)
-        self._refused, self.status = numbers, REFUSED
+        self.numbers, self.status = numbers, REFUSED
 
     def fail(self, failure: Exception) -> None:
         """Give the step up."""
@@ -184,25 +209,25 @@ class OpenStep(Generic[S, A]):
         """Give the step up, whatever became of it."""
         self.status = SQUASHED
 
-    def _numbered(self, numbers: Sequence[int]) -> list[tuple[int, Ask]]:
-        asks = [(number, self._ask(number)) for number in numbers]
-        self.outstanding += len(asks)
-        self.status = ASKED
-        return asks
-
     def cast(self, number: int, sample: Sample) -> None:
         """Count what sample `number` turned out to be."""
-        # First, because it may raise: the sample then stays outstanding, and `asked` has it in any case.
-        outcome = self._outcome(sample, number)
+        task, election = self.terms.task, self.election
+        # All that a red flag or the task may look at: two samples that agree in it have one outcome.
+        key = (number % task.views, sample.text, sample.finish, sample.tokens, sample.usage)
+        known = self._outcomes.get(key)
+        if known is None:  # a reader that returns None is refused, so no outcome is None
+            # Before anything is counted, because it may raise: the sample then stays outstanding, and `asked` has it in any case.
+            outcome = outcome_of(task, sample, self.state, number)
+            self._outcomes[key] = outcome
+            if self.drawn and outcome != self.drawn[0][-1]:
+                self.disputed = True
+        else:
+            outcome = known
         self.outstanding -= 1
-        self.election.cast(number, outcome)
-        self.drawn.append(Drawn(number, sample, outcome))
-        # Most are the very object of the first one (see `_outcome`), which spares comparing long answers.
-        first = self.drawn[0].outcome
-        if outcome is not first and outcome != first:
-            self.disputed = True
+        election.cast(number, outcome)
+        self.drawn.append((number, sample, outcome))
         # Whatever is outstanding: the election counts in the order of submission, and has what it needs.
-        if self.election.decided:
+        if election.decided:
             self.status = DECIDED
         elif not self.outstanding:
             self.status = READY
@@ -214,7 +239,7 @@ class OpenStep(Generic[S, A]):
             votes = {self.election.verdict().winner: 1}
         else:
             # Those not yet counted, too: here it is asked what is likely, not what is decided.
-            ballots = (entry.outcome for entry in self.drawn)
+            ballots = (outcome for _, _, outcome in self.drawn)
             votes = Counter(ballot for ballot in ballots if not isinstance(ballot, RedFlag))
         found: Counter[S] = Counter()
         for answer, count in votes.items():
@@ -238,33 +263,27 @@ class OpenStep(Generic[S, A]):
             self._reached[answer] = hypothetically(None, self.terms.task.advance, self.state, answer)
         return self._reached[answer]
 
-    def _ask(self, number: int) -> Ask:
-        terms = self.terms
-        view = number % terms.task.views
-        known = self._prompts.get(view)
-        if known is None:
-            # SAME ASKS: a guess is no part of what is asked, it only makes the answer come faster.
-            guess = None
-            if self.after is not None:
-                guess = hypothetically(None, terms.task.guess, self.state, self.after, view)
-            known = self._prompts[view] = terms.task.ask(self.state, view), guess
-        prompt, guess = known
-        sampling = terms.sampling
-        seed = seed_of(terms.seed, self.step, number)
-        return Ask(prompt, sampling.temperature_of(number), sampling.max_tokens, seed, guess)
+    def _asks_for(self, numbers: Sequence[int]) -> list[Ask]:
+        terms, prompts, asks = self.terms, self._prompts, []
+        views, sampling = terms.task.views, terms.sampling
+        for number in numbers:
+            view = number % views
+            prompt, guess, offer = prompts.get(view) or self._prompt(view)
+            seed = seed_of(terms.seed, self.step, number)
+            asks.append(Ask(prompt, sampling.temperature_of(number), sampling.max_tokens, seed, guess, offer))
+        return asks
 
-    def _outcome(self, sample: Sample, number: int) -> A | RedFlag:
-        """Screen one sample; most samples of a step are the same text, which need not be read again."""
-        task, state = self.terms.task, self.state
-        view = number % task.views
-        # All that a red flag or the task may look at: two samples that agree in it have one outcome.
-        key = (view, sample.text, sample.finish, sample.tokens)
-        known = self._outcomes.get(key)
-        if known is not None:  # a reader that returns None is refused, so no outcome is None
-            return known
-        outcome = screened(task, sample, state, view)
-        self._outcomes[key] = outcome
-        return outcome
+    def _prompt(self, view: int) -> _Asked:
+        """Render the step in one of its views, and guess what a sample will say if the next state is expected."""
+        guessing, guess = self.terms.guessing, None
+        offering = self.terms.offering
+        prompt = self.terms.task.ask(self.state, view)
+        if self.after is not None and guessing is not None:
+            # SAME ASKS: a guess is no part of what is asked, it only makes the answer come faster.
+            guess = hypothetically(None, guessing.guess, self.state, self.after, view)
+        offer = None if offering is None else offering.offer(self.state)
+        self._prompts[view] = prompt, guess, offer
+        return prompt, guess, offer
 
 
 def seed_of(job: int, step: int, number: int) -> int:

@@ -5,14 +5,17 @@ The invariants that it keeps are in the docstring of the package.
 
 import asyncio
 from collections import Counter, deque
-from typing import Generic
+from operator import is_
+from typing import Any, Generic
 
+from surefoot.agents.tasks.codec import Codec, written
 from surefoot.agents.tasks.task import A, S
 from surefoot.errors import BadInput
 from surefoot.models.base import Model
+from surefoot.orchestration.events import Listen, Noted, ignore
 from surefoot.voting.samples import NOTHING
 
-from .background import background
+from .background import background, cancel_once
 from .calls import Asked, Calls
 from .depth import Acceptance, best_depth
 from .drafts import Draft
@@ -33,12 +36,14 @@ class Pipeline(Generic[S, A]):
     call of the model.
     """
 
-    def __init__(self, model: Model, speculation: Speculation) -> None:
+    def __init__(self, model: Model, speculation: Speculation, listen: Listen = ignore) -> None:
         if isinstance(speculation.draft, str):
             raise BadInput(f"the draft {speculation.draft!r} has not been opened: see open_draft")
         self.draft: Draft[S] | None = speculation.draft
         """What proposes the states ahead, if it is not the leading ballot."""
-        self._speculation = speculation
+        self._speculation, self._listen = speculation, listen
+        self.most_at_risk: int | None = None
+        """Samples that the budget has room for; None without one."""
         self._terms: Terms[S, A] | None = None
         self._open: deque[OpenStep[S, A]] = deque()
         """Steps that are neither squashed nor retired; the first is the head."""
@@ -47,7 +52,7 @@ class Pipeline(Generic[S, A]):
         self._retired: OpenStep[S, A] | None = None
         """The step that was handed out last, until the next one is asked for."""
         self._wake, self._head_over = asyncio.Event(), asyncio.Event()
-        self._lookahead: Lookahead[S] = Lookahead(self.draft, self._wake.set, self._fail)
+        self._lookahead: Lookahead[S] = Lookahead(self.draft, self._wake.set, self._draft_failed)
         self._ledger, self._acceptance = Ledger(), Acceptance()
         # Without a draft the ballots propose the states, so that each of them may open a step.
         self._calls = Calls(
@@ -57,6 +62,7 @@ class Pipeline(Generic[S, A]):
         """Steps that need further samples, but have to wait: for room, or for their turn if a call for them alone has failed."""
         self._scheduler: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
+        self._draft_has_failed = False
         self._depth = 0
         self._reported = NOTHING if self.draft is None else self.draft.spent
         """What the draft has spent that has been told of, or was for another run."""
@@ -90,7 +96,11 @@ class Pipeline(Generic[S, A]):
     @property
     def at_risk(self) -> int:
         """Samples that may turn out to be wasted: of the open steps, and those that may yet be asked for."""
-        return sum(step.asked for step in self._open) + self._speculation.capacity
+        return self._asked + self._speculation.capacity
+
+    @property
+    def _asked(self) -> int:
+        return sum([step.asked for step in self._open])
 
     def flush(self, state: S, step: int) -> None:
         """Count all open steps as wasted: nothing is asked ahead any more."""
@@ -106,7 +116,7 @@ class Pipeline(Generic[S, A]):
             tasks.append(self._scheduler)
         # All before the first await: a call that has not begun yet never asks.
         for task in tasks:
-            task.cancel()
+            cancel_once(task)
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._lookahead.aclose()
 
@@ -125,7 +135,9 @@ class Pipeline(Generic[S, A]):
         if other_terms:
             self._terms, self._depth = terms, self._best_depth(terms)
         # TRUE STATE: from here on the head, or the next to be opened, is this step on this state.
-        if other_terms or self._head_number != step or self._expected_at(0) != [state]:
+        codec = terms.task.state_codec
+        fits = not other_terms and self._head_number == step
+        if not fits or not any(_same(codec, expected, state) for expected in self._expected_at(0)):
             self._squash(0, state, step)
         if self._open:
             self._open[0].due = True
@@ -171,7 +183,7 @@ class Pipeline(Generic[S, A]):
             if step.status is not RETIRED:
                 self._redirect(step)
             match step.status:
-                case Status.READY if step is self._open[0] or self._within_limits(step.terms.fewest):
+                case Status.READY if step is self._open[0] or self._within_limits(step.wanted):
                     # ONE CALL: nothing of it is outstanding.  BOUNDS: within them behind the head.
                     # PROGRESS: the head is asked for without limits even before its turn, since it comes next.
                     asks += self._asks(step)
@@ -245,12 +257,14 @@ class Pipeline(Generic[S, A]):
             and self._within_limits(terms.fewest)
             and (steps is None or self._next < steps)
             # BARRIER: also where the task raises, as it may on a state that never comes true.
-            and not hypothetically(True, task.acts, last.state)
+            and (terms.acting is None or not hypothetically(True, terms.acting.acts, state))
             and not hypothetically(True, task.finished, state)
         )
 
     def _within_limits(self, samples: int) -> bool:
         """Whether so many samples may be asked for ahead of their turn."""
+        if self.most_at_risk is not None and self._asked + samples > self.most_at_risk:
+            return False
         certain = self._open[0].asked if self._open and self._open[0].due else 0
         ledger, limits = self._ledger, self._speculation
         fits = ledger.in_flight + samples <= limits.capacity
@@ -268,7 +282,7 @@ class Pipeline(Generic[S, A]):
 
     def _asks(self, step: OpenStep[S, A]) -> list[Asked]:
         try:
-            asks = [(step, number, ask) for number, ask in step.asks()]
+            asks = [(step, number, ask) for ask, number in zip(step.asks(), step.numbers, strict=True)]
         except Exception as failure:
             step.fail(failure)
             self._tell(step)
@@ -302,6 +316,36 @@ class Pipeline(Generic[S, A]):
         self._next = step
         self._wake.set()  # WAKE-UP
 
+    def _draft_failed(self, failure: BaseException) -> None:
+        """End the run if what the draft was at follows from the state decided last, or from one before; else say so."""
+        # ITS TURN: a squash ends the draft, so that all before the open steps has come true.
+        if len(self._path()) + self._lookahead.drafted <= 1:
+            self._fail(failure)
+        elif not self._draft_has_failed:
+            self._draft_has_failed = True
+            self._listen(Noted(sentence=f"the draft has failed, the run goes on: {failure}"))
+
     def _fail(self, failure: BaseException) -> None:
         self._failure = failure
         self._head_over.set()
+
+
+def _same(codec: Codec[S] | None, expected: S, state: S) -> bool:
+    """Whether equal states are written alike, too: (1,) equals (True,), but a task may ask otherwise about it."""
+    if expected is state:
+        return True
+    if expected != state:
+        return False
+    if codec is not None:
+        return bool(written(codec, expected) == written(codec, state))
+    return _of_same_types(expected, state)
+
+
+def _of_same_types(one: Any, other: Any) -> bool:
+    """Whether equal plain values have parts of the same types."""
+    if type(one) is not type(other):
+        return False
+    # Most parts are small numbers, and these are the same object.
+    if not isinstance(one, tuple) or all(map(is_, one, other)):
+        return True
+    return all(map(_of_same_types, one, other))

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Hashable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from surefoot.agents.tasks.optional import Recurs
 from surefoot.agents.tasks.task import S, Task
 from surefoot.errors import BadInput
 
@@ -35,18 +36,23 @@ class Recall(Draft[S]):
         contexts: Sequence[int] = (1024, 256, 64, 16, 4),
         remembered: int = REMEMBERED,
     ) -> None:
+        self._barrier = barrier(task)
+        if not isinstance(task, Recurs):
+            raise BadInput(
+                f"task {task.name!r} says nothing that recurs: choose another draft, or write `gist` and `unfold`"
+            )
         if not contexts or min(contexts) < 1:
             raise BadInput(f"contexts are lengths of at least 1, not {contexts!r}")
         if remembered < 2:
             raise BadInput(f"remembered must be at least 2, not {remembered!r}")
-        self._task = task
+        self._recurs: Recurs[S] = task
         self._tables = [_Continuations(length, remembered) for length in sorted(set(contexts), reverse=True)]
         self._prefixes = _PrefixHashes(max(contexts), [0])
         self._state: S | None = None
 
     def decided(self, state: S, after: S) -> None:
         """Remember what followed each context; a step without a gist ends all contexts."""
-        gist = self._task.gist(state, after)
+        gist = self._recurs.gist(state, after)
         if gist is not None:
             for table in self._tables:
                 table.write(self._prefixes, gist)
@@ -61,8 +67,8 @@ class Recall(Draft[S]):
         prefixes, state = self._prefixes.copy(), path[-1]
         # A rollout begins when it is first asked, and by then the run may have decided some of the path already.
         for before, after in pairwise(path[path.index(self._state) :]):
-            prefixes.push(hypothetically(None, self._task.gist, before, after))
-        while not barrier(self._task, state) and (step := self._expected(prefixes, state)) is not None:
+            prefixes.push(hypothetically(None, self._recurs.gist, before, after))
+        while not self._barrier(state) and (step := self._expected(prefixes, state)) is not None:
             gist, state = step
             prefixes.push(gist)
             yield state
@@ -72,7 +78,7 @@ class Recall(Draft[S]):
             gist = table.read(prefixes)
             if gist is None:
                 continue
-            after: S | None = hypothetically(None, self._task.unfold, state, gist)
+            after: S | None = hypothetically(None, self._recurs.unfold, state, gist)
             # Else what followed there is impossible here; a shorter context may have seen a place more like this.
             if after is not None:
                 return gist, after

@@ -69,7 +69,7 @@ class RolloutProcess(Draft[S]):
             report = await surefoot.run(task, model=..., speculate=surefoot.Speculation(draft))
 
     `opened` is called there and opens the model; there are no API keys in the environment, so it brings one along if the model
-    needs one (`api_key`).  It and the task travel by pickle, and a script that does this keeps what it does
+    needs one (`Options(api_key=...)`).  It and the task travel by pickle, and a script that does this keeps what it does
     at its end under `if __name__ == "__main__"`, as with `multiprocessing` in general.  Raises what the model raises, and
     `ModelUnavailable` if the process dies.
 

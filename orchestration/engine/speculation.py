@@ -4,6 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from surefoot.errors import BadInput
+from surefoot.typed_input import check_fields
 
 from .drafts import Draft
 
@@ -16,7 +17,7 @@ class Speculation:
     """How far ahead of the decided steps a run may ask, and on whose proposals."""
 
     draft: Draft[Any] | str | None = None
-    """A draft, or one by name (see `open_draft`); None is the leading ballot of the step before."""
+    """A draft, `"short"`, `"ahead"`, `"recall"` or a model's address; None is the leading ballot of the step before."""
     _: KW_ONLY
     depth: int = 512
     """Most steps ahead; what is used adapts to what is measured."""
@@ -26,6 +27,7 @@ class Speculation:
     """Most samples in flight."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for what in ("depth", "capacity"):
             if getattr(self, what) < 1:
                 raise BadInput(f"{what} must be at least 1, not {getattr(self, what)!r}")

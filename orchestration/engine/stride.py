@@ -1,22 +1,25 @@
 """The stride: steps decided one after the other, each from the winner of the one before."""
 
+import asyncio
 from collections import Counter
-from contextlib import aclosing
 from typing import Any, Generic
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from surefoot.agents.tasks.codec import written
-from surefoot.agents.tasks.guarded import TaskFailed
+from surefoot.agents.tasks.failures import TaskFailed
 from surefoot.agents.tasks.task import A, S
 from surefoot.models.base import Model
-from surefoot.orchestration.budget import Meter
+from surefoot.orchestration.events import Listen, ignore
 from surefoot.orchestration.journal.journal import Journal
 from surefoot.orchestration.journal.records import Record
+from surefoot.orchestration.meter import Meter
 from surefoot.voting.flags import RedFlag
 
+from .background import failure_of
+from .calls import check_all_answered, claim
 from .drafts import Draft
-from .open_step import Decision, Drawn, OpenStep, Terms, seed_of
+from .open_step import DECIDED, Decision, Drawn, OpenStep, StepStalled, Terms, seed_of
 from .pipeline import Pipeline
 from .speculation import Speculation
 
@@ -42,9 +45,12 @@ class Stride(Generic[S, A]):
         model: Model,
         speculation: Speculation | None = None,
         meter: Meter | None = None,
+        listen: Listen = ignore,
     ) -> None:
         self.terms, self._model, self._meter = terms, model, meter
-        self._pipeline: Pipeline[S, A] | None = None if speculation is None else Pipeline(model, speculation)
+        self._pipeline: Pipeline[S, A] | None = None
+        if speculation is not None:
+            self._pipeline = Pipeline(model, speculation, listen)
 
     @property
     def draft(self) -> Draft[S] | None:
@@ -54,15 +60,35 @@ class Stride(Generic[S, A]):
     async def run(self, state: S, journal: Journal, until: int) -> S:
         """Decide steps until the task is finished or `until` is the next step, and return the state reached.
 
-        Every verdict is appended to the journal before the next step begins, and made durable there before a task acts on
-        the world.  Raises `Stalled` for a step that cannot be decided, `Paused` before the budget is overspent, and what the
-        journal raises.
+        Every verdict is appended to the journal before the next step begins.  At a step that the world answers, what was decided
+        before is durable before the task acts, and the answer is durable before anything is asked that builds on it.  Raises
+        `Stalled` for a step that cannot be decided, `DecisionNeeded` where a person has to say, `Paused` before the budget is
+        overspent, and what the journal raises.
         """
-        task, step = self.terms.task, journal.step
+        task, acting, step = self.terms.task, self.terms.acting, journal.step
         try:
             while journal.step < until and not task.finished(state):
                 step = journal.step
-                state = await self._run_step(state, step, journal)
+                if self._meter is not None:
+                    await self._keep_to_the_budget(self._meter, state, journal)
+                if acting is not None and acting.acts(state):
+                    answer = await acting.act(state, await journal.begin())
+                    await journal.append(Record(step, written(task.answer_codec, answer), 0))
+                    await journal.commit()
+                    state = task.advance(state, answer)
+                    continue
+                decision = await self.decide(state, step)
+                if self._pipeline is not None:
+                    # Before the record is appended: they are written down with it.
+                    self._note(self._pipeline.take_counts(), journal)
+                await journal.append(self._record(step, decision), self._kept(decision, step, journal))
+                state = task.advance(state, decision.verdict.winner)
+                if self._meter is not None:
+                    self._meter.spend(decision.usage, len(decision.drawn))
+        except StepStalled as stall:
+            if self._meter is not None:
+                self._meter.lose(stall.usage)
+            raise
         except TaskFailed as failure:
             failure.step = step
             raise
@@ -74,27 +100,6 @@ class Stride(Generic[S, A]):
             raise unwritable from error
         return state
 
-    async def _run_step(self, state: S, step: int, journal: Journal) -> S:
-        """Decide one step, append it to the journal, act, and return the state it leads to."""
-        if self._meter is not None:
-            await self._keep_to_the_budget(self._meter, state, journal)
-        decision = await self.decide(state, step)
-        record = self._record(step, decision)
-        if self._pipeline is not None:
-            # Before the record is appended: they are written down with it.
-            self._note(self._pipeline.take_counts(), journal)
-        await journal.append(record, self._kept(decision, step, journal))
-        task, winner = self.terms.task, decision.verdict.winner
-        if task.acts(state):
-            # BARRIER: durable before, so that after a crash it is known what may have been done; done before anything is
-            # asked that builds on it.
-            await journal.commit()
-            await task.act(step, state, winner)
-        after = task.advance(state, winner)
-        if self._meter is not None:
-            self._meter.spend(decision.usage, len(decision.drawn))
-        return after
-
     async def decide(self, state: S, step: int) -> Decision[A]:
         """Hold the election of one step, or take what speculation has made of it already."""
         if self._pipeline is not None:
@@ -104,17 +109,28 @@ class Stride(Generic[S, A]):
             # What the first samples may cost was checked before the step; only a further round may be too much.
             if self._meter is not None and open_step.drawn:
                 self._meter.check_more(step, open_step.usage, len(open_step.drawn), len(asks))
-            async with aclosing(self._model.sample([ask for _, ask in asks])) as samples:
+            owed = dict(enumerate(open_step.numbers))
+            samples = self._model.sample(asks)
+            try:
                 async for position, sample in samples:
-                    open_step.cast(asks[position][0], sample)  # NO BALLOT: the only other place that casts
-                    if open_step.over:
-                        break  # which closes the call, and with it what is still running
+                    # NO BALLOT: the only other place that casts.
+                    open_step.cast(claim(self._model, owed, position), sample)
+                    if open_step.status is DECIDED:
+                        break
+                else:
+                    check_all_answered(self._model, owed, len(asks))
+            except asyncio.CancelledError as error:
+                raise failure_of(error, f"a call of {self._model.name}") from error
+            finally:
+                await samples.aclose()  # ends the call, and with it what is still running
         return open_step.retire()
 
     async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal) -> None:
         """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
         pipeline = self._pipeline
-        if pipeline is not None and not meter.has_room_ahead(pipeline.at_risk):
+        if pipeline is not None and meter.has_room_ahead(at_risk := pipeline.at_risk):
+            pipeline.most_at_risk = at_risk
+        elif pipeline is not None:
             # Squashed before the calls are cancelled, so that what was wasted is counted.
             pipeline.flush(state, journal.step)
             await self.aclose()
@@ -125,7 +141,7 @@ class Stride(Generic[S, A]):
     def _note(self, counts: Counter[str], journal: Journal) -> None:
         journal.also.update(counts)
         if self._meter is not None:
-            self._meter.ahead.update(counts)
+            self._meter.note(counts)
 
     def take_counts(self) -> Counter[str]:
         """Return what speculation has done since the last call (see `Ledger.counts`)."""
@@ -148,15 +164,25 @@ class Stride(Generic[S, A]):
     def _record(self, step: int, decision: Decision[A]) -> Record:
         codec = self.terms.task.answer_codec
         winner, tally = decision.verdict.winner, decision.verdict.tally
-        others = tuple((written(codec, answer), votes) for answer, votes in tally.items() if answer != winner)
+        others: tuple[tuple[Any, int], ...] = ()
+        if decision.verdict.contested:
+            others = tuple(
+                (written(codec, answer), votes) for answer, votes in tally.items() if answer != winner
+            )
         plain = written(codec, winner)
         return Record(step, plain, tally[winner], others, decision.verdict.flags, decision.usage)
 
     def _shown(self, entry: Drawn) -> dict[str, Any]:
-        outcome = entry.outcome
+        number, sample, outcome = entry
         fate = (
-            {"flag": outcome.reason, "detail": outcome.detail}
+            {"flag": _whole(outcome.reason), "detail": _whole(outcome.detail)}
             if isinstance(outcome, RedFlag)
             else {"ballot": written(self.terms.task.answer_codec, outcome)}
         )
-        return {"number": entry.number, "text": entry.sample.text, "finish": entry.sample.finish, **fate}
+        finish = sample.finish and _whole(sample.finish)
+        return {"number": number, "text": _whole(sample.text), "finish": finish, **fate}
+
+
+def _whole(text: str) -> str:
+    """Return a text that can be written down: halves of characters, which a model in this process may make, as escapes."""
+    return text.encode(errors="backslashreplace").decode()

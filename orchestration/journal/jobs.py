@@ -15,24 +15,28 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from surefoot.agents.tasks.plain_values import canonical
 from surefoot.errors import BadInput, SurefootError
+from surefoot.orchestration.report import Bound
+from surefoot.orchestration.settings import Settings
 from surefoot.printable import encodable, printable
 from surefoot.voting.samples import Usage
 
 from . import scripts
+from .fixed import Calibrated, Fixed
 from .lease_holder import describe, gone
-from .records import SCHEMA, CorruptJournal, canonical, frozen, genesis, is_head
+from .records import SCHEMA, CorruptJournal, frozen, genesis, is_head
 from .snapshots import Snapshot, decode_snapshot, reading, text, whole_number
 
 PREFIX = "surefoot"
-STATUSES = ("running", "stopped", "done", "failed", "stalled", "cancelled")
+STATUSES = ("running", "stopped", "asking", "done", "failed", "stalled", "cancelled")
 PAGE = 200
 """Jobs that are read in one round trip."""
 FAR_FUTURE = 1e11
@@ -47,33 +51,6 @@ class NewerJournal(SurefootError):
     """The journal was written by a newer surefoot than this one."""
 
 
-class Settings(NamedTuple):
-    """What a job runs with, fixed when it is created."""
-
-    k: int
-    model: str
-    segment: int = 1000
-    """Steps per segment."""
-    seed: int = 0
-    reliability: float | None = None
-    """What was asked for; None if k was given instead."""
-    error: float | None = None
-    """Upper bound of the share of wrong ballots that k was chosen for; None if nothing was calibrated."""
-    risk: float | None = None
-    """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
-    calibration: tuple[int, int | None, float] | None = None
-    """Samples, tokens and seconds that the calibration took before the first step; None if k was given."""
-    hard: tuple[int, int, float, bool, tuple[str, ...]] | None = None
-    """What the calibration met of hard states: how many of how many judged ones, the upper bound of their share, whether the
-    right answers were known, and a few of the states; None if nothing was calibrated."""
-    limit: int = 100
-    """Samples that one election may use before it stalls."""
-    spare: int = 0
-    """Samples asked for beyond the fewest that could decide."""
-    sampling: tuple[float, float | None, int] | None = None
-    """Temperature, temperature of the first ballot, token limit; None for the task's own."""
-
-
 class Job(NamedTuple):
     """What the journal says about a job."""
 
@@ -81,9 +58,11 @@ class Job(NamedTuple):
     task: str
     spec: Mapping[str, Any]
     settings: Settings
+    k: int
+    """The lead that decides an election."""
     start: Snapshot
     status: str
-    """`running`, `stopped` (may be resumed), `done`, `failed`, `stalled` or `cancelled`."""
+    """`running`, `stopped` (may be resumed), `asking` (a person has to decide), `done`, `failed`, `stalled` or `cancelled`."""
     step: int
     head: str
     sealed: int
@@ -96,13 +75,27 @@ class Job(NamedTuple):
     code: str = ""
     """Where the task's class was when the job began, `package.module:Class`.  For a person to read: nothing is imported by it."""
     paused: str = ""
-    """Why the last run stopped in order, if it did."""
+    """Why the last run stopped in order or failed, if it did."""
+    bound: str = ""
+    """What of a budget stopped it, in a word; see `Report.bound`."""
     steps: int | None = None
     """How many steps the task said it would take; None if it did not know, or before this was written down."""
+    calibrated: Calibrated | None = None
+    """What the calibration found; None if k was given."""
+
+    @property
+    def reliability(self) -> float | None:
+        """What was asked for; None if k was given."""
+        return None if self.calibrated is None else self.settings.reliability
+
+    @property
+    def risk(self) -> float | None:
+        """Predicted chance of at least one wrong step in the whole job; None if k was given."""
+        return None if self.calibrated is None else self.calibrated.risk
 
     @property
     def wall_s(self) -> float:
-        """Seconds of work over all runners, waits included, each from taking the job to its last commit."""
+        """Seconds of work over all runners, waits included, each from taking the job to its last commit, or to its end in order."""
         return self.counters.get("wall_ms", 0) / 1000
 
     @property
@@ -117,7 +110,6 @@ class Job(NamedTuple):
 
 
 _SPEC = TypeAdapter(dict[str, Any])
-_SETTINGS = TypeAdapter(Settings)
 _MODELS = TypeAdapter(tuple[str, ...])
 
 
@@ -185,7 +177,7 @@ async def create(
     task: str,
     spec: Mapping[str, Any],
     start: object,
-    settings: Settings,
+    fixed: Fixed,
     *,
     code: str = "",
     steps: int | None = None,
@@ -198,9 +190,9 @@ async def create(
         "schema": SCHEMA,
         "task": task,
         "spec": canonical(dict(spec)),
-        "settings": canonical(settings._asdict()),
-        "start": canonical(Snapshot(0, head, start, settings.k)),
-        "models": canonical([settings.model]),
+        "settings": fixed.written(),
+        "start": canonical(Snapshot(0, head, start, fixed.k)),
+        "models": canonical([fixed.model]),
         "status": "stopped",
         "fence": "",
         "fences": 0,
@@ -319,11 +311,13 @@ def _job(name: str, raw: Mapping[Any, Any], lease: bytes | str | None) -> Job:
 
 
 def _filled(name: str, meta: Mapping[str, str]) -> Job:
+    fixed = Fixed.read(meta["settings"])
     job = Job(
         id=name,
         task=meta["task"],
         spec={name: frozen(value) for name, value in _SPEC.validate_json(meta["spec"], strict=True).items()},
-        settings=_SETTINGS.validate_json(meta["settings"], strict=True),
+        settings=fixed.settings,
+        k=fixed.k,
         start=decode_snapshot(meta["start"], f"job {name!r}, its start"),
         status=meta["status"],
         step=whole_number(meta["next"]),
@@ -336,12 +330,12 @@ def _filled(name: str, meta: Mapping[str, str]) -> Job:
         models=_MODELS.validate_json(meta["models"], strict=True),
         code=meta.get("code", ""),
         paused=meta.get("paused", ""),
+        bound=meta.get("bound", ""),
         steps=whole_number(meta["steps"]) if meta.get("steps") else None,
+        calibrated=fixed.calibrated,
     )
     if job.start.head != genesis(job.task, job.spec, job.start.state):
         raise ValueError("task, arguments and start state are not those that the hash chain begins with")
-    if job.settings.k < 1 or job.settings.segment < 1:
-        raise ValueError(f"settings {meta['settings']!r}")
     sound = {
         "status": job.status in STATUSES,
         "head": is_head(job.head),
@@ -349,6 +343,7 @@ def _filled(name: str, meta: Mapping[str, str]) -> Job:
         "created": 0 <= job.created < FAR_FUTURE,
         "updated": 0 <= job.updated < FAR_FUTURE,
         "models": bool(job.models),
+        "bound": job.bound in ("", *get_args(Bound)),
     }
     if wrong := [field for field, right in sound.items() if not right]:
         raise ValueError(f"{wrong[0]} {meta[wrong[0]]!r}")

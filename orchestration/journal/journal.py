@@ -10,6 +10,7 @@ is recorded once, however many runners crash, retry, or believe that they hold t
 
 import asyncio
 import builtins
+import secrets
 import time
 import zlib
 from collections import Counter
@@ -17,10 +18,12 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
-from surefoot.errors import BadInput, SurefootError
+from surefoot.agents.tasks.optional import Attempt
+from surefoot.errors import SurefootError
 from surefoot.orchestration.events import Committed, Counts, Decided, Listen, ignore
 from surefoot.orchestration.redis.script import Script
 from surefoot.voting.samples import Usage
@@ -39,7 +42,7 @@ from .lease import (
     unwritable,
 )
 from .lease_holder import describe, left, me
-from .records import UNPACKED_BYTES, CorruptJournal, Record, canonical, encode, link, verified
+from .records import UNPACKED_BYTES, CorruptJournal, Record, encode, link, verified, write
 from .segments import frames, snapshot
 from .snapshots import Snapshot, encode_snapshot, reading, text
 
@@ -47,11 +50,8 @@ COMMIT_STEPS = 500
 COMMIT_S = 0.05
 COMMIT_BYTES = 1 << 22
 """A commit is made early when its answers come to so much as JSON."""
-ANSWER_BYTES = 1 << 22
 KEPT_BYTES = 1 << 24
 """Raw samples that a job keeps, compressed.  The last quarter is for the steps drawn at random, which show the usual case."""
-COUNTED = 10**12
-"""Largest number of tokens or votes that one step may claim: a server that says more is wrong, and sums stay exact."""
 CONTESTED_LISTED = 1000
 """Contested steps that are listed by number; the others are found by reading the records."""
 
@@ -89,6 +89,8 @@ class Journal:
         self._lease_s = lease_s
         self._head = self._durable_head = job.head
         self._buffer: list[Record] = []
+        self._rows: list[bytes] = []
+        """What the frame will hold of the records in the buffer."""
         self._kept: list[str | bytes] = []
         self._bytes = 0
         self._kept_bytes = job.counters.get("kept_bytes", 0)
@@ -98,6 +100,10 @@ class Journal:
         self._pulse: asyncio.Task[None] | None = None
         self._owner: asyncio.Task[Any] | None = None
         self._interrupted = False
+        self._acted = -1
+        """The last step at which this runner has begun to act."""
+        self._totals = Counter(job.counters)
+        """The job's counters as they are in Redis."""
         self._contested = job.counters.get("contested", 0)
         self.notable = self._contested + sum(job.flags.values())
         """Contested steps and red flags so far."""
@@ -168,6 +174,11 @@ class Journal:
         if refused is not None:
             raise refused
 
+    @property
+    def head(self) -> str:
+        """The hash chain's head before the next step."""
+        return self._head
+
     async def append(self, record: Record, kept: bytes | None = None) -> None:
         """Add the next decided step; `kept` is the JSON of its raw samples, if they are worth keeping.
 
@@ -177,22 +188,16 @@ class Journal:
             raise self._failure
         if record.step != self.step:
             raise CorruptJournal(f"step {record.step} was decided, but step {self.step} comes next")
-        if not _countable(record):
-            raise _uncountable(record)
-        answer = canonical(record.answer)
-        if len(answer) > ANSWER_BYTES:
-            raise BadInput(
-                f"step {record.step} cannot be recorded: its answer takes {len(answer):,} bytes as JSON, {ANSWER_BYTES:,} at most"
-            )
+        answer, row = write(record)
         if not self._buffer:
             self._since = time.monotonic()
         self._buffer.append(record)
+        self._rows.append(row)
         self._head = link(self._head, answer)
-        self._bytes += len(answer) * (1 + len(record.others))
+        self._bytes += len(row)
         self.step += 1
-        against = record.against
-        if against or record.flags:
-            self.notable += bool(against) + sum(record.flags.values())
+        if record.others or record.flags:
+            self.notable += bool(record.others) + sum(record.flags.values())
         if kept is not None:
             self._keep(record, kept)
         if self.listen is not ignore:  # an event takes as long to make as a hash: a hundredth of a step
@@ -201,7 +206,7 @@ class Journal:
                     step=record.step,
                     answer=record.answer,
                     votes=record.votes,
-                    dissent=against,
+                    dissent=record.against,
                     flags=record.flags,
                 )
             )
@@ -213,47 +218,76 @@ class Journal:
 
     async def commit(self) -> None:
         """Make everything appended so far durable, as one frame.  Raises what went wrong with an earlier commit."""
+        await self._flush()
+
+    async def _flush(self, token: str = "") -> list[bytes] | None:
+        """Commit; with the `token` of an attempt it begins in the same call, whose answer is returned, unless there was nothing to commit."""
         async with self._lock:
             if self._failure is not None:
                 raise self._failure
             if not self._buffer:
-                return
-            records, kept, head = self._buffer, self._kept, self._head
+                return None
+            records, rows, kept, head = self._buffer, self._rows, self._kept, self._head
             also, clock = self.also, self._clock
-            self._buffer, self._kept, self.also, self._bytes = [], [], Counter(), 0
+            self._buffer, self._rows, self._kept, self.also, self._bytes = [], [], [], Counter(), 0
             counters = self._counters(records, also)
+            frame = encode(records[0].step, rows, self._durable_head, head)
             try:
-                contested = await self._commit(records, kept, head, counters)
+                answer, contested = await self._commit(records, frame, kept, head, counters, token)
             except asyncio.CancelledError:
                 # Whether it arrived is unknown.  Sent once more as it is, it counts once.
-                self._buffer, self._kept = records + self._buffer, kept + self._kept
+                self._buffer, self._rows = records + self._buffer, rows + self._rows
+                self._kept, self._bytes = kept + self._kept, sum(map(len, self._rows))
                 self.also, self._clock = also + self.also, clock
                 raise
+            self._totals.update(counters)
             self._contested += contested
             self._durable_head = head
             self.durable = records[-1].step + 1
             self.committed_at = time.monotonic()
-            self.listen(Committed(step=self.durable, counts=Counts.of(counters)))
+            if self.listen is not ignore:
+                self.listen(Committed(step=self.durable, counts=Counts.of(counters)))
+            return answer
 
     async def _commit(
-        self, records: list[Record], kept: list[str | bytes], head: str, counters: Mapping[str, int]
-    ) -> int:
-        """Append one frame, and return how many contested steps were listed."""
-        pairs = [item for name, count in counters.items() for item in (f"n:{name}", count)]
-        contested = [record.step for record in records if record.others]
+        self,
+        records: list[Record],
+        frame: bytes,
+        kept: list[str | bytes],
+        head: str,
+        counters: Mapping[str, int],
+        token: str,
+    ) -> tuple[list[bytes], int]:
+        """Append one frame, and return the answer and how many contested steps were listed."""
+        pairs = [item for name, count in counters.items() for item in (f"n:{name}", str(count))]
+        contested = [str(record.step) for record in records if record.others]
         contested = contested[: max(0, CONTESTED_LISTED - self._contested)]
         first, after = records[0].step, records[-1].step + 1
-        frame = encode(records, self._durable_head, head)
-        await self._call(
+        answer = await self._call(
             scripts.APPEND,
             [self._keys.log(first // self.job.settings.segment), self._keys.kept, self._keys.contested],
             [
                 *(self._holder, int(self._lease_s * 1000), first, after),
-                *(self._durable_head, head, frame, f"{time.time():.3f}"),
-                *(len(counters), *pairs, len(contested), *contested, *kept),
+                *(self._durable_head, head, frame, f"{time.time():.3f}", token),
+                # Each argument takes redis-py some time, so these are two and not dozens.
+                *(to_json(pairs), to_json(contested), *kept),
             ],
         )
-        return len(contested)
+        return answer, len(contested)
+
+    async def begin(self) -> Attempt:
+        """Write down that the world is about to be touched at the next step, and return what is known of attempts before.
+
+        Everything appended so far is made durable in the same call.  What a person has decided is handed out once.
+        """
+        token = secrets.token_hex(8)  # a reply that is lost is asked for once more
+        answer = await self._flush(token)
+        if answer is None:
+            answer = await self._call(scripts.BEGIN, [], [*self._stands(), token])
+        _, again, *word = answer
+        # A Redis that went back has forgotten what this runner has done since, but the runner has not.
+        known, self._acted = self.step <= self._acted, max(self.step, self._acted)
+        return Attempt(self.step, bool(again) or known, text(word[0]) if word else None)
 
     async def seal(self, segment: int, end: Snapshot) -> None:
         """Close an audited segment with the snapshot of its end."""
@@ -269,13 +303,18 @@ class Journal:
         await self._call(
             scripts.REWIND,
             [self._keys.kept, *logs],
-            [*self._stands(), to.step, to.head],
+            [*self._stands(), to.step, to.head, self.sealed],
         )
         self._stand_at(to.step, to.head)
 
     async def settle(self, status: str, **fields: str) -> None:
-        """Write down how the job stands now that its run has ended."""
-        pairs = [item for pair in {"status": status, **fields}.items() for item in pair]
+        """Write down how the job stands now that its run has ended, and what `also` still counts."""
+        also, self.also = self.also, Counter()
+        also["wall_ms"] += self._lap_ms()
+        self._totals.update(also)
+        # As totals, not as increments: sent once more they count once.
+        counted = {f"n:{name}": str(self._totals[name]) for name in also}
+        pairs = [item for pair in {"status": status, **fields, **counted}.items() for item in pair]
         await self._call(scripts.SETTLE, [], [*self._stands(), *pairs])
 
     async def tail(self) -> tuple[Snapshot, list[Record]]:
@@ -283,12 +322,19 @@ class Journal:
 
         Also what a runner does when a commit raised `WentBack`: it continues from there.
         """
-        self._fence = await take(self.redis, self.job.id, self._holder, self._lease_s)
-        job = self.job = await load(self.redis, self.job.id)
+        try:
+            self._fence = await take(self.redis, self.job.id, self._holder, self._lease_s)
+            job = self.job = await load(self.redis, self.job.id)
+        except NoSuchJob:
+            raise _vanished(self.job.id) from None
+        self._totals = Counter(job.counters)
         self._kept_bytes = job.counters.get("kept_bytes", 0)
-        sealed = await snapshot(self.redis, job, job.sealed - 1)
+        # The last segment of a job is sealed short.  If it turns out not to be the last, as when `steps` of the task has
+        # been mended since, it is open again.
+        whole = min(job.sealed, job.step // job.settings.segment)
+        sealed = await snapshot(self.redis, job, whole - 1)
         found = []
-        for segment in range(job.sealed, -(-job.step // job.settings.segment)):
+        for segment in range(whole, -(-job.step // job.settings.segment)):
             found += await frames(self.redis, job, segment)
         records = verified(found, sealed.head, sealed.step, f"job {job.id!r}")
         head = found[-1][0].after if found else sealed.head
@@ -297,7 +343,7 @@ class Journal:
                 f"job {job.id!r}: {job.step} steps are said to be decided, the records end at step "
                 f"{sealed.step + len(records)}"
             )
-        self.sealed = job.sealed
+        self.sealed = whole
         self._stand_at(job.step, job.head)
         return sealed, records
 
@@ -307,7 +353,7 @@ class Journal:
     def _stand_at(self, step: int, head: str) -> None:
         self.step = self.durable = step
         self._head = self._durable_head = head
-        self._buffer, self._kept, self._bytes, self._failure = [], [], 0, None
+        self._buffer, self._rows, self._kept, self._bytes, self._failure = [], [], [], 0, None
 
     def _keep(self, record: Record, samples: bytes) -> None:
         """Keep a step's samples, compressed, as long as the job has room for them."""
@@ -331,10 +377,13 @@ class Journal:
             for reason, flagged in record.flags.items():
                 count[f"flag:{reason}"] += flagged
         count.update(also)
-        now = time.monotonic()
-        count["wall_ms"] = round((now - self._clock) * 1000)
-        self._clock = now
+        count["wall_ms"] = self._lap_ms()
         return +count
+
+    def _lap_ms(self) -> int:
+        """Return the milliseconds since this was called last, or since the job was taken."""
+        before, self._clock = self._clock, time.monotonic()
+        return round((self._clock - before) * 1000)
 
     async def _stop_pulse(self) -> None:
         if self._pulse is not None:
@@ -361,16 +410,16 @@ class Journal:
                     self._interrupted = True
                     self._owner.cancel()
 
-    async def _call(self, script: Script, keys: list[str], args: list[Any]) -> None:
+    async def _call(self, script: Script, keys: list[str], args: Sequence[Any]) -> list[bytes]:
         own = [self._keys.meta, self._keys.lease]
-        answer = await script.run(self.redis.execute_command, [*own, *keys], [self._fence, *args])
+        answer: list[bytes] = await script.run(
+            self.redis.execute_command, [*own, *keys], [self._fence, *args]
+        )
         verdict = answer[0]
         if verdict == b"ok":
-            return
+            return answer
         if verdict == b"missing":
-            raise NoSuchJob(
-                f"job {self.job.id!r} has vanished: this Redis kept nothing over a restart or a fail-over; switch its persistence on"
-            )
+            raise _vanished(self.job.id)
         if verdict == b"cancelled":
             raise Cancelled(cancelled(self.job.id))
         if verdict in (b"number", b"type", b"damaged"):
@@ -383,23 +432,9 @@ class Journal:
         raise WentBack(f"job {self.job.id!r}: Redis came back without its last moments; resume the job")
 
 
-def _countable(record: Record) -> bool:
-    numbers = (*record.usage, record.votes, *record.flags.values(), *[votes for _, votes in record.others])
-    return all(type(number) is int and 0 <= number <= COUNTED for number in numbers)
-
-
-def _uncountable(record: Record) -> BadInput:
-    """Say which number of a record it is."""
-    named = {**record.usage._asdict(), "votes": record.votes, **record.flags}
-    named |= {f"votes for {answer!r}": votes for answer, votes in record.others}
-    name, number = next(
-        (name, number)
-        for name, number in named.items()
-        if type(number) is not int or not 0 <= number <= COUNTED
-    )
-    return BadInput(
-        f"step {record.step} cannot be recorded: {name} is {number!r}, not a whole number from 0 to {COUNTED}; "
-        "what was decided before is safe"
+def _vanished(job: str) -> NoSuchJob:
+    return NoSuchJob(
+        f"job {job!r} has vanished: this Redis kept nothing over a restart or a fail-over; switch its persistence on"
     )
 
 

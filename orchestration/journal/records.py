@@ -12,23 +12,30 @@ decided and nothing that may differ between two runs that decide the same:
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from surefoot.errors import SurefootError
+from surefoot.agents.tasks.plain_values import canonical
+from surefoot.errors import BadInput, SurefootError
 from surefoot.printable import printable
 from surefoot.voting.samples import NOTHING, Usage
 
 SCHEMA = 1
 """Version of everything that the journal writes; raised when an older reader would misread it."""
 HEAD_BYTES = 16
+ANSWER_BYTES = 1 << 22
+OTHERS_BYTES = 1 << 24
+"""What all losing ballots of a step may take.  With a commit's bytes this stays below `UNPACKED_BYTES`."""
+COUNTED = 10**12
+"""Largest number of tokens or votes that one step may claim: a server that says more is wrong, and sums stay exact."""
 UNPACKED_BYTES = 1 << 25
 """No frame and no step's samples are larger than this as JSON; decompression stops here."""
 
+_NO_FLAGS: Mapping[str, int] = MappingProxyType({})
 _HEADER = re.compile(rb"(\d{1,15}) ([1-9]\d{0,8}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([0-9a-f]{8})")
 
 
@@ -46,7 +53,7 @@ class Record(NamedTuple):
     """Ballots for the winner."""
     others: tuple[tuple[Any, int], ...] = ()
     """The losing candidates and their votes."""
-    flags: Mapping[str, int] = MappingProxyType({})
+    flags: Mapping[str, int] = _NO_FLAGS
     """Samples thrown away, by reason."""
     usage: Usage = NOTHING
 
@@ -65,11 +72,6 @@ class Frame(NamedTuple):
     after: str
 
 
-def canonical(value: object) -> bytes:
-    """Return the one JSON text of a plain value; equal values give equal bytes."""
-    return to_json(value)
-
-
 def frozen(value: Any) -> Any:
     """Turn what JSON gives back (lists) into the plain value that was written (tuples)."""
     if type(value) is not list:
@@ -77,7 +79,7 @@ def frozen(value: Any) -> Any:
     # Every step is read back through here, and most lists hold numbers alone: those are told apart in one go.
     if list not in map(type, value):
         return tuple(value)
-    return tuple([frozen(item) for item in value])
+    return tuple([frozen(item) if type(item) is list else item for item in value])
 
 
 def genesis(task: str, spec: Mapping[str, Any], start: object) -> str:
@@ -101,10 +103,40 @@ def is_head(text: object) -> bool:
     return isinstance(text, str) and re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
-def encode(records: list[Record], before: str, after: str) -> bytes:
-    """Write consecutive records as one frame."""
-    payload = zlib.compress(to_json([_row(record) for record in records]), 1)
-    header = f"{records[0].step} {len(records)} {before} {after} {zlib.crc32(payload):08x}\n"
+def write(record: Record) -> tuple[bytes, bytes]:
+    """Return the canonical text of a record's answer, for the chain, and the record's row in its frame.
+
+    Raises `BadInput` for an answer that is too large and a number that cannot be counted.
+    """
+    answer, usage = canonical(record.answer), record.usage
+    if len(answer) > ANSWER_BYTES:
+        raise BadInput(
+            f"step {record.step} cannot be recorded: its answer takes {len(answer):,} bytes as JSON, {ANSWER_BYTES:,} at most"
+        )
+    if not _countable(record):
+        raise _uncountable(record)
+    extras: dict[str, Any] = {}
+    if record.others:
+        extras["others"] = record.others
+    if record.flags:
+        extras["flags"] = record.flags
+    if usage.cached or usage.reasoning:
+        extras["more"] = (usage.cached, usage.reasoning)
+    if usage.uncounted:
+        extras["uncounted"] = usage.uncounted
+    more = b"," + to_json(extras) if extras else b""
+    if len(more) > OTHERS_BYTES:
+        raise BadInput(
+            f"step {record.step} cannot be recorded: its {len(record.others)} losing ballots take {len(more):,} bytes as JSON, "
+            f"{OTHERS_BYTES:,} at most; what was decided before is safe"
+        )
+    return answer, b"[%b,%d,%d,%d%b]" % (answer, record.votes, usage.prompt, usage.completion, more)
+
+
+def encode(first: int, rows: Sequence[bytes], before: str, after: str) -> bytes:
+    """Write consecutive records, as `write` returned them, as one frame; `first` is the step of the first."""
+    payload = zlib.compress(b"[" + b",".join(rows) + b"]", 1)
+    header = f"{first} {len(rows)} {before} {after} {zlib.crc32(payload):08x}\n"
     return header.encode() + payload
 
 
@@ -159,6 +191,31 @@ def verified(frames: Iterable[tuple[Frame, list[Record]]], head: str, step: int,
     return records
 
 
+def _countable(record: Record) -> bool:
+    numbers = [*record.usage, record.votes]
+    if record.others or record.flags:
+        numbers += (*record.flags.values(), *[votes for _, votes in record.others])
+    for number in numbers:  # noqa: SIM110 - a generator takes longer, and every step comes by here
+        if type(number) is not int or not 0 <= number <= COUNTED:
+            return False
+    return True
+
+
+def _uncountable(record: Record) -> BadInput:
+    """Say which number of a record it is."""
+    named = {**record.usage._asdict(), "votes": record.votes, **record.flags}
+    named |= {f"votes for {answer!r}": votes for answer, votes in record.others}
+    name, number = next(
+        (name, number)
+        for name, number in named.items()
+        if type(number) is not int or not 0 <= number <= COUNTED
+    )
+    return BadInput(
+        f"step {record.step} cannot be recorded: {name} is {number!r}, not a whole number from 0 to {COUNTED}; "
+        "what was decided before is safe"
+    )
+
+
 def _open(data: bytes, where: str) -> tuple[Frame, bytes]:
     header, _, payload = data.partition(b"\n")
     found = _HEADER.fullmatch(header)
@@ -172,28 +229,14 @@ def _open(data: bytes, where: str) -> tuple[Frame, bytes]:
     return frame, payload
 
 
-def _row(record: Record) -> list[Any]:
-    row = [record.answer, record.votes, record.usage.prompt, record.usage.completion]
-    extras: dict[str, Any] = {}
-    if record.others:
-        extras["others"] = record.others
-    if record.flags:
-        extras["flags"] = record.flags
-    if record.usage.cached or record.usage.reasoning:
-        extras["more"] = (record.usage.cached, record.usage.reasoning)
-    if record.usage.uncounted:
-        extras["uncounted"] = record.usage.uncounted
-    return [*row, extras] if extras else row
-
-
-def _record(step: int, row: list[Any]) -> Record:
+def _record(step: int, fields: list[Any]) -> Record:
     """Read one row; `ValueError`, `TypeError` or `AttributeError` if it is none."""
-    if len(row) == 4:  # nearly every step: unanimous, and nothing out of the ordinary
-        answer, votes, prompt, completion = row
+    if len(fields) == 4:  # nearly every step: unanimous, and nothing out of the ordinary
+        answer, votes, prompt, completion = fields
         if type(votes) is not int or type(prompt) is not int or type(completion) is not int:
-            raise TypeError(f"counts {row[1:]!r}")
-        return Record(step, frozen(answer), votes, usage=Usage(prompt, completion=completion))
-    answer, votes, prompt, completion, extras = row
+            raise TypeError(f"counts {fields[1:]!r}")
+        return Record(step, frozen(answer), votes, (), _NO_FLAGS, Usage(prompt, 0, completion, 0, 0))
+    answer, votes, prompt, completion, extras = fields
     cached, reasoning = extras.get("more", (0, 0))
     others = tuple((frozen(other), count) for other, count in extras.get("others", ()))
     flags = extras.get("flags", {})

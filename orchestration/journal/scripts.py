@@ -113,34 +113,61 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {'ok'}
 """)
 
+_BEGIN = """
+-- The world is about to be touched at the step `after`.
+local function begin(after, head, token)
+    -- The step and its history: an answer that a person gave holds for no other question.
+    local here = after .. ' ' .. head
+    local meta = redis.call('HMGET', KEYS[1], 'acting', 'decided', 'word', 'attempt', 'handed', 'again')
+    if meta[1] == here and meta[4] == token then -- done before; only the reply was lost
+        if meta[5] then return {'ok', meta[6], meta[5]} end
+        return {'ok', meta[6]}
+    end
+    local again = meta[1] == here and '1' or ''
+    redis.call('HSET', KEYS[1], 'acting', here, 'attempt', token, 'again', again)
+    redis.call('HDEL', KEYS[1], 'decided', 'word', 'handed') -- an answer holds for one attempt
+    if meta[2] ~= here or not meta[3] then return {'ok', again} end
+    redis.call('HSET', KEYS[1], 'handed', meta[3])
+    return {'ok', again, meta[3]}
+end
+"""
+
 APPEND = Script(
     """
 -- KEYS meta, lease, log, kept, contested
 -- ARGV fence, holder, ttl_ms, expected next, next, head before, head after, frame, now,
---      number of counters, (counter, increment)*, number of contested steps, step*, (step, kept samples)*
+--      a token of the attempt to act that begins there ('' for none),
+--      JSON [counter, increment, ...] of texts, JSON [contested step, ...], (step, kept samples)*
 """
     + _GUARD
+    + _BEGIN
     + """
-if found[2] == ARGV[5] and found[3] == ARGV[7] then return {'ok'} end -- done before; only the reply was lost
+local function appended()
+    if ARGV[10] == '' then return {'ok'} end
+    return begin(ARGV[5], ARGV[7], ARGV[10])
+end
+if found[2] == ARGV[5] and found[3] == ARGV[7] then return appended() end -- done before; only the reply was lost
 if found[2] ~= ARGV[4] or found[3] ~= ARGV[6] then return {'moved', found[2], found[3]} end
 bad = mistyped(KEYS[3], 'list') or mistyped(KEYS[4], 'hash') or mistyped(KEYS[5], 'list')
 if bad then return bad end
 if (whole(ARGV[3]) or 0) == 0 then return {'number', 'ttl_ms', ARGV[3]} end
 if not whole(ARGV[5]) then return {'number', 'next', ARGV[5]} end
-local counters = 10 + 2 * tonumber(ARGV[10])
-local contested = counters + 1 + tonumber(ARGV[counters + 1])
-for i = 11, counters, 2 do
-    local sum = redis.call('HGET', KEYS[1], ARGV[i]) or '0'
-    if not whole(sum) then return {'damaged', ARGV[i], sum} end
-    if not whole(ARGV[i + 1]) or whole(sum) + whole(ARGV[i + 1]) >= 1e15 then return {'number', ARGV[i], ARGV[i + 1]} end
+local added = cjson.decode(ARGV[11])
+local written = {'next', ARGV[5], 'head', ARGV[7], 'updated', ARGV[9]}
+for i = 1, #added, 2 do
+    local name, more = added[i], added[i + 1]
+    local sum = redis.call('HGET', KEYS[1], name) or '0'
+    if not whole(sum) then return {'damaged', name, sum} end
+    if not whole(more) or whole(sum) + whole(more) >= 1e15 then return {'number', name, more} end
+    written[#written + 1] = name
+    written[#written + 1] = string.format('%.0f', whole(sum) + whole(more))
 end
 redis.call('RPUSH', KEYS[3], ARGV[8])
-redis.call('HSET', KEYS[1], 'next', ARGV[5], 'head', ARGV[7], 'updated', ARGV[9])
-for i = 11, counters, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end
-for i = counters + 2, contested do redis.call('RPUSH', KEYS[5], ARGV[i]) end
-for i = contested + 1, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], unpack(written))
+for _, step in ipairs(cjson.decode(ARGV[12])) do redis.call('RPUSH', KEYS[5], step) end
+for i = 13, #ARGV, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-return {'ok'}
+return appended()
 """
 )
 
@@ -154,16 +181,42 @@ if bad then return bad end
 local sealed = redis.call('HGET', KEYS[1], 'sealed')
 if not whole(sealed) then return {'damaged', 'sealed', sealed or ''} end
 sealed = whole(sealed)
-if sealed > tonumber(ARGV[4]) then return {'ok'} end -- done before
-if sealed ~= tonumber(ARGV[4]) then return {'moved', tostring(sealed), ''} end
+local segment = tonumber(ARGV[4])
+if sealed > segment + 1 then return {'ok'} end -- done before
+if sealed < segment then return {'moved', tostring(sealed), ''} end
+-- The one sealed last is sealed again: only the reply was lost, or it was short and has grown.
 redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
-redis.call('HSET', KEYS[1], 'sealed', sealed + 1)
+redis.call('HSET', KEYS[1], 'sealed', segment + 1)
+return {'ok'}
+"""
+)
+
+BEGIN = Script(
+    "-- KEYS meta, lease; ARGV fence, next, head, a token of this attempt\n"
+    + _GUARD
+    + _STANDS
+    + _BEGIN
+    + "return begin(found[2], found[3], ARGV[4])"
+)
+
+DECIDE = Script(
+    _LOOK
+    + """
+-- KEYS meta; ARGV next and head of the question, the answer
+local bad = mistyped(KEYS[1], 'hash')
+if bad then return bad end
+local found = redis.call('HMGET', KEYS[1], 'status', 'next', 'head', 'decided', 'word')
+if not found[1] then return {'missing'} end
+if found[1] ~= 'asking' then return {'moved', found[1]} end
+if found[2] .. ' ' .. found[3] ~= ARGV[1] then return {'moved', found[1]} end
+if found[4] == ARGV[1] and found[5] ~= ARGV[2] then return {'decided', found[5] or ''} end
+redis.call('HSET', KEYS[1], 'decided', ARGV[1], 'word', ARGV[2])
 return {'ok'}
 """
 )
 
 REWIND = Script(
-    "-- KEYS meta, lease, kept, log...; ARGV fence, next, head, next to go back to, head there\n"
+    "-- KEYS meta, lease, kept, log...; ARGV fence, next, head, next to go back to, head there, segments before it\n"
     + _GUARD
     + "if found[2] == ARGV[4] and found[3] == ARGV[5] then return {'ok'} end -- done before; only the reply was lost"
     + _STANDS
@@ -176,7 +229,7 @@ for i = 4, #KEYS do redis.call('DEL', KEYS[i]) end
 for _, step in ipairs(redis.call('HKEYS', KEYS[3])) do
     if tonumber(step) >= tonumber(ARGV[4]) then redis.call('HDEL', KEYS[3], step) end
 end
-redis.call('HSET', KEYS[1], 'next', ARGV[4], 'head', ARGV[5])
+redis.call('HSET', KEYS[1], 'next', ARGV[4], 'head', ARGV[5], 'sealed', ARGV[6])
 redis.call('HINCRBY', KEYS[1], 'n:repairs', 1)
 return {'ok'}
 """

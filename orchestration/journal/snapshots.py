@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from redis.exceptions import ResponseError
 
+from surefoot.agents.tasks.plain_values import canonical
 from surefoot.printable import printable
 
-from .records import CorruptJournal, canonical, frozen, is_head
+from .records import CorruptJournal, frozen, is_head
 
 
 class Snapshot(NamedTuple):

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -65,7 +66,25 @@ class PatientRedis(Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command, again and again while no server can answer it."""
+        began = time.monotonic()
+        try:
+            return await self.execute_once(*args, **options)  # nearly always all that it takes
+        except Exception as error:
+            if not _passes(error):
+                raise
+            return await self._execute_again(error, began, *args, **options)
+
+    async def _execute_again(self, failure: Exception, began: float, *args: Any, **options: Any) -> Any:
+        """Go on after a first failure."""
+        first: Exception | None = failure
         waited = False
+
+        async def attempt() -> Any:
+            nonlocal first
+            if first is not None:
+                failed, first = first, None
+                raise failed
+            return await self.execute_once(*args, **options)
 
         def announce(state: RetryCallState) -> None:
             nonlocal waited
@@ -74,13 +93,13 @@ class PatientRedis(Redis):
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(_passes),
-            stop=self._at_its_end,
+            stop=lambda _: time.monotonic() - began >= self._patience_s,
             wait=wait_exponential_jitter(multiplier=0.05, max=5, jitter=0.05),
             before_sleep=announce,
             reraise=True,
         )
         try:
-            return await retrying(self.execute_once, *args, **options)
+            return await retrying(attempt)
         finally:
             if waited:
                 self._on_wait("")
@@ -107,9 +126,6 @@ class PatientRedis(Redis):
         """Close all connections; commands that still wait for the server end."""
         self._patience_s = 0
         await super().aclose(close_connection_pool)
-
-    def _at_its_end(self, state: RetryCallState) -> bool:
-        return (state.seconds_since_start or 0) >= self._patience_s
 
     async def _leave(self) -> None:
         """Close the connections: they may lead to a server that has lost its place to another one."""

@@ -119,6 +119,9 @@ def test_a_class_is_found_at_its_address_and_by_its_name() -> None:
         (f"{__name__}:Unnamed", "has no name"),
         ("countdown", "task 'countdown' is not part of surefoot, which has towers, columns;"),
         ("", "task '' is not part of surefoot"),
+        ("letters.py:Letters", "names a file: write letters:Letters, in the folder of that file"),
+        ("./letters.py:Letters", "write letters:Letters"),
+        ("tasks/letters:Letters", "write letters:Letters"),
     ],
 )
 def test_an_address_that_leads_to_no_task_is_refused(address: str, said: str) -> None:
@@ -128,7 +131,7 @@ def test_an_address_that_leads_to_no_task_is_refused(address: str, said: str) ->
 
 
 def test_a_journal_names_a_task_and_never_a_module_to_import() -> None:
-    """Who can write into a Redis does not choose what is imported by whoever resumes a job."""
+    """Write access to a Redis does not decide what a resumed job imports."""
     for name in ("surefoot.agents.tasks.columns:Columns", "antigravity:Task", "os:system"):
         with pytest.raises(BadInput, match="is not part of surefoot"):
             task_of(name, {"factors": ("1", "2")})

@@ -143,7 +143,7 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", HIDDEN)
-def test_what_nobody_can_see_is_taken_out_and_counted(kind: str) -> None:
+def test_invisible_characters_are_taken_out_and_counted(kind: str) -> None:
     text = "a\nb" + "c".join(HIDDEN[kind]) + "d"
     assert clean(text) == (
         "a\nb" + "c" * (len(HIDDEN[kind]) - 1) + "d",
@@ -220,7 +220,7 @@ MARKER = re.compile(r"^[\s>*]*(assistant|human):", re.MULTILINE)
 
 
 def readings(text: str) -> list[str]:
-    """The text as somebody else may come to read it, one decoding at a time."""
+    """The text as another program may read it, one decoding at a time."""
     json_read = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
     return [text, html.unescape(text), json_read, unquote(text)]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import surefoot
-from surefoot import BadInput, Columns, Task, Towers
+from surefoot import BadInput, Columns, Settings, Task, Towers
 from surefoot.agents.tasks.known_limits import check_known
 from surefoot.models.base import Prompt
 from surefoot.models.doubles import towers_double
@@ -72,7 +72,7 @@ async def test_what_a_server_serves_is_looked_at_too() -> None:
     async with DoubleServer(towers_double(name="pebble")) as server:
         with pytest.raises(BadInput, match="pebble knows one procedure"):
             await surefoot.plan(Columns((12, 34)), model=server.url)
-        assert (await surefoot.plan(Towers(4, "compact"), model=server.url, states=15)).steps == 15
+        assert (await surefoot.plan(Towers(4, "compact"), Settings(states=15), model=server.url)).steps == 15
 
 
 @pytest.mark.parametrize(

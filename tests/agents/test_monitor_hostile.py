@@ -1,4 +1,4 @@
-"""Logs that nobody means well with: odd types everywhere, endless lines, a hundred thousand turns, and texts made for patterns."""
+"""Hostile logs: odd types everywhere, endless lines, a hundred thousand turns, and texts made for patterns."""
 
 import contextlib
 import json

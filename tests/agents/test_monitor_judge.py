@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surefoot.agents.hygiene import clean
-from surefoot.agents.monitor.agreement import agreement, read_labels, spearman
+from surefoot.agents.monitor.agreement import Agreement, read_labels, spearman
 from surefoot.agents.monitor.excerpt import LAST, LEAST, excerpt, shorten
 from surefoot.agents.monitor.judge import (
     ANSWER_TOKENS,
@@ -292,17 +292,17 @@ def test_a_real_llama_cpp_holds_an_answer_to_the_form() -> None:
 
 
 def test_a_context_without_room_is_refused() -> None:
-    class Nobody:
-        name = "nobody"
+    class Unused:
+        name = "unused"
 
         async def sample(self, asks: Sequence[Ask]) -> AsyncIterator[tuple[int, Sample]]:
             raise AssertionError
             yield
 
     with pytest.raises(BadInput, match="longer context"):
-        Judge(Nobody(), context_tokens=3000)  # type: ignore[arg-type]
+        Judge(Unused(), context_tokens=3000)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="at least one vote"):
-        Judge(Nobody(), votes=0)  # type: ignore[arg-type]
+        Judge(Unused(), votes=0)  # type: ignore[arg-type]
 
 
 # --- fitted to the context ---
@@ -414,14 +414,14 @@ def test_spearman_has_the_known_values(first: list[float], second: list[float], 
 
 def test_spearman_of_scores_that_do_not_vary_is_not_zero_but_unknown() -> None:
     assert spearman([3, 3, 3], [1, 2, 3]) is None
-    assert agreement([3, 3, 3], [1, 2, 3]).rho is None
-    assert "nothing can be said" in agreement([], []).verdict
+    assert Agreement.of([3, 3, 3], [1, 2, 3]).rho is None
+    assert "nothing can be said" in Agreement.of([], []).verdict
 
 
 @given(st.lists(st.tuples(st.integers(0, 10), st.integers(0, 10)), min_size=4, max_size=30))
 def test_spearman_depends_on_order_alone_and_lies_in_its_interval(pairs: list[tuple[int, int]]) -> None:
     first, second = [a for a, _ in pairs], [b for _, b in pairs]
-    found = agreement(first, second)
+    found = Agreement.of(first, second)
     stretched = spearman([a**3 for a in first], [2.0**b for b in second])
     assert (found.rho is None) == (stretched is None)
     if found.rho is not None:
@@ -439,18 +439,18 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     covered = 0
     for _ in range(600):
         x, noise = random.normal(size=(2, 30))
-        found = agreement(x.tolist(), (pearson * x + 0.6 * noise).tolist())
+        found = Agreement.of(x.tolist(), (pearson * x + 0.6 * noise).tolist())
         assert found.low is not None and found.high is not None
         covered += found.low <= truth <= found.high
     assert 0.92 <= covered / 600 <= 0.98
 
 
 def test_few_labels_are_said_to_be_few() -> None:
-    few = agreement([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 6, 5])
-    many = agreement(list(range(30)), [1, 0, *range(2, 28), 29, 28])
+    few = Agreement.of([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 6, 5])
+    many = Agreement.of(list(range(30)), [1, 0, *range(2, 28), 29, 28])
     assert "too few" in few.verdict
     assert "at least 0.99" in many.verdict
-    assert "includes 0" in agreement(list(range(24)), [n * 7 % 24 for n in range(24)]).verdict
+    assert "includes 0" in Agreement.of(list(range(24)), [n * 7 % 24 for n in range(24)]).verdict
 
 
 def test_labels_are_read_beside_their_file(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_an_answer_without_a_call_is_no_end_where_the_run_goes_on() -> None:
 
 
 class Counted(Sequence[AnyMessage]):
-    """A chat that counts how often somebody looks at one of its messages."""
+    """A chat that counts how often one of its messages is read."""
 
     def __init__(self, messages: list[AnyMessage]) -> None:
         self.messages = messages

@@ -548,7 +548,7 @@ def test_what_others_met_in_their_logs_is_read(log: Any, calls: list[list[str]])
     assert [[call.name for call in turn.actions] for turn in parse(log).turns] == calls
 
 
-def test_a_format_of_somebody_else_s_is_refused_in_a_sentence() -> None:
+def test_an_unknown_format_is_refused_in_a_sentence() -> None:
     """bytedance/trae-agent 193: a trajectory of other fields."""
     with pytest.raises(
         BadInput, match=r"but found an object with \['agent_steps', 'llm_interactions', 'task'\]"

@@ -32,7 +32,7 @@ from surefoot.agents.monitor.policies import (
 )
 from surefoot.agents.monitor.signals import Pattern, Signal, SignalReading
 from surefoot.errors import BadInput
-from surefoot.orchestration.monitor_node import FREE, Monitor, monitor_node
+from surefoot.orchestration.monitoring import FREE, Monitor, monitor_node
 
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 
@@ -215,7 +215,7 @@ def pondering(state: State) -> dict[str, Any]:
 
 
 def hasty(state: State) -> dict[str, Any]:
-    """Edits and declares the end; looks only when somebody insists."""
+    """Edits and declares the end; looks only when it is told to."""
     said = state["messages"]
     match said[-1]:
         case HumanMessage() if len(said) == 1:
@@ -376,7 +376,7 @@ def history(turns: int) -> list[AnyMessage]:
     return said
 
 
-def test_of_a_long_run_that_nobody_has_followed_only_the_end_is_read_and_says_the_same() -> None:
+def test_of_a_long_run_without_a_memory_only_the_end_is_read_and_says_the_same() -> None:
     node = monitor_node()
     long, short = (node({"messages": history(turns)}).update for turns in (2000, MOST))
     for asked in (long, short):

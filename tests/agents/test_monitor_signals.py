@@ -190,7 +190,7 @@ PERSISTENT = st.lists(
 
 @given(PERSISTENT)
 def test_persistence_scores_nothing(steps: list[tuple[Action, bool, int]]) -> None:
-    """Whatever is tried, however often and in vain: one action a turn, its result awaited, and no end without a look."""
+    """Many failed tries: one action a turn, its result awaited, and no end without a look."""
     turns = [
         Turn("Again.", (action,), "no" if failed else "ok", failed, tokens)
         for action, failed, tokens in steps

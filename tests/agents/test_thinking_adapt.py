@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,22 +10,21 @@ from hypothesis import strategies as st
 
 from surefoot.agents.reasoning.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
 from surefoot.agents.reasoning.budget import Elastic
-from surefoot.agents.reasoning.reasoner import Control, Reasoner
+from surefoot.agents.reasoning.reasoner import Control, Reasoner, StreamState
 from surefoot.errors import BadInput
-from surefoot.models.base import Message
+from surefoot.models.base import Ask, Message
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
 from surefoot.models.doubles.thoughts import ScriptedThought, Segment, Writer, scripted
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.streaming import Draw, Streaming, Token
-from surefoot.voting.samples import Usage
 
 STEPS = [
     ScriptedThought("First, it is 5.", "5"),
     ScriptedThought("Wait, it is 4.", "4"),
     ScriptedThought("Hmm, 4.", "4"),
 ]
-DRAW = Draw("2 + 2?", 0.6, 200, 1, answer_tokens=64)
+ASK = Ask("2 + 2?", 0.6, 64, 1)
 
 
 def token(*probabilities: float) -> Token:
@@ -92,7 +92,7 @@ async def test_easy_and_sure_is_short_and_the_short_answer_is_booked() -> None:
     budgets = {}
     for probability in (0.99, 0.8, 0.5):
         double = ThinkingDouble(knowing(probability))
-        state = await Reasoner(double, Adapt(least=10, most=110)).think(DRAW)
+        state = await Reasoner(double, Adapt(least=10, most=110)).think(ASK)
         short, stream, *_ = double.draws
         assert (short.temperature, short.max_tokens) == (0.0, 20)
         assert short.begun == "<think></think>\n\n**Final answer:** "
@@ -103,7 +103,7 @@ async def test_easy_and_sure_is_short_and_the_short_answer_is_booked() -> None:
 
 async def test_a_budget_that_the_server_enforces_is_lowered_too() -> None:
     double = ThinkingDouble(knowing(0.8), enforces_budget=True)
-    state = await Reasoner(double, Elastic(80, 32), Adapt(ramp=Ramp(0.0, 4.0))).think(DRAW)
+    state = await Reasoner(double, Elastic(80, 32), Adapt(ramp=Ramp(0.0, 4.0))).think(ASK)
     budget = double.draws[-1].thinking_budget
     assert budget is not None and 0 < budget < 10
     assert state.tokens <= budget + 2 and state.text.strip() != ""
@@ -111,21 +111,21 @@ async def test_a_budget_that_the_server_enforces_is_lowered_too() -> None:
 
 async def test_without_a_most_the_budget_of_the_draw_is_the_limit() -> None:
     double = ThinkingDouble(knowing(0.5))
-    await Reasoner(double, Adapt(ramp=Ramp(0.0, 0.1))).think(DRAW)
-    assert double.draws[1].max_tokens == DRAW.max_tokens
+    await Reasoner(double, Adapt(ramp=Ramp(0.0, 0.1)), think_tokens=200).think(ASK)
+    assert double.draws[1].max_tokens == 200
 
 
 async def test_who_is_sure_enough_answers_without_thinking() -> None:
-    state = await Reasoner(ThinkingDouble(knowing(0.99)), Adapt(ramp=Ramp(0.5, 0.9))).think(DRAW)
+    state = await Reasoner(ThinkingDouble(knowing(0.99)), Adapt(ramp=Ramp(0.5, 0.9))).think(ASK)
     assert (state.thought.strip(), state.text.strip()) == ("", "4")
 
 
 async def test_who_is_sure_enough_answers_without_thinking_whatever_the_template_does() -> None:
     class Deaf(ThinkingDouble):
         def written(self, draw: Draw) -> tuple[list[Token], str]:
-            return super().written(draw._replace(think=None))
+            return super().written(replace(draw, think=None))
 
-    chat = DRAW._replace(prompt=(Message("user", "2 + 2?"),), answer_tokens=8)
+    chat = ASK._replace(prompt=(Message("user", "2 + 2?"),), max_tokens=8)
     async with DoubleServer(Deaf(knowing(0.99))) as server, OpenAIModel(server.url) as model:
         await model.ready()
         server.bodies.clear()
@@ -136,14 +136,14 @@ async def test_who_is_sure_enough_answers_without_thinking_whatever_the_template
 
 async def test_who_has_no_short_answer_thinks_as_long_as_allowed() -> None:
     double = ThinkingDouble(lambda prompt, raw, dice: None)
-    uncertainty, _ = await Adapt().uncertainty(double, DRAW)
+    uncertainty, _ = await Adapt().uncertainty(double, Reasoner(double).draw(ASK))
     assert uncertainty == 1.0
 
 
 async def test_two_samples_with_the_same_seed_at_the_same_time_are_both_booked() -> None:
     double = ThinkingDouble(knowing(0.8))
     reasoner = Reasoner(double, Adapt(most=50))
-    one, other = await asyncio.gather(reasoner.think(DRAW), reasoner.think(DRAW))
+    one, other = await asyncio.gather(reasoner.think(ASK), reasoner.think(ASK))
     assert one.usage == other.usage
     assert one.usage.completion + other.usage.completion == double.streamed.tokens
 
@@ -156,21 +156,20 @@ class Asks(Control):
     def __init__(self, *prompts: str) -> None:
         self.prompts = list(prompts)
 
-    async def prepare(self, draw: Draw, model: Streaming) -> Draw:
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
         if not self.prompts:
             raise BadInput("no words left")
-        return draw._replace(prompt=self.prompts.pop())
+        state.draw = replace(state.draw, prompt=self.prompts.pop())
 
 
 async def test_a_later_control_may_change_the_question_or_fail_and_every_sample_pays_for_itself() -> None:
     double = ThinkingDouble(knowing(0.8))
     reasoner = Reasoner(double, Adapt(most=50), Asks("2 + 2 is?"))
-    state = await reasoner.think(DRAW)
+    state = await reasoner.think(ASK)
     assert state.prompt == "2 + 2 is?"
     assert state.usage.completion == double.streamed.tokens
     with pytest.raises(BadInput, match="no words left"):
-        await reasoner.think(DRAW)
-    assert state.draw.spent == Usage(), "a cost left for another sample"
+        await reasoner.think(ASK)
 
 
 @pytest.mark.parametrize(("least", "most"), [(-1, None), (10, 9)])

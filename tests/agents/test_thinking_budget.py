@@ -29,7 +29,7 @@ async def thought_out(
     model: Streaming, elastic: Elastic, prompt: Prompt = CHAT, max_tokens: int = 100
 ) -> StreamState:
     reasoner = Reasoner(model, elastic)
-    return await reasoner.think(reasoner.draw(Ask(prompt, 0.5, max_tokens, 0)))
+    return await reasoner.think(Ask(prompt, 0.5, max_tokens, 0))
 
 
 @pytest.mark.parametrize("enforces", [True, False])

@@ -79,7 +79,7 @@ def sometimes_lost(right: str = "42") -> ThinkingDouble:
 async def test_samples_are_dropped_only_after_the_warm_up_and_only_below_its_threshold() -> None:
     confide = DeepConf(warm_up=8, eta=50, window=10, k=5)
     reasoner = Reasoner(sometimes_lost(), confide)
-    minds = [await reasoner.think(reasoner.draw(ASK._replace(seed=seed))) for seed in range(40)]
+    minds = [await reasoner.think(ASK._replace(seed=seed)) for seed in range(40)]
     assert all(state.finish == "stop" for state in minds[:8])
     lowest = [confide.finished[seed] for seed in range(8)]
     assert confide.threshold == percentile(lowest, 50)
@@ -96,7 +96,7 @@ async def test_samples_are_dropped_only_after_the_warm_up_and_only_below_its_thr
 async def test_samples_that_are_broken_off_cost_less() -> None:
     async def tokens(control: Control) -> int:
         reasoner = Reasoner(sometimes_lost(), control)
-        minds = [await reasoner.think(reasoner.draw(ASK._replace(seed=seed))) for seed in range(30)]
+        minds = [await reasoner.think(ASK._replace(seed=seed)) for seed in range(30)]
         return sum(state.usage.completion for state in minds)
 
     never, often = DeepConf(warm_up=100, k=5), DeepConf(warm_up=5, eta=20, window=10, k=5)
@@ -111,7 +111,7 @@ async def test_a_server_that_lists_nothing_is_named() -> None:
 
     reasoner = Reasoner(Silent(overthinker(lambda _: "4", lambda _, dice: "5")), DeepConf())
     with pytest.raises(ModelUnavailable, match="max-logprobs"):
-        await reasoner.think(reasoner.draw(ASK))
+        await reasoner.think(ASK)
 
 
 BARE = Options(extra={"logprobs": False, "top_logprobs": 0})

@@ -35,7 +35,7 @@ from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
 from surefoot.models.doubles.thoughts import ScriptedThought, Writer, overthinker, scripted
 from surefoot.models.openai import OpenAIModel
-from surefoot.models.streaming import Draw, Piece
+from surefoot.models.streaming import Draw, Piece, Streaming
 from surefoot.voting.samples import Usage
 
 STEPS = [
@@ -46,7 +46,8 @@ STEPS = [
     ScriptedThought("Alternatively, count: it is 4.", "4", 0.9),
     ScriptedThought("Wait, I do not know.", "4", 0.9),
 ]
-DRAW = Draw("2 + 2?", 0.6, 512, 1, answer_tokens=64)
+ASK = Ask("2 + 2?", 0.6, 64, 1)
+BEGUN = Draw(prompt="2 + 2?", temperature=0.6, max_tokens=512, seed=1, begun="<think>")
 SOON = Probing(most=2)
 
 
@@ -54,15 +55,22 @@ class Silent(ThinkingDouble):
     """A server that sends no log-probabilities."""
 
     async def stream(self, draw: Draw) -> AsyncGenerator[Piece, None]:
-        async for piece in super().stream(draw._replace(top_logprobs=0)):
+        async for piece in super().stream(replace(draw, top_logprobs=0)):
             yield piece
 
 
-async def think(
-    control: Control, writer: Writer | None = None, draw: Draw = DRAW
-) -> tuple[StreamState, ThinkingDouble]:
+class Biased(Control):
+    """Has settings that a probe must not take over."""
+
+    name = "biased"
+
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
+        state.draw = replace(state.draw, logit_bias=((7, -3.0),), thinking_budget=99)
+
+
+async def think(*controls: Control, writer: Writer | None = None) -> tuple[StreamState, ThinkingDouble]:
     double = ThinkingDouble(writer or scripted(STEPS))
-    return await Reasoner(double, control).think(draw), double
+    return await Reasoner(double, *controls).think(ASK), double
 
 
 def steps_before_exit(state: StreamState) -> int | None:
@@ -97,8 +105,7 @@ async def test_each_rule_leaves_at_its_cue_and_answers_what_was_probed(
 
 
 async def test_a_probe_is_greedy_short_and_free_of_what_steers_the_stream() -> None:
-    draw = DRAW._replace(logit_bias=((7, -3.0),), thinking_budget=99, top_logprobs=0)
-    _, double = await think(Exit(Deer()), draw=draw)
+    _, double = await think(Biased(), Exit(Deer()))
     probe = double.draws[1]
     assert (probe.temperature, probe.max_tokens, probe.stop) == (0.0, 20, ("\n",))
     assert (probe.logit_bias, probe.thinking_budget, probe.top_logprobs) == ((), None, 1)
@@ -122,14 +129,14 @@ async def test_after_the_most_probes_thinking_goes_on_unprobed() -> None:
 
 
 async def test_a_stream_with_no_cue_is_left_alone() -> None:
-    state, double = await think(Exit(Deer(0.0)), scripted([ScriptedThought("It is 4.", "4")]))
+    state, double = await think(Exit(Deer(0.0)), writer=scripted([ScriptedThought("It is 4.", "4")]))
     assert (state.text.strip(), len(double.draws)) == ("4", 1)
 
 
 @pytest.mark.parametrize("answer", ["...", "okay, 4", "no wait", "hmm"])
 async def test_dynasor_does_not_leave_on_an_answer_that_hedges(answer: str) -> None:
     state, _ = await think(
-        Exit(Dynasor(1)), scripted([ScriptedThought("So.", answer), ScriptedThought("Wait.", "4")])
+        Exit(Dynasor(1)), writer=scripted([ScriptedThought("So.", answer), ScriptedThought("Wait.", "4")])
     )
     assert state.ended_by is None
 
@@ -137,7 +144,7 @@ async def test_dynasor_does_not_leave_on_an_answer_that_hedges(answer: str) -> N
 @pytest.mark.parametrize("answer", ["No.", "I know not", "button"])
 async def test_dynasor_leaves_on_words_that_only_contain_a_hedge(answer: str) -> None:
     state, _ = await think(
-        Exit(Dynasor(1)), scripted([ScriptedThought("So.", answer), ScriptedThought("Wait.", "4")])
+        Exit(Dynasor(1)), writer=scripted([ScriptedThought("So.", answer), ScriptedThought("Wait.", "4")])
     )
     assert state.text.strip() == answer
 
@@ -145,8 +152,8 @@ async def test_dynasor_leaves_on_words_that_only_contain_a_hedge(answer: str) ->
 async def test_a_server_without_log_probabilities_is_named_where_they_are_needed() -> None:
     reasoner = Reasoner(Silent(scripted(STEPS)), Exit(Deer()))
     with pytest.raises(ModelUnavailable, match="no log-probabilities"):
-        await reasoner.think(DRAW)
-    state = await Reasoner(Silent(scripted(STEPS)), Exit(Dynasor(2))).think(DRAW)
+        await reasoner.think(ASK)
+    state = await Reasoner(Silent(scripted(STEPS)), Exit(Dynasor(2))).think(ASK)
     assert steps_before_exit(state) == 4
 
 
@@ -156,7 +163,7 @@ def test_the_same_cues_are_found_however_the_stream_is_cut(cuts: list[int], end:
     text = "".join(thought + end for thought in thoughts)
     starts = [text.index(thoughts[number]) for number in (1, 2, 4, 5)]
     state, spotter, found, at = (
-        StreamState(DRAW._replace(begun="<think>")),
+        StreamState(BEGUN),
         Spotter(("wait", "hmm", "alternatively")),
         [],
         0,
@@ -169,7 +176,7 @@ def test_the_same_cues_are_found_however_the_stream_is_cut(cuts: list[int], end:
 
 
 def test_a_restart_begins_the_search_for_cues_again() -> None:
-    state, spotter = StreamState(DRAW._replace(begun="<think>")), Spotter(("wait",))
+    state, spotter = StreamState(BEGUN), Spotter(("wait",))
     for _ in range(2):
         state.hear(Piece(thought="So.\n\nWait"))
         assert spotter.see(state) == [len("So.\n\n")]
@@ -327,10 +334,10 @@ async def test_exits_calibrated_on_collected_answers_keep_their_promise_and_save
     plainly, leaving = Reasoner(double), Reasoner(double, Exit(Conformal(made)))
     unsafe, before, after = 0, Usage(), Usage()
     for number in range(80):
-        draw = leaving.draw(Ask(f"new {number}", 0.6, 64, number))
-        state = await leaving.think(draw)
+        ask = Ask(f"new {number}", 0.6, 64, number)
+        state = await leaving.think(ask)
         unsafe += state.ended_by is not None and state.text.strip() != "42"
-        before, after = before.plus((await plainly.think(draw)).usage), after.plus(state.usage)
+        before, after = before + (await plainly.think(ask)).usage, after + state.usage
     assert unsafe / 80 <= made.rule.worst(0.999)
     assert after.completion < 0.6 * before.completion
 

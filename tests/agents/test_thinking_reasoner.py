@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from surefoot.agents.reasoning.reasoner import (
     StreamState,
     Watch,
 )
+from surefoot.agents.reasoning.route import NoThinking
 from surefoot.agents.reasoning.thoughts import Thought
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Prompt
@@ -102,9 +104,7 @@ async def test_the_answer_gets_its_share_wherever_the_thinking_is_cut() -> None:
     whole = len(double.written(Reasoner(double).draw(ask()))[0])
     for limit in range(1, whole + 5):
         before = double.streamed.tokens
-        state = await Reasoner(double, think_tokens=limit).think(
-            Reasoner(double, think_tokens=limit).draw(ask())
-        )
+        state = await Reasoner(double, think_tokens=limit).think(ask())
         assert state.text.strip() in ("many", "five", "four", "six")
         assert state.finish == "stop"
         assert state.tokens <= limit
@@ -127,19 +127,19 @@ async def test_no_thought_reaches_a_sample_or_a_repr() -> None:
     double = thinker()
     for limit in range(1, 30):
         reasoner = Reasoner(double, think_tokens=limit)
-        state = await reasoner.think(reasoner.draw(ask()))
+        state = await reasoner.think(ask())
         shown = repr(await drawn(reasoner, ask())) + repr(state)
         assert not any(secret in shown for secret in SECRETS)
 
 
 async def test_thinking_that_nothing_opened_does_not_leak() -> None:
-    """As from a server whose template opens the tag, asked by somebody who does not know that."""
+    """As from a server whose template opens the tag, asked without knowing that."""
 
     def write(prompt: Prompt, raw: str, dice: object) -> Segment | None:
         return None if raw else Segment("secretly 5.\n\nWait.</think>4")
 
     double = thinker(write)
-    state = await Reasoner(double).think(Reasoner(double).draw(ask()))
+    state = await Reasoner(double).think(ask())
     assert (state.thought, state.text) == ("secretly 5.\n\nWait.", "4")
     assert state.tokens + state.answer_tokens == double.streamed.tokens
     assert [sample.text for sample in await drawn(Reasoner(double), ask())] == ["4"]
@@ -149,22 +149,21 @@ async def test_a_template_that_opens_the_tag_can_be_known() -> None:
     opened = Tags(opened=True)
     double = ThinkingDouble(scripted(STEPS), tags=opened)
     reasoner = Reasoner(double, tags=opened, think_tokens=6)
-    state = await reasoner.think(reasoner.draw(ask()))
+    state = await reasoner.think(ask())
     assert (state.ended_by, state.tokens, state.text) == ("budget", 6, "five")
     assert double.draws[1].begun == "2 + 2 is 5.</think>"
 
 
 async def test_a_model_that_does_not_think_is_left_to_answer() -> None:
     double = thinker(lambda prompt, raw, dice: None if raw else Segment("4"))
-    state = await Reasoner(double).think(Reasoner(double).draw(ask()))
+    state = await Reasoner(double).think(ask())
     assert (state.text, state.thought, state.finish, double.streamed.begun) == ("4", "", "stop", 1)
 
 
 @pytest.mark.parametrize("prompt", ["2 + 2?", CHAT])
 async def test_thinking_can_be_left_out(prompt: Prompt) -> None:
     double = thinker()
-    reasoner = Reasoner(double)
-    state = await reasoner.think(reasoner.draw(ask(prompt=prompt))._replace(think=False))
+    state = await Reasoner(double, NoThinking()).think(ask(prompt=prompt))
     assert (state.text.strip(), state.thought, state.tokens) == ("many", "", 0)
 
 
@@ -198,7 +197,7 @@ async def test_a_control_closes_the_thinking_and_the_model_answers_what_it_has()
     double = thinker()
     control = Acts(Close("That will do.\n"))
     reasoner = Reasoner(double, control)
-    state = await reasoner.think(reasoner.draw(ask()))
+    state = await reasoner.think(ask())
     assert (state.text, state.ended_by, state.finish) == ("five", "acts", "stop")
     assert double.draws[1].begun == "<think>\n2 + 2 is 5.\n\nThat will do.\n</think>"
     assert double.streamed.aborted == 1
@@ -210,7 +209,7 @@ async def test_a_control_closes_the_thinking_and_the_model_answers_what_it_has()
 async def test_a_control_restarts_the_thinking_with_another_seed_but_not_for_ever() -> None:
     double = thinker()
     restarted = Reasoner(double, Acts(Restart("Think of apples. ")))
-    state = await restarted.think(restarted.draw(ask()))
+    state = await restarted.think(ask())
     begun = [draw.begun for draw in double.draws]
     assert begun[:4] == ["", *["<think>Think of apples. "] * 3]
     assert begun[4].endswith("</think>")
@@ -223,7 +222,7 @@ async def test_a_control_restarts_the_thinking_with_another_seed_but_not_for_eve
 async def test_a_restart_without_guidance_begins_as_at_first() -> None:
     double = thinker()
     reasoner = Reasoner(double, Acts(Restart()))
-    await reasoner.think(reasoner.draw(ask()))
+    await reasoner.think(ask())
     assert [draw.begun for draw in double.draws][:4] == [""] * 4
 
 
@@ -231,7 +230,7 @@ async def test_a_restart_without_guidance_begins_as_at_first() -> None:
 async def test_a_control_drops_a_sample_even_while_it_is_answered(after: int) -> None:
     double = thinker()
     reasoner = Reasoner(double, Acts(Drop("unsure"), after))
-    state = await reasoner.think(reasoner.draw(ask()))
+    state = await reasoner.think(ask())
     assert (state.finish, state.reason, state.ended_by) == ("dropped", "unsure", "acts")
     (sample,) = await drawn(reasoner, ask())
     assert (sample.text, sample.finish) == ("", "dropped")
@@ -246,7 +245,7 @@ async def test_the_first_control_that_wants_something_gets_its_way() -> None:
         Acts(Drop("late"), name="dropping"),
     )
     reasoner = Reasoner(double, idle, closing, dropping)
-    state = await reasoner.think(reasoner.draw(ask()))
+    state = await reasoner.think(ask())
     assert reasoner.name == "thinking-double+acts+closing+dropping"
     assert state.ended_by == "dropping"
     assert double.draws[1].begun.endswith("</think>")
@@ -256,14 +255,14 @@ async def test_the_first_control_that_wants_something_gets_its_way() -> None:
 async def test_an_answer_that_has_begun_is_not_closed_again() -> None:
     double = thinker()
     reasoner = Reasoner(double, Acts(Close(), after=3))
-    state = await reasoner.think(reasoner.draw(ask()))
+    state = await reasoner.think(ask())
     assert (state.text.strip(), double.streamed.begun) == ("six", 2)
 
 
 async def test_watchers_are_closed_when_the_stream_fails_too() -> None:
     class Broken(Acts):
-        async def prepare(self, draw: Draw, model: Streaming) -> Draw:
-            return draw._replace(prompt="")
+        async def prepare(self, state: StreamState, model: Streaming) -> None:
+            state.draw = replace(state.draw, prompt="")
 
     def fails(prompt: Prompt, raw: str, dice: object) -> Segment | None:
         raise BadInput("an empty prompt")
@@ -288,7 +287,7 @@ async def test_probes_on_the_side_are_on_the_bill() -> None:
         ) -> StreamAction | None:
             if thoughts:
                 begun = state.open + "\n**Final Answer**\n\\boxed{"
-                probe = await whole_stream(self.model, self.draw._replace(begun=begun, max_tokens=20))
+                probe = await whole_stream(self.model, replace(self.draw, begun=begun, max_tokens=20))
                 state.spend(probe.usage)
                 answers.append(probe.thought)
             return None
@@ -298,6 +297,69 @@ async def test_probes_on_the_side_are_on_the_bill() -> None:
     (sample,) = await drawn(Reasoner(double, Probes(Close())), ask())
     assert answers == ["five", "four", "six", "six"][: len(answers)]
     assert sample.usage.completion == double.streamed.tokens
+
+
+# --- what is no control ---
+
+
+class Slip(Control):
+    name = "slip"
+
+    def __init__(self, watch: object) -> None:
+        self.watched = watch
+
+    def watch(self, draw: Draw, model: Streaming) -> Watch | None:
+        return self.watched  # type: ignore[return-value]
+
+
+class Says(Watch):
+    def __init__(self, said: object) -> None:
+        self.said = said
+
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
+        return self.said  # type: ignore[return-value]
+
+
+class AtOnce(Watch):
+    def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:  # type: ignore[override]
+        return None
+
+
+@pytest.mark.parametrize(
+    ("watch", "said"),
+    [
+        (Says(True), r"`see` of control 'slip' returns None, Close\(\), Restart\(\) or Drop\(\), not True"),
+        (Says(False), r"not False"),
+        (Says(Close), r"not <class '.*Close'>"),
+        (AtOnce(), r"control 'slip': write `async def see` in AtOnce"),
+        (Close(), r"`watch` of control 'slip' returns a Watch or None, not Close"),
+    ],
+)
+async def test_a_slip_in_a_control_is_one_sentence(watch: object, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        await drawn(Reasoner(thinker(), Slip(watch)), ask())
+
+
+class Alone:
+    name = "alone"
+
+
+class Sudden(Slip):
+    def prepare(self, state: StreamState, model: Streaming) -> None:  # type: ignore[override]
+        return None
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        (Alone(), "derives from Control, <.*Alone.* is none"),
+        (Slip, "derives from Control"),
+        (Sudden(None), "write `async def prepare`"),
+    ],
+)
+def test_what_is_no_control_is_refused_at_once(control: Control, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        Reasoner(thinker(), control)
 
 
 # --- over HTTP ---

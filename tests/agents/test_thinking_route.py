@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ class Recorded:
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         self.asks += asks
         async for position, sample in self.double.sample(asks):
-            self.spent = self.spent.plus(sample.usage)
+            self.spent += sample.usage
             yield position, sample
 
 
@@ -83,8 +84,8 @@ async def test_short_answers_that_differ_lead_to_thinking_and_both_are_on_the_bi
     assert (route.asked, route.thought) == (5, 5)
     spent = Usage()
     for sample in samples.values():
-        spent = spent.plus(sample.usage)
-    assert spent == fast.spent.plus(slow.spent)
+        spent += sample.usage
+    assert spent == fast.spent + slow.spent
     assert [ask.seed for ask in slow.asks] == [7] * 5
 
 
@@ -178,7 +179,7 @@ class Deaf(ThinkingDouble):
     """A model whose chat template knows no `enable_thinking`, as R1's."""
 
     def written(self, draw: Draw) -> tuple[list[Token], str]:
-        return super().written(draw._replace(think=None))
+        return super().written(replace(draw, think=None))
 
 
 @pytest.mark.parametrize("style", ["content", "reasoning"])
@@ -192,7 +193,7 @@ async def test_who_is_not_to_think_answers_even_if_the_template_cannot_be_told(
         await model.ready()
         server.bodies.clear()
         reasoner = Reasoner(model, NoThinking(), answer_tokens=16, tags=tags)
-        state = await reasoner.think(reasoner.draw(Ask((Message("user", "?"),), 0.5, 16, 0)))
+        state = await reasoner.think(Ask((Message("user", "?"),), 0.5, 16, 0))
         asked = len(server.bodies)
     assert (state.text.strip(), state.thought, state.finish) == ("at once", "", "stop")
     assert (state.ended_by, asked) == ("budget", 2)

@@ -20,7 +20,7 @@ def double() -> ThinkingDouble:
 
 async def thoughts(model: Streaming, steer: Steer, samples: int = 30) -> int:
     reasoner = Reasoner(model, steer)
-    minds = [await reasoner.think(reasoner.draw(Ask("2 + 2?", 0.5, 50, seed))) for seed in range(samples)]
+    minds = [await reasoner.think(Ask("2 + 2?", 0.5, 50, seed)) for seed in range(samples)]
     return sum(len(state.thoughts) for state in minds)
 
 
@@ -36,7 +36,7 @@ async def test_a_stronger_bias_leaves_fewer_thoughts_that_reflect() -> None:
 async def test_every_way_to_write_a_cue_word_is_found_and_nothing_else() -> None:
     asked = double()
     reasoner = Reasoner(asked, Steer(-5.0))
-    await reasoner.think(reasoner.draw(Ask("2 + 2?", 0.5, 50, 0)))
+    await reasoner.think(Ask("2 + 2?", 0.5, 50, 0))
     words = ("wait", "hmm", "verify", "alternatively")
     forms = [gap + form for gap in ("", " ") for word in words for form in (word, word.capitalize())]
     assert asked.draws[0].logit_bias == tuple((token, -5.0) for token in sorted(map(asked.token_id, forms)))

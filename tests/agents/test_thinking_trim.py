@@ -69,7 +69,7 @@ class Stream:
     """Feeds thoughts to a watcher as the driver does."""
 
     def __init__(self, trim: Trim) -> None:
-        draw = Draw("p", 0.7, BUDGET, 0)
+        draw = Draw(prompt="p", temperature=0.7, max_tokens=BUDGET, seed=0)
         watch = trim.watch(draw, None)  # type: ignore[arg-type]
         assert isinstance(watch, Watch)
         self.watch = watch
@@ -207,7 +207,7 @@ class Gone:
 
 @contextmanager
 def nothing_unheard() -> Iterator[None]:
-    """Fail if an exception is left that nobody has retrieved."""
+    """Fail if an exception is left that was never retrieved."""
     unheard: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
     yield
@@ -249,7 +249,7 @@ async def test_a_verifier_that_fails_as_the_thinking_ends_by_itself_fails_the_sa
     with nothing_unheard():
         reasoner = Reasoner(double, trim(verifier=Verifier(Gone())))
         with pytest.raises(ModelUnavailable, match="nobody there"):
-            await reasoner.think(reasoner.draw(Ask("question", 0.7, 50, 0)))
+            await reasoner.think(Ask("question", 0.7, 50, 0))
 
 
 async def test_a_verifier_that_fails_after_the_last_piece_fails_what_is_complete_and_nothing_else() -> None:
@@ -462,7 +462,7 @@ async def test_a_reasoner_is_trimmed_to_what_it_needs_to_agree_with_itself() -> 
     double = ThinkingDouble(scripted(steps))
     ask = Ask("question", 0.7, 50, 0)
     plain, trimmed = Reasoner(double), Reasoner(double, trim(2, 3))
-    minds = [await reasoner.think(reasoner.draw(ask)) for reasoner in (plain, trimmed)]
+    minds = [await reasoner.think(ask) for reasoner in (plain, trimmed)]
     assert [state.text.strip() for state in minds] == ["7", "7"]
     assert minds[1].tokens < 0.6 * minds[0].tokens
     assert minds[1].ended_by == "trim(2 of 3)"

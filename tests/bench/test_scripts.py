@@ -13,6 +13,8 @@ BENCH = Path(__file__).parents[2] / "bench"
 LONGEST_S = 240.0
 
 WHOLE = {
+    "agent.py": ("--pairs 1 --whole-pairs 0", "# What a turn of an agent costs"),
+    "beside.py": ("HEAD --disks 3 --rounds 1", "with a listener"),
     "busy.py": ("--pairs 1 --busy 1 --disks 3 --k 2", "ratio: median"),
     "cancel.py": ("--times 4", "leases left behind: 0"),
     "chaos.py": ("--rounds 1 --disks 3", "1 identical, 0 differing"),
@@ -27,6 +29,15 @@ WHOLE = {
     "million.py": ("--disks 7 --kills 1 --k 2 --home home", "127 chained steps, 0 wrong"),
     "overhead.py": ("--disks 4 --rounds 1", "in memory"),
     "streamed.py": ("--asks 1 --rounds 1", "streamed / unstreamed"),
+    "swe_decomposed.py": ("--repositories 1 --rounds 1 --real 1", "real run 1 of 1: as the table says"),
+    "swe_grading.py": ("--logs 20", "20 "),
+    "swe_mini.py": ("", "mini-swe-agent"),
+    "swe_run.py": (
+        "--instances 1 --kills 1 --doubles deletes --env local",
+        "| deletes | lost_workspace | 3 |",
+    ),
+    "swe_selection.py": ("--repositories 1 --attempts 2", "# Choosing among attempts"),
+    "swe_set.py": ("out", "17 instances in out/instances.jsonl"),
     "thinking.py": ("--problems 2 --difficulties sum2 --results .", "Plain is right"),
 }
 """Options, and what the output has to say, of benches whose exit code is 0 if all that was done is right."""
@@ -34,6 +45,7 @@ WHOLE = {
 TIMED = {
     "growth.py": ("--jobs 2 3 --disks 3 4", "# How the commands grow"),
     "monitor.py": ("--rounds 1 --trajectories 100 --seeds 1", "# The monitor: what it costs, what it finds"),
+    "sandbox.py": ("--commands 3 --files 3", "# What a sandbox costs"),
 }
 """Benches whose exit code also says whether a time was met: that is for a quiet machine to say."""
 
@@ -55,6 +67,18 @@ def test_a_bench_runs_to_its_end(script: str, tmp_path: Path) -> None:
     assert said in done.stdout
 
 
+def test_swe_run_writes_its_part_of_a_page_and_leaves_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "swe.md").write_text("# Old\n\n<!-- the set -->\n\nthe set\n\n<!-- slots -->\n\nold slots\n")
+    options = f"--slots 2 --latency 0.01 --instances 4 --env local --results {folder}"
+    done = run("swe_run.py", options, tmp_path)
+    assert not done.stderr
+    page = (folder / "swe.md").read_text()
+    assert "<!-- the set -->\n\nthe set\n\n<!-- slots -->\n\n2" in page and "old slots" not in page
+    assert page.count("python bench/swe_run.py --slots 2") == 1
+
+
 @pytest.mark.parametrize("script", TIMED)
 def test_a_bench_that_judges_times_runs_to_its_page(script: str, tmp_path: Path) -> None:
     options, said = TIMED[script]
@@ -73,4 +97,5 @@ def test_the_picture_shows_the_display_and_the_report(tmp_path: Path) -> None:
 
 def test_every_script_is_run_here_or_on_a_real_vllm() -> None:
     scripts = {path.name for path in BENCH.glob("*.py") if "__main__" in path.read_text()}
-    assert scripts == {*WHOLE, *TIMED, "picture.py", "vllm.py"}
+    # beside.py runs its job; quixbugs.py has tests of its own, with a checkout to work on
+    assert scripts == {*WHOLE, *TIMED, "beside_job.py", "picture.py", "quixbugs.py", "vllm.py"}

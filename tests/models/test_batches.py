@@ -14,11 +14,11 @@ ASKS = st.lists(
 ENDPOINTS = st.builds(Endpoint, n=st.booleans(), lists=st.booleans())
 SERVERS = st.builds(
     Capabilities,
-    st.just("server"),
-    st.just(("m",)),
-    ENDPOINTS,
-    st.builds(Endpoint, n=st.booleans()),
-    st.none() | st.integers(1, 5),
+    server=st.just("server"),
+    models=st.just(("m",)),
+    text=ENDPOINTS,
+    chat=st.builds(Endpoint, n=st.booleans()),
+    max_n=st.none() | st.integers(1, 5),
 )
 OPTIONS = st.builds(Options, seeded=st.booleans(), max_n=st.integers(1, 5), max_batch=st.integers(1, 9))
 

@@ -3,7 +3,8 @@
 import pytest
 
 from surefoot.models.openai.batches import Batch
-from surefoot.models.openai.client import _billed, _samples
+from surefoot.models.openai.samples import billed as billed_request
+from surefoot.models.openai.samples import samples_of
 from surefoot.models.openai.wire import Choice, Reply
 from surefoot.voting.samples import Usage
 
@@ -12,8 +13,8 @@ def billed(usage: Usage, prompts: int, n: int, counts_all: bool) -> tuple[Usage,
     """Return the bill of the request, and the sum of what its samples are billed."""
     batch = Batch(tuple(map(str, range(prompts))), n, 0.7, 50, None, tuple(range(prompts * n)))
     reply = Reply([Choice("42", "stop")] * (prompts * n), usage, True)
-    bill = _billed(reply, batch, counts_all)
-    return bill, Usage.of_all(sample.usage for _, sample in _samples(batch, reply, bill))
+    bill = billed_request(reply, batch, counts_all)
+    return bill, Usage.of_all(sample.usage for _, sample in samples_of(batch, reply, bill))
 
 
 @pytest.mark.parametrize("counts_all", [True, False])

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from surefoot.models.streaming import Draw, whole_stream
 
 Body = dict[str, Any]
 Rule = Callable[[Body], str | None]
+DRAW = Draw(prompt=(Message("user", "x"),), temperature=0.7, max_tokens=50, seed=1)
 """(request) -> why it is refused, if it is."""
 
 
@@ -206,7 +208,7 @@ async def test_a_stream_learns_what_a_server_wants_otherwise_as_any_request_does
 ) -> None:
     """What the probe did not meet: fields of streams alone, and rules that a provider makes later."""
     told: list[str] = []
-    draw = Draw((Message("user", "x"),), temperature, 50, 1, stop=("\n\n",))
+    draw = replace(DRAW, temperature=temperature, stop=("\n\n",))
     async with (
         picky() as server,
         OpenAIModel(server.url, options=Options(on_notice=told.append)) as model,
@@ -217,7 +219,7 @@ async def test_a_stream_learns_what_a_server_wants_otherwise_as_any_request_does
         assert (await whole_stream(model, draw)).text == expected
         refused = server.refused
         assert bool(refused) != (rule is positive_temperature and temperature > 0)
-        assert (await whole_stream(model, draw._replace(seed=2))).text == expected
+        assert (await whole_stream(model, replace(draw, seed=2))).text == expected
         assert server.refused == refused, "what was learnt is not learnt again"
     assert len(told) == (1 if notice and refused else 0)
     assert all(notice in sentence for sentence in told if notice)
@@ -231,7 +233,7 @@ async def test_a_refusal_of_a_stream_that_nothing_helps_against_comes_as_it_was_
         await model.ready()
         server.rules = (never,)
         with pytest.raises(RequestRefused, match="temperature is not supported"):
-            await whole_stream(model, Draw((Message("user", "x"),), 0.7, 50, 1))
+            await whole_stream(model, DRAW)
 
 
 async def test_what_the_user_puts_into_every_request_is_never_left_out() -> None:

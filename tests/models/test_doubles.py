@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import AsyncGenerator, Sequence
 
 import httpx
 import pytest
@@ -263,6 +264,19 @@ async def test_slots_hold_the_crowd_back() -> None:
         await asyncio.gather(*(client.post(f"{server.url}/completions", json=body) for _ in range(6)))
         assert time.monotonic() - started >= 3 * 0.02
         assert server.stats.most_in_flight == 6
+
+
+def test_a_model_that_is_no_double_is_not_served() -> None:
+    class Own:
+        name = "own"
+
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            yield 0, Sample("4")
+
+    with pytest.raises(
+        BadInput, match=r"a double, but Own has no `draw`: pass a model of your own as `model` itself"
+    ):
+        DoubleServer(Own())  # type: ignore[arg-type]
 
 
 def test_the_server_runs_as_a_process_of_its_own_and_ends_when_told() -> None:

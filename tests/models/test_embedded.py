@@ -6,9 +6,12 @@ import httpx
 import pytest
 
 from surefoot import BadInput, ModelUnavailable, OpenAIModel, Towers
-from surefoot.models.base import Ask
+from surefoot.models.base import Ask, Message
 from surefoot.models.connect import open_model
 from surefoot.models.embedded.llama_cpp import NAME, EmbeddedServer, NoEmbeddedModel, embedded_options
+from surefoot.models.gather import in_order
+from surefoot.models.offers import Offer, ToolSchema
+from surefoot.models.openai.options import Options
 
 
 async def test_the_embedded_model_answers_a_step_in_every_view() -> None:
@@ -72,6 +75,15 @@ def test_without_a_library_of_the_systems_everything_else_is_there(tmp_path: Pat
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "llama.cpp cannot be loaded (libgomp.so.1" in done.stdout and "apt-get" in done.stdout
+
+
+async def test_llama_cpp_takes_tools_and_ignores_them_so_that_they_are_offered_in_words() -> None:
+    notices: list[str] = []
+    offer = Offer((ToolSchema("pick", "Pick.", '{"type":"object"}'),), "required")
+    async with open_model("ponder", options=Options(on_notice=notices.append)) as model:
+        (sample,) = await in_order(model, [Ask((Message("user", "27+18="),), 0.0, 30, 0, offer=offer)])
+    assert sample.usage.prompt > 300, "the offer is part of the prompt"
+    assert ["it takes them and ignores them" in notice for notice in notices] == [True]
 
 
 async def test_what_is_no_model_is_refused() -> None:

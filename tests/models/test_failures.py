@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -60,7 +61,8 @@ async def answering() -> AsyncIterator[Answering]:
 
 async def outcome(answer: web.Response, options: Options) -> tuple[ModelUnavailable, int]:
     """What a sample ends with where the server answers so, and how often it was asked."""
-    async with answering() as server, OpenAIModel(server.url, api_key=KEY, options=options) as model:
+    options = replace(options, api_key=KEY)
+    async with answering() as server, OpenAIModel(server.url, options=options) as model:
         await model.ready()
         before, server.answer = server.asked, answer
         with pytest.raises(ModelUnavailable) as caught:
@@ -217,13 +219,13 @@ def quoting(where: str, secret: str) -> web.Response:
 async def test_a_server_that_quotes_the_key_is_not_repeated(where: str) -> None:
     """Z4, and its control characters (Z5)."""
     waits: list[Wait] = []
-    options = Options(patience_s=0.01, on_wait=waits.append)
-    streamed = Options(patience_s=0.01, on_wait=waits.append, stream=where == "an error in a stream")
-    async with answering() as server, OpenAIModel(server.url, api_key=KEY, options=options) as whole:
+    options = Options(api_key=KEY, patience_s=0.01, on_wait=waits.append)
+    streamed = replace(options, stream=where == "an error in a stream")
+    async with answering() as server, OpenAIModel(server.url, options=options) as whole:
         await whole.ready()
         for secret in FORMS.values():
             server.answer = quoting(where, secret)
-            async with OpenAIModel(server.url, api_key=KEY, options=streamed) as model:
+            async with OpenAIModel(server.url, options=streamed) as model:
                 with pytest.raises(ModelUnavailable) as caught:
                     await model.ready(patience_s=0.01)
                 with pytest.raises(ModelUnavailable) as later:

@@ -35,7 +35,7 @@ async def ask(url, stream):
             asks = [Ask("a", 0.7, 50, 0), Ask((Message("user", "a"),), 0.7, 50, 0)]
             async with aclosing(model.sample(asks)) as samples:
                 said += [repr(sample) async for _, sample in samples]
-            said.append(repr(await whole_stream(model, Draw("a", 0.7, 50, 0))))
+            said.append(repr(await whole_stream(model, Draw(prompt="a", temperature=0.7, max_tokens=50, seed=0))))
     except SurefootError as error:
         said.append(str(error))
     return said

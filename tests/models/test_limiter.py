@@ -183,7 +183,7 @@ OPERATIONS = st.lists(
 
 @given(OPERATIONS)
 @settings(max_examples=200)
-def test_guests_are_let_in_in_turn_and_none_is_lost_whoever_is_cancelled(
+def test_requests_are_let_in_in_turn_and_none_is_lost_when_others_are_cancelled(
     operations: list[tuple[str, int]],
 ) -> None:
     asyncio.run(_check_guests(operations))

@@ -5,11 +5,14 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
+import httpx
 import pytest
 
 from surefoot.models.base import Ask
 from surefoot.models.embedded.llama_cpp import EmbeddedServer, embedded_options, weights
 from surefoot.models.openai import OpenAIModel
+from surefoot.models.openai.connections import Connections
 from surefoot.models.openai.options import Options, Wait
 from surefoot.models.streaming import Draw, whole_stream
 from surefoot.voting.samples import Sample
@@ -40,6 +43,31 @@ async def test_t1_t2_streamed_asks_wait_for_nothing_and_lists_are_found_out() ->
     assert (can.text.n, can.text.lists, can.text.counts_all) == (True, True, True)
 
 
+async def test_no_ask_goes_over_the_connection_of_a_stream_which_llama_cpp_closes() -> None:
+    reused: list[object] = []
+
+    async def note(*what: object) -> None:
+        reused.append(what)
+
+    class Watched(Connections):
+        def get_client(self) -> aiohttp.ClientSession:
+            client, trace = super().get_client(), aiohttp.TraceConfig()
+            trace.on_connection_reuseconn.append(note)
+            trace.freeze()
+            client.trace_configs.append(trace)
+            return client
+
+    with EmbeddedServer() as server:
+        transport = Watched(httpx.URL(server.url), streaming([]))
+        async with OpenAIModel(server.url, transport=transport, options=streaming([])) as model:
+            await drawn(model, [Ask(PROMPT, 0.0, 40, 0)])
+            before = len(reused)
+            for seed in range(10):
+                await drawn(model, [Ask(PROMPT, 0.0, 40, seed)])
+    assert before > 0, "connections of other answers are kept"
+    assert len(reused) == before
+
+
 async def test_t3_the_bill_of_many_streamed_samples_is_what_was_made() -> None:
     waits: list[Wait] = []
     with EmbeddedServer() as server:
@@ -56,9 +84,9 @@ async def test_t3_the_bill_of_many_streamed_samples_is_what_was_made() -> None:
 async def test_t5_tokens_held_back_for_a_stop_string_keep_their_names() -> None:
     with EmbeddedServer() as server:
         async with OpenAIModel(server.url, options=embedded_options()) as model:
-            draw = Draw(PROMPT, 0.0, 11, 0, top_logprobs=2)
+            draw = Draw(prompt=PROMPT, temperature=0.0, max_tokens=11, seed=0, top_logprobs=2)
             free = await whole_stream(model, draw)
-            held = await whole_stream(model, draw._replace(stop=("BcXX", "ab;AQ", "aAX")))
+            held = await whole_stream(model, replace(draw, stop=("BcXX", "ab;AQ", "aAX")))
     assert [token.text for token in held.tokens] == [token.text for token in free.tokens]
     assert "".join(token.text for token in held.tokens).startswith("aAB;AbcBaC")
 
@@ -86,7 +114,8 @@ async def test_t6_tags_that_are_control_tokens_are_seen(controlled: Path, stream
             own = replace(embedded_options("ponder"), stream=stream)
             async with OpenAIModel(server.url, options=own) as model:
                 samples = await drawn(model, [Ask(f"{left}+18=", 0.0, 300, 0) for left in range(27, 31)])
-                drawn_one = await whole_stream(model, Draw("27+18=", 0.0, 300, 0))
+                draw = Draw(prompt="27+18=", temperature=0.0, max_tokens=300, seed=0)
+                drawn_one = await whole_stream(model, draw)
                 found.append(([sample.text for sample in samples], drawn_one.thought, drawn_one.text))
     usual, with_control_tokens = found
     assert usual == with_control_tokens

@@ -94,7 +94,7 @@ async def test_what_is_no_list_is_a_sentence(models: object) -> None:
     json.dumps(str(raised.value))
 
 
-async def test_d1_a_word_for_the_end_that_nobody_knows_is_named_once() -> None:
+async def test_d1_an_unknown_word_for_the_end_is_named_once() -> None:
     notices: list[str] = []
     async with (
         served(["m"], finish="sunset") as url,

@@ -17,6 +17,7 @@ from surefoot.models.streaming import Draw, whole_stream
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
 REAL = "what is 6 * 7?"
+DRAW = Draw(prompt=(Message("user", REAL),), temperature=0.7, max_tokens=50, seed=0)
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3}
 BILL = Usage(prompt=5, completion=3)
 
@@ -370,7 +371,7 @@ async def test_a_stream_whose_every_piece_is_all_so_far_is_refused_and_not_put_t
 async def test_a_draw_of_such_a_stream_is_refused_too() -> None:
     async with served(Odd(sse(*GROWING, ENDED))) as url, OpenAIModel(url) as model:
         with pytest.raises(UnreadableResponse):
-            await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+            await whole_stream(model, DRAW)
 
 
 @pytest.mark.parametrize(
@@ -454,7 +455,7 @@ async def test_g_the_same_of_a_draw_however_it_is_cut(content: str, text: str, s
     pieces = [chunk(content[place : place + size]) for place in range(0, len(content), size)]
     odd = Odd(sse(chunk("", None, reasoning="hm"), *pieces, ENDED))
     async with served(odd) as url, OpenAIModel(url) as model:
-        found = await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        found = await whole_stream(model, DRAW)
     assert (found.thought, found.text) == ("hm", text)
 
 
@@ -465,14 +466,14 @@ async def test_g_the_opening_tag_is_no_thought_where_the_server_left_it_in(begin
     """vLLM does where the tag comes in one piece with what follows it."""
     thoughts = [chunk("", None, reasoning=piece) for piece in begins]
     async with served(Odd(sse(*thoughts, chunk("42"), ENDED))) as url, OpenAIModel(url) as model:
-        found = await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        found = await whole_stream(model, DRAW)
     assert (found.thought, found.text) == ("hm", "42")
 
 
 async def test_g_a_tag_that_a_thought_speaks_of_stays_in_it() -> None:
     thoughts = [chunk("", None, reasoning=piece) for piece in ("first ", "<think>", " then")]
     async with served(Odd(sse(*thoughts, chunk("42"), ENDED))) as url, OpenAIModel(url) as model:
-        found = await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        found = await whole_stream(model, DRAW)
     assert found.thought == "first <think> then"
 
 
@@ -549,10 +550,10 @@ async def test_an_answer_without_a_choice_that_cost_nothing_is_asked_for_again(u
     assert (sample.text, len(waits)) == ("42", 1)
 
 
-async def test_a_stream_that_nobody_counted_is_estimated_and_says_so() -> None:
+async def test_an_uncounted_stream_is_estimated_and_says_so() -> None:
     odd = Odd(sse(chunk("4"), chunk("2"), ENDED))
     async with served(odd) as url, OpenAIModel(url) as model:
-        found = await whole_stream(model, Draw((Message("user", REAL),), 0.7, 50, 0))
+        found = await whole_stream(model, DRAW)
         assert found.usage == model.usage == Usage(completion=2, uncounted=1)
 
 

@@ -106,10 +106,20 @@ async def test_the_base_url_may_end_in_v1_or_not() -> None:
 
 async def test_a_callers_client_is_used_and_left_open() -> None:
     async with DoubleServer(towers_double(), api_key=KEY) as server, httpx.AsyncClient() as client:
-        model = OpenAIModel(server.url, api_key=KEY, client=client)
+        model = OpenAIModel(server.url, client=client, options=Options(api_key=KEY))
         await drawn(model, [ask()])
         await model.aclose()
         assert not client.is_closed
+
+
+async def test_a_callers_client_sends_its_own_headers() -> None:
+    """Gateways want the key, a session or a tenant in headers of their own."""
+    async with (
+        DoubleServer(towers_double(), api_key=KEY) as server,
+        httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"}) as client,
+        OpenAIModel(server.url, client=client) as model,
+    ):
+        assert (await drawn(model, [ask()]))[0].text == "aAB;AbcBaC"
 
 
 async def test_a_transport_handed_in_is_used() -> None:
@@ -341,10 +351,10 @@ async def test_thoughts_in_the_text_get_into_no_report_and_no_stall(
     caplog.set_level("INFO")
     double = Aloud(f"<think>{CANARY}</think>1")
     async with DoubleServer(double) as server, OpenAIModel(server.url) as model:
-        report = await surefoot.run(Twice(), model=model, k=2)
+        report = await surefoot.run(Twice(), surefoot.Settings(k=2), model=model)
         double.text, double.finish = f"<think>{CANARY}", "length"
         with pytest.raises(surefoot.Stalled) as stalled:
-            await surefoot.run(Twice(), model=model, k=2, limit=8)
+            await surefoot.run(Twice(), surefoot.Settings(k=2, limit=8), model=model)
         bodies = list(server.bodies)
     assert (report.solved, report.steps) == (True, 2)
     assert stalled.value.examples
@@ -565,15 +575,15 @@ async def test_a_missing_endpoint_is_named_when_it_is_needed() -> None:
 
 async def test_the_key_is_sent_and_never_shown() -> None:
     waits: list[Wait] = []
-    options = Options(on_wait=waits.append, patience_s=0.3)
+    options = Options(api_key=KEY, on_wait=waits.append, patience_s=0.3)
     async with DoubleServer(towers_double(), api_key=KEY) as server:
-        async with OpenAIModel(server.url, api_key=KEY, options=options) as model:
+        async with OpenAIModel(server.url, options=options) as model:
             await drawn(model, [ask()])
             server.fail(Fault("status", status=500, message=f"worker died on key {KEY}"), times=50)
             with pytest.raises(ModelUnavailable) as gone:
                 await drawn(model, [ask()])
-            shown = [repr(model), str(model), str(gone.value), repr(gone.value.__cause__), *map(repr, waits)]
-        async with OpenAIModel(server.url, api_key=KEY + "x") as model:
+            shown = [str(model), str(gone.value), *map(repr, (model, options, gone.value.__cause__, *waits))]
+        async with OpenAIModel(server.url, options=Options(api_key=KEY + "x")) as model:
             with pytest.raises(
                 RequestRefused, match=r"does not accept the API key \(401: Incorrect .* \*\*\*"
             ) as refused:
@@ -586,7 +596,7 @@ async def test_the_key_is_sent_and_never_shown() -> None:
 async def test_nothing_is_logged_with_the_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     async with DoubleServer(towers_double(), api_key=KEY) as server, httpx.AsyncClient() as client:
-        await drawn(OpenAIModel(server.url, api_key=KEY, client=client), [ask()])
+        await drawn(OpenAIModel(server.url, client=client, options=Options(api_key=KEY)), [ask()])
     assert caplog.records
     assert KEY not in caplog.text
 

@@ -158,7 +158,7 @@ async def test_greedy_answers_and_their_tokens_are_those_of_llama_cpp(network: N
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
-def test_a_sample_is_the_same_whatever_was_guessed_and_whoever_came_along(
+def test_a_sample_is_the_same_whatever_was_guessed_and_whatever_came_along(
     network: Network, temperature: float
 ) -> None:
     """Equal to the last letter; in 28,000 samples like these float32 rounding has not once made a difference."""
@@ -312,7 +312,7 @@ def alive(number: int) -> bool:
         return False
 
 
-async def test_a_killed_worker_is_said_in_a_sentence_and_nobody_waits_for_ever() -> None:
+async def test_a_killed_worker_is_said_in_a_sentence_and_no_ask_waits_for_ever() -> None:
     before = set(children(os.getpid()))
     async with NumpyPebble(2) as model, asyncio.timeout(60):
         victim = min(set(children(os.getpid())) - before)

@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -35,8 +37,8 @@ def thinker(token_s: float = 0.0) -> ThinkingDouble:
     return ThinkingDouble(scripted(STEPS), token_s=token_s)
 
 
-def draw(prompt: Prompt = TEXT, begun: str = "", max_tokens: int = 100, top_logprobs: int = 0) -> Draw:
-    return Draw(prompt, 0.5, max_tokens, 1, begun=begun, top_logprobs=top_logprobs)
+def draw(prompt: Prompt = TEXT, begun: str = "", max_tokens: int = 100, **more: Any) -> Draw:
+    return Draw(prompt=prompt, temperature=0.5, max_tokens=max_tokens, seed=1, begun=begun, **more)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -99,7 +101,7 @@ async def test_the_limit_and_stop_strings_of_a_draw_hold() -> None:
     async with DoubleServer(thinker()) as server, OpenAIModel(server.url) as model:
         short = await whole_stream(model, draw(max_tokens=3))
         assert (short.finish, short.usage.completion) == ("length", 3)
-        stopped = await whole_stream(model, draw()._replace(stop=("Wait",)))
+        stopped = await whole_stream(model, draw(stop=("Wait",)))
         assert (stopped.finish, stopped.thought) == ("stop", THOUGHT[: THOUGHT.index("Wait")])
 
 
@@ -165,7 +167,7 @@ async def test_a_chat_that_breaks_off_in_mid_thought_goes_on_as_raw_text_and_sta
     """vLLM tells thoughts apart in chat, and shows them with their tags where the rest is asked for: in completions."""
     tags = Tags(opened=opened)
     double = ThinkingDouble(scripted(STEPS, tags=tags), tags=tags)
-    asked = draw(CHAT)._replace(tags=tags, thinking_budget=50)
+    asked = draw(CHAT, tags=tags, thinking_budget=50)
     tokens, _ = double.written(asked)
     async with (
         DoubleServer(double, thoughts="reasoning", owned_by="vllm") as server,
@@ -364,7 +366,7 @@ async def test_llama_cpp_streams_what_it_samples_and_goes_on_from_any_letter() -
     with EmbeddedServer() as server:
         async with OpenAIModel(server.url, options=embedded_options()) as model:
             for prompt in (STEP, (Message("user", STEP),)):
-                asked = Draw(prompt, 0.0, 40, 1, top_logprobs=2)
+                asked = Draw(prompt=prompt, temperature=0.0, max_tokens=40, seed=1, top_logprobs=2)
                 async with aclosing(model.sample([Ask(prompt, 0.0, 40, 1)])) as samples:
                     async for _, sample in samples:
                         assert sample.text == STEP_ANSWER
@@ -373,7 +375,7 @@ async def test_llama_cpp_streams_what_it_samples_and_goes_on_from_any_letter() -
                 assert "".join(token.text for token in whole.tokens) == STEP_ANSWER
                 assert all(token.top[0] == token[:2] for token in whole.tokens)
                 for border in range(1, len(STEP_ANSWER), 3):
-                    rest = await whole_stream(model, asked._replace(begun=STEP_ANSWER[:border]))
+                    rest = await whole_stream(model, replace(asked, begun=STEP_ANSWER[:border]))
                     assert STEP_ANSWER[:border] + rest.text == STEP_ANSWER
 
 
@@ -383,7 +385,7 @@ async def test_llama_cpp_says_what_an_aborted_stream_has_cost() -> None:
             pieces = await first(model, 3, draw(STEP))
             usage = NOTHING
             for piece in pieces:
-                usage = usage.plus(piece.usage)
+                usage += piece.usage
             assert (usage.prompt, usage.completion) == (len(STEP), 3)
             assert not await model.native_budget()
             assert await model.tokenize("ab") == [97, 98]

@@ -69,7 +69,7 @@ async def test_thinking_that_would_fill_the_context_is_closed_and_answered(
     """W2: the job ended with a refusal whose message was empty."""
     async with OpenAIModel(small.url) as model:
         thinker = Reasoner(model, *([control] if control else []), **reasoner)
-        state = await thinker.think(thinker.draw(Ask(prompt, 0.0, 600, 1)))
+        state = await thinker.think(Ask(prompt, 0.0, 600, 1))
     assert (state.text, state.finish, state.ended_by) == ("five", "stop", BUDGET)
     assert state.thought.startswith("so five\n"), "half of the room is for thoughts"
 
@@ -123,7 +123,8 @@ async def test_a_stream_ends_at_the_first_stop_string(stop: str, thought: str | 
         DoubleServer(ThinkingDouble(brief), owned_by="vllm", thoughts="reasoning") as server,
         OpenAIModel(server.url) as model,
     ):
-        found = await whole_stream(model, Draw(PROMPTS[1], 0.0, 50, 1, stop=(stop, "never")))
+        draw = Draw(prompt=PROMPTS[1], temperature=0.0, max_tokens=50, seed=1, stop=(stop, "never"))
+        found = await whole_stream(model, draw)
     whole = "let me see\n so five."
     assert (found.thought, found.text, found.finish) == (whole if thought is None else thought, text, "stop")
 

@@ -1,6 +1,6 @@
 """What is read of a server's answers, and what makes them unreadable."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -10,7 +10,7 @@ from surefoot.models.openai.wire_server import error_kind, message_of
 from surefoot.voting.samples import Usage
 
 
-async def blocks(body: bytes) -> AsyncIterator[bytes]:
+async def blocks(body: bytes) -> AsyncGenerator[bytes, None]:
     """A body as the network may cut it up."""
     for start in range(0, len(body), 7):
         yield body[start : start + 7]
@@ -24,6 +24,13 @@ async def read(*events: str) -> tuple[Reply, list[bool]]:
     begun: list[bool] = []
     body = "".join(f"{event}\n\n" for event in events).encode()
     return await read_reply(blocks(body), lambda: begun.append(True)), begun
+
+
+async def test_a_body_that_goes_on_after_its_end_is_closed_at_once() -> None:
+    answer = b'data: {"choices": [{"text": "4", "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+    body = blocks(answer + b"\n" * 99)
+    assert (await read_reply(body, lambda: None)).choices == [Choice("4", "stop")]
+    assert body.ag_frame is None, "left to the collector, which closes it in a task of its own"
 
 
 async def test_every_kind_of_token_is_counted() -> None:

@@ -7,8 +7,10 @@ from contextlib import suppress
 
 import pytest
 
+from surefoot.models.offers import read_calls
 from surefoot.models.openai.answers import Leftovers, answer_in
 from surefoot.models.openai.error_bodies import failure_in_body
+from surefoot.models.openai.function_calling import text_with_calls
 from surefoot.models.openai.json_text import parsed
 from surefoot.models.openai.limits import ResponseTooLarge
 from surefoot.models.openai.wire import read_reply
@@ -68,12 +70,48 @@ def leftovers(text: str) -> None:
     reader.end_of_answer()
 
 
+def in_calls(text: str) -> bytes:
+    said = (
+        json.dumps(
+            {
+                "choices": [
+                    {
+                        "delta": {
+                            "tool_calls": [{"function": {"name": "a", "arguments": text[at : at + STEP]}}]
+                        }
+                    }
+                ]
+            }
+        )
+        for at in range(0, len(text), STEP)
+    )
+    ended = json.dumps({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    return "".join(f"data: {token}\n\n" for token in [*said, ended]).encode() + b"data: [DONE]\n\n"
+
+
+def read_with_calls(body: bytes) -> None:
+    asyncio.run(_read_with_calls(body))
+
+
+async def _read_with_calls(body: bytes) -> None:
+    with suppress(ValueError, ResponseTooLarge):
+        reply = await read_reply(blocks(body), lambda: None, 1 << 30, offered=True)
+        assert reply.choices[0].calls
+        for finish in ("stop", "length"):
+            read_calls(text_with_calls("", reply.choices[0].calls, finish))
+
+
 WORKS: dict[str, tuple[Callable[[str], object], Callable[..., object]]] = {
     "an answer in one piece": (in_one_piece, read),
     "one token": (in_one_token, read),
     "tokens": (in_tokens, read),
     "a stream of raw bytes": (lambda text: b"data:" + text.encode(errors="replace"), read),
+    "calls": (in_calls, read_with_calls),
     "an answer": (str, answer_in),
+    "an answer with blocks": (
+        lambda text: "```tool_call\n" + text,
+        lambda text: text_with_calls(text, (), "length"),
+    ),
     "an answer told apart": (str, lambda text: answer_in(text, told=True)),
     "an answer cut up": (str, leftovers),
     "an error": (lambda text: json.dumps({"error": {"message": text}}).encode(), failure_in_body),

@@ -10,7 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from redis.asyncio import Redis
 
 import surefoot
-from surefoot import Towers
+from surefoot import Settings, Towers
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration.checkpoints.saver import RedisSaver
 from surefoot.orchestration.journal import jobs
@@ -20,6 +20,7 @@ from surefoot.orchestration.redis.client import connect
 
 PATIENCE_S = 30.0
 """Far more than an end takes on a busy machine; a cancellation that is lost is lost for ever."""
+SETTINGS = Settings(k=3, segment=100)
 LONG = Towers(16, "compact", "move")
 QUICK = towers_double(error=0.01)
 
@@ -31,9 +32,10 @@ async def client(redis_url: str) -> AsyncIterator[Redis]:
         yield client
 
 
-def run(redis: str | Redis, job: str, **options: Any) -> Coroutine[Any, Any, Any]:
-    options = {"k": 3, "segment": 100, **options}
-    return surefoot.run(LONG, model=QUICK, redis=redis, job=job, **options)
+def run(
+    redis: str | Redis, job: str, settings: Settings = SETTINGS, **options: Any
+) -> Coroutine[Any, Any, Any]:
+    return surefoot.run(LONG, settings, model=QUICK, redis=redis, job=job, **options)
 
 
 async def ends_when_cancelled(work: Coroutine[Any, Any, Any], after_s: float) -> None:
@@ -79,7 +81,7 @@ async def test_z14_a_run_that_never_waits_for_its_model_ends_and_gives_its_lease
 async def test_z14_a_calibration_that_never_waits_for_its_model_can_be_stopped(
     redis_url: str, way: str
 ) -> None:
-    await WAYS[way](run(redis_url, "job", k=None, states=20_000), 0.2)
+    await WAYS[way](run(redis_url, "job", Settings(states=20_000)), 0.2)
 
 
 async def test_z14_every_step_that_was_decided_before_the_end_is_kept(redis_url: str, client: Redis) -> None:

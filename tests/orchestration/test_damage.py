@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from surefoot import Settings
+from surefoot.agents.tasks.plain_values import canonical
 from surefoot.agents.tasks.towers import Towers
 from surefoot.errors import SurefootError
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.jobs import Keys
-from surefoot.orchestration.journal.records import UNPACKED_BYTES, CorruptJournal, canonical, decode
+from surefoot.orchestration.journal.records import UNPACKED_BYTES, CorruptJournal, decode
 from surefoot.orchestration.journal.snapshots import Snapshot, decode_snapshot, encode_snapshot
 from surefoot.orchestration.reporting import read_report, records
 from surefoot.orchestration.run import resume, run
@@ -35,9 +37,13 @@ def written(redis_server: Any) -> dict[bytes, bytes]:
         async with Redis.from_url(redis_server.url) as client:
             await client.flushall()
             await run(
-                TASK, model=towers_double(error=0.2, invalid=0.1), k=3, segment=10, job=JOB, redis=client
+                TASK,
+                Settings(k=3, segment=10),
+                model=towers_double(error=0.2, invalid=0.1),
+                job=JOB,
+                redis=client,
             )
-            await run(Towers(2, "compact"), model=towers_double(), k=2, job="sound", redis=client)
+            await run(Towers(2, "compact"), Settings(k=2), model=towers_double(), job="sound", redis=client)
             return {key: bytes(await client.dump(key) or b"") for key in await client.keys("surefoot:*")}
 
     return asyncio.run(both())
@@ -295,7 +301,7 @@ async def emptied(client: Redis) -> None:
 
 
 async def replaced(client: Redis) -> None:
-    await run(TASK, model=towers_double(), k=3, segment=10, seed=7, job="twin", redis=client)
+    await run(TASK, Settings(k=3, segment=10, seed=7), model=towers_double(), job="twin", redis=client)
     await client.rename(Keys("twin").log(2), Keys(JOB).log(3))
 
 

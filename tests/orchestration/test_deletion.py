@@ -1,4 +1,4 @@
-"""Deleting jobs leaves nothing of them behind, and nobody's work is deleted under his hands."""
+"""Deleting jobs leaves nothing of them behind, and a running job is never deleted."""
 
 import asyncio
 import json
@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from surefoot import Settings
 from surefoot.agents.tasks.towers import Towers
 from surefoot.cli.cleanup import _seconds
 from surefoot.errors import BadInput
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration import deletion
 from surefoot.orchestration.journal import jobs
-from surefoot.orchestration.journal.jobs import Keys, NoSuchJob, Settings
+from surefoot.orchestration.journal.fixed import Fixed
+from surefoot.orchestration.journal.jobs import Keys, NoSuchJob
 from surefoot.orchestration.journal.journal import Journal, WriteRefused
 from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.run import resume, run
@@ -32,11 +34,13 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 async def done(client: Redis, job: str) -> None:
-    await run(Towers(3, "compact"), model=towers_double(error=0.2), k=3, segment=2, job=job, redis=client)
+    await run(
+        Towers(3, "compact"), Settings(k=3, segment=2), model=towers_double(error=0.2), job=job, redis=client
+    )
 
 
 async def made(client: Redis, job: str, status: str = "stopped", age_s: float = 0.0) -> None:
-    await jobs.create(client, job, "walk", {}, 0, Settings(k=1, model="double"))
+    await jobs.create(client, job, "walk", {}, 0, Fixed(Settings(k=1), "double"))
     await client.hset(Keys(job).meta, mapping={"status": status, "updated": f"{time.time() - age_s:.3f}"})
 
 
@@ -77,7 +81,7 @@ async def test_a_job_that_is_being_run_is_not_deleted(redis: Redis) -> None:
     assert await ids(redis) == set()
 
 
-async def test_whoever_holds_a_deleted_job_unseen_writes_nothing_more(redis: Redis) -> None:
+async def test_an_unseen_holder_of_a_deleted_job_writes_nothing_more(redis: Redis) -> None:
     await made(redis, "held")
     async with await Journal.acquire(redis, "held", lease_s=0.05) as journal:
         await journal._stop_pulse()

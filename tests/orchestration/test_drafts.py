@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from surefoot import BadInput, NotAnAnswer, Towers
+from surefoot.agents.tasks.optional import Attempt
 from surefoot.agents.tasks.task import Task, Value
 from surefoot.models.base import Ask, Model, ModelUnavailable, Prompt
 from surefoot.models.doubles import Garbage, towers_double
@@ -33,7 +34,7 @@ class Written:
 
 
 class Away:
-    """A model that nobody can reach."""
+    """A model that cannot be reached."""
 
     name = "away"
 
@@ -74,6 +75,9 @@ class Countdown(Task[int, int]):
 
     def acts(self, state: int) -> bool:
         return state == self.acting
+
+    async def act(self, state: int, attempt: Attempt) -> int:
+        raise AssertionError("a draft acts on nothing")
 
     def ask_ahead(self, state: int, steps: int) -> Prompt:
         return str(state)
@@ -219,7 +223,7 @@ async def test_steps_ahead_count_what_they_spent() -> None:
     assert draft.spent == Usage(150, 0, 300), "four steps a call"
 
 
-async def test_whoever_asks_no_model_spends_nothing() -> None:
+async def test_a_draft_that_asks_no_model_spends_nothing() -> None:
     supplied, recall = Supplied(lambda state: state - 1 if state else None), Recall(Countdown(), (1,))
     recall.decided(10, 9)
     recall.decided(9, 8)

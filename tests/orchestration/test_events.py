@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 import surefoot
-from surefoot import BadInput, Budget, Columns, Report, Speculation, Stalled, Towers
+from surefoot import BadInput, Budget, Columns, Report, Settings, Speculation, Stalled, Towers
 from surefoot.models.base import Message, Prompt
 from surefoot.models.doubles import Double, Garbage, towers_double
 from surefoot.models.doubles.server import DoubleServer, Fault
@@ -39,6 +39,8 @@ from surefoot.orchestration.stream import Unread
 from surefoot.voting.samples import Usage
 
 PATIENCE_S = 60.0
+K2 = Settings(k=2)
+K3 = Settings(k=3)
 
 
 def told(events: list[Event]) -> list[type[Event]]:
@@ -75,7 +77,11 @@ async def test_a_small_run_is_told_in_order(redis_url: str) -> None:
     events: list[Event] = []
     model = towers_double(error=0.05, invalid=0.05, seed=3)
     report = await surefoot.run(
-        Towers(3, "compact"), model=model, redis=redis_url, reliability=0.9, segment=4, on_event=events.append
+        Towers(3, "compact"),
+        Settings(reliability=0.9, segment=4),
+        model=model,
+        redis=redis_url,
+        on_event=events.append,
     )
     segment = [SegmentBegan, Decided, Committed, AuditBegan, Audited]
     assert told(events) == [Calibrating, Noted, Began, *segment, *segment, Ended]
@@ -97,7 +103,7 @@ async def test_a_small_run_is_told_in_order(redis_url: str) -> None:
 async def test_a_commit_is_told_after_its_steps(redis_url: str) -> None:
     events: list[Event] = []
     model = towers_double(latency=0.02)
-    await surefoot.run(Towers(5, "compact"), model=model, redis=redis_url, k=2, on_event=events.append)
+    await surefoot.run(Towers(5, "compact"), K2, model=model, redis=redis_url, on_event=events.append)
     decided = 0
     for event in events:
         if isinstance(event, Decided):
@@ -111,7 +117,9 @@ async def test_a_stall_is_told_before_the_end(redis_url: str) -> None:
     events: list[Event] = []
     task = Towers(3, "compact")
     with pytest.raises(Stalled) as stalled:
-        await surefoot.run(task, model=Garbage(), redis=redis_url, k=2, limit=10, on_event=events.append)
+        await surefoot.run(
+            task, Settings(k=2, limit=10), model=Garbage(), redis=redis_url, on_event=events.append
+        )
     assert told(events) == [Began, SegmentBegan, Undecided, Ended]
     undecided, ended = events[-2:]
     assert isinstance(undecided, Undecided)
@@ -137,10 +145,9 @@ async def test_a_repair_is_told_with_its_fault_and_its_larger_k(redis_url: str) 
     events: list[Event] = []
     report = await surefoot.run(
         Columns((98765, 4321)),
+        Settings(k=1, segment=4),
         model=columns_double(error=0.1, seed=1),
         redis=redis_url,
-        k=1,
-        segment=4,
         on_event=events.append,
     )
     assert report.solved
@@ -165,7 +172,7 @@ async def test_an_outage_of_redis_is_told_with_its_end(start_server: Callable[..
     model = towers_double(latency=0.003)
     task = Towers(7, "compact")
     running = asyncio.create_task(
-        surefoot.run(task, model=model, redis=server.url, k=3, on_event=events.append)
+        surefoot.run(task, K3, model=model, redis=server.url, on_event=events.append)
     )
     await until(lambda: of(Committed, events))
     server.kill()
@@ -184,7 +191,7 @@ async def test_an_outage_of_a_model_is_told_with_its_end(redis_url: str) -> None
     events: list[Event] = []
     async with DoubleServer(towers_double(latency=0.003)) as server:
         running = asyncio.create_task(
-            surefoot.run(Towers(6, "compact"), model=server.url, redis=redis_url, k=2, on_event=events.append)
+            surefoot.run(Towers(6, "compact"), K2, model=server.url, redis=redis_url, on_event=events.append)
         )
         await until(lambda: of(Decided, events))
         server.fail(Fault("status", status=503), times=2)
@@ -200,7 +207,7 @@ async def test_a_job_that_is_taken_up_begins_with_the_counts_so_far(redis_url: s
     task, model = Towers(5, "compact"), towers_double(error=0.05, invalid=0.05, seed=4)
     job: dict[str, Any] = {"model": model, "redis": redis_url}
     events: list[Event] = []
-    first = await surefoot.run(task, k=3, job="long", budget=Budget(steps=10), on_event=events.append, **job)
+    first = await surefoot.run(task, K3, job="long", budget=Budget(steps=10), on_event=events.append, **job)
     assert events[-1] == Ended(report=first)
     assert first.status == "stopped"
     events.clear()
@@ -220,10 +227,9 @@ async def test_a_display_counts_what_the_report_counts(redis_url: str, draft: An
     progress = Progress()
     report = await surefoot.run(
         Towers(6, "compact"),
+        Settings(k=3, segment=20),
         model=towers_double(error=0.1, invalid=0.1, seed=5),
         redis=redis_url,
-        k=3,
-        segment=20,
         speculate=Speculation(draft) if draft else None,
         on_event=progress.listen,
     )
@@ -245,7 +251,7 @@ async def test_a_listener_that_raises_ends_no_run_and_hears_nothing_more(redis_u
             raise OSError("the disk is full")
 
     report = await surefoot.run(
-        Towers(4, "compact"), model=towers_double(), redis=redis_url, k=2, on_event=listen
+        Towers(4, "compact"), K2, model=towers_double(), redis=redis_url, on_event=listen
     )
     assert (report.solved, report.steps) == (True, 15)
     assert told(heard) == [Began, SegmentBegan, Decided]
@@ -258,7 +264,7 @@ async def test_a_listener_that_raises_ends_no_run_and_hears_nothing_more(redis_u
 
 async def test_the_last_event_of_the_iterator_has_the_report(redis_url: str) -> None:
     task = Towers(4, "compact")
-    events = [event async for event in surefoot.events(task, model=towers_double(), redis=redis_url, k=2)]
+    events = [event async for event in surefoot.events(task, K2, model=towers_double(), redis=redis_url)]
     assert told(events) == [Began, SegmentBegan, Decided, Committed, AuditBegan, Audited, Ended]
     ended = events[-1]
     assert isinstance(ended, Ended)
@@ -270,12 +276,12 @@ async def test_the_iterator_raises_what_the_run_raises_after_its_last_event(redi
     events: list[Event] = []
     with pytest.raises(Stalled) as stalled:
         async for event in surefoot.events(
-            Towers(3, "compact"), model=Garbage(), redis=redis_url, k=2, limit=10
+            Towers(3, "compact"), Settings(k=2, limit=10), model=Garbage(), redis=redis_url
         ):
             events.append(event)
     assert events[-1] == Ended(error=stalled.value)
     with pytest.raises(BadInput, match="segment must be at least 1"):
-        async for _ in surefoot.events(Towers(3, "compact"), redis=redis_url, segment=0):
+        async for _ in surefoot.events(Towers(3, "compact"), Settings(segment=0), redis=redis_url):
             pass
     with pytest.raises(BadInput, match="on_event"):
         async for _ in surefoot.events(Towers(3, "compact"), redis=redis_url, on_event=events.append):
@@ -287,7 +293,7 @@ async def test_a_reader_that_sleeps_stops_no_run_and_still_counts_all(redis_url:
     task, model = Towers(12, "compact"), towers_double(error=0.02, seed=6)
     events: list[Event] = []
     async with Redis.from_url(redis_url) as client:
-        async for event in surefoot.events(task, model=model, redis=redis_url, k=3, job="whole"):
+        async for event in surefoot.events(task, K3, model=model, redis=redis_url, job="whole"):
             if not events:
                 async with asyncio.timeout(PATIENCE_S):
                     while (await jobs.load(client, "whole")).status != "done":
@@ -304,7 +310,7 @@ async def test_a_reader_that_sleeps_stops_no_run_and_still_counts_all(redis_url:
 
 async def test_closing_the_iterator_cancels_the_run_in_order(redis_url: str) -> None:
     task, model = Towers(10, "compact"), towers_double(latency=0.001)
-    how: dict[str, Any] = {"model": model, "redis": redis_url, "k": 2, "job": "begun"}
+    how: dict[str, Any] = {"settings": K2, "model": model, "redis": redis_url, "job": "begun"}
     decided = 0
     async with aclosing(surefoot.events(task, **how)) as events:
         async for event in events:
@@ -323,7 +329,7 @@ async def test_a_cancelled_reader_cancels_the_run_in_order(redis_url: str) -> No
     async def read() -> None:
         model = towers_double(latency=500.0)
         async for event in surefoot.events(
-            Towers(5, "compact"), model=model, redis=redis_url, k=2, job="hung"
+            Towers(5, "compact"), K2, model=model, redis=redis_url, job="hung"
         ):
             if isinstance(event, SegmentBegan):
                 begun.set()
@@ -344,7 +350,7 @@ def counts(votes: int, flags: Mapping[str, int]) -> Counts:
     )
 
 
-async def test_what_nobody_reads_takes_bounded_memory_and_loses_no_count() -> None:
+async def test_unread_events_take_bounded_memory_and_lose_no_count() -> None:
     unread = Unread(most=8)
     for step in range(10_000):
         unread.listen(Decided(step=step, answer=step, votes=3, dissent=0, flags={}))

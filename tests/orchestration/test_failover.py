@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 import surefoot
-from surefoot import BadInput, Report, Towers
+from surefoot import BadInput, Report, Settings, Towers
 from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.redis.client import RedisUnavailable, connect, without_password
@@ -37,7 +37,12 @@ class Running:
         self.said: list[str] = []
         self._run = asyncio.create_task(
             surefoot.run(
-                TASK, model=double(), redis=redis, k=3, segment=40, job=JOB, on_event=self.progress.listen
+                TASK,
+                Settings(k=3, segment=40),
+                model=double(),
+                redis=redis,
+                job=JOB,
+                on_event=self.progress.listen,
             )
         )
 
@@ -65,7 +70,7 @@ class Running:
 @pytest.fixture(scope="module")
 def calm(redis_server: Any) -> Report:
     """The same run without anything happening to it."""
-    return asyncio.run(surefoot.run(TASK, model=double(0), redis=redis_server.url, k=3, segment=40))
+    return asyncio.run(surefoot.run(TASK, Settings(k=3, segment=40), model=double(0), redis=redis_server.url))
 
 
 def same(report: Report, calm: Report) -> bool:
@@ -81,7 +86,7 @@ def same(report: Report, calm: Report) -> bool:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A port of loopback without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -183,7 +188,7 @@ async def under_way(pair: Pair, steps: int = 20) -> AsyncIterator[tuple[Forwarde
 
 
 class ReadOnly:
-    """M1: it becomes a replica, of a primary that nobody can reach."""
+    """M1: it becomes a replica, of a primary that cannot be reached."""
 
     options: tuple[str, ...] = ()
     said = "read only replica"
@@ -230,7 +235,7 @@ class DiskFull:
 
 
 class Busy:
-    """Somebody else's script does not end; after a moment the server says so to everybody."""
+    """A foreign script does not end; after a moment the server says so to all clients."""
 
     options = ("--lua-time-limit", "1")
     said = "busy running a script"
@@ -247,7 +252,7 @@ class Busy:
 
 
 class ClusterDown:
-    """A cluster of one server, some of whose slots nobody serves."""
+    """A cluster of one server, some of whose slots are not served."""
 
     options = ("--cluster-enabled", "yes")
     said = "CLUSTERDOWN|slot not served|cluster is down"
@@ -307,7 +312,7 @@ async def test_m3_a_promoted_replica_is_found_though_connections_to_the_old_prim
         forwarder.target = pair.replica.port
         await running.until(lambda progress: progress.waiting)
         await running.until(lambda progress: progress.durable > 80)
-        pair.primary.kill()  # nobody needs it any more
+        pair.primary.kill()  # it is not needed any more
         assert same(await running.report(), calm)
     assert pair.replica.tell("HGET", f"surefoot:{{{JOB}}}:meta", "status") == "done"
 
@@ -406,7 +411,7 @@ async def test_a_run_behind_sentinel_goes_on_with_the_replica_that_sentinel_prom
     assert (await surefoot.resume(JOB, redis=watch.url)).status == "done"
 
 
-async def test_a_primary_that_nobody_knows_is_said_at_once(sentinels: tuple[Pair, Sentinels]) -> None:
+async def test_an_unknown_primary_is_said_at_once(sentinels: tuple[Pair, Sentinels]) -> None:
     _, watch = sentinels
     await known(watch.url)
     with pytest.raises(RedisUnavailable, match="No master found for 'another'"):

@@ -11,11 +11,13 @@ from pydantic_core import to_json
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
+from surefoot import Sampling, Settings
+from surefoot.agents.tasks.optional import Attempt
 from surefoot.errors import BadInput, SurefootError
 from surefoot.orchestration.journal import jobs, segments
-from surefoot.orchestration.journal.jobs import Keys, NewerJournal, NoSuchJob, Settings, Snapshot
+from surefoot.orchestration.journal.fixed import Calibrated, Fixed
+from surefoot.orchestration.journal.jobs import Keys, NewerJournal, NoSuchJob, Snapshot
 from surefoot.orchestration.journal.journal import (
-    ANSWER_BYTES,
     COMMIT_BYTES,
     KEPT_BYTES,
     Fenced,
@@ -23,18 +25,19 @@ from surefoot.orchestration.journal.journal import (
     WentBack,
 )
 from surefoot.orchestration.journal.lease import Cancelled, JobDone, JobHeld
-from surefoot.orchestration.journal.records import CorruptJournal, Record
+from surefoot.orchestration.journal.records import ANSWER_BYTES, CorruptJournal, Record
 from surefoot.orchestration.redis.client import connect
 from surefoot.orchestration.reporting import records
 from surefoot.voting import Usage
 
 JOB = "walk-1"
+FIXED = Fixed(Settings(k=3, segment=10), "double")
 
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     client = Redis.from_url(redis_url)
-    await jobs.create(client, JOB, "walk", {"n": 9}, 0, Settings(k=3, model="double", segment=10))
+    await jobs.create(client, JOB, "walk", {"n": 9}, 0, FIXED)
     yield client
     await client.aclose()
 
@@ -86,7 +89,10 @@ async def test_counters_add_up_exactly_once(redis: Redis) -> None:
     assert await segments.kept(redis, job, 1) == samples
 
 
-async def test_a_commit_whose_reply_was_lost_is_not_applied_twice(redis: Redis, tmp_path: Path) -> None:
+@pytest.mark.parametrize("acts", [False, True], ids=["commit", "commit and begin to act"])
+async def test_a_commit_whose_reply_was_lost_is_not_applied_twice(
+    redis: Redis, tmp_path: Path, acts: bool
+) -> None:
     """A proxy lets the command through and cuts the line before the answer, so the client sends it again."""
     cuts = 0
 
@@ -114,10 +120,33 @@ async def test_a_commit_whose_reply_was_lost_is_not_applied_twice(redis: Redis, 
         await Journal.acquire(proxied, JOB) as journal,
     ):
         await journal.append(record(0))
-        await journal.commit()
+        if acts:
+            # It knows that it was this very attempt, and not one before it.
+            assert await journal.begin() == Attempt(1, again=False)
+        else:
+            await journal.commit()
     job = await jobs.load(redis, JOB)
     assert (cuts, job.step, job.counters["votes"]) == (1, 1, 3)
     assert len(await redis.lrange(Keys(JOB).log(0), 0, -1)) == 1
+
+
+async def test_what_was_decided_is_durable_and_the_act_begun_in_one_call(redis: Redis) -> None:
+    async with await Journal.acquire(redis, JOB) as journal:
+        await journal.commit()
+        before = await calls(redis)
+        await journal.append(record(0))
+        assert await journal.begin() == Attempt(1, again=False)
+        assert await calls(redis) == before + 1
+        assert (journal.durable, (await jobs.load(redis, JOB)).step) == (1, 1)
+        assert await journal.begin() == Attempt(1, again=True)  # nothing to commit, and it was begun before
+        await journal.append(record(1))
+        assert await journal.begin() == Attempt(2, again=False)
+
+
+async def calls(redis: Redis) -> int:
+    """Return how many scripts the server has run."""
+    stats = await redis.info("commandstats")
+    return sum(stats.get(name, {"calls": 0})["calls"] for name in ("cmdstat_evalsha", "cmdstat_eval"))
 
 
 @asynccontextmanager
@@ -168,7 +197,7 @@ async def test_an_interruption_in_the_middle_of_a_commit_loses_nothing(redis: Re
 
 
 @pytest.mark.parametrize("unsent", [False, True], ids=["carried out", "not carried out yet"])
-async def test_an_interruption_of_whoever_waits_for_a_commit_loses_nothing(
+async def test_an_interrupted_wait_for_a_commit_loses_nothing(
     redis: Redis, tmp_path: Path, unsent: bool
 ) -> None:
     async def run() -> None:
@@ -191,7 +220,7 @@ async def test_an_interruption_of_whoever_waits_for_a_commit_loses_nothing(
     assert await redis.get(Keys(JOB).lease) is None
 
 
-@pytest.mark.parametrize("words", [b"EVALSHA", b"HGETALL"], ids=["in the taking", "in the reading after it"])
+@pytest.mark.parametrize("words", [b"EVAL", b"HGETALL"], ids=["in the taking", "in the reading after it"])
 async def test_an_interruption_while_a_job_is_taken_leaves_no_lease(
     redis: Redis, tmp_path: Path, words: bytes
 ) -> None:
@@ -470,7 +499,7 @@ async def test_a_rewound_segment_is_decided_again(redis: Redis) -> None:
 
 
 async def test_an_unreadable_job_is_listed_and_hides_no_other(redis: Redis) -> None:
-    await jobs.create(redis, "new", "walk", {}, 0, Settings(k=1, model="double"))
+    await jobs.create(redis, "new", "walk", {}, 0, FIXED)
     await redis.hset(Keys("new").meta, "schema", "99")
     await redis.sadd(Keys("").jobs, "half")  # its creation was cut short
     readable, unreadable = await jobs.every(redis)
@@ -481,9 +510,54 @@ async def test_an_unreadable_job_is_listed_and_hides_no_other(redis: Redis) -> N
         await jobs.cancel(redis, "new")
 
 
+TEXTS = {
+    "k was given": (
+        FIXED,
+        '{"k":3,"model":"double","segment":10,"seed":0,"reliability":null,"error":null,"risk":null,"calibration":null,'
+        '"hard":null,"limit":100,"spare":0,"sampling":null}',
+    ),
+    "k was found": (
+        Fixed(
+            Settings(
+                k=4, reliability=0.9, segment=7, seed=5, limit=30, spare=2, sampling=Sampling(0.2, None, 64)
+            ),
+            "http://gpu:8000/v1",
+            Calibrated(0.25, 0.125, (1500, None, 1.5), (500, 1, 0.0625, True, ("a state",))),
+        ),
+        '{"k":4,"model":"http://gpu:8000/v1","segment":7,"seed":5,"reliability":0.9,"error":0.25,"risk":0.125,'
+        '"calibration":[1500,null,1.5],"hard":[500,1,0.0625,true,["a state"]],"limit":30,"spare":2,'
+        '"sampling":[0.2,null,64]}',
+    ),
+}
+"""What a job is fixed with, and its text: never another one, since older journals have it and an older surefoot reads it."""
+
+
+@pytest.mark.parametrize("fixed, text", TEXTS.values(), ids=TEXTS)
+async def test_what_a_job_is_fixed_with_is_written_as_ever(redis: Redis, fixed: Fixed, text: str) -> None:
+    await jobs.create(redis, "new", "walk", {}, 0, fixed)
+    assert (await redis.hget(Keys("new").meta, "settings")).decode() == text
+    job = await jobs.load(redis, "new")
+    assert (job.settings, job.calibrated, job.k) == (fixed.settings, fixed.calibrated, fixed.settings.k)
+
+
+def test_a_job_of_before_all_settings_were_written_down_is_read() -> None:
+    assert Fixed.read('{"k":3,"model":"m"}') == Fixed(Settings(k=3), "m")
+    found = '{"k":3,"model":"m","segment":9,"seed":0,"reliability":0.9,"error":0.1,"risk":0.01}'
+    assert Fixed.read(found) == Fixed(Settings(k=3, reliability=0.9, segment=9), "m", Calibrated(0.1, 0.01))
+
+
+@pytest.mark.parametrize(
+    "more", ['"k":0', '"k":null', '"k":"3"', '"segment":0', '"segmant":10', '"limit":2', '"sampling":[1,2]']
+)
+async def test_settings_that_no_job_has_are_damage(redis: Redis, more: str) -> None:
+    await redis.hset(Keys(JOB).meta, "settings", f'{{"k":3,"model":"m",{more}}}')
+    with pytest.raises(CorruptJournal, match="its description cannot be read"):
+        await jobs.load(redis, JOB)
+
+
 async def test_a_job_is_created_once(redis: Redis) -> None:
     with pytest.raises(ValueError, match="there is a job 'walk-1' already"):
-        await jobs.create(redis, JOB, "other", {}, 0, Settings(k=1, model="double"))
+        await jobs.create(redis, JOB, "other", {}, 0, FIXED)
     assert (await jobs.load(redis, JOB)).task == "walk"
 
 
@@ -505,7 +579,7 @@ async def test_all_keys_of_a_job_lie_in_one_cluster_slot(redis: Redis) -> None:
 async def test_acknowledged_steps_survive_a_kill_of_the_server(start_server: Callable[..., Any]) -> None:
     server = start_server("--appendfsync", "always")
     client = await connect(server.url)
-    await jobs.create(client, JOB, "walk", {}, 0, Settings(k=3, model="double", segment=10))
+    await jobs.create(client, JOB, "walk", {}, 0, FIXED)
     async with await Journal.acquire(client, JOB) as journal:
         for step in range(25):
             await journal.append(record(step))
@@ -727,3 +801,25 @@ async def test_an_answer_too_large_for_a_frame_is_refused_and_the_steps_before_i
             await journal.append(record(0))
             await journal.append(Record(1, "x" * ANSWER_BYTES, 3))
     assert (await jobs.load(redis, JOB)).step == 1
+
+
+async def test_losing_ballots_that_no_frame_could_hold_are_refused_and_the_job_stays_readable(
+    redis: Redis,
+) -> None:
+    losers = tuple((f"{number}" * (ANSWER_BYTES - 2), 1) for number in range(9))
+    with pytest.raises(
+        BadInput, match=r"step 1 cannot be recorded: its 9 losing ballots take 37,748,\d+ bytes"
+    ):
+        async with await Journal.acquire(redis, JOB) as journal:
+            await journal.append(record(0))
+            await journal.append(Record(1, "1", 3, losers))
+    assert [entry.step async for entry in records(redis, await jobs.load(redis, JOB))] == [0]
+
+
+async def test_large_losing_ballots_fill_a_frame_early(redis: Redis) -> None:
+    losers = tuple((f"{number}" * (1 << 20), 1) for number in range(3))
+    async with await Journal.acquire(redis, JOB) as journal:
+        for step in range(9):
+            await journal.append(Record(step, "1", 5, losers))
+    found = await segments.frames(redis, await jobs.load(redis, JOB), 0)
+    assert len(found) >= 4

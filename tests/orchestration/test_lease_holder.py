@@ -1,4 +1,4 @@
-"""Who is gone and who is only not to be seen (N): nobody's lease is taken because /proc does not show him."""
+"""Which holders are gone, and which are only invisible (N): no lease is taken because /proc does not show its holder."""
 
 import json
 import os

@@ -68,7 +68,7 @@ def eventually(true: Callable[[], Any]) -> None:
 
 
 def end(directory: Path) -> None:
-    """End whoever works in this directory, the guard first, which would start the server again."""
+    """End all processes of this directory, the guard first, which would start the server again."""
     for found in (guards, servers):
         for pid in found(directory):
             with suppress(ProcessLookupError):
@@ -82,7 +82,7 @@ def server_of(client: Redis) -> int:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A state directory with a short path; whoever still works in it is ended afterwards."""
+    """A state directory with a short path; its processes are ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="sf-") as directory:
         yield Path(directory)
         end(Path(directory))
@@ -146,7 +146,7 @@ async def test_a_killed_guard_is_replaced_by_the_next_who_needs_the_server(home:
 
 
 async def test_a_client_in_an_outage_calls_for_a_guard(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is left to start the server again but those who wait for it."""
+    """Only those who wait for the server are left to start it again."""
     monkeypatch.setenv("SUREFOOT_HOME", str(home))
     async with open_redis(None) as client:
         await client.set("step", 7)
@@ -287,7 +287,7 @@ def modes(directory: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("before", [None, 0o755, 0o777], ids=["new", "readable", "writable"])
-async def test_nobody_else_can_read_or_write_what_the_server_keeps(home: Path, before: int | None) -> None:
+async def test_other_users_cannot_read_or_write_what_the_server_keeps(home: Path, before: int | None) -> None:
     """Z9: the append-only file was readable by others."""
     folder = home / "state"
     if before is not None:
@@ -327,7 +327,7 @@ def listening(path: Path) -> None:
 
 
 def strange(path: Path) -> None:
-    """A file of somebody else's, which only root can put there."""
+    """A file of another user, which only root can put there."""
     path.touch()
     os.chown(path, 12345, 12345)
 
@@ -336,7 +336,7 @@ def strange(path: Path) -> None:
     "put", [link, dangling, second_name, pipe, Path.mkdir, listening], ids=lambda put: f"Z9 {put.__name__}"
 )
 @pytest.mark.parametrize("name", ["guard.lock", "server.lock", "redis.log", "redis.sock", "appendonlydir"])
-async def test_what_somebody_else_put_there_is_named_and_not_touched(
+async def test_what_another_user_put_there_is_named_and_not_touched(
     home: Path, name: str, put: Callable[[Path], Any]
 ) -> None:
     if (name, put) in {("redis.sock", listening), ("appendonlydir", Path.mkdir)}:
@@ -362,8 +362,8 @@ async def test_a_folder_that_is_none_is_named(home: Path, put: Callable[[Path], 
         await start_server(home / "below" / "state")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that is somebody else's")
-async def test_a_folder_of_somebody_elses_is_named(home: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder of another user")
+async def test_a_folder_of_another_user_is_named(home: Path) -> None:
     (home / "theirs").mkdir()
     os.chown(home / "theirs", 12345, 12345)
     with pytest.raises(NoLocalRedis, match=r"another user's \(user 12345\)"):

@@ -59,7 +59,13 @@ async def test_pebble_is_asked_in_its_own_style_whatever_the_main_model_is_asked
 
 
 @pytest.mark.parametrize(
-    ("word", "said"), [("short", "no short answer"), ("ahead", "another draft"), ("psychic", "psychic")]
+    ("word", "said"),
+    [
+        ("short", "no short answer"),
+        ("ahead", "another draft"),
+        ("recall", "write `gist` and `unfold`"),
+        ("psychic", "psychic"),
+    ],
 )
 async def test_a_draft_that_cannot_be_is_refused(word: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):

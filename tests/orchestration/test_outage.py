@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 import surefoot
-from surefoot import Report, Towers
+from surefoot import Report, Settings, Towers
 from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.events import Listen
 from surefoot.orchestration.journal import jobs
@@ -32,7 +32,9 @@ def double(latency: float = 0.003) -> Double:
 
 
 async def run(redis: str, model: Any, job: str = JOB, on_event: Listen | None = None) -> Report:
-    return await surefoot.run(TASK, model=model, redis=redis, k=3, segment=40, job=job, on_event=on_event)
+    return await surefoot.run(
+        TASK, Settings(k=3, segment=40), model=model, redis=redis, job=job, on_event=on_event
+    )
 
 
 class Running:

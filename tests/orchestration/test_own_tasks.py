@@ -3,7 +3,7 @@
 import enum
 import pickle
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,12 +12,27 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 import surefoot
-from surefoot import BadInput, Case, NotAnAnswer, NotPlain, Stalled, SurefootError, Task, TaskFailed, Typed
+from surefoot import (
+    BadInput,
+    Case,
+    NotAnAnswer,
+    NotPlain,
+    Settings,
+    Stalled,
+    SurefootError,
+    Task,
+    TaskFailed,
+    Typed,
+)
+from surefoot.agents.tasks.guarded import guarded
+from surefoot.agents.tasks.optional import Attempt
 from surefoot.agents.tasks.plain_values import is_plain
-from surefoot.models.base import Message, Prompt
+from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.doubles import Double, Garbage
 from surefoot.orchestration.journal import jobs
-from surefoot.voting import PAPER, InvariantBroken
+from surefoot.voting import PAPER, InvariantBroken, Sample
+
+K2 = Settings(k=2)
 
 
 def answered(prompt: Prompt) -> str:
@@ -79,8 +94,8 @@ class Countdown(Task[Any, Any]):
     def acts(self, state: Any) -> bool:
         return "act" in self.odd or self._or("acts", False, state)
 
-    async def act(self, step: int, state: Any, answer: Any) -> None:
-        self._or("act", None, answer)
+    async def act(self, state: Any, attempt: Attempt) -> Any:
+        return self._or("act", state - 1, state)
 
 
 @dataclass(frozen=True)
@@ -151,7 +166,7 @@ async def test_a_value_that_is_not_plain_is_refused_at_once_with_what_and_where(
     redis_url: str, odd: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(TaskFailed, match=said):
-        await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
+        await surefoot.run(Countdown(**odd), K2, model=counter(), redis=redis_url)
 
 
 def nested(deep: int, inside: Any = 1) -> Any:
@@ -186,7 +201,7 @@ async def test_a_number_too_long_or_tuples_too_deep_for_the_journal_are_refused_
     where = " at step 0" if method in ("read", "advance") else ""
     k = None if method == "case" else 2
     with pytest.raises(NotPlain, match=rf"failed in `{method}`{where}: {said}") as refused:
-        await surefoot.run(task, model=counter(), redis=redis_url, k=k)
+        await surefoot.run(task, Settings(k=k), model=counter(), redis=redis_url)
     assert len(str(refused.value)) < 1000
 
 
@@ -196,7 +211,7 @@ async def test_the_longest_number_and_the_deepest_tuple_come_back(redis_url: str
             read=lambda text, value=value: (int(text), value), advance=lambda state, answer: answer[0]
         )
         paused = await surefoot.run(
-            task, model=counter(error=0.2), redis=redis_url, k=2, budget=surefoot.Budget(steps=2)
+            task, K2, model=counter(error=0.2), redis=redis_url, budget=surefoot.Budget(steps=2)
         )
         report = await surefoot.resume(paused.job, task=task, model=counter(), redis=redis_url)
         assert (report.solved, report.steps_read_back) == (True, 5)
@@ -226,7 +241,7 @@ async def test_a_rich_state_that_cannot_be_compared_or_hashed_is_named(kind: Any
     task = Countdown(start=lambda: kind(inside=1))
     task.state_codec = Typed(kind)
     with pytest.raises(TaskFailed, match=said):
-        await surefoot.run(task, model=counter(), redis="unix:///nowhere", k=2)
+        await surefoot.run(task, K2, model=counter(), redis="unix:///nowhere")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +250,7 @@ async def test_a_rich_state_that_cannot_be_compared_or_hashed_is_named(kind: Any
 )
 async def test_half_a_character_cannot_be_written_down(redis_url: str, odd: dict[str, Any]) -> None:
     with pytest.raises(TaskFailed, match="returned a text that cannot be written down"):
-        await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
+        await surefoot.run(Countdown(**odd), K2, model=counter(), redis=redis_url)
 
 
 @pytest.mark.parametrize(
@@ -262,8 +277,10 @@ async def test_an_attribute_of_another_type_is_refused_before_anything_is_opened
 async def test_a_number_of_steps_that_is_none_is_refused_and_leaves_no_job(
     redis_url: str, steps: object
 ) -> None:
-    with pytest.raises(TaskFailed, match=r"`steps`: returned .*whole number, or None if it is unknown"):
-        await surefoot.run(Countdown(steps=lambda: steps), model=counter(), redis=redis_url, k=2)
+    with pytest.raises(
+        TaskFailed, match=r"`steps`: returned .*whole number from 0 on, or None if it is unknown"
+    ):
+        await surefoot.run(Countdown(steps=lambda: steps), K2, model=counter(), redis=redis_url)
     assert await surefoot.jobs(redis=redis_url) == []
 
 
@@ -282,7 +299,7 @@ async def test_a_prompt_that_cannot_be_sent_is_the_fault_of_ask(
     redis_url: str, prompt: object, said: str
 ) -> None:
     with pytest.raises(TaskFailed, match=f"`ask` at step 0: returned {said}"):
-        await surefoot.run(Countdown(ask=lambda state: prompt), model=counter(), redis=redis_url, k=2)
+        await surefoot.run(Countdown(ask=lambda state: prompt), K2, model=counter(), redis=redis_url)
 
 
 class Speechless(Exception):
@@ -302,10 +319,10 @@ async def test_an_object_that_cannot_even_be_shown_is_named_by_its_type(redis_ur
         ({"read": lambda text: [Speechless()]}, "returned a list: a list that cannot be shown"),
     ):
         with pytest.raises(TaskFailed, match=said):
-            await surefoot.run(Countdown(**odd), model=counter(), redis=redis_url, k=2)
-    with pytest.raises(surefoot.SurefootError, match="step 0: a Speechless that cannot be shown"):
+            await surefoot.run(Countdown(**odd), K2, model=counter(), redis=redis_url)
+    with pytest.raises(surefoot.SurefootError, match="step 0: returned a Speechless that cannot be shown"):
         task = Countdown(audit=lambda state, answer: Speechless())
-        await surefoot.run(task, model=counter(), redis=redis_url, k=2)
+        await surefoot.run(task, K2, model=counter(), redis=redis_url)
 
 
 async def test_a_start_that_the_journal_could_not_read_back_is_refused() -> None:
@@ -336,7 +353,7 @@ async def test_what_start_and_spec_return_is_looked_at_before_anything_is_opened
 )
 async def test_what_a_task_raises_says_where_it_happened(redis_url: str, method: str, where: str) -> None:
     with pytest.raises(TaskFailed) as failure:
-        await surefoot.run(Countdown(**{method: boom}), model=counter(), redis=redis_url, k=2)
+        await surefoot.run(Countdown(**{method: boom}), K2, model=counter(), redis=redis_url)
     error = failure.value
     assert f"task 'countdown' failed in {where}: KeyError: 'gone" in str(error)
     assert "\x1b" not in str(error)
@@ -357,7 +374,7 @@ async def test_a_value_error_in_read_says_what_to_raise_and_shows_the_sample(
     wordy = Double(lambda prompt: "It\x1b[31m is " + "x" * 2000, lambda prompt, which: "")
     task = Countdown(read=lambda text: int(text))
     with pytest.raises(TaskFailed) as failure:
-        await surefoot.run(task, model=wordy, redis=redis_url, k=2, speculate=speculate)
+        await surefoot.run(task, K2, model=wordy, redis=redis_url, speculate=speculate)
     error = failure.value
     assert "ValueError: invalid literal for int()" in str(error)
     assert "the sample was 'It\\x1b[31m is xxx" in str(error)
@@ -366,11 +383,66 @@ async def test_a_value_error_in_read_says_what_to_raise_and_shows_the_sample(
     assert (error.step, error.method) == (0, "read")
 
 
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"finished": lambda state: None}, "`finished`: returned None; it returns True or False"),
+        ({"finished": lambda state: int(state == 0)}, "`finished`: returned 0; it"),
+        ({"solved": lambda state: "no"}, "`solved`: returned 'no'; it returns True or False"),
+        ({"acts": lambda state: None}, "`acts` at step 0: returned None; it returns True or False"),
+        ({"advance": lambda state, answer: None}, "`advance` at step 0: returned None; it returns the state"),
+        ({"audit": lambda state, answer: False}, "`audit` at step 0: returned False; .*, a text, or None"),
+    ],
+)  # fmt: skip
+async def test_a_value_that_could_be_read_in_the_wrong_sense_is_refused(
+    redis_url: str, odd: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(TaskFailed, match=said):
+        await surefoot.run(Countdown(**odd), K2, model=counter(), redis=redis_url)
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"steps": lambda: 3}, "after 3 steps, all that `steps` says, and `finished` says no"),
+        ({"steps": lambda: 0}, "after 0 steps, all that `steps` says, and `finished` says no"),
+        ({"solved": lambda state: False}, "after 5 steps, `solved` says no"),
+    ],
+)
+async def test_a_job_that_failed_says_why(redis_url: str, odd: dict[str, Any], said: str) -> None:
+    solved = odd.get("solved", lambda state: state == 0)
+    task = Countdown(**{**odd, "solved": solved})
+    report = await surefoot.run(task, K2, model=counter(), redis=redis_url)
+    assert (report.status, report.stopped) == ("failed", said)
+    assert (await surefoot.report(report.job, redis=redis_url)).stopped == said
+    if "steps" not in odd:
+        mended = await surefoot.resume(report.job, task=Countdown, model=counter(), redis=redis_url)
+        assert (mended.solved, mended.stopped) == (True, None)
+
+
+async def test_a_flag_s_check_returns_a_text_or_none(redis_url: str) -> None:
+    task = Countdown()
+    task.flags = PAPER | InvariantBroken("odd", lambda state, answer: answer % 2 == 1)  # type: ignore[arg-type,return-value]
+    with pytest.raises(
+        TaskFailed, match=r"`flags` at step 0: TypeError: 'odd' returns .* None, and not False"
+    ):
+        await surefoot.run(task, K2, model=counter(), redis=redis_url)
+
+
+async def test_a_spec_that_would_not_make_the_task_again_is_refused_before_anything_is_opened() -> None:
+    class Fixed(Typeful):
+        def spec(self) -> Mapping[str, Any]:
+            return {"first": 9}
+
+    with pytest.raises(TaskFailed, match=r"`spec`: Fixed\(...\) got an unexpected keyword argument 'first'"):
+        await surefoot.run(Fixed(), K2, model=counter(), redis="unix:///nowhere")
+
+
 async def test_flags_of_ones_own_that_raise_are_named_too(redis_url: str) -> None:
     task = Countdown()
     task.flags = PAPER | InvariantBroken("odd", lambda state, answer: boom())
     with pytest.raises(TaskFailed, match="`flags` at step 0: KeyError"):
-        await surefoot.run(task, model=counter(), redis=redis_url, k=2)
+        await surefoot.run(task, K2, model=counter(), redis=redis_url)
 
 
 @pytest.mark.parametrize(
@@ -396,12 +468,12 @@ async def test_the_made_up_name_of_a_job_is_in_whatever_ends_it(redis_url: str) 
     broken = Countdown(advance=boom)
     for task, model, kind in ((broken, counter(), TaskFailed), (Countdown(), Garbage(), Stalled)):
         with pytest.raises(SurefootError) as failure:
-            await surefoot.run(task, model=model, redis=redis_url, k=2, limit=10)
+            await surefoot.run(task, Settings(k=2, limit=10), model=model, redis=redis_url)
         assert isinstance(failure.value, kind)
         assert failure.value.job == await the_job()
         assert f"(job {failure.value.job!r})" in str(failure.value)
     with pytest.raises(ZeroDivisionError) as raised:
-        await surefoot.run(Countdown(), model=Moody(answered, lambda prompt, which: ""), redis=redis_url, k=2)
+        await surefoot.run(Countdown(), K2, model=Moody(answered, lambda prompt, which: ""), redis=redis_url)
     assert await the_job() in "".join(raised.value.__notes__)
 
 
@@ -412,7 +484,7 @@ async def test_a_mended_task_goes_on_where_it_failed(redis_url: str) -> None:
         return answer
 
     with pytest.raises(TaskFailed, match="`advance` at step 3") as failure:
-        await surefoot.run(Countdown(advance=fails_late), model=counter(), redis=redis_url, k=2)
+        await surefoot.run(Countdown(advance=fails_late), K2, model=counter(), redis=redis_url)
     report = await surefoot.resume(failure.value.job, task=Countdown, model=counter(), redis=redis_url)
     assert (report.solved, report.steps) == (True, 5)
 
@@ -478,12 +550,12 @@ async def test_a_codec_brings_models_and_dataclasses_back_as_they_were(redis_url
             return super().draw(ask)
 
     calm = await surefoot.run(
-        Typeful(), model=counter(error=0.2, seed=5), redis=redis_url, k=2, segment=2, job="calm"
+        Typeful(), Settings(k=2, segment=2), model=counter(error=0.2, seed=5), redis=redis_url, job="calm"
     )
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             model = Dying(answered, lambda prompt, which: str(1000 + which % 1000), error=0.2, seed=5)
-            await surefoot.run(Typeful(), model=model, redis=redis_url, k=2, segment=2, job="rough")
+            await surefoot.run(Typeful(), Settings(k=2, segment=2), model=model, redis=redis_url, job="rough")
     rough = await surefoot.resume("rough", task=Typeful, model=counter(error=0.2, seed=5), redis=redis_url)
     assert calm.solved
     assert rough.solved
@@ -491,6 +563,46 @@ async def test_a_codec_brings_models_and_dataclasses_back_as_they_were(redis_url
     assert calm.contested_steps[0].winner.startswith("to ")
     without = await surefoot.report("rough", redis=redis_url)
     assert without.contested_steps[0].winner.startswith('"{')
+
+
+class Slipped(Typeful):
+    """Its state is made of parts of an answer that only the answer's codec can write."""
+
+    answer_codec = Typed(tuple[Move, int])  # type: ignore[assignment]
+    state_codec = None
+
+    def start(self) -> Any:
+        return (9,)
+
+    def ask(self, state: Any, view: int = 0) -> str:
+        return "9"
+
+    def read(self, text: str, state: Any, view: int = 0) -> Any:
+        return Move(8, 0.5), 1
+
+    def advance(self, state: Any, answer: Any) -> Any:
+        return (answer[0],)
+
+    def finished(self, state: Any) -> bool:
+        return False
+
+
+async def test_parts_that_only_a_codec_can_write_are_no_state_by_themselves(redis_url: str) -> None:
+    with pytest.raises(NotPlain, match=r"`advance` at step 0: returned a Move at \[0\]"):
+        await surefoot.run(Slipped(), K2, model=counter(), redis=redis_url)
+
+
+async def test_half_a_character_in_a_sample_that_is_kept_ends_no_run(redis_url: str) -> None:
+    class Half:
+        name = "half"
+
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            for place, ask in enumerate(asks):
+                yield place, counter().draw(ask) if ask.seed % 3 else Sample("\ud83d", "\ud800")
+
+    found = await surefoot.run(Countdown(), Settings(k=2, seed=4), model=Half(), redis=redis_url)
+    assert found.solved
+    assert found.red_flags
 
 
 class Loose(Typeful):
@@ -508,7 +620,7 @@ class Loose(Typeful):
 
 async def test_a_codec_that_loses_something_is_found_out_at_the_first_value(redis_url: str) -> None:
     with pytest.raises(NotPlain, match=r"`advance` at step 0: returned Board.*reads back as Board"):
-        await surefoot.run(Loose(), model=counter(), redis=redis_url, k=2)
+        await surefoot.run(Loose(), K2, model=counter(), redis=redis_url)
 
 
 class Melting(Typeful):
@@ -525,7 +637,7 @@ class Melting(Typeful):
 
 async def test_a_state_that_is_not_frozen_is_refused() -> None:
     with pytest.raises(NotPlain, match=r"`start`: returned what cannot be hashed.*frozen"):
-        await surefoot.run(Melting(), model=counter(), redis="unix:///nowhere", k=2)
+        await surefoot.run(Melting(), K2, model=counter(), redis="unix:///nowhere")
 
 
 class Tupled(Countdown):
@@ -540,10 +652,10 @@ class Tupled(Countdown):
 
 async def test_names_of_a_tuple_that_the_journal_has_lost_are_explained(redis_url: str) -> None:
     with pytest.raises(TaskFailed, match="named tuples come back from the journal as tuples: unpack them"):
-        await surefoot.run(Tupled(), model=counter(), redis=redis_url, k=2)
+        await surefoot.run(Tupled(), K2, model=counter(), redis=redis_url)
     kept = Tupled()
     kept.answer_codec = Typed(Pair)
-    assert (await surefoot.run(kept, model=counter(), redis=redis_url, k=2)).solved
+    assert (await surefoot.run(kept, K2, model=counter(), redis=redis_url)).solved
 
 
 @pytest.mark.parametrize(
@@ -562,3 +674,98 @@ async def test_a_name_that_no_command_could_be_given_is_refused_before_anything_
     with pytest.raises(BadInput) as refused:
         await surefoot.run(Countdown(), model="http://127.0.0.1:1/v1", redis="unix:///nowhere", job=name)
     assert f"the name {name!r} for a job {why}" in str(refused.value)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A state of a richer type; what its note is, a codec cannot know."""
+
+    at: int
+    note: Any = None
+
+
+class Counted(Typed[Place]):
+    """Counts how often something is read."""
+
+    reads = 0
+
+    def decode(self, plain: Any) -> Place:
+        self.reads += 1
+        return super().decode(plain)
+
+
+class Places(Countdown):
+    """Counts down from place to place."""
+
+    def __init__(self, codec: Counted, notes: Mapping[int, Any] | None = None) -> None:
+        super().__init__(40)
+        self.state_codec, self.notes = codec, notes or {}
+
+    def spec(self) -> Mapping[str, Any]:
+        return {}
+
+    def start(self) -> Any:
+        return Place(self.first)
+
+    def ask(self, state: Place, view: int = 0) -> Prompt:
+        return f"{state.at} is where it stands"
+
+    def advance(self, state: Place, answer: Any) -> Any:
+        return Place(answer, self.notes.get(answer))
+
+    def finished(self, state: Place) -> Any:
+        return state.at == 0
+
+    def solved(self, state: Place) -> Any:
+        return state.at == 0
+
+
+TENS = Settings(k=1, segment=10)
+
+
+@pytest.mark.parametrize("of_answers", [False, True])
+async def test_a_state_of_answers_is_read_back_only_where_it_is_written(
+    redis_url: str, of_answers: bool
+) -> None:
+    codec = Counted(Place, of_answers=of_answers)
+    report = await surefoot.run(Places(codec), TENS, model=counter(), redis=redis_url)
+    assert (report.solved, report.steps) == (True, 40)
+    assert codec.reads < 20 if of_answers else codec.reads >= 80
+
+
+@pytest.mark.parametrize(("of_answers", "step"), [(False, 16), (True, 19)])
+async def test_a_state_that_would_not_come_back_is_never_sealed(
+    redis_url: str, of_answers: bool, step: int
+) -> None:
+    """At the step that made it, or at the end of its segment; mended, the job goes on with what was decided."""
+    codec = Counted(Place, of_answers=of_answers)
+    wrong = Places(codec, dict.fromkeys(range(24), (1, 2)))
+    with pytest.raises(NotPlain, match="its codec reads back as Place") as raised:
+        await surefoot.run(wrong, TENS, model=counter(), redis=redis_url, job="places")
+    assert (raised.value.method, raised.value.step) == ("advance", step)
+    async with Redis.from_url(redis_url) as redis:
+        assert (await jobs.load(redis, "places")).sealed == 1
+    mended = await surefoot.run(Places(codec), TENS, model=counter(), redis=redis_url, job="places")
+    undisturbed = await surefoot.run(Places(codec), TENS, model=counter(), redis=redis_url, job="another")
+    assert (mended.solved, mended.head) == (True, undisturbed.head)
+
+
+def test_every_message_of_a_growing_conversation_is_looked_at_once() -> None:
+    chat = tuple(Message("user", str(number)) for number in range(5))
+    shown: list[Any] = [chat, (*chat, Message("user", "more")), chat[:3], (*chat[:2], Message("user", "2"))]
+    task = guarded(Countdown(ask=lambda state: shown.pop(0)))
+    assert [len(task.ask(5)) for _ in range(4)] == [5, 6, 3, 3]
+    for wrong in (
+        (*chat, Message("user", "half \ud800")),
+        (*chat[:2], "no message", *chat[3:]),
+        (*chat, Message("user", 1)),  # type: ignore[arg-type]
+        (),
+        [*chat],
+    ):
+        shown[:] = [chat, wrong]
+        task.ask(5)
+        with pytest.raises(TaskFailed, match="returned"):
+            task.ask(5)
+        shown[:] = [wrong]  # what was refused is not known as right
+        with pytest.raises(TaskFailed, match="returned"):
+            task.ask(5)

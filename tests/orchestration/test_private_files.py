@@ -1,4 +1,4 @@
-"""A file that is written as a whole, beside its place, under a name that nobody can foresee (Z19)."""
+"""A file that is written as a whole, beside its place, under a name that cannot be guessed (Z19)."""
 
 import os
 import stat

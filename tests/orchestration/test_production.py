@@ -11,9 +11,10 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 import surefoot
-from surefoot import Towers
+from surefoot import Settings, Towers
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.journal.fixed import Fixed
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.redis.client import connect
 from surefoot.orchestration.redis.persistence import forgetful
@@ -32,7 +33,7 @@ def recommended() -> list[str]:
 
 @pytest.fixture
 def account(start_server: Callable[..., Any]) -> tuple[Any, str]:
-    """A server that nobody but the recommended account may use, and the URL of that account."""
+    """A server that only the recommended account may use, and the URL of that account."""
     server = start_server()
     server.tell("ACL", "SETUSER", *recommended())
     return server, f"unix://surefoot@{server.socket}?password=secret"
@@ -42,10 +43,12 @@ async def test_z15_a_job_runs_is_listed_shown_cancelled_and_taken_up_with_the_re
     account: tuple[Any, str],
 ) -> None:
     _, url = account
-    first = await surefoot.run(TASK, model=towers_double(error=0.05), redis=url, k=3, segment=10, job="one")
+    first = await surefoot.run(
+        TASK, Settings(k=3, segment=10), model=towers_double(error=0.05), redis=url, job="one"
+    )
     assert first.solved
     client = await connect(url)
-    await jobs.create(client, "two", TASK.name, TASK.spec(), TASK.start(), jobs.Settings(2, "double"))
+    await jobs.create(client, "two", TASK.name, TASK.spec(), TASK.start(), Fixed(Settings(k=2), "double"))
     await jobs.cancel(client, "two")
     assert {job.id: job.status for job in await jobs.every(client) if isinstance(job, jobs.Job)} == {
         "one": "done",
@@ -129,7 +132,7 @@ async def test_a_redis_that_forgets_is_said_when_a_job_begins(
     start_server: Callable[..., Any], options: tuple[str, ...], said: list[str]
 ) -> None:
     server, progress = start_server(*options), Progress()
-    await surefoot.run(TASK, model=towers_double(), redis=server.url, k=2, on_event=progress.listen)
+    await surefoot.run(TASK, Settings(k=2), model=towers_double(), redis=server.url, on_event=progress.listen)
     notes = [note for note in progress.notes if "this Redis" in note]
     assert len(notes) == len(said)
     assert all(re.search(word, note) for word, note in zip(said, notes, strict=True)), notes

@@ -1,20 +1,23 @@
 import json
+import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import to_json
 
+from surefoot.agents.tasks.plain_values import canonical
 from surefoot.orchestration.journal.records import (
     CorruptJournal,
     Record,
-    canonical,
     chain,
     decode,
     encode,
     frozen,
     genesis,
     verified,
+    write,
 )
 from surefoot.voting import Usage
 
@@ -32,7 +35,7 @@ records = st.builds(
     votes=st.integers(1, 99),
     others=st.lists(st.tuples(values, st.integers(1, 9)), max_size=2).map(tuple),
     flags=st.dictionaries(st.text(min_size=1), st.integers(1, 9), max_size=2),
-    usage=st.builds(Usage, *[st.integers(0, 9999)] * 4),
+    usage=st.builds(Usage, *[st.integers(0, 9999)] * 5),
 )
 
 
@@ -40,7 +43,8 @@ def framed(entries: list[Record], head: str) -> tuple[bytes, str]:
     after = head
     for entry in entries:
         after = chain(after, entry.answer)
-    return encode(entries, head, after), after
+    rows = [write(entry)[1] for entry in entries]
+    return encode(entries[0].step, rows, head, after), after
 
 
 @given(st.lists(records, min_size=1, max_size=5), st.integers(0, 10**7))
@@ -54,6 +58,30 @@ def test_what_is_written_is_read_back(entries: list[Record], first: int) -> None
 @given(values)
 def test_a_plain_value_survives_its_canonical_text(value: object) -> None:
     assert frozen(json.loads(canonical(value))) == value
+    assert canonical(value) == to_json(value)
+
+
+def test_every_character_is_written_as_it_was_when_the_first_chains_were_hashed() -> None:
+    for plane in range(0, 0x110000, 0x10000):
+        text = "".join(map(chr, range(plane, plane + 0x10000)))
+        whole = text if plane else text[:0xD800] + text[0xE000:]
+        assert canonical((whole, 1 << 70, -1, True, None)) == to_json((whole, 1 << 70, -1, True, None))
+        assert canonical(whole) == to_json(whole)
+    with pytest.raises(ValueError, match="surrogates"):
+        canonical("\ud800")
+
+
+def test_a_frame_is_written_as_it_was_when_the_first_journals_were() -> None:
+    plain, unusual = (
+        Record(7, ((1, "a"), None), 3, usage=Usage(17, 0, 12)),
+        Record(8, "b", 2, (("c", 1),), {"malformed": 1}, Usage(5, 2, 4, 3, 1)),
+    )
+    data = encode(7, [write(record)[1] for record in (plain, unusual)], "0" * 32, "f" * 32)
+    header, payload = data.split(b"\n", 1)
+    assert header.startswith(b"7 2 00000000000000000000000000000000 ffffffffffffffffffffffffffffffff ")
+    assert zlib.decompress(payload) == (
+        b'[[[[1,"a"],null],3,17,12],["b",2,5,4,{"others":[["c",1]],"flags":{"malformed":1},"more":[2,3],"uncounted":1}]]'
+    )
 
 
 @given(st.lists(records, min_size=1, max_size=3), st.data())
@@ -81,7 +109,7 @@ def test_a_missing_frame_breaks_the_chain() -> None:
 def test_an_answer_exchanged_with_its_checksum_still_breaks_the_chain() -> None:
     head = genesis("t", {}, 0)
     _, after = framed([Record(0, 1, 3)], head)
-    forged = encode([Record(0, 2, 3)], head, after)
+    forged = encode(0, [write(Record(0, 2, 3))[1]], head, after)
     with pytest.raises(CorruptJournal, match="steps 0 to 0 do not hash"):
         verified([decode(forged, "here")], head, 0, "here")
 

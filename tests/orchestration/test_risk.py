@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import surefoot
-from surefoot import Columns, Towers
+from surefoot import Columns, Settings, Towers
 from surefoot.cli.display import page
 from surefoot.cli.terminal import Terminal
 from surefoot.models.base import Message, Prompt
@@ -57,7 +57,7 @@ async def test_a_risk_computed_from_a_mean_says_that_it_holds_if_steps_are_alike
     model = sums(error=0.002, hard=hard, hard_error=hard_error)
     progress = Progress()
     report = await surefoot.run(
-        OneView(FACTORS), model=model, redis=redis_url, reliability=0.99, on_event=progress.listen
+        OneView(FACTORS), Settings(reliability=0.99), model=model, redis=redis_url, on_event=progress.listen
     )
     assert report.steps == 484
     assert report.hard is not None
@@ -76,9 +76,11 @@ async def test_the_hard_states_that_calibration_met_are_named_by_the_run_and_the
     """H2: `plan` named 31 hard steps, and `run` did not."""
     task = OneView(FACTORS)
     model = sums(error=0.01, hard=0.1, hard_error=0.95, seed=2)
-    planned = await surefoot.plan(task, model=model, reliability=0.9)
+    planned = await surefoot.plan(task, Settings(reliability=0.9), model=model)
     progress = Progress()
-    report = await surefoot.run(task, model=model, redis=redis_url, reliability=0.9, on_event=progress.listen)
+    report = await surefoot.run(
+        task, Settings(reliability=0.9), model=model, redis=redis_url, on_event=progress.listen
+    )
     assert planned.calibration.hard > 10
     assert report.hard is not None
     assert (report.hard.found, report.hard.judged) == (planned.calibration.hard, planned.calibration.judged)
@@ -91,7 +93,7 @@ async def test_the_hard_states_that_calibration_met_are_named_by_the_run_and_the
 
 
 async def test_a_run_whose_k_was_given_has_no_calibration_to_speak_of(redis_url: str) -> None:
-    report = await surefoot.run(Towers(4, "compact"), model=towers_double(), redis=redis_url, k=2)
+    report = await surefoot.run(Towers(4, "compact"), Settings(k=2), model=towers_double(), redis=redis_url)
     assert report.hard is None
     assert report.risk is None
     assert "not calibrated" in printed(report)
@@ -101,7 +103,11 @@ async def test_at_k_1_dissent_tells_nothing(redis_url: str) -> None:
     """R2: with k = 1 the report said "0 from the run's own dissent"."""
     progress = Progress()
     report = await surefoot.run(
-        Towers(4, "compact"), model=towers_double(error=0.02), redis=redis_url, k=1, on_event=progress.listen
+        Towers(4, "compact"),
+        Settings(k=1),
+        model=towers_double(error=0.02),
+        redis=redis_url,
+        on_event=progress.listen,
     )
     assert report.votes == 15
     assert (report.dissent_bound, report.risk_measured) == (None, None)
@@ -122,27 +128,32 @@ async def test_a_job_without_steps_says_so_and_speaks_of_no_runner(redis_url: st
         def solved(self, state: object) -> bool:
             return True
 
-    report = await surefoot.run(Done(3, "compact"), model=towers_double(), redis=redis_url, k=2)
+    report = await surefoot.run(Done(3, "compact"), Settings(k=2), model=towers_double(), redis=redis_url)
     assert (report.solved, report.steps) == (True, 0)
     assert "nothing, no step is decided" in printed(report)
     assert "not calibrated; no votes yet" in printed(report)
     assert "being run" not in printed(report)
 
 
-@pytest.mark.parametrize(("words", "told"), [("16", "16"), ("sixteen", "sixteen 16")])
-def test_an_answer_is_told_once_where_the_task_has_no_other_words_for_it(words: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "words", "told"),
+    [(16, "16", "16"), (16, "sixteen", "sixteen 16"), ("2 p", "2 p", '"2 p"'), ("2", "two", 'two "2"')],
+)
+def test_an_answer_is_told_once_where_the_task_has_no_other_words_for_it(
+    answer: object, words: str, told: str
+) -> None:
     class Counting(Towers):
         answer_codec = surefoot.Task.answer_codec  # plain values, as they are
 
         def show(self, answer: object) -> str:
             return words
 
-    assert shown(Counting(3), 16) == told
+    assert shown(Counting(3), answer) == told
 
 
 async def test_a_unanimous_run_has_an_upper_bound_and_no_zero(redis_url: str) -> None:
     """Rule of three: of 189 votes 126 could have dissented."""
-    report = await surefoot.run(Towers(6, "compact"), model=towers_double(), redis=redis_url, k=3)
+    report = await surefoot.run(Towers(6, "compact"), Settings(k=3), model=towers_double(), redis=redis_url)
     assert (report.contested, report.dissent_rate) == (0, 0)
     assert report.dissent_bound == pytest.approx(3 / 126, rel=0.02)
     assert report.risk_measured == dissent_risk(0, 189, 3, 63) > 0

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import surefoot
-from surefoot import BadInput, ModelUnavailable, Options, Towers
+from surefoot import BadInput, ModelUnavailable, Options, Settings, Towers
 from surefoot.models.connect import open_model
 from surefoot.models.doubles import Garbage, towers_double
 from surefoot.models.doubles.server import DoubleServer
@@ -26,6 +26,7 @@ from surefoot.voting.samples import NOTHING
 
 TASK = Towers(6, "compact", "move")
 SLOPPY = towers_double(error=0.02, seed=3)
+K3 = Settings(k=3)
 
 
 def asking(server: DoubleServer) -> OpenModel:
@@ -67,7 +68,7 @@ async def test_it_counts_what_was_spent_there_as_a_rollout_in_this_process_does(
                 await states(here, first)
                 await states(draft, first)
                 assert here.spent.total > 100
-                assert draft.spent == before.plus(here.spent)
+                assert draft.spent == before + here.spent
         assert draft.spent.total > 100, "still known when it is closed"
 
 
@@ -117,7 +118,7 @@ async def test_no_key_is_in_its_environment_and_one_that_is_given_comes_along(
         with pytest.raises(ModelUnavailable, match="does not accept a request without an API key"):
             async with RolloutProcess(TASK, partial(open_model, "openai")):
                 raise AssertionError("it was opened")
-        given = partial(open_model, "openai", api_key="hush-hush-hush")
+        given = partial(open_model, "openai", options=Options(api_key="hush-hush-hush"))
         async with RolloutProcess(TASK, given) as draft:
             assert len(await states(draft, TASK.start(), 3)) == 3
     assert all(os.environ[name] == "hush-hush-hush" for name in VARIABLES), "here they stay"
@@ -242,7 +243,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("how", WORDS)
-async def test_u3_a_failure_comes_over_whatever_its_class_and_nobody_is_left_waiting(
+async def test_u3_a_failure_comes_over_whatever_its_class_and_no_caller_is_left_waiting(
     odd: Any, how: str
 ) -> None:
     kind = odd.TwoArguments if how == "two arguments" else ModelUnavailable
@@ -272,7 +273,7 @@ async def test_u3_a_run_whose_draft_fails_oddly_ends_with_its_words(
     model = towers_double(latency=0.05)
     async with asyncio.timeout(60), RolloutProcess(TASK, partial(nullcontext, odd.Odd(how))) as draft:
         with pytest.raises(kind, match=WORDS[how]):
-            await surefoot.run(TASK, model=model, k=3, redis=redis_url, speculate=surefoot.Speculation(draft))
+            await surefoot.run(TASK, K3, model=model, redis=redis_url, speculate=surefoot.Speculation(draft))
 
 
 async def test_a_process_that_was_killed_is_not_waited_for() -> None:
@@ -291,8 +292,8 @@ async def test_a_process_that_was_killed_is_not_waited_for() -> None:
 
 async def test_a_run_with_it_decides_what_a_run_without_it_does() -> None:
     task, model = Towers(5, "compact"), towers_double(error=0.05, invalid=0.05, latency=0.02, seed=1)
-    alone = await surefoot.run(task, model=model, k=3)
+    alone = await surefoot.run(task, K3, model=model)
     async with DoubleServer(SLOPPY) as server, RolloutProcess(task.short(), asking(server)) as draft:
-        ahead = await surefoot.run(task, model=model, k=3, speculate=surefoot.Speculation(draft))
+        ahead = await surefoot.run(task, K3, model=model, speculate=surefoot.Speculation(draft))
     assert (ahead.head, ahead.votes, ahead.red_flags) == (alone.head, alone.votes, alone.red_flags)
     assert ahead.speculation is not None and ahead.speculation.accepted > 10

@@ -707,7 +707,7 @@ HUMAN = b'{"lc": 2, "type": "constructor", "id": ["langchain_core", "messages", 
 
 
 async def with_blob(client: Redis, packed: bytes) -> None:
-    """A thread whose value is what somebody else wrote."""
+    """A thread whose value was written by another program."""
     await put(RedisSaver(client), n=1)
     blobs = Layout("surefoot").thread("t")[2]
     (name,) = await client.hkeys(blobs)

@@ -24,6 +24,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from redis.asyncio import Redis
 
+from surefoot import Settings
 from surefoot.agents.tasks.towers import Towers
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.doubles import towers_double
@@ -203,10 +204,8 @@ async def test_two_answers_at_once_fork_the_thread_and_lose_no_checkpoint(redis:
     ("name", "sentence"),
     [(None, "names no thread"), ("", "thread id '' cannot"), ("a\ud800", r"thread id 'a\\ud800' cannot")],
 )
-async def test_a_name_that_is_none_is_refused_and_shared_with_nobody(
-    redis: Redis, name: Any, sentence: str
-) -> None:
-    """dbos-inc/dbos-transact-py 759: an id that was empty made a job that nobody owned."""
+async def test_a_name_that_is_none_is_refused_and_not_shared(redis: Redis, name: Any, sentence: str) -> None:
+    """dbos-inc/dbos-transact-py 759: an empty id made a job without an owner."""
     made = graph(RedisSaver(redis), lambda state: {"found": 1})
     with pytest.raises(BadInput, match=sentence):
         await made.ainvoke({"found": 0}, thread(name))
@@ -219,7 +218,7 @@ async def test_a_job_s_name_that_is_no_text_is_refused_wherever_it_is_given(redi
     """dbos-inc/dbos-transact-py 759."""
     model = towers_double()
     for work in (
-        run(Towers(2, "compact"), model=model, k=1, job="\udcff", redis=redis),
+        run(Towers(2, "compact"), Settings(k=1), model=model, job="\udcff", redis=redis),
         resume("\udcff", model=model, redis=redis),
         deletion.delete(redis, "\udcff"),
         jobs.load(redis, "\udcff"),
@@ -238,7 +237,7 @@ async def test_a_deletion_that_was_cut_short_anywhere_gives_a_new_job_nothing_of
     async def solve(disks: int) -> int:
         model = towers_double(error=0.2)
         task = Towers(disks, "compact")
-        return (await run(task, model=model, k=3, segment=2, job="j", redis=redis)).steps
+        return (await run(task, Settings(k=3, segment=2), model=model, job="j", redis=redis)).steps
 
     await solve(of[0])
     held = {key: await redis.dump(key) for key in await redis.keys("*")}
@@ -259,13 +258,14 @@ async def test_a_deletion_that_was_cut_short_anywhere_gives_a_new_job_nothing_of
 
 
 RUNS = """
-import asyncio, sys
+import asyncio, surefoot, sys
 from redis.asyncio import Redis
 from surefoot.models.doubles import towers_double
 from surefoot.agents.tasks.towers import Towers
 from surefoot.orchestration.run import run
 task = Towers(8, "compact")
-asyncio.run(run(task, model=towers_double(error=0.2, latency=0.01), k=3, job="j", redis=Redis.from_url(sys.argv[1])))
+model = towers_double(error=0.2, latency=0.01)
+asyncio.run(run(task, surefoot.Settings(k=3), model=model, job="j", redis=Redis.from_url(sys.argv[1])))
 """
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import surefoot
-from surefoot import Case, Columns, Towers
+from surefoot import Case, Columns, Settings, Towers
 from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.calibrate import calibrate
 
@@ -21,7 +21,7 @@ async def test_all_states_of_a_short_job_are_met_and_drawn_often(
 
 
 async def test_no_more_samples_are_drawn_than_the_states_asked_for_would_have_taken() -> None:
-    found = await calibrate(Towers(3, "compact"), towers_double(), states=20)
+    found = await calibrate(Towers(3, "compact"), towers_double(), Settings(states=20))
     assert found.samples <= 3 * 20
 
 
@@ -52,7 +52,7 @@ class Drawing(Towers):
 )
 async def test_nothing_is_taken_on_trust_of_how_states_are_drawn(task: Any) -> None:
     """A state that was never drawn, answers that are not known, states that are not the job's own: the bound is over states."""
-    found = await calibrate(task, _right_for(task), states=40)
+    found = await calibrate(task, _right_for(task), Settings(states=40))
     assert not found.every_state
     assert found.worst_bound is None
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import surefoot
+from surefoot import Settings
 from surefoot.agents.tasks.task import Task, Value
 from surefoot.models.base import Ask, Message, Prompt, Sampling
 from surefoot.models.doubles import Double, Garbage, towers_double
@@ -29,6 +30,7 @@ from surefoot.voting.samples import Sample, Usage
 
 STEPS = 300
 DRAWN = Sampling(temperature=0.7, first_temperature=None, max_tokens=50)
+THREE = Settings(k=3, sampling=DRAWN)
 
 
 class Errands(Task[int, int]):
@@ -133,7 +135,7 @@ async def test_no_step_is_decided_wrongly_through_a_gateway_that_stores_by(
         OpenAIModel(gateway.url, options=Options(**options)) as model,
     ):
         task = Errands(chat, length)
-        report = await surefoot.run(task, model=model, k=3, sampling=DRAWN, redis=redis_url)
+        report = await surefoot.run(task, THREE, model=model, redis=redis_url)
         hits = gateway.hits
     assert report.solved
     assert report.steps == length
@@ -170,7 +172,7 @@ async def test_a_store_that_marks_do_not_get_past_stops_a_run_before_its_first_s
         with pytest.raises(
             AnswerFromCache, match=rf"answers from a store \(.*({sign}).*switch the gateway's cache"
         ):
-            await surefoot.run(Errands(chat), model=model, k=3, sampling=DRAWN, redis=redis_url)
+            await surefoot.run(Errands(chat), THREE, model=model, redis=redis_url)
         assert not [body for body in server.bodies if "errand" in repr(body)], "nothing was spent on a step"
 
 
@@ -233,7 +235,7 @@ async def test_a_store_that_hides_is_told_of_within_the_first_steps(way: str, re
         asked = Options(**options, max_in_flight=1, on_notice=tell)
         async with OpenAIModel(gateway.url, options=asked) as model:
             task = Errands(chat)
-            report = await surefoot.run(task, model=model, k=3, sampling=DRAWN, redis=redis_url)
+            report = await surefoot.run(task, THREE, model=model, redis=redis_url)
         assert gateway.hits >= 2 * STEPS
     assert report.contested == 0
     ((notice, steps),) = told
@@ -252,9 +254,8 @@ async def test_a_store_that_hides_is_told_of_in_the_notes_of_a_run(redis_url: st
     ):
         await surefoot.run(
             Errands(length=40),
+            THREE,
             model=gateway.url,
-            k=3,
-            sampling=DRAWN,
             redis=redis_url,
             options=Options(max_in_flight=1),
             on_event=progress.listen,
@@ -289,7 +290,7 @@ async def test_of_a_server_that_was_seen_to_draw_only_long_equal_samples_are_tol
         DoubleServer(Thinker(thoughts), without={*missing, *SINGLE}) as server,
         OpenAIModel(server.url, options=asked) as model,
     ):
-        await surefoot.run(Errands(chat, SHORT), model=model, k=3, sampling=DRAWN, redis=redis_url)
+        await surefoot.run(Errands(chat, SHORT), THREE, model=model, redis=redis_url)
     assert len(told) == notices
     assert all("500 characters or more each, as few models write twice" in notice for notice in told)
 
@@ -301,13 +302,13 @@ async def test_of_votes_that_differ_or_of_a_sure_embedded_model_nothing_is_told(
         DoubleServer(sloppy(), without=SINGLE) as server,
         OpenAIModel(server.url, options=options) as model,
     ):
-        await surefoot.run(Errands(length=100), model=model, k=3, sampling=DRAWN, redis=redis_url)
+        await surefoot.run(Errands(length=100), THREE, model=model, redis=redis_url)
     assert told == []
     progress = Progress()
     await surefoot.run(
         surefoot.Towers(6, "compact"),
+        Settings(k=3),
         model="pebble",
-        k=3,
         redis=redis_url,
         options=Options(max_n=1, max_batch=1),
         on_event=progress.listen,

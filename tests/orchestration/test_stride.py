@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.openai import OpenAIModel
 from surefoot.orchestration.engine.open_step import Terms, seed_of
 from surefoot.orchestration.engine.stride import Stride
-from surefoot.voting import FirstToAheadBy, RedFlag, Sample
+from surefoot.voting import FirstToAheadBy, Flag, Reading, RedFlag, Sample, Usage
 
 TASK = Towers(6, "compact")
 
@@ -41,6 +42,32 @@ async def test_the_fewest_samples_that_could_decide_are_asked_for_at_once() -> N
     assert [len(asks) for asks in model.rounds] == [3]
 
 
+class Thoughtful(Flag):
+    """Throws away what took much reasoning: a flag sees the whole sample."""
+
+    def raised_by(self, reading: Reading[Any]) -> RedFlag | None:
+        return RedFlag("long thought") if reading.sample.usage.reasoning else None
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_what_a_flag_says_of_a_sample_does_not_depend_on_which_came_first(backwards: bool) -> None:
+    class Billed:
+        name = "billed"
+
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            right = towers_double().draw(asks[0]).text
+            for place in reversed(range(len(asks))) if backwards else range(len(asks)):
+                yield place, Sample(right, usage=Usage(1, 0, 9, reasoning=7 if place == 1 else 0))
+
+    task = Towers(6, "compact")
+    task.views, task.flags = 1, Thoughtful()
+    decision = await Stride(Terms(task, FirstToAheadBy(2), task.sampling, limit=9), Billed()).decide(
+        task.start(), 0
+    )
+    assert decision.verdict.flags == {"long thought": 1}
+    assert decision.verdict.votes == 2
+
+
 async def test_ballots_take_the_views_in_turn() -> None:
     model = Recorder(towers_double())
     await Stride(terms(5), model).decide(TASK.start(), 0)
@@ -61,7 +88,7 @@ async def test_a_flagged_sample_is_replaced_and_never_repaired() -> None:
     verdict = decision.verdict
     assert sum(verdict.flags.values()) > 0
     assert verdict.votes == 4
-    flagged = [entry for entry in decision.drawn if isinstance(entry.outcome, RedFlag)]
+    flagged = [outcome for _, _, outcome in decision.drawn if isinstance(outcome, RedFlag)]
     assert len(flagged) == sum(verdict.flags.values())
     assert sum(map(len, model.rounds)) == verdict.samples
 

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 import surefoot
+from surefoot import Settings
 from surefoot.cli.display import page
 from surefoot.models.doubles import towers_double
 from surefoot.models.doubles.response_shapes import Manner
@@ -18,7 +19,9 @@ from surefoot.orchestration.engine.drafts import Rollout
 async def test_unknown_usage_is_unknown_up_to_the_report() -> None:
     manner = Manner(frozenset(["no usage"]))
     async with DoubleServer(towers_double(), manner=manner) as server:
-        report = await surefoot.run(surefoot.Towers(disks=3, style="compact"), model=server.url, k=2)
+        report = await surefoot.run(
+            surefoot.Towers(disks=3, style="compact"), Settings(k=2), model=server.url
+        )
     tokens = json.loads(report.model_dump_json())["tokens"]
     assert tokens["uncounted"] == report.samples == 14
     assert [tokens[name] for name in ("prompt", "completion", "total", "cached")] == [None] * 4
@@ -44,8 +47,8 @@ async def test_tokens_in_vain_and_of_a_draft_are_unknown_where_a_server_does_not
     ):
         report = await surefoot.run(
             task,
+            Settings(k=3),
             model=server.url,
-            k=3,
             redis=redis_url,
             speculate=surefoot.Speculation(Rollout(task.short(), model)),
         )
@@ -76,8 +79,8 @@ async def test_no_budget_is_kept_that_a_draft_could_overspend_unseen(redis_url: 
     ):
         report = await surefoot.run(
             task,
+            Settings(k=3),
             model=server.url,
-            k=3,
             redis=redis_url,
             speculate=surefoot.Speculation(Rollout(task.short(), model)),
             budget=surefoot.Budget(tokens=1_000_000),
@@ -86,15 +89,14 @@ async def test_no_budget_is_kept_that_a_draft_could_overspend_unseen(redis_url: 
     assert "does not say what" in str(report.stopped)
 
 
-async def test_no_budget_is_kept_after_a_calibration_that_nobody_counted(redis_url: str) -> None:
+async def test_no_budget_is_kept_after_a_calibration_that_was_not_counted(redis_url: str) -> None:
     task = surefoot.Towers(disks=4, style="compact")
     manner = Manner(frozenset(["no usage"]))
     async with DoubleServer(towers_double(), manner=manner) as silent:
         begun = await surefoot.run(
             task,
+            Settings(states=5, reliability=0.5),
             model=silent.url,
-            states=5,
-            reliability=0.5,
             redis=redis_url,
             budget=surefoot.Budget(steps=1),
         )

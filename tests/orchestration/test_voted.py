@@ -105,7 +105,7 @@ async def test_as_many_calls_as_could_decide_run_at_once_and_no_more() -> None:
     assert (most, calls) == (3, 3)
 
 
-async def test_without_a_decision_nobody_wins() -> None:
+async def test_without_a_decision_no_ballot_wins() -> None:
     answers = iter("ABABABAB")
 
     @surefoot.voted(k=2, limit=8)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -306,7 +307,8 @@ async def test_most_problems_are_answered_right_and_thoughts_stay_in_the_client(
 
 async def test_a_chat_is_answered_like_a_text() -> None:
     async with open_model("ponder") as model:
-        asks = [Draw("48+67=", 0.0, 60, 0), Draw((Message("user", "48+67="),), 0.0, 60, 0)]
+        asked = Draw(prompt="48+67=", temperature=0.0, max_tokens=60, seed=0)
+        asks = [asked, replace(asked, prompt=(Message("user", "48+67="),))]
         text, chat = [await whole_stream(model, ask) for ask in asks]
     assert (text.thought, text.text) == (chat.thought, chat.text)
     assert text.thought.startswith("A8+7=15 B4+6+1=11\nso 115\n")

@@ -133,7 +133,7 @@ async def test_streamed_samples_are_the_same(url: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_server_stops_working_on_samples_that_nobody_waits_for(url: str, stream: bool) -> None:
+async def test_the_server_stops_working_on_abandoned_samples(url: str, stream: bool) -> None:
     asks = [Ask(f"{number} is?", 1.0, 200, number) for number in range(3000)]
     written = await metric(url, "generation_tokens_total")
     async with OpenAIModel(url, options=replace(ENDLESS, stream=stream)) as model:

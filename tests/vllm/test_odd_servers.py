@@ -1,4 +1,4 @@
-"""A real vLLM that somebody else has started: with a model's own sampling, tags that are control tokens, speculation."""
+"""A real vLLM that was started elsewhere: with a model's own sampling, tags that are control tokens, speculation."""
 
 import json
 import shutil

@@ -126,7 +126,7 @@ async def test_thinking_and_answer_have_budgets_of_their_own(ponder: str, native
     async with OpenAIModel(ponder) as model:
         await model.ready()
         reasoner = Reasoner(model, Elastic(thinking=20, solution=8, native=native))
-        state = await reasoner.think(reasoner.draw(Ask((Message("user", PROMPT),), 0.0, 8, 1)))
+        state = await reasoner.think(Ask((Message("user", PROMPT),), 0.0, 8, 1))
     assert free.startswith(state.thought) and len(state.thought) in (19, 20), (
         "one of the 20 may be the opening tag"
     )
@@ -174,7 +174,8 @@ async def test_stop_strings_move_no_thoughts_into_samples_that_are_streamed(pond
 async def test_a_stop_string_ends_the_thinking_where_it_comes(ponder: str, stop: str) -> None:
     free = (await chat(ponder))["message"]["reasoning"]
     async with OpenAIModel(ponder, options=Options(stop=(stop, "never"))) as model:
-        found = await whole_stream(model, Draw((Message("user", PROMPT),), 0.0, 480, 1))
+        draw = Draw(prompt=(Message("user", PROMPT),), temperature=0.0, max_tokens=480, seed=1)
+        found = await whole_stream(model, draw)
     assert (found.thought, found.text, found.finish) == (free[: free.index(stop)], "", "stop")
 
 
@@ -197,7 +198,7 @@ async def test_thinking_that_would_fill_the_context_is_closed_and_answered(
     async with OpenAIModel(ponder) as model:
         reasoner = Reasoner(model, *controls, **shares)
         for ask in both_ways(PROMPT, 0.0, 600):
-            state = await reasoner.think(reasoner.draw(ask))
+            state = await reasoner.think(ask)
             assert (state.text, state.finish) == (ANSWER, "stop")
             assert state.usage.completion < CONTEXT
             assert state.ended_by == BUDGET, "at T = 0 ponder never ends this thought by itself"

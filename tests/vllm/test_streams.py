@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import aclosing
+from typing import Any
 
 import httpx
 import pytest
@@ -21,8 +22,8 @@ ANSWER = "aAB;AbcBaC"
 LIMIT = 200
 
 
-def draw(prompt: Prompt, **more: object) -> Draw:
-    return Draw(prompt, 0.0, 40, 1)._replace(**more)  # type: ignore[arg-type]
+def draw(prompt: Prompt, **more: Any) -> Draw:
+    return Draw(**{"prompt": prompt, "temperature": 0.0, "max_tokens": 40, "seed": 1, **more})
 
 
 @pytest.mark.parametrize("prompt", [TEXT, CHAT])
@@ -59,7 +60,7 @@ async def test_the_cost_of_a_closed_stream_is_known(model: OpenAIModel) -> None:
     begun = await first(model, 3, draw(TEXT, temperature=1.0))
     usage = NOTHING
     for piece in begun:
-        usage = usage.plus(piece.usage)
+        usage += piece.usage
     assert (usage.prompt, usage.completion) == (len(TEXT), len("".join(piece.text for piece in begun)))
 
 

@@ -50,7 +50,7 @@ def test_outcomes_are_counted_with_unknown_answers() -> None:
     assert (outcome.valid, outcome.agreeing, outcome.rival) == (5, 3, 1)
 
 
-def test_an_answer_nobody_gave_leaves_every_ballot_a_rival() -> None:
+def test_an_answer_that_no_sample_gave_leaves_every_ballot_a_rival() -> None:
     outcome = StateOutcome.count("s", ["a", "b", "b"], answer="right")
     assert (outcome.agreeing, outcome.rival) == (0, 2)
 

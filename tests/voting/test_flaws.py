@@ -153,7 +153,7 @@ def test_i_only_a_refused_answer_becomes_malformed() -> None:
 
 def test_j_a_leader_who_cannot_be_caught_any_more_is_not_yet_elected() -> None:
     election = elect(3, ["right", "right", "wrong", "right"], limit=5)
-    assert not election.decided, "with one sample left nobody can catch up, but k = 3 was asked for"
+    assert not election.decided, "with one sample left no rival can catch up, but k = 3 was asked for"
     assert election.wanted == 1
     for number in election.submit(1):
         election.cast(number, RedFlag("malformed"))

@@ -239,7 +239,7 @@ def test_a_forecast_adds_up() -> None:
     assert (got.k, got.risk) == (3, risk(0.9, 3, 1000))
 
 
-def test_what_nobody_measured_is_unknown_and_not_zero() -> None:
+def test_what_was_not_measured_is_unknown_and_not_zero() -> None:
     got = forecast(0.9, 3, 1000, price=Price(1, 1))
     assert (got.requests, got.input_tokens, got.cached_tokens, got.output_tokens, got.cost) == (None,) * 5
     assert forecast(0.9, 3, 1000, per_sample=PerSample(1, 1)).cost is None

@@ -12,7 +12,7 @@ def test_u1_usage_adds_up() -> None:
         Usage(1) + (1, 2)  # noqa: RUF005
 
 
-def test_what_nobody_counted_is_not_0() -> None:
+def test_what_was_not_counted_is_not_0() -> None:
     assert Usage(uncounted=2).known("total") is None
     assert Usage(3, uncounted=2).known("prompt") == 3
     assert NOTHING.known("total") == 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surefoot.errors import BadInput
-from surefoot.voting.weighted import weighted
+from surefoot.voting.weighting import weighted
 
 votes = st.lists(st.tuples(st.sampled_from("abc"), st.floats(0.001, 1000)), min_size=1, max_size=20)
 

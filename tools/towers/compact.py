@@ -43,7 +43,7 @@ def write_move(move: Move | None) -> str:
 
 def write_pegs(pegs: Pegs) -> str:
     """`AabcBC` for three disks on peg 0."""
-    a, b, c = (bytes(peg).translate(_WRITE)[::-1].decode() for peg in pegs)
+    a, b, c = [bytes(peg).translate(_WRITE)[::-1].decode() for peg in pegs]
     return f"A{a}B{b}C{c}"
 
 

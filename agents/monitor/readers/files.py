@@ -26,8 +26,8 @@ KINDS = (
 )
 
 
-def contents(path: Path) -> bytes:
-    """Return what an ordinary file holds; raises `OSError`, and `BadInput` for what is none or too large, without reading it."""
+def contents(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Return what an ordinary file holds; raises `OSError`, and `BadInput` for what is none or has over `most` bytes, without reading it."""
     # Opening a pipe without a writer would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -37,10 +37,10 @@ def contents(path: Path) -> bytes:
             raise BadInput(
                 f"expected an ordinary file, but found {found}: copy what comes out of it into a file first"
             )
-        held = file.read(MOST_BYTES + 1) if status.st_size <= MOST_BYTES else b""
-        if status.st_size > MOST_BYTES or len(held) > MOST_BYTES:
+        held = file.read(most + 1) if status.st_size <= most else b""
+        if status.st_size > most or len(held) > most:
             size = max(status.st_size, len(held)) / (1 << 20)
-            raise BadInput(f"expected at most {MOST_BYTES >> 20} MiB, but found {size:,.0f} MiB")
+            raise BadInput(f"expected at most {most >> 20} MiB, but found {size:,.0f} MiB")
     return held
 
 

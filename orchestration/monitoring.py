@@ -92,7 +92,7 @@ def monitor_node(
         found = follow(messages, before.get("seen"), goes_on=not over, leave_out=_ours)
         if found is None:
             return Command(goto=agent)
-        decision = rules.decide(found.reading, _stance(before))
+        decision = rules.decide(found.reading, Stance.of(before["stance"]))
         after = _asked(decision, before, found.memory)
         if decision.act is None or isinstance(decision.act, Stop):
             return Command(update={"monitor": after}, goto=END if over or decision.act else agent)
@@ -106,12 +106,6 @@ def monitor_node(
 
 def _ours(message: AnyMessage) -> bool:
     return (message.id or "").startswith(OURS)
-
-
-def _stance(before: Monitor) -> Stance:
-    """Make it a stance again: a checkpoint may have kept its numbers alone."""
-    rung, wait, calm, level = before["stance"]
-    return Stance(int(rung), int(wait), int(calm), level)
 
 
 def _asked(decision: PolicyDecision, before: Monitor, seen: Memory) -> Monitor:

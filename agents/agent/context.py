@@ -1,0 +1,118 @@
+"""What of a run the model is shown: everything while it fits, then old observations cut, then old turns summed up."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
+
+from pydantic_core import from_json
+
+from surefoot.models.base import Message
+from surefoot.models.offers import Call, arguments_of
+
+from .state import OVERHEAD, State, Turn
+
+CHARACTERS_A_TOKEN = 3
+"""Of text, where nobody has counted: rather too few than too many, since code and other languages have fewer than English prose."""
+LAST = 4
+"""The latest turns are never summed up, and cut only where they do not fit by themselves."""
+CUT = 400
+"""Characters that are left of an old observation, half of them from its end."""
+LONGEST = 10_000
+"""Characters of an observation that a model is told at first, and fewer where its window is small."""
+
+
+def longest(room: int, calls: int) -> int:
+    """Return how many characters of an observation a model is told at first, `calls` being those of its turn: the latest turns fit."""
+    return min(LONGEST, room // ((LAST + 2) * max(1, calls)))
+
+
+def room_of(window: int, fixed: int, answer: int) -> int:
+    """Return the characters that turns may fill in a window of so many tokens: what a prompt always holds, `fixed` characters, and the
+    tokens of an answer are set aside.
+    """
+    return (window - answer) * CHARACTERS_A_TOKEN - fixed
+
+
+def size(state: State) -> int:
+    """Return about how many characters the turns and the summary take in a prompt."""
+    return OVERHEAD + len(state.summary) + len(state.watched.said) + _size_of(state.turns)
+
+
+def fitted(state: State, room: int) -> State:
+    """Return the state as it fits a room of so many characters, `crowded` if only a summary helps.
+
+    The latest turn is never cut, and the three before it last of all.
+    """
+    # Room for one more observation stays free, so that a request to sum up fits, too.
+    excess = size(state) + longest(room, 1) - room
+    if excess <= 0 or state.due is not None:
+        return state
+    turns = list(state.turns)
+    # The oldest first, and no more than is needed: what is cut once stays cut, so that a server's prefix cache holds.
+    old = max(0, len(turns) - LAST)
+    for place in range(len(turns) - 1 if room < _size_of(turns[old:]) else old):
+        if excess <= 0:
+            break
+        before = turns[place].size
+        turns[place] = _shortened(turns[place])
+        excess -= before - turns[place].size
+    return replace(state, turns=tuple(turns), crowded=excess > 0 and len(turns) > LAST)
+
+
+def summed_up(state: State, summary: str, room: int) -> State:
+    """Return the state with a summary in the place of all but the latest turns."""
+    return replace(state, turns=state.turns[-LAST:], summary=cut(summary, room // 4), crowded=False)
+
+
+def messages(state: State) -> tuple[Message, ...]:
+    """Return the turns as a chat has them."""
+    shown: list[Message] = []
+    if state.summary:
+        shown.append(Message("user", f"What you did before, in your own words:\n{state.summary}"))
+    shown += chain.from_iterable([turn.messages for turn in state.turns])
+    if state.watched.said and not state.crowded:
+        shown.append(Message("user", state.watched.said))
+    return tuple(shown)
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text, or its beginning and its end where it is longer than `most` characters, with what was left out in between."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return (
+        f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[len(text) - half :]}"
+    )
+
+
+def _shortened(turn: Turn) -> Turn:
+    return replace(
+        turn,
+        prose=_cut_once(turn.prose),
+        calls=tuple(Call(call.name, _cut_arguments(call.arguments)) for call in turn.calls),
+        seen=tuple(replace(seen, text=_cut_once(seen.text)) for seen in turn.seen),
+    )
+
+
+def _cut_arguments(arguments: str) -> str:
+    """Cut long texts in the arguments of a call, such as a file that was written, so that they stay what they are: JSON."""
+    if len(arguments) <= 2 * CUT:
+        return arguments
+    try:
+        found = from_json(arguments)
+    except ValueError:
+        return _cut_once(arguments)
+    if not isinstance(found, dict):
+        return _cut_once(arguments)
+    return arguments_of(
+        {name: _cut_once(value) if isinstance(value, str) else value for name, value in found.items()}
+    )
+
+
+def _cut_once(text: str) -> str:
+    # With what the cut itself adds it is below the mark, so that it stays as it is from then on.
+    return text if len(text) <= 2 * CUT else cut(text, CUT)
+
+
+def _size_of(turns: Iterable[Turn]) -> int:
+    return sum([turn.size for turn in turns])

@@ -1,0 +1,149 @@
+"""What an agent knows at a step of its run, and what may happen to it there: all of it can be written down."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from surefoot.agents.tasks.codec import Typed
+from surefoot.models.base import Message
+from surefoot.models.offers import Call, write_calls
+
+OVERHEAD = 16
+"""Characters that the form of a message takes."""
+
+Ending = Literal["", "answered", "submitted", "turn_limit", "error_limit", "refused", "overthinking"]
+"""How a run is over; "" while it is not.
+
+    answered     the model answered without a call
+    submitted    a tool that ends runs was called
+    turn_limit   no turn is left
+    error_limit  in too many turns in a row every call came to nothing
+    refused      a person did not allow a call, and said that the run is over
+    overthinking the monitor ended it, after every other intervention
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A turn's ballot: the calls that are to be made, or an answer.  Two are equal when the calls are, whatever the prose around them."""
+
+    calls: tuple[Call, ...]
+    prose: str = field(compare=False)
+    answer: str = ""
+    """The prose with its white space evened out, where there is no call; empty otherwise."""
+    kind: Literal["decided"] = "decided"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a person said to the call that is due."""
+
+    yes: bool
+    kind: Literal["allowed"] = "allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An observation: what the world answered to one call."""
+
+    text: str
+    code: int | None = None
+    ends: bool = False
+    """Whether the run is over, `text` being its result."""
+    outcome: Literal["done", "failed", "refused", "unknown"] = "done"
+    """`failed`: the call came to nothing.  `refused`: a person did not allow it.  `unknown`: the run was killed in the middle of it, and
+    it must not be made twice."""
+    kind: Literal["seen"] = "seen"
+
+    @property
+    def told(self) -> str:
+        """The observation as the model is told it."""
+        if self.outcome == "unknown":
+            return "Nobody knows whether this call was made: the run was interrupted.  Look before you repeat it."
+        return self.text or "done, no output"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the model wrote about turns that no longer fit."""
+
+    text: str
+    kind: Literal["summary"] = "summary"
+
+
+Answer = Decided | Allowed | Seen | Summary
+
+
+# Without slots, so that it can keep what is made of it: states share their turns, and a prompt holds hundreds of them.
+@dataclass(frozen=True)
+class Turn:
+    """A decided answer, and the observations so far, one a call."""
+
+    prose: str
+    calls: tuple[Call, ...]
+    seen: tuple[Seen, ...] = ()
+
+    @cached_property
+    def size(self) -> int:
+        """About how many characters it takes in a prompt."""
+        calls = sum(len(call.name) + len(call.arguments) + 2 * OVERHEAD for call in self.calls)
+        return OVERHEAD + len(self.prose) + calls + sum(OVERHEAD + len(seen.text) for seen in self.seen)
+
+    @cached_property
+    def messages(self) -> tuple[Message, ...]:
+        """The turn as a chat has it."""
+        said = Message("assistant", write_calls(self.prose, self.calls))
+        return (said, *(Message("tool", seen.told) for seen in self.seen))
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the monitor remembers, and what it wants of the next turn."""
+
+    memory: str = ""
+    """Of the signals, as JSON; bounded however long the run."""
+    stance: tuple[float, ...] = ()
+    """Of the policy; empty before the first turn."""
+    said: str = ""
+    """What the model is told before its next turn."""
+    required: bool = False
+    """Whether the next turn has to be a call."""
+    level: float = 0.0
+    """Of the signal that spoke loudest after the latest turn, from 0 to 10."""
+    interventions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the model is shown at the next turn, and how far the run is.  The journal has the turns that are not in it any more."""
+
+    turns: tuple[Turn, ...] = ()
+    summary: str = ""
+    """Of the turns before these."""
+    turn: int = 0
+    """Turns decided so far."""
+    calls: int = 0
+    """Calls answered so far."""
+    errors: int = 0
+    """Turns in a row of which every call came to nothing."""
+    allowed: bool | None = None
+    """What a person said to the call that is due; None before that."""
+    crowded: bool = False
+    """Whether the turns no longer fit, so that the next step is a summary."""
+    watched: Watched = Watched()
+    ended: Ending = ""
+    result: str = ""
+
+    @property
+    def due(self) -> Call | None:
+        """The call that is to be made next, if there is one."""
+        if self.ended or not self.turns:
+            return None
+        last = self.turns[-1]
+        return last.calls[len(last.seen)] if len(last.seen) < len(last.calls) else None
+
+
+STATES: Typed[State] = Typed(State, of_answers=True)
+ANSWERS: Typed[Answer] = Typed(Annotated[Answer, Field(discriminator="kind")])

@@ -1,0 +1,1 @@
+"""Each has a function `write(rows)`."""

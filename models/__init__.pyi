@@ -1,0 +1,33 @@
+"""What `surefoot.models` offers."""
+
+from .base import Ask, Message, Model, ModelUnavailable, Prompt, Sampling
+from .connect import open_model
+from .gather import as_they_end, in_order
+from .offers import Call, Offer, ToolSchema, read_calls, without_thoughts, write_calls
+from .streaming import Draw, Piece, Streaming, Token, whole_stream
+from .tags import THINK, Tags
+
+__all__ = [
+    "THINK",
+    "Ask",
+    "Call",
+    "Draw",
+    "Message",
+    "Model",
+    "ModelUnavailable",
+    "Offer",
+    "Piece",
+    "Prompt",
+    "Sampling",
+    "Streaming",
+    "Tags",
+    "Token",
+    "ToolSchema",
+    "as_they_end",
+    "in_order",
+    "open_model",
+    "read_calls",
+    "whole_stream",
+    "without_thoughts",
+    "write_calls",
+]

@@ -1,0 +1,35 @@
+"""What `surefoot.models.doubles` offers."""
+
+from .double import Double, Garbage, Latency, towers_double
+from .faults import Fault
+from .fixes import Fix, read_fixes
+from .gateway import CachingGateway
+from .hostile import HostileServer
+from .issue_workers import Conduct, issue_worker
+from .repairs import Repair, Repairer
+from .script import Scripted
+from .server import DoubleServer
+from .thinking import ThinkingDouble
+from .thoughts import ScriptedThought, overthinker, scripted
+
+__all__ = [
+    "CachingGateway",
+    "Conduct",
+    "Double",
+    "DoubleServer",
+    "Fault",
+    "Fix",
+    "Garbage",
+    "HostileServer",
+    "Latency",
+    "Repair",
+    "Repairer",
+    "Scripted",
+    "ScriptedThought",
+    "ThinkingDouble",
+    "issue_worker",
+    "overthinker",
+    "read_fixes",
+    "scripted",
+    "towers_double",
+]
