@@ -33,35 +33,35 @@ class SweSettings(BaseModel):
     """Folders of this machine that commands in bubblewrap may read, such as a Python with the tests' packages."""
     mode: Literal["agent", "decomposed"] = "agent"
     """One agent with tools, or small steps: localise, reproduce, patch, verify, each voted on by what an answer does."""
-    candidates: int = Field(12, ge=1, le=100)
+    candidates: int = Field(default=12, ge=1, le=100)
     """Tests, and patches, that a decomposed attempt may try."""
-    attempts: int = Field(1, ge=1, le=100)
+    attempts: int = Field(default=1, ge=1, le=100)
     """At most so many an instance; another one is made while none holds."""
-    turns: int = Field(100, ge=1)
-    votes: int = Field(1, ge=1, le=50)
+    turns: int = Field(default=100, ge=1)
+    votes: int = Field(default=1, ge=1, le=50)
     """The lead that a turn needs which changes anything; decomposed, that every decision needs."""
-    window: int = Field(32_000, ge=1)
+    window: int = Field(default=32_000, ge=1)
     """Of the model, in tokens."""
-    max_tokens: int = Field(4096, ge=1)
+    max_tokens: int = Field(default=4096, ge=1)
     """Of an answer."""
-    temperature: float = Field(0.7, ge=0)
-    timeout_s: float = Field(120.0, gt=0)
+    temperature: float = Field(default=0.7, ge=0)
+    timeout_s: float = Field(default=120.0, gt=0)
     """Of a command."""
-    tests_s: float = Field(1800.0, gt=0)
+    tests_s: float = Field(default=1800.0, gt=0)
     """Of a run of tests, and of a set-up command."""
     rebuild: Literal["replay", "snapshot"] = "replay"
     """How a workspace is made anew after a kill: the recorded calls are made again, or a snapshot is applied, which is taken after each of them."""
     monitor: bool = False
     """Whether an agent that thinks instead of acting is told, and at last stopped."""
-    tokens: int | None = Field(None, gt=0)
+    tokens: int | None = Field(default=None, gt=0)
     """Budget of an attempt."""
-    cost: float | None = Field(None, gt=0)
-    input_price: float | None = Field(None, ge=0)
+    cost: float | None = Field(default=None, gt=0)
+    input_price: float | None = Field(default=None, ge=0)
     """Of a million tokens; as the next."""
-    output_price: float | None = Field(None, ge=0)
-    wall_s: float | None = Field(None, gt=0)
+    output_price: float | None = Field(default=None, ge=0)
+    wall_s: float | None = Field(default=None, gt=0)
     """Seconds from an attempt's beginning, whether anybody works on it or not."""
-    working_s: float | None = Field(None, gt=0)
+    working_s: float | None = Field(default=None, gt=0)
     """Seconds of work on an attempt."""
     grade: bool = True
     """Whether the tests of the row say at the end if the patch resolves it."""
