@@ -58,7 +58,9 @@ class SweOptions:
     attempts: Annotated[int, typer.Option(help="At most so many an instance, while none holds.")] = 1
     turns: Annotated[int, typer.Option(help="Of an attempt.")] = 100
     votes: Annotated[int, typer.Option(help="The lead that a turn needs which changes anything.")] = 1
-    window: Annotated[int, typer.Option(help="The model's, in tokens.")] = 32_000
+    window: Annotated[
+        int | None, typer.Option(help="The model's, in tokens; what its server says, if it is not given.")
+    ] = None
     max_tokens: Annotated[int, typer.Option(help="Of an answer.")] = 4096
     temperature: Annotated[float, typer.Option(help="Of every ballot but the first.")] = 0.7
     timeout: Annotated[float, typer.Option(help="Seconds that a command may take.")] = 120.0

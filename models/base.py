@@ -55,6 +55,20 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """A model that can say how long its context is."""
+
+    async def context(self) -> int | None:
+        """Return how many tokens a prompt and its answer may have together; None if the server does not say."""
+        ...
+
+
+async def context_of(model: Model) -> int | None:
+    """Return how many tokens a prompt and its answer may have together, if the model says it."""
+    return await model.context() if isinstance(model, Bounded) else None
+
+
 def check_model(model: str | Model) -> None:
     """Raise `BadInput` for an object that only looks like a model: `isinstance` sees no more than the names."""
     if isinstance(model, str):

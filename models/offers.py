@@ -39,6 +39,8 @@ class Offer(NamedTuple):
     """Whether it may, must or must not call one of them."""
     parallel: bool = True
     """Whether one answer may hold several calls."""
+    thinking: float = 1.0
+    """What share of its usual thinking the model is left; only a `surefoot.agents.reasoning.Reasoner` has a hand on that."""
 
 
 class Call(NamedTuple):

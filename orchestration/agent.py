@@ -1,15 +1,16 @@
 """An agent from Python: a goal, tools, a world, and a run that survives any kill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from surefoot.agents.agent.exit_status import ExitStatus
-from surefoot.agents.agent.state import State
+from surefoot.agents.agent.state import Decided, State, Watched
 from surefoot.agents.agent.task import EFFECTS, INSTRUCTIONS, AgentTask, Votes
 from surefoot.agents.monitor.policies import Policy
+from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, Sampling
@@ -22,10 +23,10 @@ from surefoot.typed_input import checked
 
 from .budget import Budget
 from .events import Listen
-from .journal.jobs import load
+from .journal.jobs import Job, load
 from .redis.open import open_redis
 from .report import Bound, Report
-from .reporting import state_reached
+from .reporting import records, state_reached
 from .run import run
 from .settings import Settings
 
@@ -42,6 +43,21 @@ SEGMENT = 500
 """Steps between two snapshots: one holds the whole conversation, and what comes after it is read again in no time."""
 
 
+class TurnWatched(BaseModel):
+    """What the monitor made of a turn."""
+
+    turn: int
+    """From 1."""
+    level: float
+    """Of the signal that spoke loudest, from 0 to 10."""
+    pattern: str
+    """Which signal that is: `analysis_paralysis`, `rogue_actions`, `premature_disengagement` or `loops`."""
+    act: str
+    """How the monitor stepped in (`Nudge`, `CutBudget`, `ForceToolCall`, `RestartTurn`, `Stop`); empty if it did not."""
+    tokens: int | None
+    """What the turn has cost; None where the server does not say."""
+
+
 class AgentReport(BaseModel):
     """A run of an agent, at its end or wherever it stands."""
 
@@ -55,6 +71,10 @@ class AgentReport(BaseModel):
     """Calls that the world answered."""
     interventions: int
     """How often the monitor stepped in."""
+    watched: tuple[TurnWatched, ...]
+    """Turn by turn, what the monitor made of it; empty without one."""
+    extra_tokens: int | None
+    """What the monitor's interventions have cost: the turns that followed an answer which it did not take for the end."""
     question: dict[str, Any] | None
     """What a run that is `asking` wants to know."""
     report: Report
@@ -65,7 +85,8 @@ class Agent:
     """A model, tools, and how sure a turn has to be.
 
     `votes` is the lead that a turn needs, for all of them (a number) or by tool or effect: `{"reads": 1, "writes": 3, "irreversible":
-    "person"}`.  1 is a plain agent.  `window` is the model's, in tokens; the conversation is kept within it.  `budget.turns` ends a run (100 if it
+    "person"}`.  1 is a plain agent.  `window` is the model's, in tokens, and as its server says if
+    it is not given; the conversation is kept within it.  `budget.turns` ends a run (100 if it
     is not given); its other bounds stop one in order, to be resumed with a larger budget.  A `monitor` (`surefoot.agents.monitor.Policy()`) reads
     every turn: it tells an agent that thinks instead of acting, lets its next turn be a call, takes an early end back, and at last ends the run.
 
@@ -81,7 +102,7 @@ class Agent:
         votes: int | Mapping[str, Votes] = 1,
         budget: Budget | None = None,
         instructions: str = INSTRUCTIONS,
-        window: int = 32_000,
+        window: int | None = None,
         monitor: Policy | None = None,
         sampling: Sampling | None = None,
         options: Options | None = None,
@@ -164,7 +185,9 @@ class Agent:
 async def agent_report(task: AgentTask, report: Report, redis: str | Redis | None) -> AgentReport:
     """Read how far an agent is from its journal."""
     async with open_redis(redis) as store:
-        state: State = await state_reached(store, await load(store, report.job), guarded(task))
+        job = await load(store, report.job)
+        state: State = await state_reached(store, job, guarded(task))
+        watched = [] if state.watched == Watched() else [turn async for turn in _watched(store, job, task)]
     return AgentReport(
         job=report.job,
         status=exit_status(state, report),
@@ -172,9 +195,36 @@ async def agent_report(task: AgentTask, report: Report, redis: str | Redis | Non
         turns=state.turn,
         calls=state.calls,
         interventions=state.watched.interventions,
+        watched=tuple(turn for turn, _ in watched),
+        extra_tokens=_sum([turn.tokens for turn, extra in watched if extra]),
         question=report.question,
         report=report,
     )
+
+
+async def _watched(redis: Redis, job: Job, task: AgentTask) -> AsyncIterator[tuple[TurnWatched, bool]]:
+    """Read a run once more, turn by turn, and whether a turn is there only because an end was not taken for one."""
+    state, tokens, extra = task.start(), None, False
+    async for record in records(redis, job):
+        before, answer = state, read_back(task.answer_codec, record.answer)
+        state = task.advance(state, answer)
+        if state.turn > before.turn:
+            tokens = record.usage.known("total")
+        looked = state.watched
+        if looked is not before.watched:
+            yield (
+                TurnWatched(
+                    turn=state.turn, level=looked.level, pattern=looked.pattern, act=looked.act, tokens=tokens
+                ),
+                extra,
+            )
+            extra = not state.ended and isinstance(answer, Decided)
+
+
+def _sum(tokens: Sequence[int | None]) -> int | None:
+    """Return what is known of a sum; None if nothing is."""
+    known = [each for each in tokens if each is not None]
+    return sum(known) if known or not tokens else None
 
 
 def exit_status(state: State, report: Report) -> ExitStatus:

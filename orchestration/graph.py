@@ -234,7 +234,7 @@ class Runner(Generic[S, A]):
         """Return the sealed end of the segment, or None if it does not pass."""
         journal, task = self._journal, self._task
         where = f"job {journal.job.id!r}, segment {segment}"
-        found = await frames(journal.redis, journal.job, segment)
+        found = [*await frames(journal.redis, journal.job, segment)]
         records = verified(found, self._sealed.head, self._sealed.step, where)
         state, step = self._sealed_state, self._sealed.step
         try:

@@ -107,7 +107,7 @@ async def _read_back(redis: Redis, job: Job) -> int:
     begin = await snapshot(redis, job, first - 1)
     step, head = begin.step, begin.head
     for segment in range(first, -(-job.step // job.settings.segment)):
-        found = await frames(redis, job, segment)
+        found = [*await frames(redis, job, segment)]
         step += len(verified(found, head, step, f"job {job.id!r}, segment {segment}"))
         head = found[-1][0].after if found else head
         if segment < job.sealed and (step, head) != (await snapshot(redis, job, segment))[:2]:

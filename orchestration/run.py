@@ -14,10 +14,10 @@ from surefoot.agents.tasks.catalogue import address_of
 from surefoot.agents.tasks.codec import written
 from surefoot.agents.tasks.guarded import Guarded, guarded
 from surefoot.agents.tasks.known_limits import check_known
-from surefoot.agents.tasks.optional import DecisionNeeded
+from surefoot.agents.tasks.optional import DecisionNeeded, Fits
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput
-from surefoot.models.base import Model, check_model
+from surefoot.models.base import Model, check_model, context_of
 from surefoot.models.connect import is_address
 from surefoot.models.openai.options import Options
 from surefoot.models.openai.redaction import HIDDEN, without_keys_in_query
@@ -249,6 +249,8 @@ async def _work(
         open_draft(speculate, given, opened) as speculation,
     ):
         address = without_keys_in_query(model) if isinstance(model, str) else opened.name
+        if isinstance(task, Fits) and (context := await context_of(opened)):
+            task.fit(context)
         yield _Work(redis, job, task, opened, address, speculation, budget, emitter)
 
 

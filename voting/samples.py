@@ -79,3 +79,5 @@ class Sample:
     """Output tokens of this sample; None where the server only counts several samples together."""
     usage: Usage = UNCOUNTED
     """What this sample adds to the bill; the bill of a request for several samples is divided evenly among them."""
+    prompt_tokens: int | None = None
+    """How long the whole prompt is, as the server counted it; None where it does not say."""

@@ -9,37 +9,46 @@ from pydantic_core import from_json
 from surefoot.models.base import Message
 from surefoot.models.offers import Call, arguments_of
 
-from .state import OVERHEAD, State, Turn
+from .state import BYTES_A_TOKEN, OVERHEAD, State, Turn, bytes_in
 
-CHARACTERS_A_TOKEN = 3
-"""Of text, where nobody has counted: rather too few than too many, since code and other languages have fewer than English prose."""
+LEAST, MOST = 0.5, 4.5
+"""Bytes of a token, as far as a count of tokens is believed: a server that has cut a prompt counts what is left of it."""
+SPARE = 0.95
+"""Of the bytes that a count promises: the next turns may be of another kind of text."""
+LEAST_ROOM = 6_000
+"""Bytes that the turns need at least."""
 LAST = 4
 """The latest turns are never summed up, and cut only where they do not fit by themselves."""
 CUT = 400
 """Characters that are left of an old observation, half of them from its end."""
 LONGEST = 10_000
-"""Characters of an observation that a model is told at first, and fewer where its window is small."""
+"""Bytes of an observation that a model is told at first, and fewer where its window is small."""
 
 
 def longest(room: int, calls: int) -> int:
-    """Return how many characters of an observation a model is told at first, `calls` being those of its turn: the latest turns fit."""
+    """Return how many bytes of an observation a model is told at first, `calls` being those of its turn: the latest turns fit."""
     return min(LONGEST, room // ((LAST + 2) * max(1, calls)))
 
 
-def room_of(window: int, fixed: int, answer: int) -> int:
-    """Return the characters that turns may fill in a window of so many tokens: what a prompt always holds, `fixed` characters, and the
+def room_of(window: int, fixed: int, answer: int, bytes_a_token: float = BYTES_A_TOKEN) -> int:
+    """Return the bytes that turns may fill in a window of so many tokens: what a prompt always holds, `fixed` bytes, and the
     tokens of an answer are set aside.
     """
-    return (window - answer) * CHARACTERS_A_TOKEN - fixed
+    return int((window - answer) * bytes_a_token) - fixed
+
+
+def counted(prompt: int, tokens: int) -> float:
+    """Return how many bytes a token has, for the room, in the text of a prompt of so many bytes that a server has counted."""
+    return SPARE * min(max(prompt / tokens, LEAST), MOST)
 
 
 def size(state: State) -> int:
-    """Return about how many characters the turns and the summary take in a prompt."""
-    return OVERHEAD + len(state.summary) + len(state.watched.said) + _size_of(state.turns)
+    """Return about how many bytes the turns and the summary take in a prompt."""
+    return OVERHEAD + bytes_in(state.summary) + bytes_in(state.watched.said) + _size_of(state.turns)
 
 
 def fitted(state: State, room: int) -> State:
-    """Return the state as it fits a room of so many characters, `crowded` if only a summary helps.
+    """Return the state as it fits a room of so many bytes, `crowded` if only a summary helps.
 
     The latest turn is never cut, and the three before it last of all.
     """
@@ -61,7 +70,8 @@ def fitted(state: State, room: int) -> State:
 
 def summed_up(state: State, summary: str, room: int) -> State:
     """Return the state with a summary in the place of all but the latest turns."""
-    return replace(state, turns=state.turns[-LAST:], summary=cut(summary, room // 4), crowded=False)
+    short = within(summary, room // 4)
+    return replace(state, turns=state.turns[-LAST:], summary=short, crowded=False)
 
 
 def messages(state: State) -> tuple[Message, ...]:
@@ -73,6 +83,12 @@ def messages(state: State) -> tuple[Message, ...]:
     if state.watched.said and not state.crowded:
         shown.append(Message("user", state.watched.said))
     return tuple(shown)
+
+
+def within(text: str, most: int) -> str:
+    """Return a text as `cut` does where it is longer than `most` bytes."""
+    size = bytes_in(text)
+    return text if size <= most else cut(text, len(text) * most // size)
 
 
 def cut(text: str, most: int) -> str:

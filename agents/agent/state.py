@@ -11,7 +11,11 @@ from surefoot.models.base import Message
 from surefoot.models.offers import Call, write_calls
 
 OVERHEAD = 16
-"""Characters that the form of a message takes."""
+"""Bytes that the form of a message takes."""
+BYTES_A_TOKEN = 3.0
+"""Of UTF-8, where nobody has counted: rather too few than too many, since code has fewer than English prose.  A letter of most other
+scripts takes two or three bytes, and about a token.
+"""
 
 Ending = Literal["", "answered", "submitted", "turn_limit", "error_limit", "refused", "overthinking"]
 """How a run is over; "" while it is not.
@@ -33,6 +37,8 @@ class Decided:
     prose: str = field(compare=False)
     answer: str = ""
     """The prose with its white space evened out, where there is no call; empty otherwise."""
+    prompt_tokens: int = field(default=0, compare=False)
+    """How long the conversation was before it, as the server counted it; 0 where it does not say."""
     kind: Literal["decided"] = "decided"
 
 
@@ -87,9 +93,14 @@ class Turn:
 
     @cached_property
     def size(self) -> int:
-        """About how many characters it takes in a prompt."""
-        calls = sum(len(call.name) + len(call.arguments) + 2 * OVERHEAD for call in self.calls)
-        return OVERHEAD + len(self.prose) + calls + sum(OVERHEAD + len(seen.text) for seen in self.seen)
+        """About how many bytes it takes in a prompt."""
+        calls = sum(bytes_in(call.name) + bytes_in(call.arguments) + 2 * OVERHEAD for call in self.calls)
+        return (
+            OVERHEAD
+            + bytes_in(self.prose)
+            + calls
+            + sum(OVERHEAD + bytes_in(seen.text) for seen in self.seen)
+        )
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
@@ -110,8 +121,14 @@ class Watched:
     """What the model is told before its next turn."""
     required: bool = False
     """Whether the next turn has to be a call."""
+    thinking: float = 1.0
+    """What share of its usual thinking the next turn is left."""
     level: float = 0.0
     """Of the signal that spoke loudest after the latest turn, from 0 to 10."""
+    pattern: str = ""
+    """Which one that is."""
+    act: str = ""
+    """How the monitor stepped in after the latest turn; empty if it did not."""
     interventions: int = 0
 
 
@@ -128,6 +145,8 @@ class State:
     """Calls answered so far."""
     errors: int = 0
     """Turns in a row of which every call came to nothing."""
+    bytes_a_token: float = BYTES_A_TOKEN
+    """By which the room for turns is reckoned: as the server counted the latest prompt, if it did."""
     allowed: bool | None = None
     """What a person said to the call that is due; None before that."""
     crowded: bool = False
@@ -143,6 +162,11 @@ class State:
             return None
         last = self.turns[-1]
         return last.calls[len(last.seen)] if len(last.seen) < len(last.calls) else None
+
+
+def bytes_in(text: str) -> int:
+    """Return how many bytes of UTF-8 a text takes."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 STATES: Typed[State] = Typed(State, of_answers=True)

@@ -30,8 +30,21 @@ from surefoot.tools.failed import ToolFailed
 from surefoot.tools.tool import Effect, Tool
 from surefoot.voting.flags import PAPER, NotAnAnswer
 
-from .context import CHARACTERS_A_TOKEN, cut, fitted, longest, messages, room_of, summed_up
-from .state import ANSWERS, STATES, Allowed, Answer, Decided, Ending, Seen, State, Summary, Turn
+from .context import LEAST_ROOM, counted, cut, fitted, longest, messages, room_of, size, summed_up, within
+from .state import (
+    ANSWERS,
+    BYTES_A_TOKEN,
+    STATES,
+    Allowed,
+    Answer,
+    Decided,
+    Ending,
+    Seen,
+    State,
+    Summary,
+    Turn,
+    bytes_in,
+)
 from .watch import look
 
 Votes = int | Literal["person"]
@@ -48,8 +61,10 @@ SHOWN = 4_000
 EFFECTS = frozenset(("reads", "writes", "irreversible"))
 MOST_VOTES = 50
 """The largest lead: half of what an election may draw, so that it can be reached against some dissent."""
-LEAST_ROOM = 6_000
-"""Characters that the turns need at least."""
+WINDOW = 32_000
+"""Tokens of a window where neither the user nor the model says how many."""
+LARGEST_WINDOW = 131_072
+"""Tokens of a window that is used where the user does not ask for more: every turn is paid for as a whole."""
 LIKE_A_CALL = re.compile(r"(?:[`~]{3,}[ \t]*|<)tool_call")
 """What a model writes that means to make a call and misses the form."""
 INSTRUCTIONS = (
@@ -66,7 +81,7 @@ class AgentTask(Task[State, Answer]):
     """A goal, tools, and a world to use them in.  A `monitor` reads every turn and steps in.
 
     `votes` is the lead that a turn needs, by the name of a tool or by its effect (`reads`, `writes`, `irreversible`); what it leaves out needs
-    the job's k.  `window` is the model's, in tokens.
+    the job's k.  `window` is the model's, in tokens: no more than it has, if it says that, and all of it, up to 131,072, if none is given.
     """
 
     name = "agent"
@@ -83,7 +98,7 @@ class AgentTask(Task[State, Answer]):
         world: Environment,
         votes: Mapping[str, Votes] | None = None,
         turns: int = 100,
-        window: int = 32_000,
+        window: int | None = None,
         instructions: str = INSTRUCTIONS,
         monitor: Policy | None = None,
         sampling: Sampling | None = None,
@@ -97,13 +112,23 @@ class AgentTask(Task[State, Answer]):
         self._check(tools)
         self._offer = Offer(tuple(ToolSchema(*schema_of(tool)) for tool in tools)) if tools else None
         self._first = (Message("system", instructions), Message("user", goal))
-        schemas = sum(len(part) for tool in self._offer.tools for part in tool) if self._offer else 0
-        fixed = len(instructions) + len(goal) + len(SUMMARISE) + schemas
-        self._room = room_of(window, fixed, self.sampling.max_tokens)
-        if self._room < LEAST_ROOM:
+        schemas = [part for tool in self._offer.tools for part in tool] if self._offer else []
+        self._fixed = sum(map(bytes_in, (instructions, goal, SUMMARISE, *schemas)))
+        self._given = window
+        self._window = WINDOW if window is None else window
+        self._check_window()
+
+    def fit(self, context: int) -> None:
+        """Keep the conversation within the model's context."""
+        self._window = min(context, self._given or LARGEST_WINDOW)
+        self._check_window()
+
+    def _check_window(self) -> None:
+        answer = self.sampling.max_tokens
+        if room_of(self._window, self._fixed, answer) < LEAST_ROOM:
             raise BadInput(
-                f"a window of {window:,} tokens is too small for this agent: instructions, goal and tools take about "
-                f"{fixed // CHARACTERS_A_TOKEN:,}, an answer {self.sampling.max_tokens:,}"
+                f"a window of {self._window:,} tokens is too small for this agent: instructions, goal and tools take about "
+                f"{self._fixed / BYTES_A_TOKEN:,.0f}, an answer {answer:,}"
             )
 
     def _check(self, tools: Sequence[Tool]) -> None:
@@ -147,7 +172,12 @@ class AgentTask(Task[State, Answer]):
         """Return the tools; the monitor may want one to be called."""
         if state.crowded or self._offer is None:
             return None
-        return self._offer._replace(choice="required") if state.watched.required else self._offer
+        watched = state.watched
+        if not watched.required and watched.thinking == 1:
+            return self._offer
+        return self._offer._replace(
+            choice="required" if watched.required else self._offer.choice, thinking=watched.thinking
+        )
 
     def read(self, text: str, state: State, view: int = 0) -> Answer:
         """Read the calls of a turn, or its answer, or a summary."""
@@ -168,6 +198,10 @@ class AgentTask(Task[State, Answer]):
         """Return the lead that the most delicate call of a turn needs."""
         needed = [self._needs(call) for call in answer.calls] if isinstance(answer, Decided) else []
         return max([votes for votes in needed if isinstance(votes, int)], default=1)
+
+    def measured(self, answer: Answer, prompt_tokens: int) -> Answer:
+        """Keep how long the server says that the conversation was."""
+        return replace(answer, prompt_tokens=prompt_tokens) if isinstance(answer, Decided) else answer
 
     def acts(self, state: State) -> bool:
         """Whether a call is due."""
@@ -203,10 +237,14 @@ class AgentTask(Task[State, Answer]):
         """Take a step: each kind of answer changes what it is about and nothing else."""
         match answer:
             case Decided():
+                tokens = answer.prompt_tokens
                 state = replace(
                     state,
                     turns=(*state.turns, Turn(answer.prose, answer.calls)),
                     turn=state.turn + 1,
+                    bytes_a_token=counted(self._fixed + size(state), tokens)
+                    if tokens
+                    else state.bytes_a_token,
                 )
                 return state if answer.calls else self._answered(state, answer.prose)
             case Allowed():
@@ -214,7 +252,7 @@ class AgentTask(Task[State, Answer]):
             case Seen():
                 return self._after(state, answer)
             case Summary():
-                return summed_up(state, answer.text, self._room)
+                return summed_up(state, answer.text, self._room(state))
 
     def _answered(self, state: State, prose: str) -> State:
         """End the run with an answer, unless the monitor does not take it for the end."""
@@ -230,7 +268,7 @@ class AgentTask(Task[State, Answer]):
 
     def _after(self, state: State, seen: Seen) -> State:
         last = state.turns[-1]
-        told = replace(seen, text=cut(seen.text, longest(self._room, len(last.calls))))
+        told = replace(seen, text=within(seen.text, longest(self._room(state), len(last.calls))))
         state = replace(
             state,
             turns=(*state.turns[:-1], replace(last, seen=(*last.seen, told))),
@@ -253,7 +291,14 @@ class AgentTask(Task[State, Answer]):
         return self._next_turn(state)
 
     def _next_turn(self, state: State) -> State:
-        return _over(state, "turn_limit", "") if state.turn >= self._turns else fitted(state, self._room)
+        if state.turn >= self._turns:
+            return _over(state, "turn_limit", "")
+        return fitted(state, self._room(state))
+
+    def _room(self, state: State) -> int:
+        """Bytes that the turns may fill, as far as the tokens of the latest prompt tell."""
+        room = room_of(self._window, self._fixed, self.sampling.max_tokens, state.bytes_a_token)
+        return max(room, LEAST_ROOM)
 
     def finished(self, state: State) -> bool:
         """Whether the run is over, for whatever reason."""

@@ -52,7 +52,10 @@ def look(policy: Policy, watched: Watched, latest: Turn) -> Look:
             stance=tuple(float(number) for number in decision.stance),
             said="" if act is None else _said(decision.said, act),
             required=isinstance(act, ForceToolCall | RestartTurn),
+            thinking=_share(watched.thinking, act) if decision.stance.rung else 1.0,
             level=decision.signal.level,
+            pattern=decision.signal.pattern,
+            act="" if act is None else type(act).__name__,
             interventions=watched.interventions + (act is not None),
         ),
         act,
@@ -61,6 +64,10 @@ def look(policy: Policy, watched: Watched, latest: Turn) -> Look:
 
 def _signals(watched: Watched) -> Signals:
     return Signals(json.loads(watched.memory) if watched.memory else None)
+
+
+def _share(before: float, act: Intervention | None) -> float:
+    return before * act.share if isinstance(act, CutBudget) else before
 
 
 def _said(sentence: str, act: Intervention) -> str:

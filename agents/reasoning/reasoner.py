@@ -91,6 +91,8 @@ class Reasoner:
         for control in self._controls:
             await control.prepare(state, self._model)
         state.answer_limit = min(state.answer_limit, ask.max_tokens)
+        if ask.offer is not None and ask.offer.thinking < 1:
+            state.draw = _thinking_less(state.draw, ask.offer.thinking)
         state.begin(state.draw.begun)
         watching = [(control.name, control.watch(state.draw, self._model)) for control in self._controls]
         watches = [(name, watch) for name, watch in watching if watch is not None]
@@ -166,6 +168,16 @@ class Reasoner:
                     state.finish = "length"
                     return None
         return None
+
+
+def _thinking_less(draw: Draw, share: float) -> Draw:
+    """Leave a share of the thinking that the controls allow."""
+    budget = draw.thinking_budget
+    return replace(
+        draw,
+        max_tokens=int(draw.max_tokens * share),
+        thinking_budget=None if budget is None else int(budget * share),
+    )
 
 
 def _check_control(control: object) -> None:

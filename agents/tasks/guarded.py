@@ -22,7 +22,9 @@ from .optional import (
     Calibrates,
     Case,
     DecisionNeeded,
+    Fits,
     Guesses,
+    Measures,
     Offers,
     Stakes,
     check_optional,
@@ -69,6 +71,10 @@ class Guarded(Task[S, A]):
             self.lead = partial(self._lead, task.lead)
         if isinstance(task, Offers):
             self.offer = partial(self._called, "offer", task.offer)
+        if isinstance(task, Measures):
+            self.measured = partial(self._measured, task.measured)
+        if isinstance(task, Fits):
+            self.fit = partial(self._called, "fit", task.fit)
         if isinstance(task, Guesses):
             self.guess = task.guess
 
@@ -213,6 +219,16 @@ class Guarded(Task[S, A]):
                 self.name, "lead", f"returned {said(votes)}", "it returns a whole number from 1 on"
             )
         return votes
+
+    def _measured(self, measured: Callable[[A, int], A], answer: A, prompt_tokens: int) -> A:
+        """Let an answer keep how long its prompt was, and look whether it is still the same and can be written down."""
+        found = self._called("measured", measured, answer, prompt_tokens)
+        if found is not answer:
+            if found != answer:
+                why = f"returned {said(found)} for {said(answer)}"
+                raise TaskFailed(self.name, "measured", why, "what was voted for has to be equal to it")
+            self._check("measured", found, self.answer_codec)
+        return found
 
     def _called(self, method: str, call: Callable[..., T], *given: Any) -> T:
         try:

@@ -6,6 +6,8 @@ A task does one of these by having its methods; there is nothing to derive from 
     Acts          acts, act                the world answers a step, and no model is asked
     Stakes        lead                     some answers need a larger lead than others
     Offers        offer                    the model may call tools
+    Measures      measured                 an answer keeps how long its prompt was
+    Fits          fit                      prompts are kept within the model's context
     Guesses       guess                    an answer that is expected comes faster
     Shortens      short                    the draft `short`
     AsksAhead     ask_ahead, read_ahead    the draft `ahead`
@@ -123,6 +125,24 @@ class Offers(Protocol[S_contra]):
 
 
 @runtime_checkable
+class Measures(Protocol[A]):
+    """Learns from each answer how long the prompt was, in the tokens of the model, so that later ones can be made to fit."""
+
+    @abstractmethod
+    def measured(self, answer: A, prompt_tokens: int) -> A:
+        """Return a step's answer, equal to what was voted for, with what is to be kept of the length of its prompt; it goes into the journal."""
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """Keeps its prompts within the model's context."""
+
+    @abstractmethod
+    def fit(self, context: int) -> None:
+        """Take note of how many tokens prompt and answer may have together; called before the first step of a run, if the model says it."""
+
+
+@runtime_checkable
 class Guesses(Protocol[S_contra]):
     """Knows what a sample would say; a guess can make an answer faster and never different."""
 
@@ -168,7 +188,7 @@ class Recurs(Protocol[S]):
 
 OPTIONAL = tuple(
     each.__abstractmethods__
-    for each in (Calibrates, Acts, Stakes, Offers, Guesses, Shortens, AsksAhead, Recurs)
+    for each in (Calibrates, Acts, Stakes, Offers, Measures, Fits, Guesses, Shortens, AsksAhead, Recurs)
 )
 """The methods of each."""
 

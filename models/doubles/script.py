@@ -75,9 +75,8 @@ class Scripted:
         turn = self._turn(ask.prompt)
         error, cut = self._chances(turn, ask.seed) if self._error or self._cut else (1.0, 1.0)
         text = self._wrong if error < self._error else self._said(ask.prompt, turn)
-        sample = Sample(
-            text, "stop", _tokens(text), Usage(prompt=_length(ask.prompt), completion=_tokens(text))
-        )
+        usage = Usage(prompt=_length(ask.prompt), completion=_tokens(text))
+        sample = Sample(text, "stop", usage.completion, usage, usage.prompt)
         if cut < self._cut:
             return _cut_off(sample, max(1, _tokens(text) // 2))
         return sample if _tokens(text) <= ask.max_tokens else _cut_off(sample, ask.max_tokens)

@@ -34,7 +34,7 @@ from surefoot.models.base import Ask
 from surefoot.voting.samples import Sample
 
 from .calls import refused_tools
-from .double import Garbage, Latency, towers_double
+from .double import CHARACTERS_PER_TOKEN, Garbage, Latency, towers_double
 from .faults import Fault
 from .fixes import read_fixes
 from .issue_workers import Conduct, issue_worker
@@ -83,6 +83,10 @@ class Stats:
     """Requests whose client went away before the answer was complete."""
     in_flight: int = 0
     most_in_flight: int = 0
+
+
+def _estimated(text: str) -> int:
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 class DoubleServer:
@@ -276,9 +280,9 @@ class DoubleServer:
 
     def _room(self, body: Body) -> int:
         """Return how many tokens fit after the longest prompt."""
-        if self._context is None or not isinstance(self._model, ThinkingDouble):
+        if self._context is None:
             return UNLIMITED
-        count = self._model.count
+        count = self._model.count if isinstance(self._model, ThinkingDouble) else _estimated
         texts = (
             each if isinstance(each, str) else "\n".join(message.content for message in each)
             for each in body.prompts()

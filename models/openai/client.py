@@ -159,6 +159,10 @@ class OpenAIModel:
                             tell(notice)
             return self._capabilities
 
+    async def context(self) -> int | None:
+        """Return how many tokens a prompt and its answer may have together; None if the server does not say."""
+        return (self._capabilities or await self.ready()).context
+
     def _with_dialects(self, can: Capabilities) -> Capabilities:
         """Return what the server can do with what was learnt about how it is spoken to."""
         wants = {

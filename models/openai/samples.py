@@ -30,6 +30,7 @@ def samples_of(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, 
     """Yield (position, sample) for each answer of a request, whose bill they share."""
     several = len(batch.positions) > 1
     shares = _shared_out(usage, len(batch.positions))
+    prompt_tokens = usage.prompt or None if len(batch.prompts) == 1 else None
     begun = [text for prompt in batch.prompts for text in [begun_thinking(prompt)] * batch.n]
     for place, (position, choice) in enumerate(zip(batch.positions, reply.choices, strict=True)):
         share, tokens = shares[place], None if several or not reply.counted else usage.completion
@@ -41,7 +42,7 @@ def samples_of(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, 
         if batch.offer is not None:
             finish = normal_end(finish)
             text = text_with_calls(text, choice.calls, finish)
-        yield position, Sample(text, finish, tokens, share)
+        yield position, Sample(text, finish, tokens, share, prompt_tokens)
 
 
 def billed(reply: Reply, batch: Batch, counts_all: bool) -> Usage:

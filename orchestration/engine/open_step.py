@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Any, Generic, NamedTuple
 
 from surefoot.agents.tasks.guarded import outcome_of
-from surefoot.agents.tasks.optional import Acts, Guesses, Offers
+from surefoot.agents.tasks.optional import Acts, Guesses, Measures, Offers
 from surefoot.agents.tasks.task import A, S, Task
 from surefoot.models.base import Ask, Prompt, Sampling
 from surefoot.models.offers import Offer
@@ -66,11 +66,14 @@ class Terms(Generic[S, A]):
     """The task, if it can guess."""
     offering: Offers[S] | None = field(init=False, compare=False)
     """The task, if it lets the model call tools."""
+    measuring: Measures[A] | None = field(init=False, compare=False)
+    """The task, if its answers keep how long their prompts were."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "acting", self.task if isinstance(self.task, Acts) else None)
         object.__setattr__(self, "guessing", self.task if isinstance(self.task, Guesses) else None)
         object.__setattr__(self, "offering", self.task if isinstance(self.task, Offers) else None)
+        object.__setattr__(self, "measuring", self.task if isinstance(self.task, Measures) else None)
 
     @property
     def fewest(self) -> int:
@@ -92,6 +95,11 @@ class Decision(NamedTuple, Generic[A]):
     verdict: Verdict[A]
     drawn: Sequence[Drawn]
     usage: Usage
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How long the longest prompt was, as far as the model says it; 0 if it does not."""
+        return max(sample.prompt_tokens or 0 for _, sample, _ in self.drawn)
 
 
 class Status(Enum):

@@ -78,11 +78,14 @@ class Stride(Generic[S, A]):
                     state = task.advance(state, answer)
                     continue
                 decision = await self.decide(state, step)
+                answer = self._answer(decision)
                 if self._pipeline is not None:
                     # Before the record is appended: they are written down with it.
                     self._note(self._pipeline.take_counts(), journal)
-                await journal.append(self._record(step, decision), self._kept(decision, step, journal))
-                state = task.advance(state, decision.verdict.winner)
+                await journal.append(
+                    self._record(step, decision, answer), self._kept(decision, step, journal)
+                )
+                state = task.advance(state, answer)
                 if self._meter is not None:
                     self._meter.spend(decision.usage, len(decision.drawn))
         except StepStalled as stall:
@@ -161,15 +164,21 @@ class Stride(Generic[S, A]):
             return None
         return to_json([self._shown(entry) for entry in decision.drawn])
 
-    def _record(self, step: int, decision: Decision[A]) -> Record:
+    def _answer(self, decision: Decision[A]) -> A:
+        """Return what was voted for, as the task wants to have it kept."""
+        measuring, winner = self.terms.measuring, decision.verdict.winner
+        tokens = 0 if measuring is None else decision.prompt_tokens
+        return measuring.measured(winner, tokens) if measuring is not None and tokens else winner
+
+    def _record(self, step: int, decision: Decision[A], answer: A) -> Record:
         codec = self.terms.task.answer_codec
         winner, tally = decision.verdict.winner, decision.verdict.tally
         others: tuple[tuple[Any, int], ...] = ()
         if decision.verdict.contested:
             others = tuple(
-                (written(codec, answer), votes) for answer, votes in tally.items() if answer != winner
+                (written(codec, other), votes) for other, votes in tally.items() if other != winner
             )
-        plain = written(codec, winner)
+        plain = written(codec, answer)
         return Record(step, plain, tally[winner], others, decision.verdict.flags, decision.usage)
 
     def _shown(self, entry: Drawn) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The segments of a job, read without holding it: snapshots, frames, single records, and the samples that were kept."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -35,17 +36,20 @@ async def snapshot(redis: Redis, job: Job, segment: int) -> Snapshot:
     return decode_snapshot(raw, where)
 
 
-async def frames(redis: Redis, job: Job, segment: int) -> list[tuple[Frame, list[Record]]]:
-    """Read the frames of one segment; damage raises `CorruptJournal` with its place."""
+async def frames(redis: Redis, job: Job, segment: int) -> Iterator[tuple[Frame, list[Record]]]:
+    """Read the frames of one segment; damage raises `CorruptJournal` with its place, when its frame's turn comes.
+
+    One by one, since records are trees of tuples: with a whole segment of them Python's garbage collector takes as long as all the rest.
+    """
     where = f"job {job.id!r}, segment {segment}"
     with reading(where):
         found: list[bytes] = await redis.lrange(Keys(job.id).log(segment), 0, -1)  # type: ignore[assignment]
-    return [decode(data, where) for data in found]
+    return (decode(data, where) for data in found)
 
 
 async def segment_records(redis: Redis, job: Job, segment: int) -> list[Record]:
     """Return the records of one segment after checking that they continue the chain from its beginning."""
-    found = await frames(redis, job, segment)
+    found = [*await frames(redis, job, segment)]
     where = f"job {job.id!r}, segment {segment}"
     step, head = segment * job.settings.segment, found[0][0].before if found else ""
     if segment <= job.sealed:

@@ -9,6 +9,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from surefoot.agents.agent.exit_status import ExitStatus
+from surefoot.agents.agent.task import WINDOW
 from surefoot.agents.monitor.policies import Policy
 from surefoot.agents.monitor.readers.formats import read
 from surefoot.agents.monitor.signals import readings
@@ -218,7 +219,7 @@ class InstanceAttempt:
                 votes=settings.votes,
                 candidates=settings.candidates,
                 sampling=Sampling(temperature=settings.temperature, max_tokens=settings.max_tokens),
-                window=settings.window,
+                window=settings.window or WINDOW,
                 tests_s=settings.tests_s,
             )
         return self._agent(kept)

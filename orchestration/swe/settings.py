@@ -40,8 +40,8 @@ class SweSettings(BaseModel):
     turns: int = Field(default=100, ge=1)
     votes: int = Field(default=1, ge=1, le=50)
     """The lead that a turn needs which changes anything; decomposed, that every decision needs."""
-    window: int = Field(default=32_000, ge=1)
-    """Of the model, in tokens."""
+    window: int | None = Field(default=None, ge=1)
+    """Of the model, in tokens; None is what its server says."""
     max_tokens: int = Field(default=4096, ge=1)
     """Of an answer."""
     temperature: float = Field(default=0.7, ge=0)

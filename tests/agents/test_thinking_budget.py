@@ -10,6 +10,7 @@ from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
 from surefoot.models.doubles.thoughts import ScriptedThought, scripted
+from surefoot.models.offers import Offer
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.streaming import Streaming
 
@@ -99,3 +100,17 @@ async def test_over_http_the_probe_decides(prompt: Prompt, enforces: bool) -> No
 def test_impossible_budgets_are_refused(thinking: int, solution: int) -> None:
     with pytest.raises(BadInput, match=f"{thinking!r} and {solution!r}"):
         Elastic(thinking, solution)
+
+
+@pytest.mark.parametrize("enforces", [True, False])
+@pytest.mark.parametrize(("share", "tokens"), [(1.0, 8), (0.5, 4), (0.0, 0)])
+async def test_an_ask_may_leave_a_share_of_the_thinking(share: float, tokens: int, enforces: bool) -> None:
+    """Of what the controls allow: this is how the monitor's policy cuts an agent's budget."""
+    asked = double(enforces)
+    ask = Ask(CHAT, 0.5, 100, 0, offer=Offer((), thinking=share))
+    state = await Reasoner(asked, Elastic(8, 10)).think(ask)
+    assert (state.text.strip(), state.ended_by) == (ANSWER, "budget")
+    assert state.tokens in range(tokens, tokens + 3)
+    without = double(enforces)
+    await Reasoner(without, think_tokens=8, answer_tokens=10).think(ask)
+    assert without.draws[0].max_tokens == (tokens or 10)

@@ -19,7 +19,7 @@ from surefoot.models import Ask, Call, Message, read_calls, write_calls
 from surefoot.models.offers import arguments_of
 from surefoot.tools import Observed, ToolFailed
 from surefoot.tools.environments import Nowhere
-from surefoot.voting import Sample
+from surefoot.voting import Sample, Usage
 
 
 class Talker:
@@ -35,7 +35,10 @@ class Talker:
         for place, ask in enumerate(asks):
             self.asked.append(ask)
             assert not isinstance(ask.prompt, str)
-            yield place, Sample(self._say(ask.prompt, len(self.asked)))
+            yield (
+                place,
+                Sample(self._say(ask.prompt, len(self.asked)), usage=Usage(prompt=100, completion=10)),
+            )
 
 
 def turns_of(chat: Sequence[Message]) -> int:
@@ -297,10 +300,20 @@ async def test_the_monitor_takes_an_early_end_back_and_wants_a_call(redis_url: s
     model = Talker(say)
     report = await Agent(model, ledger.tools, monitor=Policy()).run("Check the sum.", redis=redis_url)
     assert (report.status, report.result, report.interventions) == ("answered", "The sum is 0.", 3)
+    assert [(turn.turn, turn.act) for turn in report.watched] == [
+        *((1, "Nudge"), (2, "CutBudget"), (3, "ForceToolCall"), (4, ""), (5, "")),
+    ]
+    assert {turn.pattern for turn in report.watched[:3]} == {"premature_disengagement"}
+    assert all(turn.level >= 6 for turn in report.watched[:3])
+    # Turns 2 to 4 are there because what came before was not taken for the end.
+    assert report.extra_tokens == sum(turn.tokens or 0 for turn in report.watched[1:4]) > 0
+    shares = [ask.offer.thinking for ask in model.asked if ask.offer is not None]
+    assert shares == [1, 1, 0.5, 0.5, 0.5]
     told = [ask.prompt[-1].content for ask in model.asked if ask.prompt[-1].role == "user"]  # type: ignore[union-attr]
     assert told[1] == NUDGES["premature_disengagement"]
     assert told[2].endswith("Think in no more than 50% of the words that you have used so far.")
-    assert not (await Agent(model, ledger.tools).run("Check the sum.", redis=redis_url)).interventions
+    unwatched = await Agent(model, ledger.tools).run("Check the sum.", redis=redis_url)
+    assert (unwatched.interventions, unwatched.watched, unwatched.extra_tokens) == (0, (), 0)
 
 
 async def test_the_monitor_ends_a_run_that_no_intervention_helps(redis_url: str) -> None:

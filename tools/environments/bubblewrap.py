@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from surefoot.errors import BadInput
 from surefoot.tools.failed import ToolFailed
 
 from .confined import Files, strange
-from .hosted import LIMITER, USUAL, Hosted, check_command, shell_in
+from .hosted import USUAL, Hosted, check_command, shell_in
 from .limits import Limits
 from .processes import Finished, OpenFile
 from .syscalls import program
@@ -46,7 +45,7 @@ WRITTEN = {
     "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
 }
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-ARGUMENTS, FILTER, STATUS = 10, 11, 12
+ARGUMENTS, FILTER = 10, 11
 """Numbers of the files that bwrap finds open, and closes before the command starts."""
 TRIAL_S = 30.0
 TRIAL = "exit 42"
@@ -215,36 +214,32 @@ class Bubblewrap(Hosted):
             )
 
     async def _run(self, command: str, *, timeout_s: float, git: bool = False) -> Finished:
-        supervisor, scratch = self._started()
+        _, scratch = self._started()
         check_command(command)
-        status = scratch / "status"
+        null = scratch / "dev" / "null"
         files = [
-            OpenFile(
-                0, str(null if (null := scratch / "dev" / "null").exists() else "/dev/null"), os.O_RDONLY
-            ),
+            OpenFile(0, str(null if null.exists() else "/dev/null"), os.O_RDONLY),
             OpenFile(ARGUMENTS, str(scratch / ("arguments-git" if git else "arguments")), os.O_RDONLY),
-            OpenFile(STATUS, str(status), os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
         ]
-        options = ["--args", str(ARGUMENTS), "--json-status-fd", str(STATUS)]
+        options = ["--args", str(ARGUMENTS)]
         if program():
             files.append(OpenFile(FILTER, str(scratch / "filter"), os.O_RDONLY))
             options += ["--seccomp", str(FILTER)]
         # Here and not before bwrap: it would count the processes of the user outside, too.  dash calls it -p.
         limit = int(self._limits.processes)
-        more = f"ulimit -u {limit} || ulimit -p {limit}; "
-        finished = await supervisor.run(
-            [str(self._program), *options, "--", LIMITER, "-c", self._prelude(more), "surefoot", command],
-            self._limits,
-            folder=str(scratch),
-            environment=self._environment,
+        return await self._shelled(
+            command,
             timeout_s=timeout_s,
+            folder=str(scratch),
+            within=[str(self._program), *options, "--"],
+            more=[f"ulimit -u {limit} || ulimit -p {limit}"],
+            stands_on=[
+                str(path) for path in (self._root, *self._readable, self._kept / "tmp", self._kept / "home")
+            ],
             files=files,
+            ahead=not git,
             inits=True,
         )
-        if finished.code == 1 and finished.head.startswith(b"bwrap: ") and not _ran(status):
-            said = finished.head.decode(errors="replace").strip()
-            raise ToolFailed(f"the sandbox cannot be made: {said!r}")
-        return finished
 
 
 def found() -> Path | None:
@@ -292,13 +287,6 @@ def _device(original: Path, copy: Path) -> None:
         # No capability to make it, or a disk that is mounted without devices.
         with suppress(OSError):
             copy.unlink()
-
-
-def _ran(status: Path) -> bool:
-    """Return whether a command had been started and has ended, as bwrap writes it down."""
-    with suppress(OSError, ValueError):
-        return any("exit-code" in json.loads(line) for line in status.read_text().splitlines())
-    return False
 
 
 def _place(path: str) -> str:

@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from surefoot.errors import BadInput
@@ -19,7 +19,7 @@ from .confined import Files
 from .environment import Ran
 from .limits import LONGEST_COMMAND, Limits
 from .patches import patch, record
-from .processes import Finished, Supervisor
+from .processes import Finished, OpenFile, Supervisor, Waits
 
 USUAL = {
     "LANG": "C.UTF-8",
@@ -32,15 +32,28 @@ USUAL = {
 }
 """Environment variables of every command: nothing asks, pages or paints."""
 SHELLS = ("bash", "sh")
-LIMITER = "/bin/sh"
-# The limits hold for a shell first, the fastest one to start, which then becomes the one that the model's command is for.
-# A limit that cannot be set is one above that of this process, which then holds.
-PRELUDE = """\
-{{ ulimit -c 0; ulimit -t {cpu_s}; ulimit -f {file_blocks}; ulimit -d {memory_kib}; {more}}} 2>/dev/null
-exec {shell} -c "$1"
+WAITS = Waits(text=8, go=9)
+# A shell that has the limits waits for the model's command, so that it, and the sandbox around it, can be started while the model thinks
+# of one.  A limit that cannot be set is one above that of this process, which then holds.
+#
+# bash then does with it what `bash -c` does, from its first line on, and with the same variables set.
+BASH = (
+    "{{ {limits}; }} 2>/dev/null; IFS= read -r BASH_EXECUTION_STRING <&{go} || exit; "
+    'IFS= read -r -d "" BASH_EXECUTION_STRING <&{text}; exec {text}<&- {go}<&-; eval "$BASH_EXECUTION_STRING"'
+)
+# Any other becomes the shell that the command is for.
+SH = """\
+{{ {limits}; }} 2>/dev/null
+IFS= read -r surefoot_command <&{go} || exit
+surefoot_command=
+while IFS= read -r surefoot_line; do surefoot_command="$surefoot_command$surefoot_line
+"; done <&{text}
+exec {text}<&- {go}<&- {shell} -c "$surefoot_command$surefoot_line"
 """
-BLOCK = 512
-"""Bytes by which POSIX shells count the size of files."""
+AT_ITS_START = ("BASH_ENV", "SHELLOPTS", "BASH_FUNC_")
+"""How environment variables begin that say what bash does first: it is not to do that before it has its limits and a command."""
+BLOCK, BLOCK_OF_BASH = 512, 1024
+"""Bytes by which a shell counts the size of files: as POSIX has it, and bash where nothing tells it to follow that."""
 NO_GIT = 99
 BASE = "base"
 PATCH = "patch"
@@ -147,15 +160,53 @@ class Hosted(ABC):
         """Where the files lie that a later start may want to find again."""
         return self._keep or self._started()[1]
 
-    def _prelude(self, more: str = "") -> str:
-        cpu_s, file_blocks, memory_kib = limits_in(self._limits, BLOCK)
-        return PRELUDE.format(
-            cpu_s=cpu_s,
-            file_blocks=file_blocks,
-            memory_kib=memory_kib,
-            more=more,
-            shell=shlex.quote(self._shell),
+    async def _shelled(
+        self,
+        command: str,
+        *,
+        timeout_s: float,
+        folder: str,
+        within: Sequence[str] = (),
+        more: Sequence[str] = (),
+        stands_on: Sequence[str] = (),
+        files: Sequence[OpenFile] = (),
+        ahead: bool = True,
+        inits: bool = False,
+    ) -> Finished:
+        """Run a command in a shell that has the limits, and `more` of them, `within` another program."""
+        supervisor, _ = self._started()
+        limits = self._limits
+        plain = not any(name.startswith(AT_ITS_START) for name in self._environment)
+        shell = self._shell if plain else shell_in(self._environment["PATH"], "sh")
+        is_bash = Path(shell).name == "bash"
+        block = BLOCK_OF_BASH if is_bash and "POSIXLY_CORRECT" not in self._environment else BLOCK
+        ulimits = (
+            "ulimit -c 0",
+            f"ulimit -t {math.ceil(limits.cpu_s)}",
+            f"ulimit -f {max(int(limits.file_bytes) // block, 1)}",
+            f"ulimit -d {max(int(limits.memory_bytes) // 1024, 1)}",
+            *more,
         )
+        waiting = (BASH if is_bash else SH).format(
+            limits="; ".join(ulimits), shell=shlex.quote(self._shell), **WAITS._asdict()
+        )
+        finished = await supervisor.run(
+            [*within, shell, "-c", waiting],
+            limits,
+            folder=folder,
+            environment=self._environment,
+            timeout_s=timeout_s,
+            files=files,
+            waits=WAITS,
+            told=command,
+            ahead=ahead,
+            stands_on=stands_on,
+            inits=inits,
+        )
+        if not (finished.went or finished.ended):
+            said = finished.head.decode(errors="replace").strip()
+            raise ToolFailed(f"the {'sandbox' if within else 'shell'} cannot be made: {said!r}")
+        return finished
 
     def _started(self) -> tuple[Supervisor, Path]:
         if not self._supervisor or not self._scratch:
@@ -174,15 +225,6 @@ class Hosted(ABC):
                 else f"git says {said!r}"
             )
             raise (BadInput if record else ToolFailed)(f"no patch can be made of {self.workspace!r}: {why}")
-
-
-def limits_in(limits: Limits, block: int) -> tuple[int, int, int]:
-    """Return limits as `ulimit` takes them: CPU in seconds, the size of a file in blocks of so many bytes, memory in KiB."""
-    return (
-        math.ceil(limits.cpu_s),
-        max(int(limits.file_bytes) // block, 1),
-        max(int(limits.memory_bytes) // 1024, 1),
-    )
 
 
 def checked(environment: Mapping[str, str]) -> dict[str, str]:
@@ -238,9 +280,9 @@ def _regular(path: Path, limit: int) -> bytes:
         return patch.read(limit)
 
 
-def shell_in(path: str) -> str:
-    """Return the shell that commands run in; raises `BadInput` where there is none."""
-    for name in SHELLS:
+def shell_in(path: str, *names: str) -> str:
+    """Return the shell that commands run in, or the first of these; raises `BadInput` where there is none."""
+    for name in names or SHELLS:
         if found := shutil.which(name, path=path):
             return found
-    raise BadInput(f"there is neither bash nor sh in {path!r}")
+    raise BadInput(f"there is no {' and no '.join(names or SHELLS)} in {path!r}")

@@ -34,11 +34,11 @@ class OpenFile(NamedTuple):
     flags: int
 
 
-class OpenText(NamedTuple):
-    """A text that a command finds open, as a file of its own."""
+class Waits(NamedTuple):
+    """A program that waits for its command: it is told to go on by a line in one file, and then finds the command in another."""
 
-    number: int
-    text: str
+    text: int
+    go: int
 
 
 class Finished(NamedTuple):
@@ -54,6 +54,8 @@ class Finished(NamedTuple):
     """The last half, or what follows the head."""
     left_out: int
     """Bytes of output between them."""
+    went: bool = True
+    """Whether a program that waits for its command has come to that point."""
 
     def text(self, limits: Limits) -> tuple[str, int]:
         """Return the output as text within the limit, what is missing and why it ended told in it, and the bytes left out."""
@@ -95,11 +97,16 @@ class Supervisor:
         timeout_s: float,
         output_bytes: int | None = None,
         files: Sequence[OpenFile] = (),
-        texts: Sequence[OpenText] = (),
+        waits: Waits | None = None,
+        told: str = "",
+        ahead: bool = False,
+        stands_on: Sequence[str] = (),
         inits: bool = False,
     ) -> Finished:
         """Run a program, its output and its errors in one stream; raises `ToolFailed` if it cannot be started.
 
+        One that `waits` is `told` its command.  With `ahead` it is started once more when it has ended, for the next call: that takes it up
+        if it differs in what is told and how long that may take alone, and if the folders that it `stands_on` are still the same.
         With `inits` all that it starts lives in process namespaces, whose first processes come from the program itself.
         """
         if not 0 < timeout_s < 2**31:
@@ -109,7 +116,11 @@ class Supervisor:
             "folder": folder,
             "environment": environment,
             "files": [OpenFile(0, "/dev/null", 0), *files],
-            "texts": texts,
+            "text": waits.text if waits else 0,
+            "go": waits.go if waits else 0,
+            "told": told,
+            "ahead": ahead,
+            "stands_on": stands_on,
             "timeout_s": timeout_s,
             "output_bytes": (output_bytes or limits.output_bytes) - ROOM,
             "inits": inits,
@@ -190,7 +201,8 @@ class Supervisor:
         code = None if told["ended"] == "time" else told["code"]
         if told["ended"] in REASONS:
             code = 137
-        return Finished(code, told["ended"], head, tail, told["total"] - len(head) - len(tail))
+        left_out = told["total"] - len(head) - len(tail)
+        return Finished(code, told["ended"], head, tail, left_out, told["went"])
 
 
 def _whole_start(data: bytes) -> bytes:

@@ -7,15 +7,21 @@ ends what runs, removes its scratch folder and goes.
 
 A request is a line of JSON.  The answer is a line of JSON, then the first and the last bytes of the output.
 `end` ends the command that runs.
+
+A program that is given its command as a text, once it is told to go on, can be started before there is one: with `ahead` the
+program of the next request is started as soon as this one has been answered.  It is taken if the next request wants the very same.
 """
 
+import array
 import ctypes
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +29,7 @@ from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 END = b"end"
+GO = b"\n"
 CHUNK = 1 << 16
 LISTED = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
 """Whether the kernel lists children (CONFIG_PROC_CHILDREN)."""
@@ -147,6 +154,96 @@ def content(path: str) -> bytes:
         os.close(file)
 
 
+class Started:
+    """A program that was started: what it writes, and by what it is given a text and told to go on, if it waits for that."""
+
+    WANTED = ("command", "environment", "folder", "files", "text", "go")
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        self._asked = {name: asked[name] for name in self.WANTED}
+        self._grounds = [*map(ground, asked["stands_on"])]
+        os.chdir(asked["folder"])
+        self.output, writing = os.pipe()
+        os.set_blocking(self.output, False)
+        self._text = self._go = -1
+        self._told = False
+        actions: list[Any] = [(os.POSIX_SPAWN_DUP2, writing, 1), (os.POSIX_SPAWN_DUP2, writing, 2)]
+        actions += [(os.POSIX_SPAWN_OPEN, file, path, flags, 0o600) for file, path, flags in asked["files"]]
+        theirs = [writing]
+        try:
+            if asked["go"]:
+                self._text = above(os.memfd_create("text"))
+                going, self._go = os.pipe()
+                theirs.append(going := above(going))
+                actions += [
+                    (os.POSIX_SPAWN_DUP2, self._text, asked["text"]),
+                    (os.POSIX_SPAWN_DUP2, going, asked["go"]),
+                ]
+            self.pid = os.posix_spawn(
+                asked["command"][0],
+                asked["command"],
+                asked["environment"],
+                file_actions=actions,
+                setsid=True,
+                setsigmask=[],
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, and what it starts would
+            )
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            for file in theirs:
+                os.close(file)
+
+    def fits(self, asked: dict[str, Any]) -> bool:
+        """Whether a request wants just this, on the ground that it was started on: a folder may have been replaced meanwhile."""
+        same = all(asked[name] == wanted for name, wanted in self._asked.items())
+        return same and self._grounds == [*map(ground, asked["stands_on"])]
+
+    def go(self, told: str) -> None:
+        """Give it its text, and tell it to go on."""
+        if self._go >= 0:
+            # Not by `write`: this process and that one share one place in the file, and it reads from the beginning.
+            data, place = told.encode(), 0
+            while place < len(data):
+                place += os.pwrite(self._text, data[place:], place)
+            with suppress(BrokenPipeError):  # it has ended before it was told
+                os.write(self._go, GO)
+                self._told = True
+
+    @property
+    def went(self) -> bool:
+        """Whether it has heard that."""
+        if self._go < 0:
+            return True
+        left = array.array("i", [0])
+        fcntl.ioctl(self._go, termios.FIONREAD, left)
+        return self._told and left[0] == 0
+
+    def close(self) -> None:
+        """Let go of it."""
+        for file in (self.output, self._text, self._go):
+            if file >= 0:
+                os.close(file)
+
+
+def above(file: int) -> int:
+    """Return the same file under a number that no program is given one under, so that it is not lost before it is handed on."""
+    try:
+        return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 64)
+    finally:
+        os.close(file)
+
+
+def ground(path: str) -> tuple[int, int] | None:
+    """Return what tells a file or folder from another one of its name."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - pathlib takes as long to load as all the rest
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Server:
     """Takes requests until the other end is gone."""
 
@@ -160,12 +257,15 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._code: int | None = None
         self._pid = 0
+        self._ahead: Started | None = None
+        """What waits for the next request."""
 
     def serve(self) -> None:
         """Answer one request after the other."""
         while True:
             while b"\n" not in self._came:
                 if not (data := self._socket.recv(CHUNK)):
+                    self._drop()
                     return
                 self._came += data
             line, _, self._came = self._came.partition(b"\n")
@@ -173,52 +273,54 @@ class Server:
                 self._answer(json.loads(line))
 
     def _answer(self, asked: dict[str, Any]) -> None:
-        output = Output(asked["output_bytes"])
-        ended = ""
         try:
-            pipe = self._spawn(asked)
+            told, output = self._done(asked)
         except (OSError, ValueError) as error:
-            told: dict[str, Any] = {"failed": getattr(error, "strerror", None) or str(error)}
-        else:
-            try:
-                ended = self._run(pipe, output, Watch(asked))
-            finally:
-                self._end(asked["inits"])
-                drain(pipe, output)
-                os.close(pipe)
-            told = {"code": self._code, "ended": ended, "total": output.total}
+            output = Output(0)
+            told = {"failed": getattr(error, "strerror", None) or str(error)}
         told |= {"head": len(output.head), "tail": len(output.tail)}
         self._socket.sendall(json.dumps(told).encode() + b"\n" + output.head + output.tail)
+        if asked["ahead"] and not self._came:
+            with suppress(OSError, ValueError):  # the next request will say it
+                self._ahead = self._start(asked)
 
-    def _spawn(self, asked: dict[str, Any]) -> int:
-        os.chdir(asked["folder"])
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
-        actions: list[Any] = [(os.POSIX_SPAWN_DUP2, writing, 1), (os.POSIX_SPAWN_DUP2, writing, 2)]
-        actions += [(os.POSIX_SPAWN_OPEN, file, path, flags, 0o600) for file, path, flags in asked["files"]]
-        texts = []
+    def _done(self, asked: dict[str, Any]) -> tuple[dict[str, Any], Output]:
+        """Run a program to its end, and return what became of it and its output."""
+        ahead = self._ahead
+        if ahead is not None:
+            self._reap()
+            if self._code is None and ahead.fits(asked):
+                self._ahead = None
+                told, output = self._finish(ahead, asked)
+                if told["went"] or told["ended"]:
+                    return told, output
+                # It was killed before it heard of its command.
+        self._drop()
+        return self._finish(self._start(asked), asked)
+
+    def _start(self, asked: dict[str, Any]) -> Started:
+        program = Started(asked)
+        self._code, self._pid = None, program.pid
+        return program
+
+    def _finish(self, program: Started, asked: dict[str, Any]) -> tuple[dict[str, Any], Output]:
+        output = Output(asked["output_bytes"])
         try:
-            for number, text in asked["texts"]:
-                texts.append(os.memfd_create("text"))
-                os.write(texts[-1], text.encode())
-                actions.append((os.POSIX_SPAWN_DUP2, texts[-1], number))
-            self._pid = os.posix_spawn(
-                asked["command"][0],
-                asked["command"],
-                asked["environment"],
-                file_actions=actions,
-                setsid=True,
-                setsigmask=[],
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, and what it starts would
-            )
-        except BaseException:
-            os.close(reading)
-            raise
+            program.go(asked["told"])
+            ended = self._run(program.output, output, Watch(asked))
         finally:
-            for file in (writing, *texts):
-                os.close(file)
-        self._code = None
-        return reading
+            self._end(asked["inits"])
+            drain(program.output, output)
+            went = program.went
+            program.close()
+        return {"code": self._code, "ended": ended, "total": output.total, "went": went}, output
+
+    def _drop(self) -> None:
+        """End what was started ahead: it is not wanted."""
+        if self._ahead is not None:
+            self._end(inits=False)
+            self._ahead.close()
+            self._ahead = None
 
     def _run(self, pipe: int, output: Output, watch: Watch) -> str:
         """Wait until the command has ended by itself, and return "", or until it has to end, and return why."""
