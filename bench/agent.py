@@ -4,7 +4,7 @@ python bench/agent.py [--pairs 9] [--whole-pairs 3] [--flat] [--results bench/re
 
 Both work on this machine without a sandbox, in a process each, in turn, in an order that alternates:
 
-    surefoot          `surefoot.Agent` with the double `Scripted`, its tool `shell`, the environment `local`; every turn is durable
+    surefoot          `surefoot.Agent` with a model that always says the same, its tool `shell`, the environment `local`; every turn is durable
                       in a Valkey of the bench's own (append-only) before its command runs, and its observation before the next turn
     mini-swe-agent    `DefaultAgent` with its `DeterministicModel` and `LocalEnvironment`; it writes its trajectory after every turn
 
@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -40,10 +40,9 @@ from servers import redis_server
 
 import surefoot
 from surefoot.models.base import Ask
-from surefoot.models.doubles import Scripted
 from surefoot.models.offers import Call, write_calls
 from surefoot.tools.workspace import shell
-from surefoot.voting.samples import Sample
+from surefoot.voting.samples import Sample, Usage
 
 WINDOWS = {100: (80, 120), 2000: (1950, 2050)}
 """Around these turns, from one turn to another."""
@@ -100,21 +99,30 @@ def cpu_s(pid: int) -> float:
     return 0.0
 
 
-class Noted(Scripted):
-    """The double, with a clock."""
+class Same:
+    """Answers without end, and without a look at what was asked, as mini-swe-agent's `DeterministicModel` does."""
+
+    name = "same"
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__([write_calls("", [Call("shell", '{"command":"true"}')])])
+        call = write_calls("", [Call("shell", '{"command":"true"}')])
+        self._turn, self._summary = (
+            Sample(call, usage=Usage(1, 0, 1)),
+            Sample("I ran true.", usage=Usage(1, 0, 1)),
+        )
         self._clock = clock
 
-    def draw(self, ask: Ask) -> Sample:
-        if ask.offer is not None:  # a request to sum up is no turn
-            self._clock.turn()
-        return super().draw(ask)
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        for place, ask in enumerate(asks):
+            if ask.offer is None:
+                yield place, self._summary
+            else:
+                self._clock.turn()
+                yield place, self._turn
 
 
 async def ours(clock: Clock, turns: int, url: str, folder: Path) -> None:
-    agent = surefoot.Agent(Noted(clock), [shell], budget=surefoot.Budget(turns=turns))
+    agent = surefoot.Agent(Same(clock), [shell], budget=surefoot.Budget(turns=turns))
     report = await agent.run(GOAL, str(folder), environment="local", redis=url)
     assert (report.status, report.calls) == ("turn_limit", turns), report
 
@@ -124,7 +132,7 @@ def mini(clock: Clock, turns: int, folder: Path) -> None:
     from minisweagent.environments.local import LocalEnvironment
     from minisweagent.models.test_models import DeterministicModel, make_output
 
-    class Same(list[Any]):
+    class Endless(list[Any]):
         """Answers without end: the model writes its list into the trajectory at every turn, and renders it; this one is empty."""
 
         def __getitem__(self, number: SupportsIndex | slice) -> Any:
@@ -132,7 +140,7 @@ def mini(clock: Clock, turns: int, folder: Path) -> None:
             return make_output("```mswea_bash_command\ntrue\n```", [{"command": "true"}], cost=0.0)
 
     model = DeterministicModel(outputs=[])
-    model.config.outputs = Same()
+    model.config.outputs = Endless()
     agent = DefaultAgent(
         model,
         LocalEnvironment(cwd=str(folder)),

@@ -4,12 +4,14 @@ python bench/growth.py [--jobs 10 100 1000 5000] [--disks 13 17 20] [--results b
 
 A Valkey of the bench's own is filled by a double that answers at once and errs now and then (k = 3).  Of each command the CPU seconds
 are taken, those of this process and of the server together, the least of three; the slope is that of a line through the logarithms:
-1 is linear, 0 constant.  The many jobs are copies of one of 7 steps.
+1 is linear, 0 constant.  The many jobs are copies of one of 7 steps.  What is loaded is left out of garbage collections, as the
+command line does: a few of these in a large heap would weigh more than a small job.
 
 Exits 1 if a slope is above 1.1.
 """
 
 import asyncio
+import gc
 import math
 import sys
 import tempfile
@@ -183,6 +185,9 @@ def page(many: Sequence[Costs], long: Sequence[Costs], kept: Mapping[int, list[s
 
 async def measure(url: str, counts: Sequence[int], disks: Sequence[int], about: str) -> tuple[str, float]:
     async with Redis.from_url(url) as redis:
+        await run(redis, "warm", SMALL)
+        await redis.flushall()
+        gc.freeze()  # as the command line does: the same heap for every size
         many = await by_jobs(redis, counts)
         await redis.flushall()
         long, kept = await by_steps(redis, disks)

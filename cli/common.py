@@ -1,6 +1,7 @@
 """What all commands share: run, print, fail in one sentence."""
 
 import asyncio
+import gc
 import os
 import re
 import shlex
@@ -50,6 +51,7 @@ def go(
 
     Without `live` its progress is shown in lines even on a terminal.  `redis` and `task` are the addresses that the user gave: the commands that a sentence names need them too.
     """
+    gc.freeze()  # the modules stay, so that the garbage collector need not go through them again and again
     try:
         if progress is None:
             return asyncio.run(_interruptible(work))

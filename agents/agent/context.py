@@ -102,12 +102,13 @@ def cut(text: str, most: int) -> str:
 
 
 def _shortened(turn: Turn) -> Turn:
-    return replace(
-        turn,
-        prose=_cut_once(turn.prose),
-        calls=tuple(Call(call.name, _cut_arguments(call.arguments)) for call in turn.calls),
-        seen=tuple(replace(seen, text=_cut_once(seen.text)) for seen in turn.seen),
+    """Return a turn with its long texts cut, the very same one if it has none."""
+    short = Turn(
+        _cut_once(turn.prose),
+        tuple([Call(call.name, _cut_arguments(call.arguments)) for call in turn.calls]),
+        tuple([replace(seen, text=_cut_once(seen.text)) for seen in turn.seen]),
     )
+    return turn if short == turn else short
 
 
 def _cut_arguments(arguments: str) -> str:

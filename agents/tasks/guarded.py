@@ -4,7 +4,8 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from inspect import signature
-from operator import is_
+from itertools import compress
+from operator import is_, is_not
 from typing import Any, TypeVar
 
 from pydantic_core import from_json, to_json
@@ -315,8 +316,7 @@ def _no_chat(prompt: object, before: Prompt) -> str:
     if not prompt:
         return "returned an empty tuple"
     # A conversation grows at its end, and may hold thousands of messages: those that are the very same need no second look.
-    seen = len(before) if len(before) <= len(prompt) and all(map(is_, prompt, before)) else 0
-    for message in prompt[seen:]:
+    for message in (*compress(prompt, map(is_not, prompt, before)), *prompt[len(before) :]):
         if not isinstance(message, Message):
             return f"returned a tuple with a {type(message).__name__}: {said(message)}"
         for part in message:
