@@ -42,7 +42,7 @@ from .lease import (
     unwritable,
 )
 from .lease_holder import describe, left, me
-from .records import UNPACKED_BYTES, CorruptJournal, Record, encode, link, verified, write
+from .records import UNPACKED_BYTES, CorruptJournal, Frame, Record, encode, link, verified, write
 from .segments import frames, snapshot
 from .snapshots import Snapshot, encode_snapshot, reading, text
 
@@ -333,7 +333,7 @@ class Journal:
         # been mended since, it is open again.
         whole = min(job.sealed, job.step // job.settings.segment)
         sealed = await snapshot(self.redis, job, whole - 1)
-        found = []
+        found: list[tuple[Frame, list[Record]]] = []
         for segment in range(whole, -(-job.step // job.settings.segment)):
             found += await frames(self.redis, job, segment)
         records = verified(found, sealed.head, sealed.step, f"job {job.id!r}")
