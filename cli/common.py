@@ -51,7 +51,8 @@ def go(
 
     Without `live` its progress is shown in lines even on a terminal.  `redis` and `task` are the addresses that the user gave: the commands that a sentence names need them too.
     """
-    gc.freeze()  # the modules stay, so that the garbage collector need not go through them again and again
+    if not gc.get_freeze_count():
+        gc.freeze()  # the modules stay, so that the garbage collector need not go through them again and again
     try:
         if progress is None:
             return asyncio.run(_interruptible(work))

@@ -59,7 +59,10 @@ class SweOptions:
     turns: Annotated[int, typer.Option(help="Of an attempt.")] = 100
     votes: Annotated[int, typer.Option(help="The lead that a turn needs which changes anything.")] = 1
     window: Annotated[
-        int | None, typer.Option(help="The model's, in tokens; what its server says, if it is not given.")
+        int | None,
+        typer.Option(
+            help="The model's, in tokens; if it is not given, what its server says, or 32,000 if decomposed."
+        ),
     ] = None
     max_tokens: Annotated[int, typer.Option(help="Of an answer.")] = 4096
     temperature: Annotated[float, typer.Option(help="Of every ballot but the first.")] = 0.7

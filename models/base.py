@@ -64,9 +64,12 @@ class Bounded(Protocol):
         ...
 
 
-async def context_of(model: Model) -> int | None:
+async def context_of(model: object) -> int | None:
     """Return how many tokens a prompt and its answer may have together, if the model says it."""
-    return await model.context() if isinstance(model, Bounded) else None
+    if not (isinstance(model, Bounded) and iscoroutinefunction(model.context)):
+        return None  # what has that name by chance says nothing
+    found = await model.context()
+    return found if type(found) is int and found > 0 else None
 
 
 def check_model(model: str | Model) -> None:

@@ -48,10 +48,10 @@ class TurnWatched(BaseModel):
 
     turn: int
     """From 1."""
-    level: float
-    """Of the signal that spoke loudest, from 0 to 10."""
+    level: float | None
+    """Of the signal that spoke loudest, from 0 to 10; None for a turn that it did not look at, as one that handed in the work."""
     pattern: str
-    """Which signal that is: `analysis_paralysis`, `rogue_actions`, `premature_disengagement` or `loops`."""
+    """Which signal that is: `analysis_paralysis`, `rogue_actions`, `premature_disengagement` or `loops`; empty where it did not look."""
     act: str
     """How the monitor stepped in (`Nudge`, `CutBudget`, `ForceToolCall`, `RestartTurn`, `Stop`); empty if it did not."""
     tokens: int | None
@@ -72,7 +72,7 @@ class AgentReport(BaseModel):
     interventions: int
     """How often the monitor stepped in."""
     watched: tuple[TurnWatched, ...]
-    """Turn by turn, what the monitor made of it; empty without one."""
+    """Turn by turn, what the monitor that the run has now makes of it; empty without one."""
     extra_tokens: int | None
     """What the monitor's interventions have cost: the turns that followed an answer which it did not take for the end."""
     question: dict[str, Any] | None
@@ -204,21 +204,31 @@ async def agent_report(task: AgentTask, report: Report, redis: str | Redis | Non
 
 async def _watched(redis: Redis, job: Job, task: AgentTask) -> AsyncIterator[tuple[TurnWatched, bool]]:
     """Read a run once more, turn by turn, and whether a turn is there only because an end was not taken for one."""
-    state, tokens, extra = task.start(), None, False
+    state, tokens, taken_back, extra = task.start(), None, False, False
+    before = state.watched
+
+    def turn() -> tuple[TurnWatched, bool]:
+        looked = state.watched if state.watched is not before else None
+        return TurnWatched(
+            turn=state.turn,
+            level=looked.level if looked else None,
+            pattern=looked.pattern if looked else "",
+            act=looked.act if looked else "",
+            tokens=tokens,
+        ), extra
+
     async for record in records(redis, job):
-        before, answer = state, read_back(task.answer_codec, record.answer)
-        state = task.advance(state, answer)
-        if state.turn > before.turn:
+        answer = read_back(task.answer_codec, record.answer)
+        if isinstance(answer, Decided):
+            if state.turn:
+                yield turn()
+            before, extra = state.watched, taken_back
             tokens = record.usage.known("total")
-        looked = state.watched
-        if looked is not before.watched:
-            yield (
-                TurnWatched(
-                    turn=state.turn, level=looked.level, pattern=looked.pattern, act=looked.act, tokens=tokens
-                ),
-                extra,
-            )
-            extra = not state.ended and isinstance(answer, Decided)
+        state = task.advance(state, answer)
+        if isinstance(answer, Decided):
+            taken_back = not (answer.calls or state.ended)
+    if state.turn:
+        yield turn()
 
 
 def _sum(tokens: Sequence[int | None]) -> int | None:

@@ -12,7 +12,9 @@ from surefoot.models.offers import Call, arguments_of
 from .state import BYTES_A_TOKEN, OVERHEAD, State, Turn, bytes_in
 
 LEAST, MOST = 0.5, 4.5
-"""Bytes of a token, as far as a count of tokens is believed: a server that has cut a prompt counts what is left of it."""
+"""Bytes of a token, as far as a count of tokens is believed."""
+NO_COUNT = 6.0
+"""Bytes of a token that no text has: the server has cut the prompt and counts what is left, or counts only what was in no cache."""
 SPARE = 0.95
 """Of the bytes that a count promises: the next turns may be of another kind of text."""
 LEAST_ROOM = 6_000
@@ -39,7 +41,8 @@ def room_of(window: int, fixed: int, answer: int, bytes_a_token: float = BYTES_A
 
 def counted(prompt: int, tokens: int) -> float:
     """Return how many bytes a token has, for the room, in the text of a prompt of so many bytes that a server has counted."""
-    return SPARE * min(max(prompt / tokens, LEAST), MOST)
+    found = prompt / tokens
+    return BYTES_A_TOKEN if found > NO_COUNT else SPARE * min(max(found, LEAST), MOST)
 
 
 def size(state: State) -> int:
@@ -86,9 +89,14 @@ def messages(state: State) -> tuple[Message, ...]:
 
 
 def within(text: str, most: int) -> str:
-    """Return a text as `cut` does where it is longer than `most` bytes."""
-    size = bytes_in(text)
-    return text if size <= most else cut(text, len(text) * most // size)
+    """Return a text, or its beginning and its end where it is longer than `most` bytes, with what was left out in between."""
+    if text.isascii():
+        return cut(text, most)
+    data, half = text.encode(), most // 2
+    if len(data) <= most:
+        return text
+    head, tail = (part.decode(errors="ignore") for part in (data[:half], data[len(data) - half :]))
+    return _without_middle(head, len(text) - len(head) - len(tail), tail)
 
 
 def cut(text: str, most: int) -> str:
@@ -96,9 +104,11 @@ def cut(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     half = most // 2
-    return (
-        f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[len(text) - half :]}"
-    )
+    return _without_middle(text[:half], len(text) - 2 * half, text[len(text) - half :])
+
+
+def _without_middle(head: str, left_out: int, tail: str) -> str:
+    return f"{head}\n[... {left_out:,} characters left out ...]\n{tail}"
 
 
 def _shortened(turn: Turn) -> Turn:

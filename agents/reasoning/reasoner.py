@@ -8,7 +8,7 @@ from inspect import iscoroutinefunction
 from itertools import starmap
 
 from surefoot.errors import BadInput
-from surefoot.models.base import Ask
+from surefoot.models.base import Ask, context_of
 from surefoot.models.gather import as_they_end
 from surefoot.models.streaming import Draw, Piece, Streaming, parser
 from surefoot.models.tags import THINK, Tags
@@ -75,6 +75,10 @@ class Reasoner:
     def name(self) -> str:
         """The model's name and those of the controls."""
         return "+".join([self._model.name, *(control.name for control in self._controls)])
+
+    async def context(self) -> int | None:
+        """Return how many tokens the model's prompt and answer may have together, if it says it."""
+        return await context_of(self._model)
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask and yield (position of the ask, sample) in the order of completion.

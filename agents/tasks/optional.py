@@ -126,7 +126,10 @@ class Offers(Protocol[S_contra]):
 
 @runtime_checkable
 class Measures(Protocol[A]):
-    """Learns from each answer how long the prompt was, in the tokens of the model, so that later ones can be made to fit."""
+    """Learns from each answer how long the prompt was, in the tokens of the model, so that later ones can be made to fit.
+
+    States that keep it are not expected: what is asked ahead of a step whose answer was measured is wasted.
+    """
 
     @abstractmethod
     def measured(self, answer: A, prompt_tokens: int) -> A:

@@ -30,7 +30,9 @@ def samples_of(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, 
     """Yield (position, sample) for each answer of a request, whose bill they share."""
     several = len(batch.positions) > 1
     shares = _shared_out(usage, len(batch.positions))
-    prompt_tokens = usage.prompt or None if len(batch.prompts) == 1 else None
+    # Of several answers to one prompt some servers count it once, others each time.
+    alone = len(batch.positions) == 1
+    prompt_tokens = usage.prompt or None if alone else None
     begun = [text for prompt in batch.prompts for text in [begun_thinking(prompt)] * batch.n]
     for place, (position, choice) in enumerate(zip(batch.positions, reply.choices, strict=True)):
         share, tokens = shares[place], None if several or not reply.counted else usage.completion

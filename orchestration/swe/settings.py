@@ -41,7 +41,7 @@ class SweSettings(BaseModel):
     votes: int = Field(default=1, ge=1, le=50)
     """The lead that a turn needs which changes anything; decomposed, that every decision needs."""
     window: int | None = Field(default=None, ge=1)
-    """Of the model, in tokens; None is what its server says."""
+    """Of the model, in tokens; None is what its server says, and 32,000 for a decomposed attempt."""
     max_tokens: int = Field(default=4096, ge=1)
     """Of an answer."""
     temperature: float = Field(default=0.7, ge=0)

@@ -316,6 +316,23 @@ async def test_the_monitor_takes_an_early_end_back_and_wants_a_call(redis_url: s
     assert (unwatched.interventions, unwatched.watched, unwatched.extra_tokens) == (0, (), 0)
 
 
+async def test_a_turn_that_ends_the_run_is_among_those_that_the_monitor_has_cost(redis_url: str) -> None:
+    """It is not looked at, but paid for: an end was taken back before it."""
+
+    @surefoot.tool(effect="irreversible")
+    async def submit() -> Observed:
+        """Hand in the work."""
+        return Observed("done", ends=True)
+
+    model = script("It is surely right.", call("submit"))
+    report = await Agent(model, [submit], monitor=Policy()).run("Check the sum.", redis=redis_url)
+    assert (report.status, report.turns, report.interventions) == ("submitted", 2, 1)
+    assert [(turn.turn, turn.act, turn.level is None) for turn in report.watched] == [
+        *((1, "Nudge", False), (2, "", True)),
+    ]
+    assert report.extra_tokens == report.watched[1].tokens
+
+
 async def test_the_monitor_ends_a_run_that_no_intervention_helps(redis_url: str) -> None:
     model = script("It is surely right.")
     report = await Agent(model, Ledger().tools, monitor=Policy()).run("Check the sum.", redis=redis_url)

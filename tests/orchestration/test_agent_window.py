@@ -101,7 +101,8 @@ async def test_what_a_server_counts_is_in_the_journal(redis_url: str, counts: bo
 def test_a_count_is_believed_within_reason() -> None:
     """Some servers cut what is longer than their context, and count what is left: that is no reason to send more."""
     assert counted(100_000, 25_000) == 4 * SPARE
-    assert counted(100_000, 4_096) == MOST * SPARE
+    assert counted(100_000, 20_000) == MOST * SPARE
+    assert counted(100_000, 4_096) == BYTES_A_TOKEN
     assert counted(100, 100_000) == LEAST * SPARE
 
 

@@ -431,7 +431,7 @@ async def sealed(redis: Redis) -> bytes:
     """Seal the first segment, and return its snapshot as it is written."""
     await filled(redis, 14)
     async with await Journal.acquire(redis, JOB) as journal:
-        end = (await segments.frames(redis, journal.job, 0))[-1][0].after
+        end = [*await segments.frames(redis, journal.job, 0)][-1][0].after
         await journal.seal(0, Snapshot(10, end, 10, 3))
     return bytes(await redis.hget(Keys(JOB).segments, "0") or b"")
 
@@ -475,7 +475,7 @@ async def test_a_sealed_segment_is_where_the_next_runner_begins(redis: Redis) ->
         for step in range(14):
             await journal.append(record(step))
         await journal.commit()
-        end = (await segments.frames(redis, journal.job, 0))[-1][0].after
+        end = [*await segments.frames(redis, journal.job, 0)][-1][0].after
         for _ in range(2):  # sealing twice is sealing once
             await journal.seal(0, Snapshot(10, end, 10, 3))
         start, tail = await journal.tail()
@@ -788,7 +788,7 @@ async def test_answers_that_are_large_are_committed_in_frames_that_can_be_read(r
         for step in range(9):
             await journal.append(Record(step, f"{step}{large}", 3))
     job = await jobs.load(redis, JOB)
-    found = await segments.frames(redis, job, 0)
+    found = [*await segments.frames(redis, job, 0)]
     assert len(found) >= 2
     assert [len(entry.answer) async for entry in records(redis, job)] == [1 + len(large)] * 9
 
@@ -821,5 +821,5 @@ async def test_large_losing_ballots_fill_a_frame_early(redis: Redis) -> None:
     async with await Journal.acquire(redis, JOB) as journal:
         for step in range(9):
             await journal.append(Record(step, "1", 5, losers))
-    found = await segments.frames(redis, await jobs.load(redis, JOB), 0)
+    found = [*await segments.frames(redis, await jobs.load(redis, JOB), 0)]
     assert len(found) >= 4

@@ -36,10 +36,11 @@ WAITS = Waits(text=8, go=9)
 # A shell that has the limits waits for the model's command, so that it, and the sandbox around it, can be started while the model thinks
 # of one.  A limit that cannot be set is one above that of this process, which then holds.
 #
-# bash then does with it what `bash -c` does, from its first line on, and with the same variables set.
+# bash then does with it what `bash -c` does.  Only a trace has one + more, an error of syntax names `eval`, and a single program that a
+# signal ends is told of.
 BASH = (
     "{{ {limits}; }} 2>/dev/null; IFS= read -r BASH_EXECUTION_STRING <&{go} || exit; "
-    'IFS= read -r -d "" BASH_EXECUTION_STRING <&{text}; exec {text}<&- {go}<&-; eval "$BASH_EXECUTION_STRING"'
+    'IFS= read -r -d "" BASH_EXECUTION_STRING <&{text}; exec {text}<&- {go}<&-; SECONDS=0; eval -- "$BASH_EXECUTION_STRING"'
 )
 # Any other becomes the shell that the command is for.
 SH = """\

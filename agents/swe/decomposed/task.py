@@ -20,8 +20,7 @@ a decision are a stall: no plurality ever wins.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from surefoot.agents.agent.context import LEAST_ROOM, cut, room_of, within
-from surefoot.agents.agent.state import bytes_in
+from surefoot.agents.agent.context import LEAST_ROOM, cut, room_of
 from surefoot.agents.swe.instances import PYTEST, Instance
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.agents.tasks.task import Task, Value
@@ -99,9 +98,9 @@ class DecomposedTask(Task[State, Answer]):
                     "candidates drawn at temperature 0 are one and the same: take a temperature above 0"
                 )
             self.sampling = replace(sampling, first_temperature=None)
-        self._issue = within(instance.problem_statement, window)  # a third of it, about
+        self._issue = cut(instance.problem_statement, window)  # a third of it, about
         self._first = prompts.about(self._issue)
-        fixed = sum(bytes_in(message.content) for message in self._first) + prompts.AROUND
+        fixed = sum(len(message.content) for message in self._first) + prompts.AROUND
         self._room = room_of(window, fixed, self.sampling.max_tokens)
         if self._room < LEAST_ROOM:
             raise BadInput(

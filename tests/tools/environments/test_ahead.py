@@ -90,6 +90,22 @@ async def test_the_time_of_a_command_begins_with_it(environment: Opened) -> None
         assert await world.execute("sleep 20", timeout_s=1) == Ran("", None)
 
 
+async def test_a_shell_that_has_waited_is_as_a_new_one(environment: Opened) -> None:
+    async with environment() as world:
+        fresh = await world.execute(
+            "echo $SECONDS $# $SHLVL $-; compgen -v | grep -c surefoot; echo $BASH_EXECUTION_STRING | head -c 4"
+        )
+        await asyncio.sleep(2.1)
+        assert (
+            await world.execute(
+                "echo $SECONDS $# $SHLVL $-; compgen -v | grep -c surefoot; echo $BASH_EXECUTION_STRING | head -c 4"
+            )
+            == fresh
+        )
+        assert fresh.output.startswith("0 0 ") and fresh.output.endswith("\n0\necho")
+        assert (await world.execute("--help")).code == 127
+
+
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 async def test_a_command_arrives_as_it_is(opens: Opened, workspace: Path, shell: str) -> None:
     """The longest one, too, and one that ends without a line's end, or with several."""
