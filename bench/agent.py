@@ -166,6 +166,7 @@ def be(who: str, turns: int, marked: list[int], url: str, server: int) -> None:
 
 def run(who: str, turns: int, marked: list[int]) -> dict[int, Mark]:
     """Run one of the two in a process of its own, on a fresh server."""
+    os.sync()  # mini-swe-agent leaves much to be written to the disk: the next run is not to wait for that
     with redis_server() as url, Redis.from_url(url) as redis:
         server = redis.info("server")["process_id"]
         command = [sys.executable, __file__, "--be", who, "--turns", turns, "--marked", *marked, "--server"]
