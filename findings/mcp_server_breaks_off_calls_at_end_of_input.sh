@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# mcp 2.3.0, server over standard input and output: a call that is still running when the input ends is broken off and never answered.
+# mcp 2.3.0, server over standard input and output: a call that still runs when the input ends is broken off in the middle of its work.
 #
 # A client writes all that it has to say, closes its end, and reads until the server is done, as a shell pipe does
-# (`cat requests.jsonl | server`).  Expected: every request that came before the end of the input is answered, and the server leaves then.
-# Seen: the tool is cancelled in the middle of its work, its caller is told nothing, neither a result nor an error, and the server
-# leaves with status 0.  With the input held open until the answer is there, the same request is answered.
+# (`cat requests.jsonl | server`).  Expected: what came before the end of the input is done and answered, and the server leaves then; its
+# output is open, and is read.
+# Seen: the tool is cancelled half-way, and the call is answered by the error -32000, "Connection closed", over that very output.
+# With the input held open until the answer is there, the same request is done and answered.
 # Whoever drives a server by a pipe holds the pipe open until the last answer has come; a tool that changes something has to expect to
 # be ended half-way.
 #
 # Seen (Python 3.11.7):
-#   input held open: answered True, work begun True, work done True, status 0
-#   input ended: answered False, work begun True, work done False, status 0
+#   input held open: answered finished, work begun True, work done True, status 0
+#   input ended: answered Connection closed, work begun True, work done False, status 0
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -59,8 +60,13 @@ def line(**fields) -> str:
     return json.dumps({"jsonrpc": "2.0", **fields}) + "\n"
 
 
-def called(hold_open: bool) -> tuple[bool, bool, bool, int]:
-    """Return whether the call was answered, whether the work was begun and done, and the server's status."""
+def told(answer: dict) -> str:
+    """Return the text of a result, or the message of an error."""
+    return answer["error"]["message"] if "error" in answer else answer["result"]["content"][0]["text"]
+
+
+def called(hold_open: bool) -> tuple[str, bool, bool, int]:
+    """Return what the call was answered, whether the work was begun and done, and the server's status."""
     folder = pathlib.Path(tempfile.mkdtemp())
     server = subprocess.Popen(
         [sys.executable, SERVER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -79,12 +85,13 @@ def called(hold_open: bool) -> tuple[bool, bool, bool, int]:
             pass
     server.stdin.close()
     answers += server.stdout
-    answered = any(json.loads(answer).get("id") == 2 for answer in answers if answer.strip())
+    found = [json.loads(answer) for answer in answers if answer.strip()]
+    answered = "; ".join(told(answer) for answer in found if answer.get("id") == 2)
     status = server.wait(60)
     return answered, (folder / "begun").exists(), (folder / "done").exists(), status
 
 
-for hold_open, expected in ((True, (True, True, True, 0)), (False, (False, True, False, 0))):
+for hold_open, expected in ((True, ("finished", True, True, 0)), (False, ("Connection closed", True, False, 0))):
     found = called(hold_open)
     words = "answered {}, work begun {}, work done {}, status {}".format(*found)
     print(f"input {'held open' if hold_open else 'ended'}: {words}", flush=True)
