@@ -132,7 +132,7 @@ async def look() -> str:
         ({"votes": True}, "votes of Agent"),
         ({"votes": "person"}, "votes of Agent must be of type int | Mapping"),
         ({"votes": {"fly": 2}}, "votes for 'fly': there is no such tool or effect"),
-        ({"window": "32k"}, "window of Agent must be of type int, not '32k'"),
+        ({"window": "32k"}, "window of Agent must be of type int | None, not '32k'"),
         ({"window": -5}, "a window of -5 tokens is too small"),
         ({"budget": 5}, "budget of Agent must be of type Budget | None, not 5"),
         ({"monitor": True}, "monitor of Agent"),

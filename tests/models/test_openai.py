@@ -301,7 +301,7 @@ async def test_a_sample_is_what_comes_after_the_thoughts(
     ):
         (alone,) = await drawn(model, [make()])
         several = await drawn(model, [make(seed=seed) for seed in range(3)])
-    assert alone == Sample(answer, finish, 9, Usage(prompt=5, completion=9))
+    assert alone == Sample(answer, finish, 9, Usage(prompt=5, completion=9), 5)
     assert [(sample.text, sample.finish) for sample in several] == [(answer, finish)] * 3
     assert sum(sample.usage.completion for sample in several) == 27
 

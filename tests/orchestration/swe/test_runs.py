@@ -71,14 +71,16 @@ def test_killed_again_and_again_it_ends_as_if_nobody_had(
     issues: Set, served: Served, swe: Start, tmp_path: Path, seed: int, rebuild: str
 ) -> None:
     model = served()
+    since = time.monotonic()
     assert told(swe(*begun(issues, model, tmp_path / "whole")))[0] == 0
+    whole_s = time.monotonic() - since
     out, rng, kills = tmp_path / "killed", random.Random(seed), 0
     first = begun(issues, model, out, "--rebuild", rebuild)
     process = swe(*first)
     while True:
         try:
-            # Longer every time, so that a machine of any speed gets on.
-            process.communicate(timeout=rng.uniform(2, 5) * (1 + kills / 3))
+            # Well before it can be over, and then longer every time, so that a machine of any speed gets on.
+            process.communicate(timeout=rng.uniform(0.15, 0.4) * whole_s * (1 + max(0, kills - 1) / 3))
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
