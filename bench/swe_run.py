@@ -102,7 +102,11 @@ def whole_set(place: Place, given: argparse.Namespace) -> tuple[str, list[str]]:
 
 def unresolved(outcome: Outcome) -> list[str]:
     """Name the instances that are not resolved."""
-    return [f"{name}: not resolved" for name, each in outcome.results.items() if each["resolved"] is not True]
+    return [
+        f"{name}: not resolved: {each['chosen']['exit_status']}, {each['chosen']['why']!r}"
+        for name, each in outcome.results.items()
+        if each["resolved"] is not True
+    ]
 
 
 def misbehaved(place: Place, given: argparse.Namespace) -> tuple[str, list[str]]:

@@ -55,12 +55,14 @@ if [ -d .git ]; then
         ls-files -z --cached --ignored --exclude-standard 2>/dev/null > "$own/ignored" || :
     mine update-index -z --add --remove --stdin < "$own/ignored" || :
 fi
-mine write-tree > "$own/base"
+# The file is there once all is written down, whenever this is killed.
+mine write-tree > "$own/base.new"
+mv "$own/base.new" "$own/base"
 """
-# A fresh index knows no times and sizes of files: none that was changed can pass for unchanged.
+# A fresh index knows no times and sizes of files: none that was changed can pass for unchanged.  A git that was killed has left its lock.
 _PATCH = """\
 set -e
-rm -f "$own/index"
+rm -f "$own/index" "$own/index.lock"
 mine read-tree "$(cat "$own/base")"
 add
 mine diff-index --cached -p --binary --full-index --no-renames --no-ext-diff --no-textconv --no-color \\

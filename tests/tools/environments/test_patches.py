@@ -285,3 +285,18 @@ async def test_without_git_all_works_but_patches(workspace: Path, tmp_path: Path
             await world.diff()
     finally:
         await world.stop()
+
+
+async def test_a_patch_is_taken_after_a_kill_while_one_was_taken(
+    environment: Opened, workspace: Path, tmp_path: Path
+) -> None:
+    """A git that is killed leaves the lock of its index, and perhaps half an index."""
+    fill(workspace)
+    keep = tmp_path / "keep"
+    async with environment(keep=keep) as world:
+        await world.execute("echo changed > 'no end'")
+        patch = await world.diff()
+    (keep / "git" / "index.lock").write_bytes((keep / "git" / "index").read_bytes()[:20])
+    (keep / "git" / "index").write_bytes(b"")
+    async with environment(keep=keep) as world:
+        assert await world.diff() == patch != b""
