@@ -4,6 +4,8 @@ from .agents.tasks.codec import Codec, Typed
 from .agents.tasks.columns import Columns
 from .agents.tasks.failures import NotPlain, TaskFailed
 from .agents.tasks.optional import Case
+from .agents.tasks.puzzles import Blocks, Checkers, Crossing
+from .agents.tasks.sorting import Sorting
 from .agents.tasks.task import Task
 from .agents.tasks.towers import Towers
 from .errors import BadInput, SurefootError
@@ -14,7 +16,7 @@ from .orchestration.agent import Agent, AgentReport
 from .orchestration.budget import Budget, Purse
 from .orchestration.decision import decide
 from .orchestration.engine.speculation import Speculation
-from .orchestration.overview import jobs, report
+from .orchestration.overview import jobs, report, state
 from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
 from .orchestration.report import Report
@@ -31,10 +33,13 @@ __all__ = [
     "AgentReport",
     "Ask",
     "BadInput",
+    "Blocks",
     "Budget",
     "Case",
+    "Checkers",
     "Codec",
     "Columns",
+    "Crossing",
     "Message",
     "Model",
     "ModelUnavailable",
@@ -50,6 +55,7 @@ __all__ = [
     "Sample",
     "Sampling",
     "Settings",
+    "Sorting",
     "Speculation",
     "Stalled",
     "SurefootError",
@@ -65,6 +71,7 @@ __all__ = [
     "report",
     "resume",
     "run",
+    "state",
     "tool",
     "voted",
 ]

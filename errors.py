@@ -5,6 +5,7 @@
     SurefootError                  errors                     never by itself: every error of the package is one
         BadInput                   errors                     a value from outside cannot be used
             IllegalMove            tools.towers               a move breaks a rule of the game
+            NoMove                 tools.puzzles              a move breaks a rule of the puzzle, or the procedure knows none
             NoSuchJob              orchestration.journal      no job of this id is in this Redis
         ToolFailed                 tools                      a call came to nothing; the model is told why
         ModelUnavailable           models                     the model cannot be reached, or stays away for too long

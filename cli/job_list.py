@@ -11,9 +11,7 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 
-from surefoot.agents.tasks.catalogue import TASKS
 from surefoot.orchestration.journal.jobs import Job, UnreadableJob, every
-from surefoot.orchestration.task_of_job import task_known
 
 from .common import look_up, print_result
 from .options import AsJson, RedisUrl
@@ -63,7 +61,7 @@ def cells(job: Job | UnreadableJob, now: float) -> tuple[str, ...]:
     """Return what a line of the list says of a job, by `COLUMNS`; `now` in seconds since 1970."""
     if isinstance(job, UnreadableJob):
         return (job.id, "unreadable", "", "", "", "", job.why, "")
-    expected = _expected(job)
+    expected = job.steps
     return (
         job.id,
         "solved" if job.status == "done" else job.status,
@@ -87,7 +85,7 @@ def _row(job: Job | UnreadableJob) -> dict[str, Any]:
         "status": job.status,
         "solved": job.status == "done",
         "step": job.step,
-        "steps_expected": _expected(job),
+        "steps_expected": job.steps,
         "created": _instant(job.created),
         "updated": _instant(job.updated),
         "models": job.models,
@@ -103,12 +101,6 @@ def _row(job: Job | UnreadableJob) -> dict[str, Any]:
         "wall_s": round(job.wall_s, 3),
         "head": job.head,
     }
-
-
-def _expected(job: Job) -> int | None:
-    """Return the length of a job of one of surefoot's own tasks: no other code is loaded for a list."""
-    task = task_known(job) if job.task in TASKS else None
-    return None if task is None else task.steps()
 
 
 def _instant(seconds: float) -> str:

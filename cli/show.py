@@ -1,16 +1,19 @@
 """Jobs that are there already: show one or its steps, answer what one asks, cancel one."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from redis.asyncio import Redis
 
+from surefoot.agents.tasks.codec import written
+from surefoot.agents.tasks.guarded import guarded
+from surefoot.agents.tasks.plain_values import canonical
 from surefoot.errors import BadInput
 from surefoot.orchestration import decision
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.report import Question, Report
-from surefoot.orchestration.reporting import question_of, read_report
-from surefoot.orchestration.task_of_job import AGENTS, agent_again, task_known
+from surefoot.orchestration.reporting import question_of, read_report, state_reached
+from surefoot.orchestration.task_of_job import AGENTS, agent_again, task_again, task_known
 
 from . import common, display
 from .answers import write
@@ -24,11 +27,15 @@ def show(
     job: JobId,
     task: TaskAddress = None,
     step: Annotated[int | None, typer.Option(help="Show one step: verdict, tally, samples if kept.")] = None,
+    state: Annotated[
+        bool,
+        typer.Option("--state", help="Show the state it has reached, the result once it is done, as JSON."),
+    ] = False,
     out: Out = None,
     redis: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a job's report, or one of its steps."""
+    """Show a job's report, one of its steps, or its state."""
 
     async def whole(store: Redis) -> tuple[Report, str | None]:
         kind = at_address(task)
@@ -45,6 +52,17 @@ def show(
         entry = await segments.record(store, known, step)
         return StepView(known, entry, await segments.kept(store, known, step))
 
+    async def reached(store: Redis) -> Any:
+        if step is not None or out is not None:
+            raise BadInput("--state is given without --step and --out")
+        known = await jobs.load(store, job)
+        again = guarded(task_again(known, at_address(task)))
+        return written(again.state_codec, await state_reached(store, known, again))
+
+    if state:
+        plain = look_up(reached, as_json, redis)
+        common.print_result({"job": job, "state": plain}, canonical(plain).decode(), as_json)
+        return
     found = look_up(whole if step is None else one, as_json, redis)
     if isinstance(found, StepView):
         common.print_result(found.row(), found, as_json)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from surefoot.agents.tasks.arguments import arguments
-from surefoot.agents.tasks.catalogue import made, task_at
+from surefoot.agents.tasks.catalogue import TASKS, made, task_at
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.models.embedded import PEBBLES
@@ -30,7 +30,7 @@ class TaskOptions:
 
     name: Annotated[
         str | None,
-        Argument(metavar="TASK", help="`towers`, `columns`, or the name of an installed task."),
+        Argument(metavar="TASK", help=f"{', '.join(TASKS)}, or the name of an installed task."),
     ] = None
     task: TaskAddress = None
     arg: Annotated[
@@ -56,7 +56,7 @@ class TaskOptions:
         kind = at_address(self.name if self.task is None else self.task)
         if kind is None or (self.name is not None and self.task is not None):
             raise BadInput(
-                "a job takes one task: `towers`, `columns`, the name of an installed one, or --task package.module:Class"
+                f"a job takes one task: {', '.join(TASKS)}, the name of an installed one, or --task package.module:Class"
             )
         given = {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
         if strange := sorted(set(given) - set(OWN.get(kind.name, ()))):

@@ -22,10 +22,10 @@ def task_again(job: Job, task: Given = None) -> Task[Any, Any]:
 
     Raises `BadInput` if it is not given and its name is not known here; the journal's word alone never imports anything.
     """
-    if isinstance(task, Task):
-        return task
     if task is not None and task.name != job.task:
         raise BadInput(f"job {job.id!r} is of task {job.task!r}, not of {task.name!r}")
+    if isinstance(task, Task):
+        return task
     if task is None and job.task in AGENTS:
         raise BadInput(
             f"job {job.id!r} is an agent's, whose tools are Python: {agent_again(job.id, job.task)}"

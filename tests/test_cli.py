@@ -286,7 +286,7 @@ def test_an_option_of_another_task_is_named_as_it_was_typed(sf: Surefoot) -> Non
 
 
 def test_an_unknown_task_is_answered_with_those_that_exist(sf: Surefoot) -> None:
-    assert "surefoot, which has towers, columns" in sf("run", "chess").sentence(BAD_INPUT)
+    assert "surefoot, which has towers, columns, sorting" in sf("run", "chess").sentence(BAD_INPUT)
 
 
 def test_calibration_can_ask_for_more_samples_than_the_limit_allows(
@@ -573,6 +573,23 @@ def test_a_model_that_cannot_support_the_reliability_is_said_so_by_the_plan(
     assert planned.json["choice"]["k"] is None
     assert "votes promise nothing" in planned.json["choice"]["why"]
     assert "votes promise nothing" in sf("run", *options).sentence(FAILED)
+
+
+def test_a_task_that_comes_along_is_run_by_its_name_and_shown_by_its_state(
+    sf: Surefoot, store: Redis, model_server: Callable[..., ModelServer]
+) -> None:
+    """A list that is sorted would be of little use if nobody saw it."""
+    puzzles = model_server("--double", "puzzles", "--error", "0.1")
+    arguments = ("--arg", "stacks=[[1, 3], [2]]", "--arg", "goal=[[1, 2, 3]]")
+    done = sf("run", "blocks", *arguments, "--model", puzzles.url, "--k", 4, "--job", "built")
+    assert done.code == 0 and "3 of 3" in done.out
+    assert sf("show", "built", "--state").out == "[[1,2,3]]\n"
+    assert sf("show", "built", "--state", "--json").json == {"job": "built", "state": [[1, 2, 3]]}
+    assert "without --step and --out" in sf("show", "built", "--state", "--step", 1).sentence(BAD_INPUT)
+    assert "'pairs' cannot be 'x'" in sf("run", "checkers", "--arg", "pairs=x").sentence(BAD_INPUT)
+    assert "6 pairs cannot cross with 3 seats" in sf(
+        "run", "crossing", "--arg", "pairs=6", "--arg", "seats=3", "--model", puzzles.url
+    ).sentence(BAD_INPUT)
 
 
 # What the commands print

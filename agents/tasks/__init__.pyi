@@ -17,6 +17,8 @@ from .optional import (
     Shortens,
     Stakes,
 )
+from .puzzles import Blocks, Checkers, Crossing
+from .sorting import Sorting
 from .task import Task
 from .towers import Towers
 
@@ -24,10 +26,13 @@ __all__ = [
     "Acts",
     "AsksAhead",
     "Attempt",
+    "Blocks",
     "Calibrates",
     "Case",
+    "Checkers",
     "Codec",
     "Columns",
+    "Crossing",
     "DecisionNeeded",
     "Guesses",
     "NoCases",
@@ -35,6 +40,7 @@ __all__ = [
     "Offers",
     "Recurs",
     "Shortens",
+    "Sorting",
     "Stakes",
     "Task",
     "TaskFailed",

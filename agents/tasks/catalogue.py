@@ -1,6 +1,6 @@
 """From a name, or from the address of a class, to a task.
 
-    towers, columns              surefoot's own
+    towers, columns, ...         surefoot's own
     countdown                    a task of an installed package: entry point `countdown` in the group `surefoot.tasks`
     package.module:Class         any class, by its address
 
@@ -18,11 +18,15 @@ from surefoot.errors import BadInput, SurefootError
 
 from .columns import Columns
 from .failures import said
+from .puzzles import Blocks, Checkers, Crossing
+from .sorting import Sorting
 from .task import Task
 from .towers import Towers
 
 GROUP = "surefoot.tasks"
-TASKS: Mapping[str, type[Task[Any, Any]]] = {task.name: task for task in (Towers, Columns)}
+TASKS: Mapping[str, type[Task[Any, Any]]] = {
+    task.name: task for task in (Towers, Columns, Sorting, Checkers, Crossing, Blocks)
+}
 
 
 def installed() -> dict[str, EntryPoint]:

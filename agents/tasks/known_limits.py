@@ -6,7 +6,7 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Model, check_model
 from surefoot.models.embedded import PEBBLES
 
-from .columns import Columns
+from .catalogue import TASKS
 from .task import Task
 from .towers import Towers
 
@@ -24,7 +24,7 @@ def check_known(model: str | Model, task: Task[Any, Any]) -> None:
         raise BadInput(
             f"{model} knows one procedure, Towers of Hanoi of up to 20 disks in the compact style: {why}"
         )
-    if model == PONDER and isinstance(task, Towers | Columns):
+    if model == PONDER and isinstance(task, tuple(TASKS.values())):
         raise BadInput(
             f"{model} knows sums of small numbers and nothing else, not task {task.name!r}: give the address of a model that does"
         )

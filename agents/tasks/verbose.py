@@ -3,14 +3,10 @@
 One step is asked as the paper asks it: the procedure, the previous move and the board.  Several steps are asked in the
 same way, for drafts only; their answer is one move a line.
 
-The answer is what the text ends with, whole: the wanted lines, one after the other, with nothing between or after them but
-marks.  What comes before is ignored: thoughts, or an answer that was taken back.  A model that goes on after its
-answer, with half of another or with words, is correcting itself, and lines that are taken from two answers are the
-decision of neither: such a text is no answer.
+The answer is what the text ends with: see `last_lines`.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -19,6 +15,8 @@ from pydantic_core import from_json
 from surefoot.models.base import Message, Prompt
 from surefoot.tools.towers.board import Move, Pegs
 from surefoot.voting.flags import NotAnAnswer
+
+from .last_lines import in_form, last_lines, line, missing
 
 BOARD = """\
 There are three pegs, 0, 1 and 2, and disks numbered from 1 (the smallest) upwards. A board is written as three lists,
@@ -57,9 +55,9 @@ Answer with the next {{steps}} moves, in order, one a line in exactly this form,
 {MOVE_LINE}"""
 
 _PEG = r"\[\s*+(?:\d++\s*+(?:,\s*+\d++\s*+)*+)?+\]"
-_MOVE = re.compile(r"\W*+move\s*+=\s*+(\[\s*+\d++\s*+,\s*+\d++\s*+,\s*+\d++\s*+\])\W*+")
-_BOARD = re.compile(rf"\W*+next_state\s*+=\s*+(\[\s*+{_PEG}\s*+,\s*+{_PEG}\s*+,\s*+{_PEG}\s*+\])\W*+")
-_WORD = re.compile(r"\w")
+_MOVE = line("move", r"\[\s*+\d++\s*+,\s*+\d++\s*+,\s*+\d++\s*+\]")
+_BOARD = line("next_state", rf"\[\s*+{_PEG}\s*+,\s*+{_PEG}\s*+,\s*+{_PEG}\s*+\]")
+_MOVE_LINE, _BOARD_LINE = "move = [...]", "next_state = [...]"
 
 
 def prompt(pegs: Pegs, previous: Move | None, *, move_only: bool = False) -> Prompt:
@@ -74,23 +72,23 @@ def prompt_ahead(pegs: Pegs, previous: Move | None, steps: int) -> Prompt:
 
 def read_move(text: str) -> Move:
     """Return the move that the text ends with; raise `NotAnAnswer` if its last line is none."""
-    return Move(*_numbers(_in_form(_MOVE, "move", _lines(text))))
+    return Move(*_numbers(in_form(_MOVE, _MOVE_LINE, last_lines(text))))
 
 
 def read_answer(text: str) -> tuple[Move, Pegs]:
     """Return the move and the board that the text ends with; raise `NotAnAnswer` if its last two lines are none."""
-    lines = _lines(text)
-    board, move = _in_form(_BOARD, "next_state", lines), _in_form(_MOVE, "move", lines)
+    lines = last_lines(text)
+    board, move = in_form(_BOARD, _BOARD_LINE, lines), in_form(_MOVE, _MOVE_LINE, lines)
     first, second, third = _numbers(board)
     return Move(*_numbers(move)), (tuple(first), tuple(second), tuple(third))
 
 
 def read_moves(text: str) -> Sequence[Move]:
     """Return the moves that the text ends with, one a line; raise `NotAnAnswer` if its last line is none."""
-    matches = takewhile(bool, map(_MOVE.fullmatch, _lines(text)))
+    matches = takewhile(bool, map(_MOVE.fullmatch, last_lines(text)))
     moves = [Move(*_numbers(match[1])) for match in matches if match]
     if not moves:
-        raise _missing("move")
+        raise missing(_MOVE_LINE)
     return moves[::-1]
 
 
@@ -99,25 +97,6 @@ def _messages(rules: str, pegs: Pegs, previous: Move | None) -> Prompt:
     return (
         Message("system", rules),
         Message("user", f"Previous move: {shown}\nCurrent board: {[list(peg) for peg in pegs]}"),
-    )
-
-
-def _lines(text: str) -> Iterator[str]:
-    """Yield the lines that say something, the last one first; others are blank, or marks such as those around code."""
-    return filter(_WORD.search, reversed(text.splitlines()))
-
-
-def _in_form(form: re.Pattern[str], what: str, lines: Iterator[str]) -> str:
-    """Return the list on the next of the lines; raise `NotAnAnswer` if that has another form."""
-    match = form.fullmatch(next(lines, ""))
-    if match is None:
-        raise _missing(what)
-    return match[1]
-
-
-def _missing(what: str) -> NotAnAnswer:
-    return NotAnAnswer(
-        f"there is no line '{what} = [...]' in the wanted form where the text should end with it"
     )
 
 

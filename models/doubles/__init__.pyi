@@ -1,6 +1,6 @@
 """What `surefoot.models.doubles` offers."""
 
-from .double import Double, Garbage, Latency, towers_double
+from .double import Double, Garbage, Latency, puzzle_double, towers_double
 from .faults import Fault
 from .fixes import Fix, read_fixes
 from .gateway import CachingGateway
@@ -29,6 +29,7 @@ __all__ = [
     "ThinkingDouble",
     "issue_worker",
     "overthinker",
+    "puzzle_double",
     "read_fixes",
     "scripted",
     "towers_double",

@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Prompt
 from surefoot.voting.samples import Sample, Usage
 
+from .puzzles import puzzle_right, puzzle_wrong
 from .towers import towers_right, towers_wrong
 
 KNOWN_PROMPTS = 1024
@@ -48,6 +49,19 @@ class Latency:
         """Return the answer time that a share `quantile` of samples stays under."""
         sigma = math.log(self.p99_s / self.p50_s) / _NORMAL.inv_cdf(0.99)
         return self.p50_s * math.exp(sigma * _NORMAL.inv_cdf(quantile))
+
+
+class Faults(TypedDict, total=False):
+    """The keyword arguments of `Double`."""
+
+    error: float
+    hard: float
+    hard_error: float
+    correlation: float
+    invalid: float
+    latency: float | Latency
+    seed: int
+    name: str
 
 
 class _Known(NamedTuple):
@@ -186,30 +200,20 @@ class Garbage:
         return 0.0
 
 
-def towers_double(
-    *,
-    error: float = 0.0,
-    hard: float = 0.0,
-    hard_error: float = 0.9,
-    correlation: float = 0.0,
-    invalid: float = 0.0,
-    latency: float | Latency = 0.0,
-    seed: int = 0,
-    name: str = "towers-double",
-) -> Double:
+def towers_double(**faults: Unpack[Faults]) -> Double:
     """Return a double that plays Towers of Hanoi in the compact text, in both answer forms; arguments as `Double`."""
-    return Double(
-        towers_right,
-        towers_wrong,
-        error=error,
-        hard=hard,
-        hard_error=hard_error,
-        correlation=correlation,
-        invalid=invalid,
-        latency=latency,
-        seed=seed,
-        name=name,
-    )
+    return Double(towers_right, towers_wrong, **_named("towers-double", faults))
+
+
+def puzzle_double(**faults: Unpack[Faults]) -> Double:
+    """Return a double that plays checkers, crossing and blocks, in both answer forms; arguments as `Double`."""
+    return Double(puzzle_right, puzzle_wrong, **_named("puzzle-double", faults))
+
+
+def _named(name: str, faults: Faults) -> Faults:
+    """Give a double this name, unless it has another."""
+    named: Faults = {"name": name, **faults}
+    return named
 
 
 def _chance(draw: int) -> float:

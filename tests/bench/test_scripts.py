@@ -20,6 +20,7 @@ WHOLE = {
     "chaos.py": ("--rounds 1 --disks 3", "1 identical, 0 differing"),
     "conformal.py": ("--splits 20", "# Conformal exits"),
     "conformance.py": ("", "level"),
+    "domains.py": ("--small --runs 1 --states 60", "# Jobs beside the towers"),
     "flat.py": ("--disks 6 --latency 0.1", "the same final hash"),
     "latency.py": (
         "--disks 6 --steps 10 --serial 5 --few 5 --draft 0.001 --only '100 ms, 0.2'",

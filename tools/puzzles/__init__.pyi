@@ -1,0 +1,7 @@
+"""What `surefoot.tools.puzzles` offers."""
+
+from .puzzle import NoMove
+
+__all__ = [
+    "NoMove",
+]
