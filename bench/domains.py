@@ -61,7 +61,7 @@ by thirty samples, too few to tell a fifth of wrong ones from a half: where it r
 
 Published, for the sizes: models that write the whole solution at once fail at river crossing with 3 pairs (11 moves; arXiv 2506.06941), and one-move-a-step
 with o4-mini ended at 11 pairs of checkers, or 13 with a lookahead (arXiv 2603.06870). Those are measured on models, and this page is not: it says
-how many votes such jobs take at a known error rate, and that these suffice.
+how many votes such jobs take at a known error rate.
 """
 
 
