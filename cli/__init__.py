@@ -21,7 +21,7 @@ COMMANDS = {
     ),
     "resume": ("jobs:resume", "Take a job up where it stands."),
     "jobs": ("job_list:jobs", "List the jobs, those worked on last first."),
-    "show": ("show:show", "Show a job's report, or one of its steps."),
+    "show": ("show:show", "Show a job's report, one of its steps, or its state."),
     "decide": ("show:decide", "Answer what a job asks before it can go on."),
     "cancel": ("show:cancel", "Stop a job for good, even while it runs."),
     "delete": ("cleanup:delete", "Delete jobs for good: records, samples, checkpoints."),

@@ -13,8 +13,15 @@ _WORD = re.compile(r"\w")
 
 
 def last_lines(text: str) -> Iterator[str]:
-    """Yield the lines that say something, the last one first; others are blank, or marks such as those around code."""
-    return filter(_WORD.search, reversed(text.splitlines()))
+    """Yield the lines that say something, the last one first; others are blank, or marks such as those around code.
+
+    What comes before the lines that are asked for is not looked at, however long it is.
+    """
+    end = len(text)
+    while end >= 0:
+        begin = text.rfind("\n", 0, end) + 1
+        yield from filter(_WORD.search, reversed(text[begin:end].splitlines()))
+        end = begin - 1
 
 
 def line(label: str, value: str) -> re.Pattern[str]:

