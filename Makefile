@@ -48,7 +48,7 @@ $(VLLM)/.installed:
 vllm: $(VLLM)/.installed  ## vLLM for the CPU, 3.5 GB, in a virtual environment of its own
 
 test-vllm: $(VENV)/.dev $(VLLM)/.installed  ## the client's contract and a 6-disk job on a real vLLM
-	SUREFOOT_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/pytest -m vllm tests/vllm
+	SUREFOOT_VLLM_PYTHON=$(abspath $(VLLM)/bin/python) $(BIN)/pytest -m vllm tests/vllm
 
 lint: $(VENV)/.dev  ## ruff, lint and format
 	$(BIN)/ruff check .
@@ -102,7 +102,7 @@ growth: $(VENV)/.dev  ## how jobs, show, resume and --out grow with the number o
 	$(BIN)/python bench/growth.py --results bench/results
 
 bench-vllm: $(VENV)/.dev $(VLLM)/.installed  ## speculation on a real vLLM
-	SUREFOOT_VLLM_PYTHON=$(VLLM)/bin/python $(BIN)/python bench/vllm.py --results bench/results
+	SUREFOOT_VLLM_PYTHON=$(abspath $(VLLM)/bin/python) $(BIN)/python bench/vllm.py --results bench/results
 
 thinking: $(VENV)/.dev  ## every control of thinking on ponder, 1,000 problems a difficulty: accuracy against tokens
 	$(BIN)/python bench/thinking.py --results bench/results
