@@ -237,7 +237,7 @@ CheckersState = tuple[checkers.Move | None, checkers.Board]
 """The previous move and the board that it led to."""
 
 
-class Checkers(_ByMoves[CheckersState, checkers.Position, checkers.Board, checkers.Move]):
+class Checkers(_ByMoves[CheckersState, checkers.CheckersPosition, checkers.Board, checkers.Move]):
     """Let `pairs` red and as many blue pieces change sides, in (pairs + 1)² - 1 moves; two views, one from either side."""
 
     name = "checkers"
@@ -270,12 +270,12 @@ class Checkers(_ByMoves[CheckersState, checkers.Position, checkers.Board, checke
     def _reached(self, step: int) -> CheckersState:
         return checkers.reached(self.pairs, step)
 
-    def _position(self, state: CheckersState, view: int = 0) -> checkers.Position:
+    def _position(self, state: CheckersState, view: int = 0) -> checkers.CheckersPosition:
         previous, board = state
         if view == 0:
-            return checkers.Position(previous, "R", board)
+            return checkers.CheckersPosition(previous, "R", board)
         across = None if previous is None else self._across(previous)
-        return checkers.Position(across, "B", checkers.mirrored(board))
+        return checkers.CheckersPosition(across, "B", checkers.mirrored(board))
 
     def _board(self, state: CheckersState) -> checkers.Board:
         return state[1]
@@ -303,7 +303,7 @@ CrossingState = tuple[int, crossing.People]
 """How often the boat has crossed, and who is on the left bank."""
 
 
-class Crossing(_ByMoves[CrossingState, crossing.Position, crossing.People, crossing.People]):
+class Crossing(_ByMoves[CrossingState, crossing.CrossingPosition, crossing.People, crossing.People]):
     """Take `pairs` actors and their agents over the river in a boat with `seats`, by a timetable that the job is given."""
 
     name = "crossing"
@@ -333,11 +333,11 @@ class Crossing(_ByMoves[CrossingState, crossing.Position, crossing.People, cross
         """Whether nobody is left behind."""
         return self.finished(state) and not state[1]
 
-    def _position(self, state: CrossingState, view: int = 0) -> crossing.Position:
+    def _position(self, state: CrossingState, view: int = 0) -> crossing.CrossingPosition:
         number, left = state
         there = set(left)
         right = tuple(person for person in self._everyone if person not in there)
-        return crossing.Position(number % 2 == 0, *self._timetable[number], left, right)
+        return crossing.CrossingPosition(number % 2 == 0, *self._timetable[number], left, right)
 
     def _board(self, state: CrossingState) -> crossing.People:
         return state[1]
@@ -356,7 +356,7 @@ class Crossing(_ByMoves[CrossingState, crossing.Position, crossing.People, cross
 BlocksState = blocks_world.Stacks
 
 
-class Blocks(_ByMoves[BlocksState, blocks_world.Position, blocks_world.Stacks, blocks_world.Move]):
+class Blocks(_ByMoves[BlocksState, blocks_world.BlocksPosition, blocks_world.Stacks, blocks_world.Move]):
     """Make the stacks of a `goal` of `stacks` of numbered blocks; without these both are drawn, of so many `blocks`, by a `seed`."""
 
     name = "blocks"
@@ -395,8 +395,8 @@ class Blocks(_ByMoves[BlocksState, blocks_world.Position, blocks_world.Stacks, b
         """Whether the stacks are those of the goal, as far as the model's own boards tell."""
         return state == self._goal
 
-    def _position(self, state: BlocksState, view: int = 0) -> blocks_world.Position:
-        return blocks_world.Position(state, self._goal)
+    def _position(self, state: BlocksState, view: int = 0) -> blocks_world.BlocksPosition:
+        return blocks_world.BlocksPosition(state, self._goal)
 
     def _board(self, state: BlocksState) -> blocks_world.Stacks:
         return state

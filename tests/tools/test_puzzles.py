@@ -20,11 +20,11 @@ SHORTEST = {(1, 2): 1, (2, 2): 5, (3, 2): 11, (2, 3): 3, (3, 3): 5, (4, 3): 9, (
 """Crossings that so many pairs need at least with so many seats, as published (Pressman & Singmaster 1989)."""
 
 
-def line_at(pairs: int, moves: int) -> checkers.Position:
-    position = checkers.Position(None, "R", checkers.start(pairs))
+def line_at(pairs: int, moves: int) -> checkers.CheckersPosition:
+    position = checkers.CheckersPosition(None, "R", checkers.start(pairs))
     for _ in range(moves):
         move = CHECKERS.right(position)
-        position = checkers.Position(move, "R", CHECKERS.after(position, move))
+        position = checkers.CheckersPosition(move, "R", CHECKERS.after(position, move))
     return position
 
 
@@ -33,7 +33,7 @@ def test_checkers_change_sides_in_the_fewest_moves(pairs: int) -> None:
     lines = [line_at(pairs, 0)]
     while not checkers.solved(lines[-1].board):
         move = CHECKERS.right(lines[-1])
-        lines.append(checkers.Position(move, "R", CHECKERS.after(lines[-1], move)))
+        lines.append(checkers.CheckersPosition(move, "R", CHECKERS.after(lines[-1], move)))
     assert len(lines) - 1 == checkers.length(pairs) == (pairs + 1) ** 2 - 1
     assert all(line.board.count("R") == line.board.count("B") == pairs for line in lines)
 
@@ -41,7 +41,7 @@ def test_checkers_change_sides_in_the_fewest_moves(pairs: int) -> None:
 @given(st.integers(1, 12), st.data())
 def test_checkers_look_the_same_from_the_other_side(pairs: int, data: st.DataObject) -> None:
     position = line_at(pairs, data.draw(st.integers(0, checkers.length(pairs) - 1)))
-    across = checkers.Position(
+    across = checkers.CheckersPosition(
         position.previous and (2 * pairs - position.previous[0], 2 * pairs - position.previous[1]),
         "B",
         checkers.mirrored(position.board),
@@ -64,7 +64,7 @@ def test_checkers_look_the_same_from_the_other_side(pairs: int, data: st.DataObj
     ],
 )
 def test_what_breaks_a_rule_of_checkers_is_refused(line: str, move: tuple[int, int], why: str | None) -> None:
-    position = checkers.Position(None, "R", line)
+    position = checkers.CheckersPosition(None, "R", line)
     if why is None:
         assert CHECKERS.after(position, move) == "RBR.B"
         return
@@ -79,7 +79,7 @@ def test_everybody_crosses_and_no_actor_meets_a_stranger(pairs: int, seats: int)
     timetable = crossing.timetable(pairs, seats)
     for number, (actors, agents) in enumerate(timetable):
         right = crossing.in_order(set(everyone) - set(left))
-        position = crossing.Position(number % 2 == 0, actors, agents, left, right)
+        position = crossing.CrossingPosition(number % 2 == 0, actors, agents, left, right)
         crew = CROSSING.right(position)
         left = CROSSING.after(position, crew)
         assert 1 <= len(crew) <= seats
@@ -103,21 +103,23 @@ def test_a_group_is_safe_if_each_actor_is_without_agents_or_with_the_own_one(peo
 @pytest.mark.parametrize(
     ("crew", "why"),
     [
-        (("a2", "g1"), "in the boat an actor is with somebody else's agent"),
+        (("a2", "g1"), "in the boat an actor is with another's agent"),
         (("a1", "g9"), "g9 is not on the bank that the boat leaves"),
         (("a1", "a2"), "the timetable wants 1 actors and 1 agents"),
         ((), "the timetable wants 1 actors and 1 agents"),
     ],
 )
 def test_what_breaks_a_rule_of_the_crossing_is_refused(crew: crossing.People, why: str) -> None:
-    position = crossing.Position(True, 1, 1, crossing.everyone(3), ())
+    position = crossing.CrossingPosition(True, 1, 1, crossing.everyone(3), ())
     with pytest.raises(NoMove, match=re.escape(why)):
         CROSSING.after(position, crew)
 
 
 def test_a_position_that_nobody_can_leave_is_found_in_a_bounded_time() -> None:
     people = crossing.everyone(300)
-    stuck = crossing.Position(True, 2, 2, tuple(person for person in people if person != "g300"), ("g300",))
+    stuck = crossing.CrossingPosition(
+        True, 2, 2, tuple(person for person in people if person != "g300"), ("g300",)
+    )
     began = time.process_time()
     with pytest.raises(NoMove, match="nobody can cross"):
         CROSSING.right(stuck)
@@ -130,7 +132,7 @@ def test_blocks_come_to_their_goal_and_none_moves_more_than_twice(count: int, se
     moves: list[blocks.Move] = []
     while position.stacks != position.goal:
         moves.append(move := BLOCKS.right(position))
-        position = blocks.Position(BLOCKS.after(position, move), position.goal)
+        position = blocks.BlocksPosition(BLOCKS.after(position, move), position.goal)
     moved = [block for block, _ in moves]
     assert all(moved.count(block) <= 2 for block in moved)
     with pytest.raises(NoMove, match="in their place"):
@@ -154,7 +156,7 @@ def test_a_move_of_a_block_keeps_all_others_where_they_are(count: int, seed: int
 @pytest.mark.parametrize("move", [(1, 0), (3, 3), (1, 2), (3, 9), (2, 0)])
 def test_what_breaks_a_rule_of_the_blocks_is_refused(move: blocks.Move) -> None:
     with pytest.raises(NoMove, match="illegal"):
-        BLOCKS.after(blocks.Position(((1, 3), (2,)), ((1, 2, 3),)), move)
+        BLOCKS.after(blocks.BlocksPosition(((1, 3), (2,)), ((1, 2, 3),)), move)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +180,8 @@ def positions() -> list[tuple[Puzzle[Any, Any, Any], Any]]:
     return [
         *((CHECKERS, line_at(pairs, rng.randrange(checkers.length(pairs)))) for pairs in (1, 2, 7, 30)),
         *((BLOCKS, blocks.drawn(count, count)) for count in (2, 9, 40)),
-        (CROSSING, crossing.Position(True, 1, 1, people, ())),
-        (CROSSING, crossing.Position(False, 0, 1, ("a2", "a3", "g3"), ("a1", "g1", "g2"))),
+        (CROSSING, crossing.CrossingPosition(True, 1, 1, people, ())),
+        (CROSSING, crossing.CrossingPosition(False, 0, 1, ("a2", "a3", "g3"), ("a1", "g1", "g2"))),
     ]
 
 

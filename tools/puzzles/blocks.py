@@ -31,7 +31,7 @@ _STACKS = listed(listed(r"\d{1,6}+"))
 _SHOWN = re.compile(rf"Goal: ({_STACKS})\nStacks: ({_STACKS})")
 
 
-class Position(NamedTuple):
+class BlocksPosition(NamedTuple):
     """What the next move depends on."""
 
     stacks: Stacks
@@ -43,7 +43,7 @@ def canonical(stacks: Iterable[Iterable[int]]) -> Stacks:
     return tuple(sorted(tuple(stack) for stack in stacks if stack))
 
 
-def check(stacks: Stacks, goal: Stacks) -> Position:
+def check(stacks: Stacks, goal: Stacks) -> BlocksPosition:
     """Return the stacks and the goal in their one order; raises `BadInput` if they do not have the same blocks, numbered from 1 on."""
     for what, each in (("stacks", stacks), ("goal", goal)):
         blocks = sorted(block for stack in each for block in stack)
@@ -51,7 +51,7 @@ def check(stacks: Stacks, goal: Stacks) -> Position:
             raise BadInput(
                 f"the blocks of {what} are numbered from 1 to at most {MOST_BLOCKS:,}, each is there once, and not {str(each)[:100]}"
             )
-    position = Position(canonical(stacks), canonical(goal))
+    position = BlocksPosition(canonical(stacks), canonical(goal))
     if len(below(position.stacks)) != len(below(position.goal)):
         raise BadInput(
             f"there are {len(below(position.stacks))} blocks in the stacks, and {len(below(position.goal))} in the goal"
@@ -59,7 +59,7 @@ def check(stacks: Stacks, goal: Stacks) -> Position:
     return position
 
 
-def drawn(blocks: int, seed: int) -> Position:
+def drawn(blocks: int, seed: int) -> BlocksPosition:
     """Draw stacks, and a goal that is another: each a random order, cut into about as many stacks as the root of the number of blocks."""
     if not 2 <= blocks <= MOST_BLOCKS:
         raise BadInput(f"2 to {MOST_BLOCKS} blocks are drawn, not {blocks!r}")
@@ -67,7 +67,7 @@ def drawn(blocks: int, seed: int) -> Position:
     stacks = goal = _heaped(blocks, rng)
     while goal == stacks:
         goal = _heaped(blocks, rng)
-    return Position(stacks, goal)
+    return BlocksPosition(stacks, goal)
 
 
 def _heaped(blocks: int, rng: random.Random) -> Stacks:
@@ -80,7 +80,7 @@ def _heaped(blocks: int, rng: random.Random) -> Stacks:
     return canonical(stacks)
 
 
-def in_place(position: Position) -> set[int]:
+def in_place(position: BlocksPosition) -> set[int]:
     """Return the blocks that lie where they are to lie, all below them included."""
     wanted = below(position.goal)
     placed: set[int] = set()
@@ -94,7 +94,7 @@ def in_place(position: Position) -> set[int]:
     return placed
 
 
-class BlocksPuzzle(Puzzle[Position, Stacks, Move]):
+class BlocksPuzzle(Puzzle[BlocksPosition, Stacks, Move]):
     """Blocks world, with any number of blocks."""
 
     name = "blocks"
@@ -102,18 +102,18 @@ class BlocksPuzzle(Puzzle[Position, Stacks, Move]):
     move_form = r"\[\s*+\d{1,6}+\s*+,\s*+\d{1,6}+\s*+\]"
     board_form = _STACKS
 
-    def write_position(self, position: Position) -> str:
+    def write_position(self, position: BlocksPosition) -> str:
         """Write the goal, which stays the same, and then the stacks."""
         return f"Goal: {self.write_board(position.goal)}\nStacks: {self.write_board(position.stacks)}"
 
-    def read_position(self, lines: Sequence[str]) -> Position:
+    def read_position(self, lines: Sequence[str]) -> BlocksPosition:
         """Read them back."""
         shown = _SHOWN.fullmatch("\n".join(lines))
         if shown is None:
             raise ValueError("no position of blocks")
-        return Position(self.read_board(shown[2]), self.read_board(shown[1]))
+        return BlocksPosition(self.read_board(shown[2]), self.read_board(shown[1]))
 
-    def right(self, position: Position) -> Move:
+    def right(self, position: BlocksPosition) -> Move:
         """Go by the procedure."""
         placed, wanted = in_place(position), below(position.goal)
         under = below(position.stacks)
@@ -128,7 +128,7 @@ class BlocksPuzzle(Puzzle[Position, Stacks, Move]):
                 return block, TABLE
         raise NoMove("all blocks are in their place")
 
-    def others(self, position: Position) -> Sequence[Move]:
+    def others(self, position: BlocksPosition) -> Sequence[Move]:
         """Return one onto itself, and other legal moves."""
         right, under = self.right(position), below(position.stacks)
         free = sorted(stack[-1] for stack in position.stacks)[:MOST_WRONG]
@@ -137,7 +137,7 @@ class BlocksPuzzle(Puzzle[Position, Stacks, Move]):
         ]
         return [(right[0], right[0]), *(move for move in moves if move != right)][:MOST_WRONG]
 
-    def after(self, position: Position, move: Move) -> Stacks:
+    def after(self, position: BlocksPosition, move: Move) -> Stacks:
         """Move the block."""
         block, onto = move
         free = {stack[-1] for stack in position.stacks}
@@ -153,7 +153,7 @@ class BlocksPuzzle(Puzzle[Position, Stacks, Move]):
         ]
         return canonical([*stacks, (block,)] if onto == TABLE else stacks)
 
-    def before(self, position: Position) -> Stacks:
+    def before(self, position: BlocksPosition) -> Stacks:
         """Return the stacks."""
         return position.stacks
 

@@ -32,7 +32,7 @@ _PREVIOUS = re.compile(r"Previous move: (?:none, ([RB]) begins|\[(\d{1,6}), (\d{
 _BOARD = re.compile(r"Board: ([RB.](?: [RB.])*)")
 
 
-class Position(NamedTuple):
+class CheckersPosition(NamedTuple):
     """What the next move depends on."""
 
     previous: Move | None
@@ -76,7 +76,7 @@ def reached(pairs: int, step: int) -> tuple[Move | None, Board]:
         empty = board.index(EMPTY)
         previous = empty, empty + places
     for _ in range(step - begun):
-        move = CHECKERS.right(position := Position(previous, "R", board))
+        move = CHECKERS.right(position := CheckersPosition(previous, "R", board))
         previous, board = move, CHECKERS.after(position, move)
     return previous, board
 
@@ -92,7 +92,7 @@ def mirrored(board: Board) -> Board:
     return board[::-1].translate(_MIRROR)
 
 
-class CheckersPuzzle(Puzzle[Position, Board, Move]):
+class CheckersPuzzle(Puzzle[CheckersPosition, Board, Move]):
     """Checkers jumping, of any length."""
 
     name = "checkers"
@@ -100,22 +100,22 @@ class CheckersPuzzle(Puzzle[Position, Board, Move]):
     move_form = r"\[\s*+\d{1,6}+\s*+,\s*+\d{1,6}+\s*+\]"
     board_form = r"\[?+\s*+[RB.](?:[\s,]*+[RB.])*+"
 
-    def write_position(self, position: Position) -> str:
+    def write_position(self, position: CheckersPosition) -> str:
         """Write the move before and the board."""
         previous = position.previous
         told = f"none, {position.begins} begins" if previous is None else self.write_move(previous)
         return f"Previous move: {told}\nBoard: {self.write_board(position.board)}"
 
-    def read_position(self, lines: Sequence[str]) -> Position:
+    def read_position(self, lines: Sequence[str]) -> CheckersPosition:
         """Read them back."""
         previous, board = _PREVIOUS.fullmatch(lines[0]), _BOARD.fullmatch(lines[1])
         if previous is None or board is None:
             raise ValueError("no position of checkers")
         begins, source, target = previous.groups()
         line = board[1].replace(" ", "")
-        return Position(None if begins else (int(source), int(target)), begins or "R", line)
+        return CheckersPosition(None if begins else (int(source), int(target)), begins or "R", line)
 
-    def right(self, position: Position) -> Move:
+    def right(self, position: CheckersPosition) -> Move:
         """Go by the procedure; the first move is a step of the colour that begins."""
         previous, begins, line = position
         empty = line.find(EMPTY)
@@ -127,7 +127,7 @@ class CheckersPuzzle(Puzzle[Position, Board, Move]):
                 return move
         raise NoMove(f"no piece can move as the procedure says on {line!r}")
 
-    def others(self, position: Position) -> Sequence[Move]:
+    def others(self, position: CheckersPosition) -> Sequence[Move]:
         """Return what else can move, and a move the wrong way round."""
         right, empty = self.right(position), position.board.find(EMPTY)
         moves = [(empty + away, empty) for away in (-2, -1, 1, 2)]
@@ -136,7 +136,7 @@ class CheckersPuzzle(Puzzle[Position, Board, Move]):
             (right[1], right[0]),
         ]
 
-    def after(self, position: Position, move: Move) -> Board:
+    def after(self, position: CheckersPosition, move: Move) -> Board:
         """Put the piece down on the empty place."""
         line = position.board
         if why := _broken_rule(line, move):
@@ -146,7 +146,7 @@ class CheckersPuzzle(Puzzle[Position, Board, Move]):
         pieces[target], pieces[source] = pieces[source], EMPTY
         return "".join(pieces)
 
-    def before(self, position: Position) -> Board:
+    def before(self, position: CheckersPosition) -> Board:
         """Return the line."""
         return position.board
 

@@ -1,4 +1,4 @@
-"""River crossing: actors and their agents go over in a boat, and no actor may be with somebody else's agent unless the own one is there.
+"""River crossing: actors and their agents go over in a boat, and no actor may be with another's agent unless the own one is there.
 
 Actor `a1` has the agent `g1`, and so on.  The rule holds on either bank and in the boat, which takes `seats` people and never goes empty.
 With two seats at most 3 pairs can cross, with three seats 5, with four or more any number (Pressman & Singmaster 1989).
@@ -36,7 +36,7 @@ _TOLD = re.compile(
 )
 
 
-class Position(NamedTuple):
+class CrossingPosition(NamedTuple):
     """What the next crossing depends on."""
 
     rightward: bool
@@ -109,7 +109,7 @@ def _searched(pairs: int, seats: int) -> Timetable:
             return tuple(reversed(trips))
         right = tuple(person for person in all_people if person not in left)
         for crew in crews:
-            position = Position(rightward, *crew, left, right)
+            position = CrossingPosition(rightward, *crew, left, right)
             try:
                 there = CROSSING.after(position, CROSSING.right(position)), not rightward
             except NoMove:
@@ -120,14 +120,14 @@ def _searched(pairs: int, seats: int) -> Timetable:
     raise BadInput(f"no timetable was found for {pairs} pairs and {seats} seats")
 
 
-class CrossingPuzzle(Puzzle[Position, People, People]):
+class CrossingPuzzle(Puzzle[CrossingPosition, People, People]):
     """River crossing, with any number of pairs; a board is who is on the left bank, for the others are on the right one."""
 
     name = "crossing"
     board_label = "left"
     move_form = board_form = listed(_PERSON)
 
-    def write_position(self, position: Position) -> str:
+    def write_position(self, position: CrossingPosition) -> str:
         """Write the timetable's line and the banks."""
         rightward, actors, agents, left, right = position
         crew = f"{actors} {'actor' if actors == 1 else 'actors'}, {agents} {'agent' if agents == 1 else 'agents'}"
@@ -136,28 +136,28 @@ class CrossingPuzzle(Puzzle[Position, People, People]):
             f"Left bank: {self.write_board(left)}\nRight bank: {self.write_board(right)}"
         )
 
-    def read_position(self, lines: Sequence[str]) -> Position:
+    def read_position(self, lines: Sequence[str]) -> CrossingPosition:
         """Read them back."""
         told = _TOLD.fullmatch("\n".join(lines))
         if told is None:
             raise ValueError("no position of a crossing")
         side, actors, agents, left, right = told.groups()
-        return Position(side == "right", int(actors), int(agents), _people(left), _people(right))
+        return CrossingPosition(side == "right", int(actors), int(agents), _people(left), _people(right))
 
-    def right(self, position: Position) -> People:
+    def right(self, position: CrossingPosition) -> People:
         """Find those with the lowest numbers for whom the rule holds."""
         for crew in islice(_crews(position), MOST_TRIED):
             if _broken_rule(position, crew) is None:
                 return in_order(crew)
         raise NoMove("nobody can cross as the timetable says")
 
-    def others(self, position: Position) -> Sequence[People]:
+    def others(self, position: CrossingPosition) -> Sequence[People]:
         """Return an empty boat, and other crews of the same size, some of which may not cross."""
         right = self.right(position)
         crews = [in_order(crew) for crew in islice(_crews(position), MOST_WRONG)]
         return [(), *(crew for crew in crews if crew != right)]
 
-    def after(self, position: Position, move: People) -> People:
+    def after(self, position: CrossingPosition, move: People) -> People:
         """Return who is on the left bank then."""
         if why := _broken_rule(position, move):
             raise NoMove(f"crew {self.write_move(move)} cannot cross: {why}")
@@ -165,7 +165,7 @@ class CrossingPuzzle(Puzzle[Position, People, People]):
             return tuple(person for person in position.left if person not in move)
         return in_order((*position.left, *move))
 
-    def before(self, position: Position) -> People:
+    def before(self, position: CrossingPosition) -> People:
         """Return who is on the left bank."""
         return position.left
 
@@ -189,11 +189,11 @@ class CrossingPuzzle(Puzzle[Position, People, People]):
 def _people(text: str) -> People:
     people = re.findall(_PERSON, text)
     if len(set(people)) < len(people):
-        raise NotAnAnswer("somebody is named twice")
+        raise NotAnAnswer("a person is named twice")
     return in_order(people)
 
 
-def _crews(position: Position) -> Iterator[People]:
+def _crews(position: CrossingPosition) -> Iterator[People]:
     bank = position.left if position.rightward else position.right
     actors, agents = ([person for person in bank if person[0] == kind] for kind in "ag")
     return (
@@ -203,7 +203,7 @@ def _crews(position: Position) -> Iterator[People]:
     )
 
 
-def _broken_rule(position: Position, crew: People) -> str | None:
+def _broken_rule(position: CrossingPosition, crew: People) -> str | None:
     """Say which rule a crossing breaks, or None if it is legal."""
     here, there = position.left, position.right
     if not position.rightward:
@@ -220,7 +220,7 @@ def _broken_rule(position: Position, crew: People) -> str | None:
         ("on the bank that it comes to", [*there, *crew]),
     ):
         if not safe(people):
-            return f"{where} an actor is with somebody else's agent"
+            return f"{where} an actor is with another's agent"
     return None
 
 
