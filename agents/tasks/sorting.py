@@ -117,9 +117,9 @@ class Sorting(Task[State, First]):
     def audit(self, state: State, answer: First) -> str | None:
         """Compare two numbers; nothing is known of another order."""
         left, right = state[0][0][0], state[0][1][0]
-        if not self._known or answer == (right_one := _first(left, right)):
+        if not self._known or answer == (first := _first(left, right)):
             return None
-        return f"{left} comes before {right}" if right_one == "left" else f"{right} comes before {left}"
+        return f"{left} comes before {right}" if first == "left" else f"{right} comes before {left}"
 
     def case(self, rng: random.Random) -> Case[State, First]:
         """Draw a comparison that the job makes, if it is known, or else two different items."""

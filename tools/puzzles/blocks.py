@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from surefoot.errors import BadInput
 from surefoot.voting.flags import NotAnAnswer
 
-from .puzzle import NoMove, Puzzle, listed
+from .puzzle import FromTo, NoMove, listed
 
 Stacks = tuple[tuple[int, ...], ...]
 """`((1,), (3, 2))`: block 1 on the table, block 2 on block 3; each from the bottom up, by the lowest block."""
@@ -94,12 +94,11 @@ def in_place(position: BlocksPosition) -> set[int]:
     return placed
 
 
-class BlocksPuzzle(Puzzle[BlocksPosition, Stacks, Move]):
+class BlocksPuzzle(FromTo[BlocksPosition, Stacks]):
     """Blocks world, with any number of blocks."""
 
     name = "blocks"
     board_label = "stacks"
-    move_form = r"\[\s*+\d{1,6}+\s*+,\s*+\d{1,6}+\s*+\]"
     board_form = _STACKS
 
     def write_position(self, position: BlocksPosition) -> str:
@@ -156,15 +155,6 @@ class BlocksPuzzle(Puzzle[BlocksPosition, Stacks, Move]):
     def before(self, position: BlocksPosition) -> Stacks:
         """Return the stacks."""
         return position.stacks
-
-    def write_move(self, move: Move) -> str:
-        """`[3, 5]`: block 3 goes onto block 5."""
-        return str(list(move))
-
-    def read_move(self, text: str) -> Move:
-        """Read the two blocks."""
-        block, onto = map(int, re.findall(r"\d+", text))
-        return block, onto
 
     def write_board(self, board: Stacks) -> str:
         """`[[1], [3, 2]]`: each stack from the bottom up."""

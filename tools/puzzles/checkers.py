@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from surefoot.errors import BadInput
 
-from .puzzle import NoMove, Puzzle
+from .puzzle import FromTo, NoMove
 
 Board = str
 """`RRR.BBB`: three red pieces, the empty place, three blue ones."""
@@ -92,12 +92,11 @@ def mirrored(board: Board) -> Board:
     return board[::-1].translate(_MIRROR)
 
 
-class CheckersPuzzle(Puzzle[CheckersPosition, Board, Move]):
+class CheckersPuzzle(FromTo[CheckersPosition, Board]):
     """Checkers jumping, of any length."""
 
     name = "checkers"
     board_label = "board"
-    move_form = r"\[\s*+\d{1,6}+\s*+,\s*+\d{1,6}+\s*+\]"
     board_form = r"\[?+\s*+[RB.](?:[\s,]*+[RB.])*+"
 
     def write_position(self, position: CheckersPosition) -> str:
@@ -149,15 +148,6 @@ class CheckersPuzzle(Puzzle[CheckersPosition, Board, Move]):
     def before(self, position: CheckersPosition) -> Board:
         """Return the line."""
         return position.board
-
-    def write_move(self, move: Move) -> str:
-        """`[2, 3]`: the piece on place 2 goes to place 3."""
-        return str(list(move))
-
-    def read_move(self, text: str) -> Move:
-        """Read the two places."""
-        source, target = map(int, re.findall(r"\d+", text))
-        return source, target
 
     def write_board(self, board: Board) -> str:
         """`R R . R B B B`: letters apart, since many tokenizers make one token of several."""

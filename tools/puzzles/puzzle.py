@@ -11,6 +11,7 @@ Nothing of this is within a model's reach: it reads the question.  The procedure
 the doubles, which find the position in the question.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import ClassVar, Generic, TypeVar
@@ -86,6 +87,21 @@ class Puzzle(ABC, Generic[P, B, M]):
         """Return the right shape of an answer: the move, and the board after it unless the move alone is wanted."""
         written = f"move = {self.write_move(move)}"
         return written if board is None else f"{written}\n{self.board_label} = {self.write_board(board)}"
+
+
+class FromTo(Puzzle[P, B, tuple[int, int]]):
+    """A puzzle whose moves are two numbers: what moves, or from where, and to where."""
+
+    move_form = r"\[\s*+\d{1,6}+\s*+,\s*+\d{1,6}+\s*+\]"
+
+    def write_move(self, move: tuple[int, int]) -> str:
+        """`[2, 3]`."""
+        return str(list(move))
+
+    def read_move(self, text: str) -> tuple[int, int]:
+        """Read the two numbers."""
+        source, target = map(int, re.findall(r"\d+", text))
+        return source, target
 
 
 def listed(item: str) -> str:
