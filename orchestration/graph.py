@@ -234,25 +234,26 @@ class Runner(Generic[S, A]):
         """Return the sealed end of the segment, or None if it does not pass."""
         journal, task = self._journal, self._task
         where = f"job {journal.job.id!r}, segment {segment}"
-        found = [*await frames(journal.redis, journal.job, segment)]
-        records = verified(found, self._sealed.head, self._sealed.step, where)
-        state, step = self._sealed_state, self._sealed.step
+        found = await frames(journal.redis, journal.job, segment)
+        state, step, after = self._sealed_state, self._sealed.step, self._sealed.step
+        head = self._sealed.head
         try:
-            for step, plain, *_ in records:
-                answer = self._read_answer(plain)
-                if why := task.audit(state, answer):
-                    self._fault = f"step {step}: {said(why, str)}"
-                    return None
-                state = task.advance(state, answer)
+            for frame, part in verified(found, head, step, where):
+                for step, plain, *_ in part:
+                    answer = self._read_answer(plain)
+                    if why := task.audit(state, answer):
+                        self._fault = f"step {step}: {said(why, str)}"
+                        return None
+                    state = task.advance(state, answer)
+                after, head = after + frame.steps, frame.after
             end = task.sealed(state)
         except TaskFailed as failure:
             failure.step = step
             raise
-        if self._sealed.step + len(records) < journal.step:
+        if after < journal.step:
             raise WentBack(f"{where}: acknowledged steps are missing")
         if state != self._state:
             raise CorruptJournal(f"{where}: the records do not lead to the state that the run has reached")
-        head = found[-1][0].after if found else self._sealed.head
         sealed = Snapshot(journal.step, head, end, self._stride_k())
         await journal.seal(segment, sealed)
         return sealed

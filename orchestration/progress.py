@@ -18,12 +18,12 @@ from .events import (
     Calibrating,
     Committed,
     Counts,
-    Decided,
     Event,
     GoneBack,
     Noted,
     Repaired,
     SegmentBegan,
+    StepDecided,
     Waiting,
 )
 
@@ -64,7 +64,7 @@ class Progress:
     def listen(self, event: Event) -> None:
         """Fold an event in."""
         match event:
-            case Decided(step=step):
+            case StepDecided(step=step):
                 self.step = step + 1
             case Committed(step=step, counts=counts):
                 self.durable, self.durable_at = step, time.monotonic()

@@ -78,12 +78,12 @@ async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
     step, head = job.start.step, job.start.head
     for segment in range(-(-job.step // job.settings.segment)):
         where = f"job {job.id!r}, segment {segment}"
-        for frame, part in await frames(redis, job, segment):
-            if step == job.step:
-                break  # decided since the job was read
-            for record in verified([(frame, part)], head, step, where):
+        for frame, part in verified(await frames(redis, job, segment), head, step, where):
+            for record in part:
                 yield record
             step, head = step + frame.steps, frame.after
+            if step == job.step:
+                break  # what follows was decided since the job was read
     if (step, head) != (job.step, job.head):
         raise CorruptJournal(f"job {job.id!r}: {job.step} steps are decided, the records end at step {step}")
 
@@ -107,9 +107,9 @@ async def _read_back(redis: Redis, job: Job) -> int:
     begin = await snapshot(redis, job, first - 1)
     step, head = begin.step, begin.head
     for segment in range(first, -(-job.step // job.settings.segment)):
-        found = [*await frames(redis, job, segment)]
-        step += len(verified(found, head, step, f"job {job.id!r}, segment {segment}"))
-        head = found[-1][0].after if found else head
+        found = await frames(redis, job, segment)
+        for frame, _ in verified(found, head, step, f"job {job.id!r}, segment {segment}"):
+            step, head = step + frame.steps, frame.after
         if segment < job.sealed and (step, head) != (await snapshot(redis, job, segment))[:2]:
             raise CorruptJournal(
                 f"job {job.id!r}: the records of segment {segment} do not lead to its sealed end"

@@ -286,7 +286,7 @@ def guarded(task: Task[S, A]) -> Guarded[S, A]:
 def outcome_of(task: Task[S, A], sample: Sample, state: S, number: int) -> A | RedFlag:
     """Turn sample `number` of a step into a ballot or a red flag; what the task's flags raise comes as `TaskFailed`, too."""
     view = number % task.views
-    reading: Reading[A] = Reading(sample, partial(task.read, state=state, view=view), state)
+    reading: Reading[A] = Reading(sample, lambda text: task.read(text, state, view), state)
     try:
         return screen(reading, task.flags)
     except SurefootError:

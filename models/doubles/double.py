@@ -26,7 +26,7 @@ from surefoot.voting.samples import Sample, Usage
 from .puzzles import puzzle_right, puzzle_wrong
 from .towers import towers_right, towers_wrong
 
-KNOWN_PROMPTS = 1024
+KNOWN_PROMPTS = 128
 """Prompts whose right answer is remembered: the votes of a step come close together, and what lives long is garbage-collected dearly."""
 CHARACTERS_PER_TOKEN = 4
 

@@ -12,7 +12,7 @@ from surefoot.tools.towers import compact
 CANNOT_READ = "not a compact prompt"
 """The answer to anything else."""
 
-_COMPACT = re.compile(r"...;A(?!BC[>?])[^ABC]*B[^ABC]*C[^ABC]*[>?]")
+_COMPACT = re.compile(r"(...);A(?!BC[>?])([^ABC]*)B([^ABC]*)C([^ABC]*)([>?])")
 _RANK = {name: rank for rank, name in enumerate(compact.DISK_NAMES)} | {"": len(compact.DISK_NAMES)}
 """An empty peg comes last."""
 
@@ -22,10 +22,10 @@ def towers_right(prompt: Prompt) -> str:
 
     Unless disk 1 has just moved it goes one peg on, A -> B -> C -> A; otherwise the only other legal move is made.
     """
-    text = _last(prompt)
-    if not _COMPACT.fullmatch(text):
+    found = _read(prompt)
+    if found is None:
         return CANNOT_READ
-    previous, pegs, full = _read(text)
+    previous, pegs, full = found
     source = _smallest(pegs, range(3))
     if previous[0] != compact.DISK_NAMES[0]:
         return _answer(pegs, source, (source + 1) % 3, full)
@@ -36,10 +36,11 @@ def towers_right(prompt: Prompt) -> str:
 
 def towers_wrong(prompt: Prompt, which: int) -> str:
     """Answer a compact prompt wrongly but in form: another move, legal or not, or a board that does not follow."""
+    found = _read(prompt)
+    if found is None:
+        return CANNOT_READ
+    _, pegs, full = found
     right = towers_right(prompt)
-    if right == CANNOT_READ:
-        return right
-    _, pegs, full = _read(_last(prompt))
     moves = [
         (source, target) for source in range(3) if pegs[source] for target in range(3) if target != source
     ]
@@ -51,16 +52,13 @@ def towers_wrong(prompt: Prompt, which: int) -> str:
     return wrong[which % len(wrong)]
 
 
-def _last(prompt: Prompt) -> str:
-    return prompt if isinstance(prompt, str) else prompt[-1].content
-
-
-def _read(text: str) -> tuple[str, list[str], bool]:
-    """Split a compact prompt into the previous move, the pegs (top first) and whether the full answer is wanted."""
-    previous, _, board = text[:-1].partition(";A")
-    a, _, rest = board.partition("B")
-    b, _, c = rest.partition("C")
-    return previous, [a, b, c], text[-1] == compact.FULL
+def _read(prompt: Prompt) -> tuple[str, tuple[str, str, str], bool] | None:
+    """Split a compact prompt into the previous move, the pegs (top first) and whether the full answer is wanted; None if it is none."""
+    match = _COMPACT.fullmatch(prompt if isinstance(prompt, str) else prompt[-1].content)
+    if match is None:
+        return None
+    previous, a, b, c, mark = match.groups()
+    return previous, (a, b, c), mark == compact.FULL
 
 
 def _smallest(pegs: Sequence[str], among: Sequence[int]) -> int:

@@ -24,11 +24,11 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.errors import SurefootError
-from surefoot.orchestration.events import Committed, Counts, Decided, Listen, ignore
+from surefoot.orchestration.events import Committed, Counts, Listen, StepDecided, ignore
 from surefoot.orchestration.redis.script import Script
-from surefoot.voting.samples import Usage
 
 from . import scripts
+from .group import Group
 from .jobs import Job, Keys, NoSuchJob, load
 from .lease import (
     GIVE_BACK_S,
@@ -87,12 +87,8 @@ class Journal:
         self._holder = holder
         self._fence = fence
         self._lease_s = lease_s
-        self._head = self._durable_head = job.head
-        self._buffer: list[Record] = []
-        self._rows: list[bytes] = []
-        """What the frame will hold of the records in the buffer."""
-        self._kept: list[str | bytes] = []
-        self._bytes = 0
+        self._head, self._durable_head = bytes.fromhex(job.head), job.head
+        self._group = Group()
         self._kept_bytes = job.counters.get("kept_bytes", 0)
         self._since = self._clock = time.monotonic()
         self._lock = asyncio.Lock()
@@ -177,7 +173,7 @@ class Journal:
     @property
     def head(self) -> str:
         """The hash chain's head before the next step."""
-        return self._head
+        return self._head.hex()
 
     async def append(self, record: Record, kept: bytes | None = None) -> None:
         """Add the next decided step; `kept` is the JSON of its raw samples, if they are worth keeping.
@@ -189,30 +185,21 @@ class Journal:
         if record.step != self.step:
             raise CorruptJournal(f"step {record.step} was decided, but step {self.step} comes next")
         answer, row = write(record)
-        if not self._buffer:
+        group = self._group
+        if not group.rows:
             self._since = time.monotonic()
-        self._buffer.append(record)
-        self._rows.append(row)
+        group.add(record, row)
         self._head = link(self._head, answer)
-        self._bytes += len(row)
         self.step += 1
         if record.others or record.flags:
             self.notable += bool(record.others) + sum(record.flags.values())
         if kept is not None:
             self._keep(record, kept)
-        if self.listen is not ignore:  # an event takes as long to make as a hash: a hundredth of a step
-            self.listen(
-                Decided(
-                    step=record.step,
-                    answer=record.answer,
-                    votes=record.votes,
-                    dissent=record.against,
-                    flags=record.flags,
-                )
-            )
+        if self.listen is not ignore:
+            self.listen(StepDecided(record=record))
         # The pulse has no turn while a model that answers at once never lets go of the event loop, nor has a cancellation.
         late = time.monotonic() - self._since > 2 * COMMIT_S
-        full = len(self._buffer) >= COMMIT_STEPS or self._bytes >= COMMIT_BYTES
+        full = len(group.rows) >= COMMIT_STEPS or group.bytes >= COMMIT_BYTES
         if late or full or self.step % self.job.settings.segment == 0:
             await self.commit()
 
@@ -225,44 +212,39 @@ class Journal:
         async with self._lock:
             if self._failure is not None:
                 raise self._failure
-            if not self._buffer:
+            if not self._group.rows:
                 return None
-            records, rows, kept, head = self._buffer, self._rows, self._kept, self._head
+            group, head, after = self._group, self.head, self.step
             also, clock = self.also, self._clock
-            self._buffer, self._rows, self._kept, self.also, self._bytes = [], [], [], Counter(), 0
-            counters = self._counters(records, also)
-            frame = encode(records[0].step, rows, self._durable_head, head)
+            self._group, self.also = Group(), Counter()
+            counters = group.counters()
+            counters.update(also)
+            counters["wall_ms"] += self._lap_ms()
+            counters = +counters
+            frame = encode(after - len(group.rows), group.rows, self._durable_head, head)
             try:
-                answer, contested = await self._commit(records, frame, kept, head, counters, token)
+                answer, contested = await self._commit(group, after, frame, head, counters, token)
             except asyncio.CancelledError:
                 # Whether it arrived is unknown.  Sent once more as it is, it counts once.
-                self._buffer, self._rows = records + self._buffer, rows + self._rows
-                self._kept, self._bytes = kept + self._kept, sum(map(len, self._rows))
+                self._group = group.followed_by(self._group)
                 self.also, self._clock = also + self.also, clock
                 raise
             self._totals.update(counters)
             self._contested += contested
             self._durable_head = head
-            self.durable = records[-1].step + 1
+            self.durable = after
             self.committed_at = time.monotonic()
             if self.listen is not ignore:
                 self.listen(Committed(step=self.durable, counts=Counts.of(counters)))
             return answer
 
     async def _commit(
-        self,
-        records: list[Record],
-        frame: bytes,
-        kept: list[str | bytes],
-        head: str,
-        counters: Mapping[str, int],
-        token: str,
+        self, group: Group, after: int, frame: bytes, head: str, counters: Mapping[str, int], token: str
     ) -> tuple[list[bytes], int]:
-        """Append one frame, and return the answer and how many contested steps were listed."""
+        """Append one frame, which ends before step `after`; return the answer and how many contested steps were listed."""
         pairs = [item for name, count in counters.items() for item in (f"n:{name}", str(count))]
-        contested = [str(record.step) for record in records if record.others]
-        contested = contested[: max(0, CONTESTED_LISTED - self._contested)]
-        first, after = records[0].step, records[-1].step + 1
+        contested = group.contested[: max(0, CONTESTED_LISTED - self._contested)]
+        first = after - len(group.rows)
         answer = await self._call(
             scripts.APPEND,
             [self._keys.log(first // self.job.settings.segment), self._keys.kept, self._keys.contested],
@@ -270,7 +252,7 @@ class Journal:
                 *(self._holder, int(self._lease_s * 1000), first, after),
                 *(self._durable_head, head, frame, f"{time.time():.3f}", token),
                 # Each argument takes redis-py some time, so these are two and not dozens.
-                *(to_json(pairs), to_json(contested), *kept),
+                *(to_json(pairs), to_json(contested), *group.kept),
             ],
         )
         return answer, len(contested)
@@ -336,7 +318,11 @@ class Journal:
         found: list[tuple[Frame, list[Record]]] = []
         for segment in range(whole, -(-job.step // job.settings.segment)):
             found += await frames(self.redis, job, segment)
-        records = verified(found, sealed.head, sealed.step, f"job {job.id!r}")
+        records = [
+            record
+            for _, part in verified(found, sealed.head, sealed.step, f"job {job.id!r}")
+            for record in part
+        ]
         head = found[-1][0].after if found else sealed.head
         if (sealed.step + len(records), head) != (job.step, job.head):
             raise CorruptJournal(
@@ -352,8 +338,8 @@ class Journal:
 
     def _stand_at(self, step: int, head: str) -> None:
         self.step = self.durable = step
-        self._head = self._durable_head = head
-        self._buffer, self._rows, self._kept, self._bytes, self._failure = [], [], [], 0, None
+        self._head, self._durable_head = bytes.fromhex(head), head
+        self._group, self._failure = Group(), None
 
     def _keep(self, record: Record, samples: bytes) -> None:
         """Keep a step's samples, compressed, as long as the job has room for them."""
@@ -363,22 +349,7 @@ class Journal:
         if self._kept_bytes + len(packed) <= room and len(samples) <= UNPACKED_BYTES:
             self._kept_bytes += len(packed)
             self.also["kept_bytes"] += len(packed)
-            self._kept += (str(record.step), packed)
-
-    def _counters(self, records: Sequence[Record], also: Mapping[str, int]) -> dict[str, int]:
-        """Sum up what one commit adds to the job's counters."""
-        usage = Usage.of_all([record.usage for record in records])
-        count = Counter(usage._asdict())
-        against = sum(record.against for record in records)
-        count["votes"] = against + sum(record.votes for record in records)
-        count["dissent"] = against
-        count["contested"] = sum(bool(record.others) for record in records)
-        for record in records:
-            for reason, flagged in record.flags.items():
-                count[f"flag:{reason}"] += flagged
-        count.update(also)
-        count["wall_ms"] = self._lap_ms()
-        return +count
+            self._group.kept += (str(record.step), packed)
 
     def _lap_ms(self) -> int:
         """Return the milliseconds since this was called last, or since the job was taken."""
@@ -398,7 +369,7 @@ class Journal:
             if self._failure is not None:
                 continue
             try:
-                if self._buffer and time.monotonic() - self._since >= COMMIT_S:
+                if self._group.rows and time.monotonic() - self._since >= COMMIT_S:
                     await self.commit()
                 elif time.monotonic() - max(renewed, self.committed_at) > self._lease_s / 3:
                     await self._call(scripts.RENEW, [], [self._holder, int(self._lease_s * 1000)])

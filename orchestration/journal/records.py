@@ -2,7 +2,7 @@
 
 A record is one decided step.  Records are written in frames, one per commit:
 
-    first steps before after crc\\n  zlib(JSON [[answer, votes, prompt, completion, extras?], ...])
+    first steps before after crc\\n  zlib(JSON [[answer, votes, prompt, completion, extras?], ...], a row a line)
 
 `before` and `after` are the chain's heads around the frame, `crc` is the CRC-32 of the compressed bytes.  The chain covers what was
 decided and nothing that may differ between two runs that decide the same:
@@ -12,7 +12,7 @@ decided and nothing that may differ between two runs that decide the same:
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -35,6 +35,8 @@ COUNTED = 10**12
 UNPACKED_BYTES = 1 << 25
 """No frame and no step's samples are larger than this as JSON; decompression stops here."""
 
+_BETWEEN = b",\n"
+"""Stands between two rows of a frame, and nowhere in one: JSON texts hold no bare line ends."""
 _NO_FLAGS: Mapping[str, int] = MappingProxyType({})
 _HEADER = re.compile(rb"(\d{1,15}) ([1-9]\d{0,8}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([0-9a-f]{8})")
 
@@ -76,10 +78,13 @@ def frozen(value: Any) -> Any:
     """Turn what JSON gives back (lists) into the plain value that was written (tuples)."""
     if type(value) is not list:
         return value
-    # Every step is read back through here, and most lists hold numbers alone: those are told apart in one go.
-    if list not in map(type, value):
-        return tuple(value)
-    return tuple([frozen(item) if type(item) is list else item for item in value])
+    # Every step is read back through here, and most lists hold numbers alone: those are told apart in one go, without a call of their own.
+    return tuple(
+        [
+            item if type(item) is not list else frozen(item) if list in map(type, item) else tuple(item)
+            for item in value
+        ]
+    )
 
 
 def genesis(task: str, spec: Mapping[str, Any], start: object) -> str:
@@ -90,12 +95,12 @@ def genesis(task: str, spec: Mapping[str, Any], start: object) -> str:
 
 def chain(head: str, answer: object) -> str:
     """Return the head after one more decided answer."""
-    return link(head, canonical(answer))
+    return link(bytes.fromhex(head), canonical(answer)).hex()
 
 
-def link(head: str, answer: bytes) -> str:
-    """Return the same for an answer's canonical text."""
-    return blake2b(answer, digest_size=HEAD_BYTES, key=bytes.fromhex(head)).hexdigest()
+def link(head: bytes, answer: bytes) -> bytes:
+    """Return the same for an answer's canonical text, in bytes."""
+    return blake2b(answer, digest_size=HEAD_BYTES, key=head).digest()
 
 
 def is_head(text: object) -> bool:
@@ -108,7 +113,8 @@ def write(record: Record) -> tuple[bytes, bytes]:
 
     Raises `BadInput` for an answer that is too large and a number that cannot be counted.
     """
-    answer, usage = canonical(record.answer), record.usage
+    _, plain, votes, others, flags, (prompt, cached, completion, reasoning, uncounted) = record
+    answer = canonical(plain)
     if len(answer) > ANSWER_BYTES:
         raise BadInput(
             f"step {record.step} cannot be recorded: its answer takes {len(answer):,} bytes as JSON, {ANSWER_BYTES:,} at most"
@@ -116,26 +122,26 @@ def write(record: Record) -> tuple[bytes, bytes]:
     if not _countable(record):
         raise _uncountable(record)
     extras: dict[str, Any] = {}
-    if record.others:
-        extras["others"] = record.others
-    if record.flags:
-        extras["flags"] = record.flags
-    if usage.cached or usage.reasoning:
-        extras["more"] = (usage.cached, usage.reasoning)
-    if usage.uncounted:
-        extras["uncounted"] = usage.uncounted
+    if others:
+        extras["others"] = others
+    if flags:
+        extras["flags"] = flags
+    if cached or reasoning:
+        extras["more"] = (cached, reasoning)
+    if uncounted:
+        extras["uncounted"] = uncounted
     more = b"," + to_json(extras) if extras else b""
     if len(more) > OTHERS_BYTES:
         raise BadInput(
-            f"step {record.step} cannot be recorded: its {len(record.others)} losing ballots take {len(more):,} bytes as JSON, "
+            f"step {record.step} cannot be recorded: its {len(others)} losing ballots take {len(more):,} bytes as JSON, "
             f"{OTHERS_BYTES:,} at most; what was decided before is safe"
         )
-    return answer, b"[%b,%d,%d,%d%b]" % (answer, record.votes, usage.prompt, usage.completion, more)
+    return answer, b"[%b,%d,%d,%d%b]" % (answer, votes, prompt, completion, more)
 
 
 def encode(first: int, rows: Sequence[bytes], before: str, after: str) -> bytes:
     """Write consecutive records, as `write` returned them, as one frame; `first` is the step of the first."""
-    payload = zlib.compress(b"[" + b",".join(rows) + b"]", 1)
+    payload = zlib.compress(b"[" + _BETWEEN.join(rows) + b"]", 1)
     header = f"{first} {len(rows)} {before} {after} {zlib.crc32(payload):08x}\n"
     return header.encode() + payload
 
@@ -145,8 +151,7 @@ def decode(data: bytes, where: str) -> tuple[Frame, list[Record]]:
     frame, payload = _open(data, where)
     place = f"{where}: the record of steps {frame.first} to {frame.first + frame.steps - 1}"
     try:
-        rows = from_json(unpacked(payload))
-        found = [_record(frame.first + offset, row) for offset, row in enumerate(rows)]
+        found = [_record(frame.first + offset, row) for offset, row in enumerate(_rows(unpacked(payload)))]
     except (ValueError, TypeError, AttributeError) as error:
         raise CorruptJournal(f"{place} is not of the form that was written ({_why(error)})") from None
     if len(found) != frame.steps:
@@ -154,6 +159,16 @@ def decode(data: bytes, where: str) -> tuple[Frame, list[Record]]:
             f"{where}: {frame.steps} steps were written from step {frame.first}, {len(found)} are there"
         )
     return frame, found
+
+
+def _rows(text: bytes) -> Iterator[Any]:
+    """Read the rows one after the other, so that few of their lists are alive at once."""
+    rows = text.split(_BETWEEN)
+    if len(rows) == 1 or rows[0][:1] != b"[" or rows[-1][-1:] != b"]":
+        yield from from_json(text)  # a single row, or a frame of old, in which no line ended
+        return
+    rows[0], rows[-1] = rows[0][1:], rows[-1][:-1]
+    yield from map(from_json, rows)
 
 
 def unpacked(payload: bytes) -> bytes:
@@ -168,27 +183,30 @@ def unpacked(payload: bytes) -> bytes:
     return found
 
 
-def verified(frames: Iterable[tuple[Frame, list[Record]]], head: str, step: int, where: str) -> list[Record]:
-    """Return the records of consecutive frames after checking that they continue `head` at `step`, link by link.
+def verified(
+    frames: Iterable[tuple[Frame, list[Record]]], head: str, step: int, where: str
+) -> Iterator[tuple[Frame, list[Record]]]:
+    """Yield consecutive frames, each after checking that it continues `head` at `step`, link by link.
 
-    Raises `CorruptJournal` naming the first step at which they do not.
+    Raises `CorruptJournal` naming the first step at which one does not.  One by one, since records are trees of tuples: with many of
+    them alive at once Python's garbage collector takes as long as all the rest.
     """
-    records: list[Record] = []
     for frame, part in frames:
         if frame.first != step or frame.before != head:
             raise CorruptJournal(
                 f"{where}: the record at step {step} does not continue the hash chain at {head}"
             )
+        end = bytes.fromhex(head)
         for record in part:
-            head = chain(head, record.answer)
+            end = link(end, canonical(record.answer))
+        head = end.hex()
         if head != frame.after:
             last = step + frame.steps - 1
             raise CorruptJournal(
                 f"{where}: the answers of steps {step} to {last} do not hash to {frame.after}"
             )
         step += frame.steps
-        records += part
-    return records
+        yield frame, part
 
 
 def _countable(record: Record) -> bool:

@@ -37,10 +37,7 @@ async def snapshot(redis: Redis, job: Job, segment: int) -> Snapshot:
 
 
 async def frames(redis: Redis, job: Job, segment: int) -> Iterator[tuple[Frame, list[Record]]]:
-    """Read the frames of one segment; damage raises `CorruptJournal` with its place, when its frame's turn comes.
-
-    One by one, since records are trees of tuples: with a whole segment of them Python's garbage collector takes as long as all the rest.
-    """
+    """Read the frames of one segment; damage raises `CorruptJournal` with its place, when its frame's turn comes (see `verified`)."""
     where = f"job {job.id!r}, segment {segment}"
     with reading(where):
         found: list[bytes] = await redis.lrange(Keys(job.id).log(segment), 0, -1)  # type: ignore[assignment]
@@ -54,7 +51,7 @@ async def segment_records(redis: Redis, job: Job, segment: int) -> list[Record]:
     step, head = segment * job.settings.segment, found[0][0].before if found else ""
     if segment <= job.sealed:
         step, head, *_ = await snapshot(redis, job, segment - 1)
-    return verified(found, head, step, where)
+    return [record for _, part in verified(found, head, step, where) for record in part]
 
 
 async def record(redis: Redis, job: Job, step: int) -> Record:

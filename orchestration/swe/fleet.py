@@ -31,7 +31,7 @@ from surefoot.agents.swe.repository import find_repository
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Model
 from surefoot.orchestration.budget import Purse
-from surefoot.orchestration.events import Began, Decided, Event
+from surefoot.orchestration.events import Began, Event, StepDecided
 from surefoot.orchestration.journal.lease import JobHeld, WriteRefused
 from surefoot.orchestration.redis.client import RedisUnavailable
 from surefoot.private_files import open_private, replacement
@@ -71,7 +71,7 @@ class InFlight:
         if isinstance(event, Began):
             self.turns = self.calls = 0
             self.doing = "asking"
-        elif isinstance(event, Decided):
+        elif isinstance(event, StepDecided):
             # The world's answers have no votes.
             self.turns, self.calls = self.turns + (event.votes > 0), self.calls + (event.votes == 0)
 

@@ -11,7 +11,7 @@ import surefoot
 from surefoot import Agent
 from surefoot.models import Call, write_calls
 from surefoot.models.doubles import Scripted
-from surefoot.orchestration import Decided, agent_graph
+from surefoot.orchestration import StepDecided, agent_graph
 from surefoot.orchestration.checkpoints.saver import RedisSaver
 
 
@@ -84,7 +84,7 @@ async def test_it_fits_as_a_subgraph_and_streams_its_events(redis_url: str) -> N
             {"goal": "Do it."}, config(), stream_mode="custom", subgraphs=True
         )
     ]
-    assert [event.answer for event in events if isinstance(event, Decided)]
+    assert [event.answer for event in events if isinstance(event, StepDecided)]
     found = (await graph.aget_state(config())).values
     assert found["shouted"] == "IT IS DONE."
     assert (await surefoot.report(found["job"], redis=redis_url)).solved

@@ -22,18 +22,19 @@ from surefoot.orchestration.events import (
     Calibrating,
     Committed,
     Counts,
-    Decided,
     Ended,
     Event,
     Missed,
     Noted,
     Repaired,
     SegmentBegan,
+    StepDecided,
     Undecided,
     Waiting,
 )
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.jobs import Keys
+from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.stream import Unread
 from surefoot.voting.samples import Usage
@@ -83,9 +84,9 @@ async def test_a_small_run_is_told_in_order(redis_url: str) -> None:
         redis=redis_url,
         on_event=events.append,
     )
-    segment = [SegmentBegan, Decided, Committed, AuditBegan, Audited]
+    segment = [SegmentBegan, StepDecided, Committed, AuditBegan, Audited]
     assert told(events) == [Calibrating, Noted, Began, *segment, *segment, Ended]
-    assert [event.step for event in of(Decided, events)] == list(range(7))
+    assert [event.step for event in of(StepDecided, events)] == list(range(7))
     assert [event.step for event in of(Committed, events)][-1] == 7
     assert of(Audited, events) == [Audited(segment=0), Audited(segment=1)]
     assert events[-1] == Ended(report=report)
@@ -94,7 +95,7 @@ async def test_a_small_run_is_told_in_order(redis_url: str) -> None:
     assert asked[0].asked == 0 < asked[-1].asked == asked[-1].states
     async with Redis.from_url(redis_url) as client:
         job = await jobs.load(client, report.job)
-        for event in of(Decided, events):
+        for event in of(StepDecided, events):
             record = await segments.record(client, job, event.step)
             kept = (record.answer, record.votes, record.against, record.flags)
             assert (event.answer, event.votes, event.dissent, event.flags) == kept
@@ -106,7 +107,7 @@ async def test_a_commit_is_told_after_its_steps(redis_url: str) -> None:
     await surefoot.run(Towers(5, "compact"), K2, model=model, redis=redis_url, on_event=events.append)
     decided = 0
     for event in events:
-        if isinstance(event, Decided):
+        if isinstance(event, StepDecided):
             decided = event.step + 1
         elif isinstance(event, Committed):
             assert event.step <= decided
@@ -193,7 +194,7 @@ async def test_an_outage_of_a_model_is_told_with_its_end(redis_url: str) -> None
         running = asyncio.create_task(
             surefoot.run(Towers(6, "compact"), K2, model=server.url, redis=redis_url, on_event=events.append)
         )
-        await until(lambda: of(Decided, events))
+        await until(lambda: of(StepDecided, events))
         server.fail(Fault("status", status=503), times=2)
         async with asyncio.timeout(PATIENCE_S):
             assert (await running).solved
@@ -215,7 +216,7 @@ async def test_a_job_that_is_taken_up_begins_with_the_counts_so_far(redis_url: s
     began = events[0]
     assert isinstance(began, Began)
     assert (began.step, began.counts.votes, dict(began.counts.flags)) == (10, first.votes, first.red_flags)
-    assert [event.step for event in of(Decided, events)] == list(range(10, 31))
+    assert [event.step for event in of(StepDecided, events)] == list(range(10, 31))
     assert counted(events)["votes"] == report.votes - first.votes
     events.clear()
     assert await surefoot.resume("long", on_event=events.append, **job) == report
@@ -247,16 +248,16 @@ async def test_a_listener_that_raises_ends_no_run_and_hears_nothing_more(redis_u
 
     def listen(event: Event) -> None:
         heard.append(event)
-        if isinstance(event, Decided):
+        if isinstance(event, StepDecided):
             raise OSError("the disk is full")
 
     report = await surefoot.run(
         Towers(4, "compact"), K2, model=towers_double(), redis=redis_url, on_event=listen
     )
     assert (report.solved, report.steps) == (True, 15)
-    assert told(heard) == [Began, SegmentBegan, Decided]
+    assert told(heard) == [Began, SegmentBegan, StepDecided]
     assert [str(context["exception"]) for context in failed] == ["the disk is full"]
-    assert "Decided" in failed[0]["message"]
+    assert "StepDecided" in failed[0]["message"]
 
 
 # --- the iterator ---
@@ -265,7 +266,7 @@ async def test_a_listener_that_raises_ends_no_run_and_hears_nothing_more(redis_u
 async def test_the_last_event_of_the_iterator_has_the_report(redis_url: str) -> None:
     task = Towers(4, "compact")
     events = [event async for event in surefoot.events(task, K2, model=towers_double(), redis=redis_url)]
-    assert told(events) == [Began, SegmentBegan, Decided, Committed, AuditBegan, Audited, Ended]
+    assert told(events) == [Began, SegmentBegan, StepDecided, Committed, AuditBegan, Audited, Ended]
     ended = events[-1]
     assert isinstance(ended, Ended)
     assert ended.report is not None
@@ -314,7 +315,7 @@ async def test_closing_the_iterator_cancels_the_run_in_order(redis_url: str) -> 
     decided = 0
     async with aclosing(surefoot.events(task, **how)) as events:
         async for event in events:
-            if isinstance(event, Decided) and (decided := event.step + 1) >= 20:
+            if isinstance(event, StepDecided) and (decided := event.step + 1) >= 20:
                 break
     async with Redis.from_url(redis_url) as client:
         assert not await client.exists(Keys("begun").lease)
@@ -353,7 +354,7 @@ def counts(votes: int, flags: Mapping[str, int]) -> Counts:
 async def test_unread_events_take_bounded_memory_and_lose_no_count() -> None:
     unread = Unread(most=8)
     for step in range(10_000):
-        unread.listen(Decided(step=step, answer=step, votes=3, dissent=0, flags={}))
+        unread.listen(StepDecided(record=Record(step, step, 3)))
         unread.listen(Committed(step=step + 1, counts=counts(3, {"malformed": step % 2})))
         unread.listen(Repaired(segment=step, step=step))
     unread.listen(Ended())
@@ -363,11 +364,11 @@ async def test_unread_events_take_bounded_memory_and_lose_no_count() -> None:
     (missed,) = of(Missed, events)
     assert missed.events + len(events) - 1 == 30_001
     assert events[8] is missed
-    assert told(events[9:]) == [Decided, Committed, Repaired, Ended]
+    assert told(events[9:]) == [StepDecided, Committed, Repaired, Ended]
     assert counted(events) == {"votes": 30_000, "contested": 0, "flags": 5_000, "tokens": 30_000}
     assert sum(event.counts.ahead["ahead"] for event in of(Committed, events)) == 10_000
     assert sum(event.times for event in of(Repaired, events)) == 10_000
-    assert of(Decided, events)[-1].step == 9_999
+    assert of(StepDecided, events)[-1].step == 9_999
 
 
 async def test_a_reader_that_keeps_up_again_hears_every_event() -> None:

@@ -1,0 +1,62 @@
+"""What a commit will write: the steps since the last one, in the form in which they are sent."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from surefoot.voting.samples import Usage
+
+from .records import Record
+
+
+@dataclass(slots=True)
+class Group:
+    """Steps that wait for the next commit, as the frame will hold them: records are let go at once.
+
+    Whatever lives until then is looked at by Python's garbage collector again and again.  Texts and tuples of numbers it forgets.
+    """
+
+    rows: list[bytes] = field(default_factory=list)
+    kept: list[str | bytes] = field(default_factory=list)
+    """Step and samples in turn, as the journal's script takes them."""
+    contested: list[str] = field(default_factory=list)
+    """Steps."""
+    flags: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+    """Of the rows."""
+    _sums: list[tuple[int, ...]] = field(default_factory=list)
+    """Votes for and against the winner and the usage, a step each."""
+
+    def add(self, record: Record, row: bytes) -> None:
+        """Add a step that was written as this row."""
+        step, _, votes, others, flags, usage = record
+        self.rows.append(row)
+        self.bytes += len(row)
+        self._sums.append((votes, record.against if others else 0, *usage))
+        if others:
+            self.contested.append(str(step))
+        if flags:
+            self.flags.update(flags)
+
+    def counters(self) -> Counter[str]:
+        """Sum up what the steps add to the job's counters."""
+        votes, against, *usage = map(sum, zip(*self._sums, strict=True))
+        count = Counter(dict(zip(Usage._fields, usage, strict=True)))
+        count["votes"] = votes + against
+        count["dissent"] = against
+        count["contested"] = len(self.contested)
+        for reason, flagged in self.flags.items():
+            count[f"flag:{reason}"] = flagged
+        return count
+
+    def followed_by(self, later: Self) -> Self:
+        """Return the two groups as one."""
+        return replace(
+            self,
+            rows=self.rows + later.rows,
+            kept=self.kept + later.kept,
+            contested=self.contested + later.contested,
+            flags=self.flags + later.flags,
+            bytes=self.bytes + later.bytes,
+            _sums=self._sums + later._sums,
+        )
