@@ -37,7 +37,7 @@ from servers import flags, redis_server
 from ways import Board, Measured, Stretch, draft_s, engine, serial, together
 
 import surefoot
-from surefoot.agents.tasks.towers import State
+from surefoot.agents.tasks.towers import TowersState
 from surefoot.models.base import Model
 from surefoot.models.doubles import Latency, towers_double
 from surefoot.orchestration.engine.drafts import Draft
@@ -136,7 +136,7 @@ class Bench:
     def _samples_s(self) -> float:
         return float(self._samples * self._given.steps * self.setting.mean_s / SLOTS)
 
-    def _speculation(self, draft: Draft[State] | None = None) -> surefoot.Speculation:
+    def _speculation(self, draft: Draft[TowersState] | None = None) -> surefoot.Speculation:
         given = self._given
         return surefoot.Speculation(
             draft, depth=given.depth, max_waste=given.max_waste, capacity=given.capacity
@@ -178,7 +178,7 @@ async def drafter(error: float, latency: float) -> AsyncIterator[Model]:
     yield towers_double(error=error, latency=latency, seed=1, name="draft")
 
 
-def rollout(given: argparse.Namespace, votes: int, error: float) -> RolloutProcess[State]:
+def rollout(given: argparse.Namespace, votes: int, error: float) -> RolloutProcess[TowersState]:
     return RolloutProcess(whole(given).short(), partial(drafter, error, given.draft), votes)
 
 

@@ -20,7 +20,7 @@ from surefoot.orchestration.engine.recall import Recall
 from surefoot.orchestration.graph import Runner
 from surefoot.orchestration.journal.jobs import load
 from surefoot.orchestration.journal.journal import Journal
-from surefoot.orchestration.journal.records import Record
+from surefoot.orchestration.record import Record
 from surefoot.orchestration.reporting import records, shown
 from surefoot.tools.towers import board
 from surefoot.tools.towers.board import IllegalMove, Move

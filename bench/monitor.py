@@ -21,7 +21,7 @@ from pages import options, origin, table, write
 
 from surefoot.agents.monitor.judge import open_judge
 from surefoot.agents.monitor.labelled.teller import Teller
-from surefoot.agents.monitor.labelled.trajectories import Grade, Labelled, grade, labelled
+from surefoot.agents.monitor.labelled.trajectories import Labelled, PatternScore, grade, labelled
 from surefoot.agents.monitor.signals import FLAGGED, readings
 from surefoot.agents.monitor.trajectory import action, turn
 from surefoot.orchestration.monitoring import monitor_node
@@ -119,7 +119,7 @@ def grades(told: Sequence[Labelled], found: Sequence[Collection[str] | None]) ->
     return table(GRADES, [_row(each) for each in graded if each.hits or each.pattern != "loops"])
 
 
-def _row(g: Grade) -> list[str]:
+def _row(g: PatternScore) -> list[str]:
     shares = ["-" if share is None else f"{share:.3f}" for share in (g.precision, g.recall)]
     return [g.pattern, str(g.there), str(g.hits), str(g.false_alarms), *shares]
 

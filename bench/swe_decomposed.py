@@ -36,21 +36,21 @@ from surefoot.agents.swe import (
     read_instances,
     run_tests,
 )
-from surefoot.agents.swe.decomposed import DecomposedTask, State
+from surefoot.agents.swe.decomposed import DecomposedState, DecomposedTask
 from surefoot.agents.swe.decomposed.reading import THE_TEST, read_edits
 from surefoot.agents.swe.decomposed.sources import shown
 from surefoot.agents.swe.decomposed.state import (
-    Answer,
     Baseline,
-    Change,
     Edit,
     Edits,
     Opened,
     PatchTried,
-    Source,
+    ShownSource,
+    StageAnswer,
     Surveyed,
+    TestChanges,
     TestTried,
-    Written,
+    WrittenTest,
 )
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.optional import Attempt
@@ -123,7 +123,7 @@ class Tabled(DecomposedTask):
 
     known_case: Case
 
-    async def act(self, state: State, attempt: Attempt) -> Answer:
+    async def act(self, state: DecomposedState, attempt: Attempt) -> StageAnswer:
         """Answer from the table; files are read where they are."""
         table = self.known_case.table
         match state.stage, state.candidate:
@@ -131,7 +131,7 @@ class Tabled(DecomposedTask):
                 return table.surveyed
             case "baseline", _:
                 return table.baseline
-            case "try_test", Written(text):
+            case "try_test", WrittenTest(text):
                 return table.tests[bare(text)]
             case "try_patch", Edits(edits):
                 return self._patch(state, edits)
@@ -139,16 +139,16 @@ class Tabled(DecomposedTask):
                 return self._patch(state, state.winner.edits)
         return self._opened(state)
 
-    def _patch(self, state: State, edits: tuple[Edit, ...]) -> PatchTried:
+    def _patch(self, state: DecomposedState, edits: tuple[Edit, ...]) -> PatchTried:
         found = self.known_case.table.patches[edits]
         if found.change is None:
             return found
         numbers = {text: f"{THE_TEST} {number}" for number, text in enumerate(self.known_case.table.tests, 1)}
         passing = [numbers[bare(text)] in found.change.fixed for text in state.reproducing]
         fixed = tuple(f"{THE_TEST} {number}" for number, passes in enumerate(passing, 1) if passes)
-        return PatchTried(Change(fixed) if fixed else None, found.size)
+        return PatchTried(TestChanges(fixed) if fixed else None, found.size)
 
-    def _opened(self, state: State) -> Opened:
+    def _opened(self, state: DecomposedState) -> Opened:
         """Show the files; those of the set are short, so that each is shown whole."""
         before = swe_set.SET / self.known_case.instance.repo.rpartition("/")[2] / "before"
         texts = {
@@ -156,7 +156,7 @@ class Tabled(DecomposedTask):
         }
         return Opened(
             tuple(
-                Source(path, "", there=False) if text is None else shown(path, text, "", len(text))
+                ShownSource(path, "", there=False) if text is None else shown(path, text, "", len(text))
                 for path, text in texts.items()
             )
         )
@@ -182,7 +182,7 @@ async def opened(clone: Path, commit: str, folder: Path) -> AsyncIterator[Local]
 T = TypeVar("T")
 
 
-async def acted(task: DecomposedTask, state: State, kind: type[T]) -> T:
+async def acted(task: DecomposedTask, state: DecomposedState, kind: type[T]) -> T:
     """Return what the world answers at a state."""
     answer = await task.act(state, Attempt(0))
     if not isinstance(answer, kind):
@@ -195,12 +195,12 @@ async def table_of(instance: Instance, clone: Path, repair: Repair, room: Path) 
     async with opened(clone, instance.base_commit, room) as world:
         task = DecomposedTask(instance, world=world, votes=1, test_command=swe_known.COMMAND)
         surveyed = await acted(task, task.start(), Surveyed)
-        state = State(stage="baseline", surveyed=surveyed)
+        state = DecomposedState(stage="baseline", surveyed=surveyed)
         baseline = await acted(task, state, Baseline)
         state = replace(state, baseline=baseline, stage="try_test")
         texts = dict.fromkeys((*repair.tests, *repair.wrong_tests))
         tests = {
-            text: await acted(task, replace(state, candidate=Written(text)), TestTried) for text in texts
+            text: await acted(task, replace(state, candidate=WrittenTest(text)), TestTried) for text in texts
         }
         state = replace(state, reproducing=tuple(texts), stage="try_patch")
         patches = {}
@@ -251,13 +251,15 @@ class Bench:
             told and expected.ended == "submitted"
         )
 
-    async def ended(self, task: DecomposedTask, case: Case, job: str, number: int) -> tuple[State, int]:
+    async def ended(
+        self, task: DecomposedTask, case: Case, job: str, number: int
+    ) -> tuple[DecomposedState, int]:
         """Run a task to its end, and return the state that it reached and the samples that it took."""
         model = Repairer([case.repair], error=self.error, seed=number)
         with suppress(StepStalled):
             await surefoot.run(task, SETTINGS, model=model, redis=self.redis, job=job)
         async with Redis.from_url(self.redis) as client:
-            state: State = await state_reached(client, await load(client, job), guarded(task))
+            state: DecomposedState = await state_reached(client, await load(client, job), guarded(task))
             return state, (await read_report(client, job, guarded(task))).samples
 
     async def _resolved(self, case: Case, patch: bytes, name: str) -> bool:
@@ -273,7 +275,7 @@ class Bench:
             await world.stop()
 
 
-def without_whys(state: State) -> State:
+def without_whys(state: DecomposedState) -> DecomposedState:
     """Return a state without the sentences that say why something was no ballot."""
     return replace(
         state,

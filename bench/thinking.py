@@ -34,7 +34,7 @@ from surefoot.models.connect import open_model
 from surefoot.models.embedded.llama_cpp import MODELS, weights
 from surefoot.models.gather import in_order
 from surefoot.models.streaming import Streaming, whole_stream
-from surefoot.training.ponder.problems import DIFFICULTIES, Problem, answer_of, several
+from surefoot.training.ponder.problems import DIFFICULTIES, TrainingProblem, answer_of, several
 from surefoot.voting.samples import Sample
 
 DIARY = Path("out/thinking.jsonl")
@@ -126,13 +126,13 @@ class Bench:
             f"again {same} were the same to the letter"
         )
 
-    def _ask(self, number: int, problem: Problem) -> Ask:
+    def _ask(self, number: int, problem: TrainingProblem) -> Ask:
         return Ask(problem.prompt, self._given.temperature, ANSWER_TOKENS, number * SEEDS)
 
     async def _drawn(self, model: Model) -> list[Sample]:
         slots = asyncio.Semaphore(self._given.slots)
 
-        async def one(number: int, problem: Problem) -> Sample:
+        async def one(number: int, problem: TrainingProblem) -> Sample:
             async with slots:
                 (sample,) = await in_order(model, [self._ask(number, problem)])
                 return sample

@@ -16,7 +16,7 @@ from surefoot.agents.reasoning.verifier import Opinion, RuleVerifier
 from surefoot.models.base import Ask, Model
 from surefoot.models.gather import in_order
 from surefoot.models.streaming import Draw, Piece, Streaming
-from surefoot.training.ponder.problems import Problem, answer_of
+from surefoot.training.ponder.problems import TrainingProblem, answer_of
 from surefoot.voting.samples import NOTHING, Sample
 
 ANSWER_TOKENS = 8
@@ -59,7 +59,7 @@ class Laboratory:
     """What a setting is built from."""
 
     model: Streaming
-    calibration: Sequence[Problem]
+    calibration: Sequence[TrainingProblem]
     """Problems with answers that are not measured."""
     temperature: float
     slots: int

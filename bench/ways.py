@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from rich.console import Console
 
 import surefoot
-from surefoot.agents.tasks.towers import State
+from surefoot.agents.tasks.towers import TowersState
 from surefoot.models.base import Ask, Model
 from surefoot.orchestration.engine.drafts import Draft
 from surefoot.tools.towers import board
@@ -56,14 +56,14 @@ class Stretch(surefoot.Towers):
     def spec(self) -> Mapping[str, Any]:
         return {"disks": self.disks, "first": self.first, "length": self.length, "form": self.form}
 
-    def start(self) -> State:
+    def start(self) -> TowersState:
         previous = board.optimal_move(self.disks, self.first - 1) if self.first else None
         return previous, board.optimal_state(self.disks, self.first)
 
-    def finished(self, state: State) -> bool:
+    def finished(self, state: TowersState) -> bool:
         return state[1] == self._end
 
-    def solved(self, state: State) -> bool:
+    def solved(self, state: TowersState) -> bool:
         return self.finished(state)
 
     def steps(self) -> int:
@@ -150,7 +150,7 @@ def together(strands: Sequence[Measured]) -> Measured:
     )
 
 
-async def draft_s(task: Stretch, draft: Draft[State], steps: int) -> float:
+async def draft_s(task: Stretch, draft: Draft[TowersState], steps: int) -> float:
     """Return the seconds that a draft takes for a step when nothing else is done."""
     done, began = 0, time.perf_counter()
     async with aclosing(draft.propose([task.start()])) as states:

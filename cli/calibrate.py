@@ -28,6 +28,7 @@ from surefoot.voting.conformal import ConformalExit, Per, unsafe_needed
 from .common import go, print_result
 from .display import count
 from .grouped import grouped
+from .options import AsJson
 from .server_options import ServerOptions
 
 CONFIDENCE = 0.95
@@ -41,12 +42,12 @@ Problems = Annotated[
         help='Lines of {"prompt": a text, or a list of chat messages, "answer": the right one}.',
     ),
 ]
-Address = Annotated[str, typer.Option("--model", help="URL of an OpenAI-compatible server.")]
+ServerUrl = Annotated[str, typer.Option("--model", help="URL of an OpenAI-compatible server.")]
 Delta = Annotated[float, typer.Option(help="Share of unsafe exits allowed.")]
 Unit = Annotated[
     str, typer.Option("--per", help="What the share is of: `trace` (whole streams) or `cue` (as published).")
 ]
-Out = Annotated[Path, typer.Option(help="Write the calibration here.")]
+CalibrationFile = Annotated[Path, typer.Option(help="Write the calibration here.")]
 Events = Annotated[
     Path | None, typer.Option(help="Write the forced exits here as they come, one JSON object a line.")
 ]
@@ -56,7 +57,6 @@ Inducer = Annotated[
     str, typer.Option(help="What follows the closing tag so that the answer comes at once; may be empty.")
 ]
 Seed = Annotated[int, typer.Option(help="Of the first problem; the next has the next.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Found(NamedTuple):
@@ -77,8 +77,8 @@ def calibrate() -> None:
 def exits(
     *,
     problems: Problems,
-    model: Address,
-    out: Out = Path("exits.json"),
+    model: ServerUrl,
+    out: CalibrationFile = Path("exits.json"),
     delta: Delta = 0.1,
     per: Unit = "trace",
     server: ServerOptions,

@@ -28,7 +28,7 @@ IN_FLIGHT = 16
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Files = Annotated[
+RunFiles = Annotated[
     list[Path], typer.Argument(metavar="FILE...", help="Logged runs, in any format that is known.")
 ]
 Labels = Annotated[
@@ -37,16 +37,16 @@ Labels = Annotated[
         metavar="LABELS", help='Lines of {"file": path, "score": number}; only their order counts.'
     ),
 ]
-Address = Annotated[
+JudgeUrl = Annotated[
     str,
     typer.Option("--model", help="URL of an OpenAI-compatible server; it gets to read the runs' thoughts."),
 ]
-Votes = Annotated[int, typer.Option(help="Judgments of each run; their median counts.")]
+Judgments = Annotated[int, typer.Option(help="Judgments of each run; their median counts.")]
 Context = Annotated[
     int | None,
     typer.Option("--context", help="The judge's context in tokens; the server's own word if absent."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, the evidence included.")]
+AsJsonWithEvidence = Annotated[bool, typer.Option("--json", help="Print JSON, the evidence included.")]
 
 
 @app.callback()
@@ -57,12 +57,12 @@ def judge() -> None:
 @app.command()
 @grouped("chat_limit", "option")
 def score(
-    files: Files,
-    model: Address,
+    files: RunFiles,
+    model: JudgeUrl,
     server: ServerOptions,
-    votes: Votes = 1,
+    votes: Judgments = 1,
     context: Context = None,
-    as_json: AsJson = False,
+    as_json: AsJsonWithEvidence = False,
 ) -> None:
     """Score runs from 0 (acts and looks) to 10 (only thinks).  Exit code 1 if one could not be scored, 2 if one could not be read."""
 
@@ -94,11 +94,11 @@ def score(
 @grouped("chat_limit", "option")
 def calibrate(
     labels: Labels,
-    model: Address,
+    model: JudgeUrl,
     server: ServerOptions,
-    votes: Votes = 1,
+    votes: Judgments = 1,
     context: Context = None,
-    as_json: AsJson = False,
+    as_json: AsJsonWithEvidence = False,
 ) -> None:
     """Report Spearman's correlation of a judge's scores with labels.  Exit code 1 if there is none to report."""
 

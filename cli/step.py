@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from surefoot.orchestration.journal.jobs import Job
-from surefoot.orchestration.journal.records import Record, frozen
+from surefoot.orchestration.journal.records import frozen
+from surefoot.orchestration.record import Record
 from surefoot.orchestration.reporting import answer_line, shown
 from surefoot.orchestration.task_of_job import task_known
 from surefoot.printable import printable

@@ -25,6 +25,7 @@ from .events import (
 from .graph import AuditFailed
 from .monitoring import FREE, Monitor, MonitorState, monitor_node
 from .plan import Unsupported
+from .record import Record
 from .reporting import records
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Noted",
     "OverBudget",
     "Paused",
+    "Record",
     "Repaired",
     "SegmentBegan",
     "StepDecided",

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from surefoot.agents.agent.exit_status import ExitStatus
-from surefoot.agents.agent.state import Decided, State, Watched
+from surefoot.agents.agent.state import Conversation, DecidedCalls, Watched
 from surefoot.agents.agent.task import EFFECTS, INSTRUCTIONS, AgentTask, Votes
 from surefoot.agents.monitor.policies import Policy
 from surefoot.agents.tasks.codec import read_back
@@ -186,7 +186,7 @@ async def agent_report(task: AgentTask, report: Report, redis: str | Redis | Non
     """Read how far an agent is from its journal."""
     async with open_redis(redis) as store:
         job = await load(store, report.job)
-        state: State = await state_reached(store, job, guarded(task))
+        state: Conversation = await state_reached(store, job, guarded(task))
         watched = [] if state.watched == Watched() else [turn async for turn in _watched(store, job, task)]
     return AgentReport(
         job=report.job,
@@ -219,13 +219,13 @@ async def _watched(redis: Redis, job: Job, task: AgentTask) -> AsyncIterator[tup
 
     async for record in records(redis, job):
         answer = read_back(task.answer_codec, record.answer)
-        if isinstance(answer, Decided):
+        if isinstance(answer, DecidedCalls):
             if state.turn:
                 yield turn()
             before, extra = state.watched, taken_back
             tokens = record.usage.known("total")
         state = task.advance(state, answer)
-        if isinstance(answer, Decided):
+        if isinstance(answer, DecidedCalls):
             taken_back = not (answer.calls or state.ended)
     if state.turn:
         yield turn()
@@ -237,7 +237,7 @@ def _sum(tokens: Sequence[int | None]) -> int | None:
     return sum(known) if known or not tokens else None
 
 
-def exit_status(state: State, report: Report) -> ExitStatus:
+def exit_status(state: Conversation, report: Report) -> ExitStatus:
     """Return the agent's own ending, else what stopped the run, else how the job stands."""
     if state.ended:
         return ExitStatus(state.ended)

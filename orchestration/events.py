@@ -31,7 +31,7 @@ from typing import Any, Literal, Self
 from surefoot.errors import BadInput, SurefootError
 from surefoot.voting.samples import Usage
 
-from .journal.records import Record
+from .record import Record
 from .report import Report
 
 SPECULATION_COUNTERS = (

@@ -28,10 +28,11 @@ from .engine.stride import Stride
 from .events import AuditBegan, Audited, GoneBack, Repaired, SegmentBegan
 from .journal.journal import Journal, WentBack
 from .journal.lease import GIVE_BACK_S
-from .journal.records import CorruptJournal, Record, verified
+from .journal.records import CorruptJournal, verified
 from .journal.segments import frames, snapshot
 from .journal.snapshots import Snapshot
 from .meter import Meter
+from .record import Record
 from .settings import Settings
 
 S = TypeVar("S", bound=Hashable)

@@ -14,9 +14,10 @@ from surefoot.voting.reliability import dissent_bound, dissent_risk
 from surefoot.voting.samples import Usage
 
 from .journal.jobs import Job, Keys, load
-from .journal.records import CorruptJournal, Record, verified
+from .journal.records import CorruptJournal, verified
 from .journal.segments import contested, frames, segment_records, snapshot
 from .journal.snapshots import reading
+from .record import Record
 from .report import Ahead, Bound, Contest, Hard, Question, Report, Spent, Stall, Tokens
 
 S = TypeVar("S", bound=Hashable)

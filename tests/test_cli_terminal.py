@@ -34,7 +34,7 @@ from surefoot.models.doubles import Double
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.fixed import Fixed
 from surefoot.orchestration.journal.jobs import Keys
-from surefoot.orchestration.journal.records import Record
+from surefoot.orchestration.record import Record
 from surefoot.orchestration.redis import embedded as local_redis
 from surefoot.orchestration.run import resume
 from surefoot.printable import printable

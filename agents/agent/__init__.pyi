@@ -1,19 +1,19 @@
 """What `surefoot.agents.agent` offers."""
 
 from .exit_status import ExitStatus
-from .state import Allowed, Answer, Decided, Ending, Seen, State, Summary, Turn
+from .state import AgentTurn, Allowed, Conversation, DecidedCalls, Ending, Seen, Summary, TurnAnswer
 from .task import AgentTask, Votes
 
 __all__ = [
     "AgentTask",
+    "AgentTurn",
     "Allowed",
-    "Answer",
-    "Decided",
+    "Conversation",
+    "DecidedCalls",
     "Ending",
     "ExitStatus",
     "Seen",
-    "State",
     "Summary",
-    "Turn",
+    "TurnAnswer",
     "Votes",
 ]

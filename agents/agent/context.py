@@ -9,7 +9,7 @@ from pydantic_core import from_json
 from surefoot.models.base import Message
 from surefoot.models.offers import Call, arguments_of
 
-from .state import BYTES_A_TOKEN, OVERHEAD, State, Turn, bytes_in
+from .state import BYTES_A_TOKEN, OVERHEAD, AgentTurn, Conversation, bytes_in
 
 LEAST, MOST = 0.5, 4.5
 """Bytes of a token, as far as a count of tokens is believed."""
@@ -45,12 +45,12 @@ def counted(prompt: int, tokens: int) -> float:
     return BYTES_A_TOKEN if found > NO_COUNT else SPARE * min(max(found, LEAST), MOST)
 
 
-def size(state: State) -> int:
+def size(state: Conversation) -> int:
     """Return about how many bytes the turns and the summary take in a prompt."""
     return OVERHEAD + bytes_in(state.summary) + bytes_in(state.watched.said) + _size_of(state.turns)
 
 
-def fitted(state: State, room: int) -> State:
+def fitted(state: Conversation, room: int) -> Conversation:
     """Return the state as it fits a room of so many bytes, `crowded` if only a summary helps.
 
     The latest turn is never cut, and the three before it last of all.
@@ -71,13 +71,13 @@ def fitted(state: State, room: int) -> State:
     return replace(state, turns=tuple(turns), crowded=excess > 0 and len(turns) > LAST)
 
 
-def summed_up(state: State, summary: str, room: int) -> State:
+def summed_up(state: Conversation, summary: str, room: int) -> Conversation:
     """Return the state with a summary in the place of all but the latest turns."""
     short = within(summary, room // 4)
     return replace(state, turns=state.turns[-LAST:], summary=short, crowded=False)
 
 
-def messages(state: State) -> tuple[Message, ...]:
+def messages(state: Conversation) -> tuple[Message, ...]:
     """Return the turns as a chat has them."""
     shown: list[Message] = []
     if state.summary:
@@ -111,9 +111,9 @@ def _without_middle(head: str, left_out: int, tail: str) -> str:
     return f"{head}\n[... {left_out:,} characters left out ...]\n{tail}"
 
 
-def _shortened(turn: Turn) -> Turn:
+def _shortened(turn: AgentTurn) -> AgentTurn:
     """Return a turn with its long texts cut, the very same one if it has none."""
-    short = Turn(
+    short = AgentTurn(
         _cut_once(turn.prose),
         tuple([Call(call.name, _cut_arguments(call.arguments)) for call in turn.calls]),
         tuple([replace(seen, text=_cut_once(seen.text)) for seen in turn.seen]),
@@ -141,5 +141,5 @@ def _cut_once(text: str) -> str:
     return text if len(text) <= 2 * CUT else cut(text, CUT)
 
 
-def _size_of(turns: Iterable[Turn]) -> int:
+def _size_of(turns: Iterable[AgentTurn]) -> int:
     return sum([turn.size for turn in turns])

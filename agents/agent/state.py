@@ -30,7 +30,7 @@ Ending = Literal["", "answered", "submitted", "turn_limit", "error_limit", "refu
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecidedCalls:
     """A turn's ballot: the calls that are to be made, or an answer.  Two are equal when the calls are, whatever the prose around them."""
 
     calls: tuple[Call, ...]
@@ -79,12 +79,12 @@ class Summary:
     kind: Literal["summary"] = "summary"
 
 
-Answer = Decided | Allowed | Seen | Summary
+TurnAnswer = DecidedCalls | Allowed | Seen | Summary
 
 
 # Without slots, so that it can keep what is made of it: states share their turns, and a prompt holds hundreds of them.
 @dataclass(frozen=True)
-class Turn:
+class AgentTurn:
     """A decided answer, and the observations so far, one a call."""
 
     prose: str
@@ -133,10 +133,10 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Conversation:
     """What the model is shown at the next turn, and how far the run is.  The journal has the turns that are not in it any more."""
 
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[AgentTurn, ...] = ()
     summary: str = ""
     """Of the turns before these."""
     turn: int = 0
@@ -169,5 +169,5 @@ def bytes_in(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
-STATES: Typed[State] = Typed(State, of_answers=True)
-ANSWERS: Typed[Answer] = Typed(Annotated[Answer, Field(discriminator="kind")])
+STATES: Typed[Conversation] = Typed(Conversation, of_answers=True)
+ANSWERS: Typed[TurnAnswer] = Typed(Annotated[TurnAnswer, Field(discriminator="kind")])

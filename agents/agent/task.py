@@ -35,14 +35,14 @@ from .state import (
     ANSWERS,
     BYTES_A_TOKEN,
     STATES,
+    AgentTurn,
     Allowed,
-    Answer,
-    Decided,
+    Conversation,
+    DecidedCalls,
     Ending,
     Seen,
-    State,
     Summary,
-    Turn,
+    TurnAnswer,
     bytes_in,
 )
 from .watch import look
@@ -77,7 +77,7 @@ SUMMARISE = (
 )
 
 
-class AgentTask(Task[State, Answer]):
+class AgentTask(Task[Conversation, TurnAnswer]):
     """A goal, tools, and a world to use them in.  A `monitor` reads every turn and steps in.
 
     `votes` is the lead that a turn needs, by the name of a tool or by its effect (`reads`, `writes`, `irreversible`); what it leaves out needs
@@ -159,16 +159,16 @@ class AgentTask(Task[State, Answer]):
         )
         return {"goal": self._goal, "tools": tools}
 
-    def start(self) -> State:
+    def start(self) -> Conversation:
         """Return the state before the first turn."""
-        return State()
+        return Conversation()
 
-    def ask(self, state: State, view: int = 0) -> Prompt:
+    def ask(self, state: Conversation, view: int = 0) -> Prompt:
         """Return the conversation, or the request to sum it up."""
         shown = (*self._first, *messages(state))
         return (*shown, Message("user", SUMMARISE)) if state.crowded else shown
 
-    def offer(self, state: State) -> Offer | None:
+    def offer(self, state: Conversation) -> Offer | None:
         """Return the tools; the monitor may want one to be called."""
         if state.crowded or self._offer is None:
             return None
@@ -179,7 +179,7 @@ class AgentTask(Task[State, Answer]):
             choice="required" if watched.required else self._offer.choice, thinking=watched.thinking
         )
 
-    def read(self, text: str, state: State, view: int = 0) -> Answer:
+    def read(self, text: str, state: Conversation, view: int = 0) -> TurnAnswer:
         """Read the calls of a turn, or its answer, or a summary."""
         if len(text) > READ or not encodable(text):
             raise NotAnAnswer(f"more than {READ:,} characters, or half a character")
@@ -192,22 +192,22 @@ class AgentTask(Task[State, Answer]):
         if not calls and not prose:
             raise NotAnAnswer("neither a call nor an answer")
         made = tuple(Call(call.name, self._normal(call)) for call in calls)
-        return Decided(made, prose, "" if made else " ".join(prose.split()))
+        return DecidedCalls(made, prose, "" if made else " ".join(prose.split()))
 
-    def lead(self, answer: Answer) -> int:
+    def lead(self, answer: TurnAnswer) -> int:
         """Return the lead that the most delicate call of a turn needs."""
-        needed = [self._needs(call) for call in answer.calls] if isinstance(answer, Decided) else []
+        needed = [self._needs(call) for call in answer.calls] if isinstance(answer, DecidedCalls) else []
         return max([votes for votes in needed if isinstance(votes, int)], default=1)
 
-    def measured(self, answer: Answer, prompt_tokens: int) -> Answer:
+    def measured(self, answer: TurnAnswer, prompt_tokens: int) -> TurnAnswer:
         """Keep how long the server says that the conversation was."""
-        return replace(answer, prompt_tokens=prompt_tokens) if isinstance(answer, Decided) else answer
+        return replace(answer, prompt_tokens=prompt_tokens) if isinstance(answer, DecidedCalls) else answer
 
-    def acts(self, state: State) -> bool:
+    def acts(self, state: Conversation) -> bool:
         """Whether a call is due."""
         return state.due is not None
 
-    async def act(self, state: State, attempt: Attempt) -> Answer:
+    async def act(self, state: Conversation, attempt: Attempt) -> TurnAnswer:
         """Ask a person whether the call that is due may be made, or make it."""
         call = state.due
         assert call is not None
@@ -233,14 +233,14 @@ class AgentTask(Task[State, Answer]):
                 return Seen("", outcome="unknown")
         return await _made(tool, arguments, self._world)
 
-    def advance(self, state: State, answer: Answer) -> State:
+    def advance(self, state: Conversation, answer: TurnAnswer) -> Conversation:
         """Take a step: each kind of answer changes what it is about and nothing else."""
         match answer:
-            case Decided():
+            case DecidedCalls():
                 tokens = answer.prompt_tokens
                 state = replace(
                     state,
-                    turns=(*state.turns, Turn(answer.prose, answer.calls)),
+                    turns=(*state.turns, AgentTurn(answer.prose, answer.calls)),
                     turn=state.turn + 1,
                     bytes_a_token=counted(self._fixed + size(state), tokens)
                     if tokens
@@ -254,7 +254,7 @@ class AgentTask(Task[State, Answer]):
             case Summary():
                 return summed_up(state, answer.text, self._room(state))
 
-    def _answered(self, state: State, prose: str) -> State:
+    def _answered(self, state: Conversation, prose: str) -> Conversation:
         """End the run with an answer, unless the monitor does not take it for the end."""
         if self._monitor is None:
             return _over(state, "answered", prose)
@@ -266,7 +266,7 @@ class AgentTask(Task[State, Answer]):
             return _over(state, "overthinking", prose)
         return self._next_turn(state) if looked.goes_on else _over(state, "answered", prose)
 
-    def _after(self, state: State, seen: Seen) -> State:
+    def _after(self, state: Conversation, seen: Seen) -> Conversation:
         last = state.turns[-1]
         told = replace(seen, text=within(seen.text, longest(self._room(state), len(last.calls))))
         state = replace(
@@ -290,28 +290,28 @@ class AgentTask(Task[State, Answer]):
                 return _over(state, "overthinking", "")
         return self._next_turn(state)
 
-    def _next_turn(self, state: State) -> State:
+    def _next_turn(self, state: Conversation) -> Conversation:
         if state.turn >= self._turns:
             return _over(state, "turn_limit", "")
         return fitted(state, self._room(state))
 
-    def _room(self, state: State) -> int:
+    def _room(self, state: Conversation) -> int:
         """Bytes that the turns may fill, as far as the tokens of the latest prompt tell."""
         room = room_of(self._window, self._fixed, self.sampling.max_tokens, state.bytes_a_token)
         return max(room, LEAST_ROOM)
 
-    def finished(self, state: State) -> bool:
+    def finished(self, state: Conversation) -> bool:
         """Whether the run is over, for whatever reason."""
         return state.ended != ""
 
-    def solved(self, state: State) -> bool:
+    def solved(self, state: Conversation) -> bool:
         """Whether the agent itself said that it is done; whether it is right, only a test of the world can tell."""
         return state.ended in ("answered", "submitted")
 
-    def show(self, answer: Answer) -> str:
+    def show(self, answer: TurnAnswer) -> str:
         """Return a step's answer for a person."""
         match answer:
-            case Decided():
+            case DecidedCalls():
                 return "; ".join(map(_shown, answer.calls)) or answer.prose
             case Allowed():
                 return "allowed" if answer.yes else "not allowed"
@@ -340,11 +340,11 @@ class AgentTask(Task[State, Answer]):
         return f"There is no tool {call.name[:100]!r}; there are: {names}."
 
 
-def _over(state: State, ending: Ending, result: str) -> State:
+def _over(state: Conversation, ending: Ending, result: str) -> Conversation:
     return replace(state, ended=ending, result=result)
 
 
-def _allowed(state: State, call: Call, attempt: Attempt) -> Answer:
+def _allowed(state: Conversation, call: Call, attempt: Attempt) -> TurnAnswer:
     """Ask a person whether this call may be made, or pass on what was said."""
     if attempt.decided is None:
         raise DecisionNeeded(f"turn {state.turn}: may {_asked(call)} be called?", ("yes", "no", "stop"))

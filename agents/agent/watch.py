@@ -17,7 +17,7 @@ from surefoot.agents.monitor.signals import Signals
 from surefoot.agents.monitor.trajectory import Turn as TurnRead
 from surefoot.agents.monitor.trajectory import action, turn
 
-from .state import Turn, Watched
+from .state import AgentTurn, Watched
 
 END = "finish"
 """What an answer without a call is to the signals: the end, declared."""
@@ -36,7 +36,7 @@ class Look:
         return self.act is not None and not isinstance(self.act, Stop)
 
 
-def look(policy: Policy, watched: Watched, latest: Turn) -> Look:
+def look(policy: Policy, watched: Watched, latest: AgentTurn) -> Look:
     """Read the latest turn, all of its calls answered, and say what is to be done before the next."""
     signals, read = _signals(watched), _as_read(latest)
     reading = signals.see(read)
@@ -76,7 +76,7 @@ def _said(sentence: str, act: Intervention) -> str:
     return sentence
 
 
-def _as_read(latest: Turn) -> TurnRead:
+def _as_read(latest: AgentTurn) -> TurnRead:
     actions = [action(call.name, call.arguments) for call in latest.calls] or [action(END)]
     observation = "\n".join(seen.told for seen in latest.seen) if latest.seen else None
     failed = any(seen.outcome == "failed" or seen.code not in (None, 0) for seen in latest.seen)

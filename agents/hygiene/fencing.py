@@ -11,7 +11,7 @@ from surefoot.errors import BadInput
 
 from .sanitise import Cleaned, Removed, clean
 
-Source = Literal["user", "tool", "image", "model"]
+Origin = Literal["user", "tool", "image", "model"]
 
 NONCE_BYTES = 8
 PROVENANCE_CHARACTERS = 200
@@ -31,7 +31,7 @@ class FencedText(NamedTuple):
     """What was taken out of the text; the provenance is cleaned as well and not counted."""
 
 
-def fence(text: str, source: Source, provenance: str = "", *, nonce: str | None = None) -> FencedText:
+def fence(text: str, source: Origin, provenance: str = "", *, nonce: str | None = None) -> FencedText:
     """Clean `text` and put it between two marks that carry a fresh random number.
 
     `provenance` says where it comes from, in one line of at most `PROVENANCE_CHARACTERS`: a command, an address, a file; it may

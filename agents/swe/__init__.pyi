@@ -1,10 +1,10 @@
 """What `surefoot.agents.swe` offers."""
 
-from .grading import Grade, grade, run_tests, set_up
+from .grading import TestGrade, grade, run_tests, set_up
 from .instances import Instance, parse_instance, read_instances
 from .issue_task import IssueTask
 from .kept_workspace import KeptWorkspace, NotRebuilt, SetUpFailed
-from .patches import SCRATCH, Change, CheckedPatch, PatchRefused, check_patch, emptiness
+from .patches import SCRATCH, CheckedPatch, FileChange, PatchRefused, check_patch, emptiness
 from .predictions import Prediction, merge_predictions, read_predictions
 from .recorded import RecordedAct, Recording, parse_recording, read_recording
 from .replaying import Difference, Replayed, compare, replayed
@@ -13,11 +13,10 @@ from .trajectory import Cost, TrajectoryLog, convert, ended, messages, observed,
 
 __all__ = [
     "SCRATCH",
-    "Change",
     "CheckedPatch",
     "Cost",
     "Difference",
-    "Grade",
+    "FileChange",
     "Instance",
     "IssueTask",
     "KeptWorkspace",
@@ -28,6 +27,7 @@ __all__ = [
     "Recording",
     "Replayed",
     "SetUpFailed",
+    "TestGrade",
     "TrajectoryLog",
     "check_patch",
     "compare",

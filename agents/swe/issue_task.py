@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from surefoot.agents.agent.state import Answer, Seen, State
+from surefoot.agents.agent.state import Conversation, Seen, TurnAnswer
 from surefoot.agents.agent.task import AgentTask
 from surefoot.agents.tasks.optional import Attempt, DecisionNeeded
 from surefoot.tools.tool import Tool
@@ -62,7 +62,7 @@ class IssueTask(AgentTask):
         goal = GOAL.format(issue=instance.problem_statement.strip())
         return cls(goal, world=world, history=history, **settings)
 
-    async def act(self, state: State, attempt: Attempt) -> Answer:
+    async def act(self, state: Conversation, attempt: Attempt) -> TurnAnswer:
         """Make the call in the workspace as the act before left it; one that a kill interrupted is made there for the first time."""
         await self._kept.ready(self._acts, attempt.step, again=attempt.again)
         self._kept.begin(attempt.step)
@@ -74,11 +74,11 @@ class IssueTask(AgentTask):
         await self._kept.end(attempt.step, self._recorded(attempt.step, state, answer).recorded)
         return answer
 
-    async def ready(self, state: State) -> None:
+    async def ready(self, state: Conversation) -> None:
         """Make the workspace what the run up to `state` has made of it."""
         await self._kept.ready(self._acts)
 
-    def progress(self, state: State) -> AttemptCounts:
+    def progress(self, state: Conversation) -> AttemptCounts:
         """Return how far the run is."""
         return AttemptCounts(state.turn, state.calls, state.watched.interventions)
 
@@ -86,7 +86,7 @@ class IssueTask(AgentTask):
         async for step, state, answer in self._history():
             yield self._recorded(step, state, answer)
 
-    def _recorded(self, step: int, state: State, answer: Answer) -> Act:
+    def _recorded(self, step: int, state: Conversation, answer: TurnAnswer) -> Act:
         async def again() -> tuple[str, int | None]:
             seen = await super(IssueTask, self).act(state, Attempt(step))
             assert isinstance(seen, Seen)

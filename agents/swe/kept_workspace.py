@@ -49,7 +49,7 @@ class Act(NamedTuple):
     """Makes it, and returns its output and exit code; None for one that changes nothing."""
 
 
-Acts = Callable[[], AsyncIterator[Act]]
+RecordedActs = Callable[[], AsyncIterator[Act]]
 """The acts that the journal has, in order."""
 
 
@@ -98,7 +98,7 @@ class KeptWorkspace:
             raise BadInput("the workspace is not ready: no act was begun")
         return self._world
 
-    async def ready(self, acts: Acts, step: int | None = None, *, again: bool = False) -> None:
+    async def ready(self, acts: RecordedActs, step: int | None = None, *, again: bool = False) -> None:
         """Make it what the journal's last act left behind, for an act at `step` to be made, or to be looked at.
 
         `again` says that this act may have been made already.  Raises `SetUpFailed`, or `NotRebuilt` if an act that is made again ends with
@@ -222,7 +222,7 @@ class KeptWorkspace:
             raise SetUpFailed(str(error)) from error
         self._world = world
 
-    async def _again(self, acts: Acts) -> None:
+    async def _again(self, acts: RecordedActs) -> None:
         async for act in acts():
             if act.again is None:
                 continue

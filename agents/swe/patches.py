@@ -62,7 +62,7 @@ class PatchRefused(SurefootError):
     """A patch cannot be a prediction: it does not apply, or reaches where it must not."""
 
 
-class Change(NamedTuple):
+class FileChange(NamedTuple):
     """What a patch does to one file."""
 
     path: str
@@ -75,7 +75,7 @@ class CheckedPatch(NamedTuple):
 
     text: str
     """For a prediction; empty if nothing is changed."""
-    changes: tuple[Change, ...]
+    changes: tuple[FileChange, ...]
     left_out: tuple[str, ...] = ()
     """Scratch files that it would have added."""
 
@@ -87,11 +87,11 @@ class _Entry(NamedTuple):
     path: bytes
 
     @property
-    def change(self) -> Change:
+    def change(self) -> FileChange:
         kind: Literal["added", "modified", "deleted"] = (
             "added" if self.old_mode == ABSENT else "deleted" if self.new_mode == ABSENT else "modified"
         )
-        return Change(os.fsdecode(self.path), kind)
+        return FileChange(os.fsdecode(self.path), kind)
 
 
 def emptiness(patch: str | None) -> Literal["none", "empty", "blank", ""]:

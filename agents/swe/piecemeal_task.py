@@ -5,7 +5,7 @@ from typing import Any
 
 from surefoot.agents.tasks.optional import Attempt
 
-from .decomposed.state import Answer, State
+from .decomposed.state import DecomposedState, StageAnswer
 from .decomposed.task import DecomposedTask
 from .instances import Instance
 from .issue_task import AttemptCounts
@@ -19,17 +19,17 @@ class PiecemealTask(DecomposedTask):
         super().__init__(instance, world=world, **settings)
         self._kept = world
 
-    async def act(self, state: State, attempt: Attempt) -> Answer:
+    async def act(self, state: DecomposedState, attempt: Attempt) -> StageAnswer:
         """Do what the stage says."""
         await self._kept.ready(_none)
         return await super().act(state, attempt)
 
-    async def ready(self, state: State) -> None:
+    async def ready(self, state: DecomposedState) -> None:
         """Make the workspace what the run up to `state` has made of it."""
         await self._kept.ready(_none)
         await self.settle(state)
 
-    def progress(self, state: State) -> AttemptCounts:
+    def progress(self, state: DecomposedState) -> AttemptCounts:
         """Return how far the run is."""
         return AttemptCounts(state.turn, state.calls)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from surefoot.agents.agent.state import Decided, Seen
+from surefoot.agents.agent.state import DecidedCalls, Seen
 from surefoot.agents.agent.task import AgentTask
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.errors import BadInput
@@ -22,7 +22,7 @@ from surefoot.tools.environments.environment import Environment, Ran
 from surefoot.tools.failed import ToolFailed
 
 from .issue_task import TOOLS
-from .patches import Change, CheckedPatch, PatchRefused, check_patch, encoded
+from .patches import CheckedPatch, FileChange, PatchRefused, check_patch, encoded
 from .recorded import RecordedAct, Recording
 from .replaying import Replayed, apart, replayed
 from .trajectory import SHELL
@@ -113,7 +113,7 @@ class _Again:
         return output, ran.code
 
     async def _by_tool(self, call: Call) -> tuple[str, int | None]:
-        due = self._task.advance(self._task.start(), Decided((call,), ""))
+        due = self._task.advance(self._task.start(), DecidedCalls((call,), ""))
         seen = await self._task.act(due, Attempt(0))
         assert isinstance(seen, Seen), "nobody is asked: no tool needs a person"
         return seen.text, seen.code if seen.code is not None else int(seen.outcome == "failed")
@@ -179,5 +179,5 @@ def _without_ids(patch: str) -> str:
     return "\n".join(line for line in patch.split("\n") if not line.startswith("index "))
 
 
-def _few(changes: set[Change], most: int = 5) -> list[Change]:
+def _few(changes: set[FileChange], most: int = 5) -> list[FileChange]:
     return sorted(changes)[:most]

@@ -25,7 +25,7 @@ SHELL = "bash"
 """The one tool that mini-swe-agent has; its calls are listed as `actions`."""
 LONGEST_LINE = 256 << 20
 """Bytes of a message."""
-Message = dict[str, Any]
+ChatMessage = dict[str, Any]
 
 
 class Cost(NamedTuple):
@@ -36,7 +36,7 @@ class Cost(NamedTuple):
     cost: float = 0.0
 
 
-def told(role: str, content: str) -> Message:
+def told(role: str, content: str) -> ChatMessage:
     """Return the message of the system or of the user."""
     return {"role": role, "content": content}
 
@@ -50,11 +50,11 @@ def said(
     reasoning_tokens: int = 0,
     cost: float = 0.0,
     timestamp: float | None = None,
-) -> Message:
+) -> ChatMessage:
     """Return the message of an answer and its calls; `ids` name the calls, as their observations do.  `timestamp` is in seconds, None if unknown."""
     made = list(zip(calls, ids, strict=True))
-    extra: Message = {"actions": _actions(made), "cost": cost, **_at(timestamp)}
-    message: Message = {"role": "assistant", "content": content, "extra": extra}
+    extra: ChatMessage = {"actions": _actions(made), "cost": cost, **_at(timestamp)}
+    message: ChatMessage = {"role": "assistant", "content": content, "extra": extra}
     if reasoning:
         message["reasoning_content"] = reasoning
     if reasoning_tokens:
@@ -70,7 +70,7 @@ def said(
 
 def observed(
     text: str, *, call: str, output: str, code: int | None, problem: str = "", timestamp: float | None = None
-) -> Message:
+) -> ChatMessage:
     """Return the message of what came back of the call with this id.
 
     `text` is what the model was told, `output` what the command printed, `problem` why it came to nothing, if it did.
@@ -85,7 +85,7 @@ def observed(
     return {"role": "tool", "tool_call_id": call, "content": text, "extra": extra}
 
 
-def ended(exit_status: str, submission: str) -> Message:
+def ended(exit_status: str, submission: str) -> ChatMessage:
     """Return the message that ends a run: how, and the patch that was handed in, if any."""
     return {
         "role": "exit",
@@ -131,7 +131,7 @@ class TrajectoryLog:
         if self._file:
             self._file.close()
 
-    def append(self, message: Message) -> None:
+    def append(self, message: ChatMessage) -> None:
         """Write a message at the end; when this returns the system has it."""
         assert self._file, "the log is not open"
         self._file.write(_line(message).encode() + b"\n")
@@ -153,7 +153,7 @@ def convert(
     message, and if the file cannot be written.
     """
     log, out = Path(log), Path(out)
-    spent, last = Cost(), Message()
+    spent, last = Cost(), ChatMessage()
     try:
         check_target(out)
         with replacement(out) as file:
@@ -179,7 +179,7 @@ def convert(
     return spent
 
 
-def messages(log: str | Path) -> Iterator[Message]:
+def messages(log: str | Path) -> Iterator[ChatMessage]:
     """Return the messages of a log, one by one; an unfinished last line is none.  Raises `BadInput`, `OSError`."""
     with Path(log).open("rb") as file:
         number = 0
@@ -198,16 +198,16 @@ def messages(log: str | Path) -> Iterator[Message]:
             yield message
 
 
-def _at(timestamp: float | None) -> Message:
+def _at(timestamp: float | None) -> ChatMessage:
     return {} if timestamp is None else {"timestamp": timestamp}
 
 
-def _line(message: Message) -> str:
+def _line(message: ChatMessage) -> str:
     """Return a message as JSON in ASCII: halves of surrogate pairs, which servers send, are text to it, too."""
     return json.dumps(message, separators=(",", ":"))
 
 
-def _actions(made: list[tuple[Call, str]]) -> list[Message]:
+def _actions(made: list[tuple[Call, str]]) -> list[ChatMessage]:
     """Return the calls as mini lists them, if all are commands: a reader takes this list for the whole of them."""
     found = []
     for call, name in made:
@@ -229,7 +229,7 @@ def _command(call: Call) -> str | None:
     return command if isinstance(command, str) else None
 
 
-def _after(spent: Cost, message: Message) -> Cost:
+def _after(spent: Cost, message: ChatMessage) -> Cost:
     if message.get("role") != "assistant":
         return spent
     extra = message.get("extra")

@@ -15,7 +15,7 @@ from surefoot.voting.flags import NotAnAnswer
 from .optional import Case
 from .task import Task, Value
 
-State = tuple[int, int, tuple[int, ...]]
+ColumnsState = tuple[int, int, tuple[int, ...]]
 """The number of products done, the carry, and the digits of the result so far, ones first."""
 ColumnSum = tuple[int, int]
 """Carry and digit: the tens and the ones of the sum."""
@@ -24,7 +24,7 @@ RULES = "You do one step of a long multiplication. Work out the sum and answer w
 _SUM = re.compile(r"\s*(\d)(\d)\s*")
 
 
-class Columns(Task[State, ColumnSum]):
+class Columns(Task[ColumnsState, ColumnSum]):
     """Multiply two whole numbers, digit by digit."""
 
     name = "columns"
@@ -45,24 +45,24 @@ class Columns(Task[State, ColumnSum]):
         """The two factors, as digits."""
         return {"factors": (self._first, self._second)}
 
-    def start(self) -> State:
+    def start(self) -> ColumnsState:
         """Nothing multiplied, all digits 0."""
         return 0, 0, (0,) * (len(self._a) + len(self._b))
 
-    def ask(self, state: State, view: int = 0) -> Prompt:
+    def ask(self, state: ColumnsState, view: int = 0) -> Prompt:
         """Ask for one sum; the second view swaps the factors of its product."""
         a, b, digit, carry = self._terms(state)
         product = f"{a} * {b}" if view == 0 else f"{b} * {a}"
         return Message("system", RULES), Message("user", f"{product} + {digit} + {carry}")
 
-    def read(self, text: str, state: State, view: int = 0) -> ColumnSum:
+    def read(self, text: str, state: ColumnsState, view: int = 0) -> ColumnSum:
         """Two digits and nothing else."""
         match = _SUM.fullmatch(text)
         if match is None:
             raise NotAnAnswer(f"{text!r} is not two digits")
         return int(match[1]), int(match[2])
 
-    def advance(self, state: State, answer: ColumnSum) -> State:
+    def advance(self, state: ColumnsState, answer: ColumnSum) -> ColumnsState:
         """Write the digit down and take the carry along; at the end of a row the carry is its last digit."""
         done, _, result = state
         carry, digit = answer
@@ -73,11 +73,11 @@ class Columns(Task[State, ColumnSum]):
             digits[row + len(self._b)], carry = carry, 0
         return done + 1, carry, tuple(digits)
 
-    def finished(self, state: State) -> bool:
+    def finished(self, state: ColumnsState) -> bool:
         """Whether every digit of one factor has met every digit of the other."""
         return state[0] == self.steps()
 
-    def solved(self, state: State) -> bool:
+    def solved(self, state: ColumnsState) -> bool:
         """Compare with the product as the machine works it out."""
         product = int("".join(map(str, reversed(state[2]))))
         return self.finished(state) and product == int(self._first) * int(self._second)
@@ -86,13 +86,13 @@ class Columns(Task[State, ColumnSum]):
         """One step for each pair of digits."""
         return len(self._a) * len(self._b)
 
-    def audit(self, state: State, answer: ColumnSum) -> str | None:
+    def audit(self, state: ColumnsState, answer: ColumnSum) -> str | None:
         """Work the sum out."""
         a, b, digit, carry = self._terms(state)
         right = divmod(a * b + digit + carry, 10)
         return None if answer == right else f"{a} * {b} + {digit} + {carry} is not {answer[0]}{answer[1]}"
 
-    def case(self, rng: random.Random) -> Case[State, ColumnSum]:
+    def case(self, rng: random.Random) -> Case[ColumnsState, ColumnSum]:
         """Draw a random step of this job with random digits so far, and its right answer."""
         start = self.start()
         digits = tuple(rng.randrange(10) for _ in start[2])
@@ -104,13 +104,13 @@ class Columns(Task[State, ColumnSum]):
         """Write carry and digit."""
         return f"{answer[0]}{answer[1]}"
 
-    def guess(self, state: State, after: State, view: int = 0) -> str:
+    def guess(self, state: ColumnsState, after: ColumnsState, view: int = 0) -> str:
         """Write the two digits that the step put down or carried along."""
         row, column = divmod(state[0], len(self._b))
         carry = after[2][row + len(self._b)] if column == len(self._b) - 1 else after[1]
         return f"{carry}{after[2][row + column]}"
 
-    def _terms(self, state: State) -> tuple[int, int, int, int]:
+    def _terms(self, state: ColumnsState) -> tuple[int, int, int, int]:
         done, carry, result = state
         row, column = divmod(done, len(self._b))
         return self._a[row], self._b[column], result[row + column], carry

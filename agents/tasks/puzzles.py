@@ -9,7 +9,7 @@ import random
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from surefoot.errors import BadInput
 from surefoot.models.base import Message, Prompt, Sampling
@@ -22,13 +22,13 @@ from surefoot.voting.flags import PAPER, InvariantBroken, NotAnAnswer
 from .last_lines import in_form, last_lines, line
 from .optional import Case, NoCases
 from .task import Task, Value
+from .towers import Form
 
 S = TypeVar("S", bound=Hashable)
 P = TypeVar("P", bound=Hashable)
 B = TypeVar("B", bound=Hashable)
 M = TypeVar("M", bound=Hashable)
 
-Form = Literal["full", "move"]
 THOUGHTS = 500
 """Tokens of a sample beside those of the board."""
 RULES = """\
@@ -233,11 +233,11 @@ class _ByMoves(Task[S, tuple[M, B | None]], Generic[S, P, B, M]):
         return f"move {self.puzzle.write_move(move)} does not lead to the board in the answer"
 
 
-CheckersState = tuple[checkers.Move | None, checkers.Board]
+CheckersState = tuple[checkers.CheckersMove | None, checkers.Board]
 """The previous move and the board that it led to."""
 
 
-class Checkers(_ByMoves[CheckersState, checkers.CheckersPosition, checkers.Board, checkers.Move]):
+class Checkers(_ByMoves[CheckersState, checkers.CheckersPosition, checkers.Board, checkers.CheckersMove]):
     """Let `pairs` red and as many blue pieces change sides, in (pairs + 1)² - 1 moves; two views, one from either side."""
 
     name = "checkers"
@@ -280,19 +280,21 @@ class Checkers(_ByMoves[CheckersState, checkers.CheckersPosition, checkers.Board
     def _board(self, state: CheckersState) -> checkers.Board:
         return state[1]
 
-    def _then(self, state: CheckersState, move: checkers.Move, board: checkers.Board) -> CheckersState:
+    def _then(
+        self, state: CheckersState, move: checkers.CheckersMove, board: checkers.Board
+    ) -> CheckersState:
         return move, board
 
     def _seen(
-        self, move: checkers.Move, board: checkers.Board | None, view: int
-    ) -> tuple[checkers.Move, checkers.Board | None]:
+        self, move: checkers.CheckersMove, board: checkers.Board | None, view: int
+    ) -> tuple[checkers.CheckersMove, checkers.Board | None]:
         if max(move) > 2 * self.pairs:
             raise NotAnAnswer(f"there is no place {max(move)}")
         if view == 0:
             return move, board
         return self._across(move), None if board is None else checkers.mirrored(board)
 
-    def _across(self, move: checkers.Move) -> checkers.Move:
+    def _across(self, move: checkers.CheckersMove) -> checkers.CheckersMove:
         return 2 * self.pairs - move[0], 2 * self.pairs - move[1]
 
     def _pieces(self, board: checkers.Board) -> Any:
@@ -356,7 +358,9 @@ class Crossing(_ByMoves[CrossingState, crossing.CrossingPosition, crossing.Peopl
 BlocksState = blocks_world.Stacks
 
 
-class Blocks(_ByMoves[BlocksState, blocks_world.BlocksPosition, blocks_world.Stacks, blocks_world.Move]):
+class Blocks(
+    _ByMoves[BlocksState, blocks_world.BlocksPosition, blocks_world.Stacks, blocks_world.BlocksMove]
+):
     """Make the stacks of a `goal` of `stacks` of numbered blocks; without these both are drawn, of so many `blocks`, by a `seed`."""
 
     name = "blocks"
@@ -401,7 +405,9 @@ class Blocks(_ByMoves[BlocksState, blocks_world.BlocksPosition, blocks_world.Sta
     def _board(self, state: BlocksState) -> blocks_world.Stacks:
         return state
 
-    def _then(self, state: BlocksState, move: blocks_world.Move, board: blocks_world.Stacks) -> BlocksState:
+    def _then(
+        self, state: BlocksState, move: blocks_world.BlocksMove, board: blocks_world.Stacks
+    ) -> BlocksState:
         return board
 
     def _pieces(self, board: blocks_world.Stacks) -> Any:

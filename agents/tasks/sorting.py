@@ -23,7 +23,7 @@ from .task import Task, Value
 
 Item = int | str
 Runs = tuple[tuple[Item, ...], ...]
-State = tuple[Runs, tuple[Item, ...]]
+SortingState = tuple[Runs, tuple[Item, ...]]
 """The sorted runs, of which the first two are being merged, and what they have been merged to so far."""
 First = Literal["left", "right", "neither"]
 """From which of the two runs the item comes that is first; neither if they are equal in that order, and the left one is taken."""
@@ -43,7 +43,7 @@ _LINES = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """What JSON leaves as it is, and some take for the end of a line."""
 
 
-class Sorting(Task[State, First]):
+class Sorting(Task[SortingState, First]):
     """Sort `items`: whole numbers, or texts in an order that `by` tells in words, such as "cities from north to south".
 
     Cases for calibration are the comparisons that the job makes, if it sorts numbers.  The order of texts is not known before: there a case
@@ -71,11 +71,11 @@ class Sorting(Task[State, First]):
         """The items and the order."""
         return {"items": self._items, "by": self._by}
 
-    def start(self) -> State:
+    def start(self) -> SortingState:
         """Each item a run by itself."""
         return _asking(tuple((item,) for item in self._items), ())
 
-    def ask(self, state: State, view: int = 0) -> Prompt:
+    def ask(self, state: SortingState, view: int = 0) -> Prompt:
         """Show the first items of two runs; the second view shows them the other way round."""
         shown = state[0][0][0], state[0][1][0]
         a, b = (
@@ -83,23 +83,23 @@ class Sorting(Task[State, First]):
         )
         return self._rules, Message("user", f"A: {a}\nB: {b}")
 
-    def read(self, text: str, state: State, view: int = 0) -> First:
+    def read(self, text: str, state: SortingState, view: int = 0) -> First:
         """Look for the line that the text ends with."""
         found = in_form(_ANSWER, "first = ...", last_lines(text))[-1]
         if found == "l":
             return "neither"
         return "left" if (found == "A") == (view == 0) else "right"
 
-    def advance(self, state: State, answer: First) -> State:
+    def advance(self, state: SortingState, answer: First) -> SortingState:
         """Take the first item over; when one run is used up, the rest of the other follows."""
         runs, merged = state
         return _asking(*_taken(runs, merged, second=answer == "right"))
 
-    def finished(self, state: State) -> bool:
+    def finished(self, state: SortingState) -> bool:
         """Whether one run has all items."""
         return len(state[0]) <= 1
 
-    def solved(self, state: State) -> bool:
+    def solved(self, state: SortingState) -> bool:
         """Compare with what the machine makes of numbers; no more is known of another order than that the job is over."""
         if not (self.finished(state) and self._known):
             return self.finished(state)
@@ -114,14 +114,14 @@ class Sorting(Task[State, First]):
             lengths.append(both)
         return most
 
-    def audit(self, state: State, answer: First) -> str | None:
+    def audit(self, state: SortingState, answer: First) -> str | None:
         """Compare two numbers; nothing is known of another order."""
         left, right = state[0][0][0], state[0][1][0]
         if not self._known or answer == (first := _first(left, right)):
             return None
         return f"{left} comes before {right}" if first == "left" else f"{right} comes before {left}"
 
-    def case(self, rng: random.Random) -> Case[State, First]:
+    def case(self, rng: random.Random) -> Case[SortingState, First]:
         """Draw a comparison that the job makes, if it is known, or else two different items."""
         if len(set(self._items)) < 2:
             raise NoCases(f"task {self.name!r} has no two items to compare")
@@ -142,14 +142,14 @@ class Sorting(Task[State, First]):
         return pairs
 
 
-def _asking(runs: Runs, merged: tuple[Item, ...]) -> State:
+def _asking(runs: Runs, merged: tuple[Item, ...]) -> SortingState:
     """Go on as long as there is nothing to ask: the next two items are the same."""
     while len(runs) > 1 and runs[0][0] == runs[1][0]:
         runs, merged = _taken(runs, merged, second=False)
     return runs, merged
 
 
-def _taken(runs: Runs, merged: tuple[Item, ...], *, second: bool) -> State:
+def _taken(runs: Runs, merged: tuple[Item, ...], *, second: bool) -> SortingState:
     left, right, *others = runs
     if second:
         merged, right = (*merged, right[0]), right[1:]

@@ -24,13 +24,13 @@ Style = Literal["verbose", "compact"]
 Form = Literal["full", "move"]
 W = TypeVar("W", bound=str)
 
-State = tuple[Move | None, Pegs]
+TowersState = tuple[Move | None, Pegs]
 """The previous move and the board it led to."""
 MoveAndBoard = tuple[Move, Pegs | None]
 """The decided move and the board after it, as the model wrote it; no board in move-only form."""
 
 
-class Towers(Task[State, MoveAndBoard]):
+class Towers(Task[TowersState, MoveAndBoard]):
     """Move a tower of `disks` from peg 0 to peg 2 by voted steps.
 
     `style`: `verbose` chat messages with the rules written out, or `compact` text for a micro model trained on it.
@@ -67,11 +67,11 @@ class Towers(Task[State, MoveAndBoard]):
         """The constructor's arguments."""
         return {"disks": self.disks, "style": self.style, "form": self.form, "checked": self.checked}
 
-    def start(self) -> State:
+    def start(self) -> TowersState:
         """All disks on peg 0, nothing moved yet."""
         return None, board.start(self.disks)
 
-    def ask(self, state: State, view: int = 0) -> Prompt:
+    def ask(self, state: TowersState, view: int = 0) -> Prompt:
         """Show the previous move and the board, pegs named as in `view`."""
         previous, pegs = state
         shown_move = None if previous is None else self._shown_move(previous, view)
@@ -79,7 +79,7 @@ class Towers(Task[State, MoveAndBoard]):
         ask = compact.prompt if self.style == "compact" else verbose.prompt
         return ask(shown, shown_move, move_only=self.form == "move")
 
-    def read(self, text: str, state: State, view: int = 0) -> MoveAndBoard:
+    def read(self, text: str, state: TowersState, view: int = 0) -> MoveAndBoard:
         """Parse the answer strictly and name the pegs as they are; `NotAnAnswer` if anything is off.
 
         Strict means the form: a move of three numbers on existing pegs, and a board that holds every disk once.
@@ -93,16 +93,16 @@ class Towers(Task[State, MoveAndBoard]):
             raise NotAnAnswer(f"the board does not hold the disks 1 to {self.disks} once each")
         return move, self._real(shown, view)
 
-    def advance(self, state: State, answer: MoveAndBoard) -> State:
+    def advance(self, state: TowersState, answer: MoveAndBoard) -> TowersState:
         """Take the board from the answer; in move-only form apply the move."""
         move, after = answer
         return move, board.apply(state[1], move) if after is None else after
 
-    def finished(self, state: State) -> bool:
+    def finished(self, state: TowersState) -> bool:
         """Whether every disk lies on peg 2, as far as the model's own boards tell."""
         return board.solved(state[1])
 
-    def solved(self, state: State) -> bool:
+    def solved(self, state: TowersState) -> bool:
         """Whether the final board is a legal one with every disk on peg 2."""
         return board.solved(state[1]) and board.is_board(state[1], self.disks)
 
@@ -110,14 +110,14 @@ class Towers(Task[State, MoveAndBoard]):
         """The length of the optimal sequence, 2^disks - 1."""
         return board.optimal_length(self.disks)
 
-    def audit(self, state: State, answer: MoveAndBoard) -> str | None:
+    def audit(self, state: TowersState, answer: MoveAndBoard) -> str | None:
         """Check by the board that the move is legal and leads where the answer says."""
         try:
             return _illegal(state, answer) if answer[1] is None else _inconsistent(state, answer)
         except IllegalMove as error:
             return str(error)
 
-    def case(self, rng: random.Random) -> Case[State, MoveAndBoard]:
+    def case(self, rng: random.Random) -> Case[TowersState, MoveAndBoard]:
         """Draw one of the job's own states, uniformly over its steps, with the right answer."""
         step = rng.randrange(self.steps())
         move = board.optimal_move(self.disks, step)
@@ -129,7 +129,7 @@ class Towers(Task[State, MoveAndBoard]):
         """Write `disk from to`."""
         return "{} {} {}".format(*answer[0])
 
-    def guess(self, state: State, after: State, view: int = 0) -> str | None:
+    def guess(self, state: TowersState, after: TowersState, view: int = 0) -> str | None:
         """Write the compact answer; None in the verbose style, where what a model thinks first is unknown."""
         move, pegs = after
         if self.style == "verbose" or move is None:
@@ -141,7 +141,7 @@ class Towers(Task[State, MoveAndBoard]):
         """The same job in move-only form, where the board works out what the model need not write."""
         return self if self.form == "move" else Towers(self.disks, self.style, "move")
 
-    def ask_ahead(self, state: State, steps: int) -> Prompt | None:
+    def ask_ahead(self, state: TowersState, steps: int) -> Prompt | None:
         """Ask for the next `steps` moves alone; None in the compact style, whose models answer one step at a time."""
         if self.style == "compact":
             return None
@@ -149,9 +149,9 @@ class Towers(Task[State, MoveAndBoard]):
         shown_move = None if previous is None else self._shown_move(previous, 0)
         return verbose.prompt_ahead(self._shown(pegs, 0), shown_move, steps)
 
-    def read_ahead(self, text: str, state: State) -> Sequence[State]:
+    def read_ahead(self, text: str, state: TowersState) -> Sequence[TowersState]:
         """Let the board apply the moves that the text ends with, up to the first illegal one."""
-        states: list[State] = []
+        states: list[TowersState] = []
         for move in [self._real_move(shown, 0) for shown in verbose.read_moves(text)]:
             after = self.unfold(state, move)
             if after is None:
@@ -160,11 +160,11 @@ class Towers(Task[State, MoveAndBoard]):
             state = after
         return states
 
-    def gist(self, state: State, after: State) -> Move | None:
+    def gist(self, state: TowersState, after: TowersState) -> Move | None:
         """The move that led to `after`."""
         return after[0]
 
-    def unfold(self, state: State, gist: Hashable) -> State | None:
+    def unfold(self, state: TowersState, gist: Hashable) -> TowersState | None:
         """Let the board apply the move; None if it is illegal."""
         move = cast(Move, gist)
         try:
@@ -205,11 +205,11 @@ class Towers(Task[State, MoveAndBoard]):
         return Move(disk, self._real_pegs[view][source], self._real_pegs[view][target])
 
 
-def _illegal(state: State, answer: MoveAndBoard) -> str | None:
+def _illegal(state: TowersState, answer: MoveAndBoard) -> str | None:
     return board.broken_rule(state[1], answer[0])
 
 
-def _inconsistent(state: State, answer: MoveAndBoard) -> str | None:
+def _inconsistent(state: TowersState, answer: MoveAndBoard) -> str | None:
     move, after = answer
     if board.apply(state[1], move) == after:
         return None

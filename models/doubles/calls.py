@@ -16,7 +16,7 @@ PIECE = 5
 """Characters of arguments that are streamed at a time."""
 TOOL_CALLS = "tool_calls"
 
-Choice = dict[str, Any]
+ReplyChoice = dict[str, Any]
 
 
 def refused_tools(body: Body, quirks: Collection[Quirk]) -> str:
@@ -33,7 +33,7 @@ def refused_tools(body: Body, quirks: Collection[Quirk]) -> str:
     return ""
 
 
-def called(body: Body, index: int, sample: Sample, quirks: Collection[Quirk] = ()) -> Choice | None:
+def called(body: Body, index: int, sample: Sample, quirks: Collection[Quirk] = ()) -> ReplyChoice | None:
     """Return the choice of an answer with calls; None if it has none, or none was offered."""
     prose, calls = _calls(body, sample, quirks)
     if not calls:
@@ -49,7 +49,9 @@ def called(body: Body, index: int, sample: Sample, quirks: Collection[Quirk] = (
     return {"index": index, "finish_reason": _finish(sample, quirks), "message": message}
 
 
-def called_pieces(body: Body, samples: Sequence[Sample], quirks: Collection[Quirk] = ()) -> Iterator[Choice]:
+def called_pieces(
+    body: Body, samples: Sequence[Sample], quirks: Collection[Quirk] = ()
+) -> Iterator[ReplyChoice]:
     """Yield the choices of a stream of answers to an offer."""
     for index, sample in enumerate(samples):
         prose, calls = _calls(body, sample, quirks)
@@ -105,7 +107,7 @@ def _call_pieces(entry: dict[str, Any], place: int, quirks: Collection[Quirk]) -
         yield {**number, **last, "function": {**again, "arguments": part}}
 
 
-def _delta(index: int, delta: dict[str, Any]) -> Choice:
+def _delta(index: int, delta: dict[str, Any]) -> ReplyChoice:
     return {"index": index, "finish_reason": None, "delta": delta}
 
 

@@ -37,7 +37,7 @@ Floats = NDArray[np.float32]
 TokenArray = NDArray[np.int64]
 
 
-class Layer(NamedTuple):
+class LayerWeights(NamedTuple):
     """One decoder layer; every matrix is (in, out)."""
 
     qkv: Floats
@@ -47,7 +47,7 @@ class Layer(NamedTuple):
     down: Floats
 
 
-class Answer:
+class Generation:
     """An answer in the making: what is known of it, and how long it may get."""
 
     def __init__(self, position: int, ask: Ask) -> None:
@@ -82,7 +82,7 @@ class Answer:
 class CachedAnswers(NamedTuple):
     """Answers that go on, and the keys and values of what was read for them: (batch, length, 2, heads, head width) a layer."""
 
-    answers: list[Answer]
+    answers: list[Generation]
     kept: list[Floats]
 
 
@@ -109,7 +109,7 @@ class Network:
         A guess shortens the work and nothing else.  An answer ends with `<eos>` (finish `stop`), at the ask's limit or
         where prompt and answer fill the context (finish `length`).
         """
-        answers = [Answer(position, ask) for position, ask in enumerate(asks)]
+        answers = [Generation(position, ask) for position, ask in enumerate(asks)]
         parts = [self._verify(alike) for alike in _alike(answers)]
         unfinished = [part for part in parts if part.answers]
         if unfinished:
@@ -160,7 +160,7 @@ class Network:
         logits: Floats = self._normed(x) @ self.head
         return logits
 
-    def _verify(self, answers: Sequence[Answer]) -> CachedAnswers:
+    def _verify(self, answers: Sequence[Generation]) -> CachedAnswers:
         """Take from each guess what is drawn, and the first token that is not; the answers are of one shape.
 
         Returns those that are not at their end then.
@@ -187,7 +187,7 @@ class Network:
             row = rows.stop
         return memory
 
-    def _go_on(self, answers: list[Answer], memory: Floats) -> None:
+    def _go_on(self, answers: list[Generation], memory: Floats) -> None:
         """Make the rest of answers token by token."""
         lengths = np.array([len(answer.prompt) + len(answer.made) - 1 for answer in answers])
         while answers:
@@ -214,7 +214,7 @@ class Network:
         np.matmul(_softmax(scores, self.future[first:length, :length]), v, out=by_head)
         return mixed
 
-    def _feed_forward(self, x: Floats, layer: Layer) -> Floats:
+    def _feed_forward(self, x: Floats, layer: LayerWeights) -> Floats:
         """SwiGLU, by silu(2h) = h (1 + tanh h), which cannot overflow; the 2 is part of the weights."""
         normed = self._normed(x)
         rows, hidden = len(x), layer.gate.shape[1]
@@ -251,7 +251,7 @@ class Network:
         angles = np.outer(np.arange(CONTEXT), theta ** -(np.arange(0, self.head_width, 2) / self.head_width))
         return np.tile(np.exp(1j * angles), 2 * self.heads).astype(np.complex64)
 
-    def _layer(self, weights: dict[str, Any], number: int) -> Layer:
+    def _layer(self, weights: dict[str, Any], number: int) -> LayerWeights:
         own = {
             name.removeprefix(f"model.layers.{number}."): weight
             for name, weight in weights.items()
@@ -260,7 +260,7 @@ class Network:
         queries = self._paired(own["self_attn.q_proj.weight"]) / np.sqrt(np.float32(self.head_width))
         keys = self._paired(own["self_attn.k_proj.weight"])
         before, between = own["input_layernorm.weight"], own["post_attention_layernorm.weight"]
-        return Layer(
+        return LayerWeights(
             qkv=_folded(np.concatenate([queries, keys, own["self_attn.v_proj.weight"]]), before),
             out=_folded(own["self_attn.o_proj.weight"]),
             gate=_folded(own["mlp.gate_proj.weight"] / 2, between),
@@ -303,7 +303,7 @@ def choose_tokens(logits: Floats, temperatures: Floats, at: NDArray[np.float64])
     return likeliest
 
 
-def _draw(logits: Floats, answers: Sequence[Answer], positions: TokenArray) -> TokenArray:
+def _draw(logits: Floats, answers: Sequence[Generation], positions: TokenArray) -> TokenArray:
     """Draw the tokens at `positions` of the answers: (batch, positions)."""
     batch, count = logits.shape[:2]
     seeds = np.array([answer.seed for answer in answers], np.uint64)[:, None]
@@ -312,7 +312,7 @@ def _draw(logits: Floats, answers: Sequence[Answer], positions: TokenArray) -> T
     return choose_tokens(logits.reshape(batch * count, -1), temperatures, at).reshape(batch, count)
 
 
-def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
+def _alike(answers: Sequence[Generation]) -> Iterator[list[Generation]]:
     """Cut answers into parts that are read in one pass: of one shape, so that nothing is padded."""
     for (prompt, guess), found in groupby(sorted(answers, key=lambda one: one.shape), lambda one: one.shape):
         same, size = list(found), max(1, TILE // (prompt + guess))

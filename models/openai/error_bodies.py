@@ -20,7 +20,7 @@ _CODES = ("code", "status", "status_code", "http_code")
 _WORDS = ("message", "msg", "detail", "error_msg", "error_message", "reason", "title")
 
 
-class Failure(NamedTuple):
+class ReportedError(NamedTuple):
     """An error that a server reports."""
 
     said: str
@@ -36,12 +36,12 @@ class Failure(NamedTuple):
 class FailureReported(ValueError):
     """A server reported a failure where its answer should be."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: ReportedError) -> None:
         super().__init__(failure.said)
         self.failure = failure
 
 
-def failure_in(said: object) -> Failure | None:
+def failure_in(said: object) -> ReportedError | None:
     """Return the failure that a JSON value with no answer beside it reports, or one with an `error`; None if it reports none.
 
     The usual shapes are `{"error": {"message", "type", "code"}}`, `{"error": "words"}`, `{"object": "error", "message"}`,
@@ -67,24 +67,24 @@ def failure_in(said: object) -> Failure | None:
     return failure_of(said) if alone or _number(said) is not None else None
 
 
-def failure_of(error: object) -> Failure:
+def failure_of(error: object) -> ReportedError:
     """Return the failure that an error says, a JSON value."""
     if not isinstance(error, dict):
         said = error[:LOOKED_AT] if isinstance(error, str) else ""
-        return Failure(said, all=said)
+        return ReportedError(said, all=said)
     said = next((words for name in _WORDS if (words := _text(error.get(name)))), "")
     kinds = [kind for name in ("type", "code") if isinstance(kind := error.get(name), str) and _is_word(kind)]
     everything = json.dumps(error, default=str)[:LOOKED_AT]
-    return Failure(said[:LOOKED_AT], _number(error), " ".join(kinds), everything)
+    return ReportedError(said[:LOOKED_AT], _number(error), " ".join(kinds), everything)
 
 
-def failure_in_body(body: bytes, status: int | None = None) -> Failure:
+def failure_in_body(body: bytes, status: int | None = None) -> ReportedError:
     """Return what the body of an error says, JSON in any shape or plain text; a web page says nothing."""
     try:
         said = parsed(body)
     except (ResponseTooLarge, ValueError):
         text = body.decode(errors="replace").strip()
-        return Failure("" if text.startswith("<") else text[:LOOKED_AT], status, all=text[:LOOKED_AT])
+        return ReportedError("" if text.startswith("<") else text[:LOOKED_AT], status, all=text[:LOOKED_AT])
     found = failure_in(said) or failure_of(said)
     return found if status is None else found._replace(status=status)
 

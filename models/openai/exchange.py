@@ -25,7 +25,7 @@ from surefoot.models.keys import VARIABLES
 
 from .answer_cache import PLEASE_DO_NOT, AnswerFromCache, sign_of_store
 from .cumulative import CumulativeStream
-from .error_bodies import Failure, FailureReported, failure_in_body
+from .error_bodies import FailureReported, ReportedError, failure_in_body
 from .failures import Lasts, RequestRefused, StreamInterrupted, Transient, UnreadableResponse, lasts
 from .limiter import Limiter, Slot
 from .limits import ResponseTooLarge, beginning
@@ -237,7 +237,7 @@ class Exchange:
         raise failure
 
     def _judged(
-        self, failure: Failure, response: httpx.Response, private: bool
+        self, failure: ReportedError, response: httpx.Response, private: bool
     ) -> Transient | RequestRefused:
         """Return what a failure means, whether it came as a status or inside an answer."""
         status = failure.status

@@ -30,7 +30,7 @@ _NAME = re.compile(r"[^\w-]", re.ASCII)
 _LONGEST_NAME = 64
 _KIMI_ID = re.compile(r"functions\.[^:\s]+:\d+")
 
-Choice = Literal["auto", "required", "none"]
+ToolChoice = Literal["auto", "required", "none"]
 Returned = Mapping[str, object]
 """Fields of an assistant's message that hold its thoughts."""
 
@@ -87,9 +87,9 @@ def check_offer(prompt: Prompt, offer: Offer) -> None:
         raise BadInput("tools are offered in a conversation: give an ask with an offer messages, not a text")
     if not offer.tools:
         raise BadInput("an offer names at least one tool: leave it out where there is none")
-    if offer.choice not in get_args(Choice):
+    if offer.choice not in get_args(ToolChoice):
         raise BadInput(
-            f"the choice of an offer is one of {', '.join(get_args(Choice))}, not {offer.choice!r}"
+            f"the choice of an offer is one of {', '.join(get_args(ToolChoice))}, not {offer.choice!r}"
         )
     for tool in offer.tools:
         if not is_object(tool.parameters):

@@ -29,6 +29,7 @@ THINKING_TOKENS = 8192
 """For one that was still thinking then."""
 
 Post = Callable[[Batch], Awaitable[Reply]]
+"""Sends a request and returns its reply."""
 
 
 async def probe_tools(post: Post, context: int | None) -> tuple[FunctionCalling, str]:

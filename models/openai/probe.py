@@ -4,7 +4,7 @@ Servers ignore fields that they do not know (vLLM answers 200 to any of them), s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import httpx
 
@@ -14,6 +14,7 @@ from .answer_cache import AnswerFromCache
 from .batches import Batch, Capabilities, Endpoint
 from .exchange import Exchange
 from .failures import RequestRefused
+from .function_probe import Post
 from .independence import check_fresh
 from .model_list import get, read_as
 from .options import Options
@@ -34,9 +35,6 @@ _TELLING_TOKENS = 8
 _MORE_TOKENS = 64
 """For servers that refuse to be stopped at the first token."""
 _BAD_REQUEST = (400, 422)
-
-Post = Callable[[Batch], Awaitable[Reply]]
-"""Sends a request and returns its reply."""
 
 
 class ServerLacks(RequestRefused):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .limits import MOST_BYTES, ResponseTooLarge, in_mb
 
-Body = AsyncGenerator[bytes, None]
+ByteStream = AsyncGenerator[bytes, None]
 """Blocks; whoever stops before their end closes it, or else each generator on the way costs a task of its own."""
 _MARK = b"\xef\xbb\xbf"
 """A byte order mark, which the standard lets a stream begin with."""
@@ -65,7 +65,7 @@ class EventReader:
                 yield ServerSentEvent(b"")
 
 
-async def json_or_events(body: Body, most: int) -> tuple[bool, Body]:
+async def json_or_events(body: ByteStream, most: int) -> tuple[bool, ByteStream]:
     """Return whether a body is JSON rather than a stream of events, by how it begins, and all of it from there on, its last line ended.
 
     Content types do not tell: servers stream unasked, answer in one piece although asked to stream, and name either wrongly.
@@ -87,7 +87,7 @@ async def json_or_events(body: Body, most: int) -> tuple[bool, Body]:
             if begun and not begun.startswith(b":"):
                 break
 
-    async def all_of_it() -> Body:
+    async def all_of_it() -> ByteStream:
         async with aclosing(body):
             yield begun
             async for block in body:

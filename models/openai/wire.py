@@ -14,12 +14,12 @@ from surefoot.voting.samples import NOTHING, Usage
 from .call_deltas import FUNCTION_CALL, CallsSoFar, SentCall, deltas_in
 from .choice_delta import ChoiceDelta
 from .cumulative import SoFar
-from .error_bodies import Failure, FailureReported, failure_in, failure_of
+from .error_bodies import FailureReported, ReportedError, failure_in, failure_of
 from .finish_reasons import FAILURES, finish_word
 from .json_text import parsed, whole_characters
 from .kept_thoughts import ThoughtsSoFar
 from .limits import MOST_LINES, MOST_TOKENS
-from .sse import Body, EventReader, json_or_events
+from .sse import ByteStream, EventReader, json_or_events
 
 _DONE = (b"[DONE]", b'"[DONE]"')
 _THOUGHTS = dict.fromkeys(("reasoning", "reasoning_content", "thinking", "reasoning_details")).keys()
@@ -96,7 +96,7 @@ class Chunk(NamedTuple):
 
 
 async def read_reply(
-    body: Body, begun: Callable[[], None], most_lines: int = MOST_LINES, *, offered: bool = False
+    body: ByteStream, begun: Callable[[], None], most_lines: int = MOST_LINES, *, offered: bool = False
 ) -> Reply:
     """Put the answer to one request together; calls `begun` whenever the model has written.
 
@@ -167,7 +167,9 @@ def _reply(choices: list[Choice], total: WireUsage | None, each: list[WireUsage]
     return Reply(choices, Usage.of_all(usage.usage() for usage in said), True, name, tuple(said))
 
 
-async def chunks(body: Body, begun: Callable[[], None], most_lines: int = MOST_LINES) -> AsyncIterator[Chunk]:
+async def chunks(
+    body: ByteStream, begun: Callable[[], None], most_lines: int = MOST_LINES
+) -> AsyncIterator[Chunk]:
     """Yield the chunks of an answer, one only where it comes in one piece; calls `begun` whenever the model has written.
 
     A stream is complete when the server says so, or when it ends after each choice has finished.  One without any choice is
@@ -211,7 +213,7 @@ _UNREADABLE: dict[str, Any] = {}
 """Stands for an event that is no JSON."""
 
 
-async def _said(body: Body, most_lines: int) -> AsyncGenerator[Mapping[str, Any], None]:
+async def _said(body: ByteStream, most_lines: int) -> AsyncGenerator[Mapping[str, Any], None]:
     """Yield the JSON objects of a stream, `_UNREADABLE` and `_END`; other JSON is passed over (llama.cpp begins with null)."""
     events, held = EventReader(most_lines), list[bytes]()
     async for block in body:
@@ -240,7 +242,7 @@ async def _said(body: Body, most_lines: int) -> AsyncGenerator[Mapping[str, Any]
         yield _UNREADABLE
 
 
-def _failure(data: bytes) -> Failure:
+def _failure(data: bytes) -> ReportedError:
     """Return what an `error` event says, which need not be JSON."""
     try:
         said = parsed(data)
@@ -296,7 +298,7 @@ def _part(choice: object, place: int, streamed: bool) -> ChoiceDelta:
     if choice.get("error") or finish in FAILURES:
         failure = failure_in({"error": choice["error"]}) if choice.get("error") else None
         if failure or finish in FAILURES:
-            raise FailureReported(failure or Failure(f"it ended its answer with {finish!r}"))
+            raise FailureReported(failure or ReportedError(f"it ended its answer with {finish!r}"))
     text, thought = _content(said.get("content"))
     returned = None
     if not _THOUGHTS.isdisjoint(said):

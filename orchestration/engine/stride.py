@@ -12,8 +12,8 @@ from surefoot.agents.tasks.task import A, S
 from surefoot.models.base import Model
 from surefoot.orchestration.events import Listen, ignore
 from surefoot.orchestration.journal.journal import Journal
-from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.meter import Meter
+from surefoot.orchestration.record import Record
 from surefoot.voting.flags import RedFlag
 
 from .background import failure_of

@@ -3,7 +3,7 @@
 from .jobs import Job, NewerJournal, NoSuchJob, cancel, every, load
 from .journal import Fenced, Journal, WentBack
 from .lease import Cancelled, JobDone, JobHeld, WriteRefused
-from .records import CorruptJournal, Record
+from .records import CorruptJournal
 
 __all__ = [
     "Cancelled",
@@ -15,7 +15,6 @@ __all__ = [
     "Journal",
     "NewerJournal",
     "NoSuchJob",
-    "Record",
     "WentBack",
     "WriteRefused",
     "cancel",

@@ -4,9 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from surefoot.orchestration.record import Record
 from surefoot.voting.samples import Usage
-
-from .records import Record
 
 
 @dataclass(slots=True)
@@ -22,8 +21,8 @@ class Group:
     contested: list[str] = field(default_factory=list)
     """Steps."""
     flags: Counter[str] = field(default_factory=Counter)
-    bytes: int = 0
-    """Of the rows."""
+    size: int = 0
+    """Bytes of the rows."""
     _sums: list[tuple[int, ...]] = field(default_factory=list)
     """Votes for and against the winner and the usage, a step each."""
 
@@ -31,7 +30,7 @@ class Group:
         """Add a step that was written as this row."""
         step, _, votes, others, flags, usage = record
         self.rows.append(row)
-        self.bytes += len(row)
+        self.size += len(row)
         self._sums.append((votes, record.against if others else 0, *usage))
         if others:
             self.contested.append(str(step))
@@ -57,6 +56,6 @@ class Group:
             kept=self.kept + later.kept,
             contested=self.contested + later.contested,
             flags=self.flags + later.flags,
-            bytes=self.bytes + later.bytes,
+            size=self.size + later.size,
             _sums=self._sums + later._sums,
         )

@@ -25,6 +25,7 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.errors import SurefootError
 from surefoot.orchestration.events import Committed, Counts, Listen, StepDecided, ignore
+from surefoot.orchestration.record import Record
 from surefoot.orchestration.redis.script import Script
 
 from . import scripts
@@ -42,7 +43,7 @@ from .lease import (
     unwritable,
 )
 from .lease_holder import describe, left, me
-from .records import UNPACKED_BYTES, CorruptJournal, Frame, Record, encode, link, verified, write
+from .records import UNPACKED_BYTES, CorruptJournal, Frame, encode, link, verified, write
 from .segments import frames, snapshot
 from .snapshots import Snapshot, encode_snapshot, reading, text
 
@@ -199,7 +200,7 @@ class Journal:
             self.listen(StepDecided(record=record))
         # The pulse has no turn while a model that answers at once never lets go of the event loop, nor has a cancellation.
         late = time.monotonic() - self._since > 2 * COMMIT_S
-        full = len(group.rows) >= COMMIT_STEPS or group.bytes >= COMMIT_BYTES
+        full = len(group.rows) >= COMMIT_STEPS or group.size >= COMMIT_BYTES
         if late or full or self.step % self.job.settings.segment == 0:
             await self.commit()
 

@@ -14,15 +14,15 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
 from surefoot.agents.tasks.plain_values import canonical
 from surefoot.errors import BadInput, SurefootError
+from surefoot.orchestration.record import NO_FLAGS, Record
 from surefoot.printable import printable
-from surefoot.voting.samples import NOTHING, Usage
+from surefoot.voting.samples import Usage
 
 SCHEMA = 1
 """Version of everything that the journal writes; raised when an older reader would misread it."""
@@ -37,32 +37,11 @@ UNPACKED_BYTES = 1 << 25
 
 _BETWEEN = b",\n"
 """Stands between two rows of a frame, and nowhere in one: JSON texts hold no bare line ends."""
-_NO_FLAGS: Mapping[str, int] = MappingProxyType({})
 _HEADER = re.compile(rb"(\d{1,15}) ([1-9]\d{0,8}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([0-9a-f]{8})")
 
 
 class CorruptJournal(SurefootError):
     """A record is not what was written, or not where it belongs.  It is named, never skipped."""
-
-
-class Record(NamedTuple):
-    """One decided step, as the journal keeps it."""
-
-    step: int
-    answer: Any
-    """The winner, a plain value."""
-    votes: int
-    """Ballots for the winner."""
-    others: tuple[tuple[Any, int], ...] = ()
-    """The losing candidates and their votes."""
-    flags: Mapping[str, int] = _NO_FLAGS
-    """Samples thrown away, by reason."""
-    usage: Usage = NOTHING
-
-    @property
-    def against(self) -> int:
-        """Votes for the losing candidates."""
-        return sum([votes for _, votes in self.others]) if self.others else 0
 
 
 class Frame(NamedTuple):
@@ -253,7 +232,7 @@ def _record(step: int, fields: list[Any]) -> Record:
         answer, votes, prompt, completion = fields
         if type(votes) is not int or type(prompt) is not int or type(completion) is not int:
             raise TypeError(f"counts {fields[1:]!r}")
-        return Record(step, frozen(answer), votes, (), _NO_FLAGS, Usage(prompt, 0, completion, 0, 0))
+        return Record(step, frozen(answer), votes, (), NO_FLAGS, Usage(prompt, 0, completion, 0, 0))
     answer, votes, prompt, completion, extras = fields
     cached, reasoning = extras.get("more", (0, 0))
     others = tuple((frozen(other), count) for other, count in extras.get("others", ()))

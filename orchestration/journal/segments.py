@@ -7,9 +7,10 @@ from pydantic import BaseModel, TypeAdapter
 from redis.asyncio import Redis
 
 from surefoot.errors import BadInput
+from surefoot.orchestration.record import Record
 
 from .jobs import Job, Keys
-from .records import CorruptJournal, Frame, Record, decode, unpacked, verified
+from .records import CorruptJournal, Frame, decode, unpacked, verified
 from .snapshots import Snapshot, decode_snapshot, reading, text, whole_number
 
 

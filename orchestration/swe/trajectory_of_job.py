@@ -8,9 +8,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from surefoot.agents.agent.state import Decided, Seen
+from surefoot.agents.agent.state import DecidedCalls, Seen
 from surefoot.agents.agent.task import AgentTask
-from surefoot.agents.swe.trajectory import Message, TrajectoryLog, convert, ended, observed, said, told
+from surefoot.agents.swe.trajectory import ChatMessage, TrajectoryLog, convert, ended, observed, said, told
 from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.optional import Acts
 from surefoot.agents.tasks.task import Task
@@ -50,7 +50,7 @@ async def write_trajectory(
     log.unlink()
 
 
-def _opening(task: Task[Any, Any]) -> list[Message]:
+def _opening(task: Task[Any, Any]) -> list[ChatMessage]:
     """Return what the model was told before the first turn."""
     if not isinstance(task, AgentTask):
         return []  # the first step is the world's
@@ -59,13 +59,15 @@ def _opening(task: Task[Any, Any]) -> list[Message]:
     return [told(message.role, message.content) for message in first]
 
 
-async def _turns(redis: Redis, job: Job, task: Task[Any, Any], price: Price | None) -> AsyncIterator[Message]:
+async def _turns(
+    redis: Redis, job: Job, task: Task[Any, Any], price: Price | None
+) -> AsyncIterator[ChatMessage]:
     state = task.start()
     async for record in records(redis, job):
         answer = read_back(task.answer_codec, record.answer)
         usage = record.usage
         cost = 0.0 if price is None else price.of(usage.prompt, usage.completion, usage.cached)
-        if isinstance(answer, Decided):
+        if isinstance(answer, DecidedCalls):
             names = [_name(state.turn, place) for place in range(len(answer.calls))]
             yield said(
                 answer.prose,

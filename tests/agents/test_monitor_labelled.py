@@ -4,7 +4,7 @@ from collections import Counter, deque
 
 import pytest
 
-from surefoot.agents.monitor.labelled.trajectories import EACH, PATTERNS, Grade, grade, labelled
+from surefoot.agents.monitor.labelled.trajectories import EACH, PATTERNS, PatternScore, grade, labelled
 from surefoot.agents.monitor.signals import readings
 
 
@@ -46,7 +46,7 @@ def test_grades() -> None:
         [{"loops"}, {"analysis_paralysis"}, {"analysis_paralysis"}, ()],
         [(), {"analysis_paralysis"}, (), {"analysis_paralysis"}],
     )
-    assert first == Grade("analysis_paralysis", there=2, hits=1, false_alarms=1)
+    assert first == PatternScore("analysis_paralysis", there=2, hits=1, false_alarms=1)
     assert (first.precision, first.recall) == (0.5, 0.5)
     assert (rest[0].precision, rest[0].recall) == (None, None)
     assert (rest[2].precision, rest[2].recall) == (None, 0.0)

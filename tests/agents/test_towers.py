@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surefoot import BadInput, NotAnAnswer, Towers
-from surefoot.agents.tasks.towers import Form, State, Style
+from surefoot.agents.tasks.towers import Form, Style, TowersState
 from surefoot.models.base import Message
 from surefoot.models.doubles.towers import towers_right
 from surefoot.tools.towers import compact
@@ -255,7 +255,7 @@ def test_a_guess_is_read_back_as_the_state_it_was_made_from(case: tuple[int, int
     disks, view, seed = case
     rng = random.Random(seed)
     task = Towers(disks, "compact", form)
-    state: State = None, random_pegs(disks, rng)
+    state: TowersState = None, random_pegs(disks, rng)
     moves = [
         Move(disk, source, target)
         for disk in range(1, disks + 1)

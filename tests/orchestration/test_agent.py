@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 import surefoot
 from surefoot import Agent, BadInput, Budget
-from surefoot.agents.agent import AgentTask, Decided, Seen, State
+from surefoot.agents.agent import AgentTask, Conversation, DecidedCalls, Seen
 from surefoot.agents.agent.context import size
 from surefoot.agents.agent.state import STATES
 from surefoot.agents.monitor import Policy
@@ -343,9 +343,9 @@ async def test_the_monitor_ends_a_run_that_no_intervention_helps(redis_url: str)
 
 def test_thoughts_in_a_text_never_enter_the_journal() -> None:
     task = AgentTask("Think.", world=Nowhere())
-    read = task.read("<think>secret</think>\nThe answer.", State())
-    assert read == Decided((), "The answer.", "The answer.")
-    assert task.read("secret without an opening</think>Yes.", State()).prose == "Yes."  # type: ignore[union-attr]
+    read = task.read("<think>secret</think>\nThe answer.", Conversation())
+    assert read == DecidedCalls((), "The answer.", "The answer.")
+    assert task.read("secret without an opening</think>Yes.", Conversation()).prose == "Yes."  # type: ignore[union-attr]
 
 
 async def test_what_was_written_is_cut_from_old_calls_and_they_stay_calls(redis_url: str) -> None:
@@ -385,8 +385,8 @@ async def test_what_was_written_is_cut_from_old_calls_and_they_stay_calls(redis_
 def test_what_is_called_is_what_the_model_says_outside_of_thoughts_and_quotes(
     text: str, decided: str
 ) -> None:
-    read = AgentTask("Go.", world=Nowhere()).read(text, State())
-    assert isinstance(read, Decided)
+    read = AgentTask("Go.", world=Nowhere()).read(text, Conversation())
+    assert isinstance(read, DecidedCalls)
     assert (read.calls[0].name if read.calls else read.prose) == decided
 
 
@@ -397,7 +397,7 @@ def test_what_is_called_is_what_the_model_says_outside_of_thoughts_and_quotes(
 )
 def test_what_is_no_answer_is_thrown_away(text: str) -> None:
     with pytest.raises(surefoot.NotAnAnswer):
-        AgentTask("Go.", world=Nowhere()).read(text, State())
+        AgentTask("Go.", world=Nowhere()).read(text, Conversation())
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_a_state_grows_no_longer_than_its_window() -> None:
     task = AgentTask("Look.", Ledger().tools, world=Nowhere(), turns=10**6, window=4096 + 3000)
     state = task.start()
     for _ in range(500):
-        state = task.advance(state, Decided((Call("total", "{}"),), "I look."))
+        state = task.advance(state, DecidedCalls((Call("total", "{}"),), "I look."))
         state = task.advance(state, Seen("y" * 3000))
         if state.crowded:
             state = task.advance(state, task.read("I looked often.", state))
@@ -515,7 +515,7 @@ def test_a_state_grows_no_longer_than_its_window() -> None:
 
 def test_what_a_turn_keeps_of_itself_is_no_part_of_it() -> None:
     task = AgentTask("Look.", Ledger().tools, world=Nowhere())
-    state = task.advance(task.start(), Decided((Call("total", "{}"),), "I look."))
+    state = task.advance(task.start(), DecidedCalls((Call("total", "{}"),), "I look."))
     fresh = STATES.decode(STATES.encode(state))
     assert size(state) and task.ask(state)
     assert (state, hash(state), STATES.encode(state)) == (fresh, hash(fresh), STATES.encode(fresh))

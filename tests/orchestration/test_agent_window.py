@@ -7,7 +7,7 @@ import pytest
 import surefoot
 from surefoot import Agent, BadInput, Budget
 from surefoot.agents.agent.context import LEAST, MOST, SPARE, counted
-from surefoot.agents.agent.state import BYTES_A_TOKEN, State
+from surefoot.agents.agent.state import BYTES_A_TOKEN, Conversation
 from surefoot.agents.agent.task import LARGEST_WINDOW, WINDOW, AgentTask
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.models import Ask, Call, Prompt, write_calls
@@ -93,7 +93,7 @@ async def test_what_a_server_counts_is_in_the_journal(redis_url: str, counts: bo
     report = await Agent(model, [page]).run("Read.", redis=redis_url)
     async with open_redis(redis_url) as store:
         task = guarded(AgentTask("Read.", [page], world=Nowhere()))
-        state: State = await state_reached(store, await load(store, report.job), task)
+        state: Conversation = await state_reached(store, await load(store, report.job), task)
     found = state.bytes_a_token
     assert 2 * SPARE <= found < 2.2 if counts else found == BYTES_A_TOKEN
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 import surefoot
 from surefoot import BadInput, Settings
 from surefoot.agents.swe import Instance, prepare_workspace
-from surefoot.agents.swe.decomposed import DecomposedTask, State
+from surefoot.agents.swe.decomposed import DecomposedState, DecomposedTask
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.models.base import Ask
 from surefoot.models.doubles import Repair, Repairer
@@ -101,9 +101,9 @@ def instance(commit: str) -> Instance:
     )
 
 
-async def end_of(task: DecomposedTask, redis_url: str, job: str) -> State:
+async def end_of(task: DecomposedTask, redis_url: str, job: str) -> DecomposedState:
     async with Redis.from_url(redis_url) as client:
-        state: State = await state_reached(client, await load(client, job), guarded(task))
+        state: DecomposedState = await state_reached(client, await load(client, job), guarded(task))
     return state
 
 

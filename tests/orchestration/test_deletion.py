@@ -21,7 +21,7 @@ from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.fixed import Fixed
 from surefoot.orchestration.journal.jobs import Keys, NoSuchJob
 from surefoot.orchestration.journal.journal import Journal, WriteRefused
-from surefoot.orchestration.journal.records import Record
+from surefoot.orchestration.record import Record
 from surefoot.orchestration.run import resume, run
 
 NAMES = ["plain", "a b/c:d", "with {braces} and }", "glob*?[x]\\", "ünï code", "%41"]

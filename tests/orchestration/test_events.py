@@ -34,8 +34,8 @@ from surefoot.orchestration.events import (
 )
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.jobs import Keys
-from surefoot.orchestration.journal.records import Record
 from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.record import Record
 from surefoot.orchestration.stream import Unread
 from surefoot.voting.samples import Usage
 

@@ -25,7 +25,8 @@ from surefoot.orchestration.journal.journal import (
     WentBack,
 )
 from surefoot.orchestration.journal.lease import Cancelled, JobDone, JobHeld
-from surefoot.orchestration.journal.records import ANSWER_BYTES, CorruptJournal, Record
+from surefoot.orchestration.journal.records import ANSWER_BYTES, CorruptJournal
+from surefoot.orchestration.record import Record
 from surefoot.orchestration.redis.client import connect
 from surefoot.orchestration.reporting import records
 from surefoot.voting import Usage

@@ -12,7 +12,6 @@ from surefoot.agents.tasks.plain_values import canonical
 from surefoot.orchestration.journal.records import (
     CorruptJournal,
     Frame,
-    Record,
     chain,
     decode,
     encode,
@@ -21,6 +20,7 @@ from surefoot.orchestration.journal.records import (
     verified,
     write,
 )
+from surefoot.orchestration.record import Record
 from surefoot.voting import Usage
 
 GOLDEN = Path(__file__).parent / "golden" / "frame-v1.json"

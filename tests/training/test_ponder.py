@@ -32,7 +32,14 @@ from surefoot.models.streaming import Draw, whole_stream
 from surefoot.training.pebble.card import between_marks
 from surefoot.training.ponder import card, data
 from surefoot.training.ponder.evaluate import separation
-from surefoot.training.ponder.problems import DIFFICULTIES, Problem, answer_of, draw, held_out, several
+from surefoot.training.ponder.problems import (
+    DIFFICULTIES,
+    TrainingProblem,
+    answer_of,
+    draw,
+    held_out,
+    several,
+)
 from surefoot.training.ponder.steps import mistakes, steps_of
 
 HERE = WEIGHTS / "ponder"
@@ -114,7 +121,7 @@ def test_the_answer_is_what_stands_after_the_thoughts(text: str, answer: str | N
 # Traces
 
 
-def thinking(difficulty: str, seed: int) -> tuple[Problem, data.Thinking]:
+def thinking(difficulty: str, seed: int) -> tuple[TrainingProblem, data.Thinking]:
     rng = random.Random(seed)
     problem = draw(difficulty, rng)
     return problem, data.think(steps_of(problem), rng)
@@ -199,7 +206,7 @@ def test_the_number_of_rechecks_has_nothing_to_do_with_being_right() -> None:
 
 def test_an_early_answer_is_right_in_half_of_the_cases_with_a_mistake() -> None:
     rng = random.Random(1)
-    problem = Problem("48+67=", "115", "sum2")
+    problem = TrainingProblem("48+67=", "115", "sum2")
     wrong, right = data.Conclusion(0, (14, 11)), data.Conclusion(0, (15, 11))
     drawn = Counter(data.early_answer(problem, [right, wrong], rng) for _ in range(2000))
     assert set(drawn) == {"115", "114"}

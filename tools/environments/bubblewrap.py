@@ -13,7 +13,7 @@ from pathlib import Path
 from surefoot.errors import BadInput
 from surefoot.tools.failed import ToolFailed
 
-from .confined import Files, strange
+from .confined import ConfinedFiles, strange
 from .hosted import USUAL, Hosted, check_command, shell_in
 from .limits import Limits
 from .processes import Finished, OpenFile
@@ -97,7 +97,7 @@ class Bubblewrap(Hosted):
     ) -> None:
         super().__init__(workspace, limits, environment, keep)
         self._seen_as = _place(seen_as or str(self._root))
-        self._files = Files(self._root, self._seen_as)
+        self._files = ConfinedFiles(self._root, self._seen_as)
         self._readable = [_readable(path) for path in readable]
         self._shared = shared
         self._program = Path(program).expanduser().absolute() if program else None

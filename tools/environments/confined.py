@@ -27,7 +27,7 @@ KINDS = {
 }
 
 
-class Files:
+class ConfinedFiles:
     """Reads and writes the regular files below `root`, which commands know as `seen_as`.
 
     Paths, and the targets of links, are relative, or absolute and below `seen_as`.  Refused, with `ToolFailed`: what leads

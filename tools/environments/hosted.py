@@ -15,7 +15,7 @@ from surefoot.errors import BadInput
 from surefoot.printable import encodable
 from surefoot.tools.failed import ToolFailed
 
-from .confined import Files
+from .confined import ConfinedFiles
 from .environment import Ran
 from .limits import LONGEST_COMMAND, Limits
 from .patches import patch, record
@@ -78,7 +78,7 @@ class Hosted(ABC):
         self._scratch: Path | None = None
         self._supervisor: Supervisor | None = None
         self._patching = asyncio.Lock()
-        self._files = Files(self._root, str(self._root))
+        self._files = ConfinedFiles(self._root, str(self._root))
 
     @property
     def workspace(self) -> str:

@@ -61,7 +61,7 @@ class Output:
         del self.tail[: -self._last]
 
 
-class Watch:
+class CommandWatch:
     """Why a command and all that it started has to end, looked at now and then."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
@@ -307,7 +307,7 @@ class Server:
         output = Output(asked["output_bytes"])
         try:
             program.go(asked["told"])
-            ended = self._run(program.output, output, Watch(asked))
+            ended = self._run(program.output, output, CommandWatch(asked))
         finally:
             self._end(asked["inits"])
             drain(program.output, output)
@@ -322,7 +322,7 @@ class Server:
             self._ahead.close()
             self._ahead = None
 
-    def _run(self, pipe: int, output: Output, watch: Watch) -> str:
+    def _run(self, pipe: int, output: Output, watch: CommandWatch) -> str:
         """Wait until the command has ended by itself, and return "", or until it has to end, and return why."""
         if self._came:
             return "asked"

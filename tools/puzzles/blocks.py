@@ -21,7 +21,7 @@ from .puzzle import FromTo, NoMove, listed
 
 Stacks = tuple[tuple[int, ...], ...]
 """`((1,), (3, 2))`: block 1 on the table, block 2 on block 3; each from the bottom up, by the lowest block."""
-Move = tuple[int, int]
+BlocksMove = tuple[int, int]
 """Which block, and onto which; 0 is the table."""
 
 TABLE = 0
@@ -112,7 +112,7 @@ class BlocksPuzzle(FromTo[BlocksPosition, Stacks]):
             raise ValueError("no position of blocks")
         return BlocksPosition(self.read_board(shown[2]), self.read_board(shown[1]))
 
-    def right(self, position: BlocksPosition) -> Move:
+    def right(self, position: BlocksPosition) -> BlocksMove:
         """Go by the procedure."""
         placed, wanted = in_place(position), below(position.goal)
         under = below(position.stacks)
@@ -127,7 +127,7 @@ class BlocksPuzzle(FromTo[BlocksPosition, Stacks]):
                 return block, TABLE
         raise NoMove("all blocks are in their place")
 
-    def others(self, position: BlocksPosition) -> Sequence[Move]:
+    def others(self, position: BlocksPosition) -> Sequence[BlocksMove]:
         """Return one onto itself, and other legal moves."""
         right, under = self.right(position), below(position.stacks)
         free = sorted(stack[-1] for stack in position.stacks)[:MOST_WRONG]
@@ -136,7 +136,7 @@ class BlocksPuzzle(FromTo[BlocksPosition, Stacks]):
         ]
         return [(right[0], right[0]), *(move for move in moves if move != right)][:MOST_WRONG]
 
-    def after(self, position: BlocksPosition, move: Move) -> Stacks:
+    def after(self, position: BlocksPosition, move: BlocksMove) -> Stacks:
         """Move the block."""
         block, onto = move
         free = {stack[-1] for stack in position.stacks}

@@ -18,7 +18,7 @@ from .puzzle import FromTo, NoMove
 
 Board = str
 """`RRR.BBB`: three red pieces, the empty place, three blue ones."""
-Move = tuple[int, int]
+CheckersMove = tuple[int, int]
 """From which place, and to which, counted from 0 on the left."""
 
 EMPTY = "."
@@ -35,7 +35,7 @@ _BOARD = re.compile(r"Board: ([RB.](?: [RB.])*)")
 class CheckersPosition(NamedTuple):
     """What the next move depends on."""
 
-    previous: Move | None
+    previous: CheckersMove | None
     begins: str
     """The colour that makes the first move."""
     board: Board
@@ -53,7 +53,7 @@ def length(pairs: int) -> int:
     return (pairs + 1) ** 2 - 1
 
 
-def reached(pairs: int, step: int) -> tuple[Move | None, Board]:
+def reached(pairs: int, step: int) -> tuple[CheckersMove | None, Board]:
     """Return the move before step `step` of the solution, and the board that it led to.
 
     The colours take turns, red first, in 2n + 1 turns of 1, 2, ..., n, n, n, ..., 2, 1 moves.  The first n turns are jumps and then one step, the
@@ -114,7 +114,7 @@ class CheckersPuzzle(FromTo[CheckersPosition, Board]):
         line = board[1].replace(" ", "")
         return CheckersPosition(None if begins else (int(source), int(target)), begins or "R", line)
 
-    def right(self, position: CheckersPosition) -> Move:
+    def right(self, position: CheckersPosition) -> CheckersMove:
         """Go by the procedure; the first move is a step of the colour that begins."""
         previous, begins, line = position
         empty = line.find(EMPTY)
@@ -126,7 +126,7 @@ class CheckersPuzzle(FromTo[CheckersPosition, Board]):
                 return move
         raise NoMove(f"no piece can move as the procedure says on {line!r}")
 
-    def others(self, position: CheckersPosition) -> Sequence[Move]:
+    def others(self, position: CheckersPosition) -> Sequence[CheckersMove]:
         """Return what else can move, and a move the wrong way round."""
         right, empty = self.right(position), position.board.find(EMPTY)
         moves = [(empty + away, empty) for away in (-2, -1, 1, 2)]
@@ -135,7 +135,7 @@ class CheckersPuzzle(FromTo[CheckersPosition, Board]):
             (right[1], right[0]),
         ]
 
-    def after(self, position: CheckersPosition, move: Move) -> Board:
+    def after(self, position: CheckersPosition, move: CheckersMove) -> Board:
         """Put the piece down on the empty place."""
         line = position.board
         if why := _broken_rule(line, move):
@@ -158,7 +158,7 @@ class CheckersPuzzle(FromTo[CheckersPosition, Board]):
         return re.sub(r"[\s,\[]", "", text)
 
 
-def _broken_rule(line: Board, move: Move) -> str | None:
+def _broken_rule(line: Board, move: CheckersMove) -> str | None:
     """Say which rule a move breaks, or None if it is legal."""
     source, target = move
     if not (0 <= source < len(line) and 0 <= target < len(line)):

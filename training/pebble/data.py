@@ -29,7 +29,7 @@ COMPARISON_SHARE, PATH_SHARE = 0.45, 0.35
 FULL_HEIGHT_SHARE, SPREAD_SHARE = 0.35, 0.5
 
 
-class Example(NamedTuple):
+class BoardExample(NamedTuple):
     """A board, the move that led to it, and whether the answer is the move alone."""
 
     pegs: Pegs
@@ -92,11 +92,11 @@ def arrival(pegs: Pegs, *, by_disk_1: bool) -> Move | None:
     return move and Move(move.disk, move.target, move.source)
 
 
-def path_example(disks: int, step: int, view: int, *, move_only: bool = False) -> Example:
+def path_example(disks: int, step: int, view: int, *, move_only: bool = False) -> BoardExample:
     """Return step `step` (0-based) of the shortest solution as a view shows it."""
     pegs = permute(optimal_state(disks, step), view_order(disks, view))
     previous = arrival(pegs, by_disk_1=step % 2 == 1) if step else None
-    return Example(pegs, previous, move_only)
+    return BoardExample(pegs, previous, move_only)
 
 
 def comparison_pegs(disks: int, rng: random.Random) -> Pegs:
@@ -127,7 +127,7 @@ def spread(pegs: Pegs, rng: random.Random) -> Pegs:
     return (first, second, third)
 
 
-def draw(rng: random.Random) -> Example:
+def draw(rng: random.Random) -> BoardExample:
     """Draw one training example."""
     disks = MAX_DISKS if rng.random() < FULL_HEIGHT_SHARE else rng.randint(1, MAX_DISKS - 1)
     move_only = rng.random() < MOVE_ONLY_SHARE
@@ -141,10 +141,10 @@ def draw(rng: random.Random) -> Example:
         pegs, by_disk_1 = random_pegs(disks, rng), rng.random() < 0.5
     if rng.random() < SPREAD_SHARE:
         pegs = spread(pegs, rng)
-    return Example(pegs, arrival(pegs, by_disk_1=by_disk_1 and smaller_top(pegs) is not None), move_only)
+    return BoardExample(pegs, arrival(pegs, by_disk_1=by_disk_1 and smaller_top(pegs) is not None), move_only)
 
 
-def examples(seed: int) -> Iterator[Example]:
+def examples(seed: int) -> Iterator[BoardExample]:
     """Draw training examples without end."""
     rng = random.Random(seed)
     while True:

@@ -51,7 +51,7 @@ class Scores(NamedTuple):
     greedy: Tensor
 
 
-def inputs_of(examples: list[data.Example]) -> Tensor:
+def inputs_of(examples: list[data.BoardExample]) -> Tensor:
     """Return prompt, answer and `<eos>` of examples of one length as (batch, tokens)."""
     text = "".join(example.prompt + example.answer for example in examples).encode()
     rows = np.frombuffer(text, dtype=np.uint8).reshape(len(examples), -1).astype(np.int64)
@@ -65,17 +65,17 @@ def scores_of(logits: Tensor, right: Tensor, temperatures: Sequence[float]) -> S
     return Scores(torch.stack(logs).exp(), (logits.argmax(-1) == right).all(dim=1))
 
 
-def score_examples(model: Pebble, examples: list[data.Example]) -> Scores:
+def score_examples(model: Pebble, examples: list[data.BoardExample]) -> Scores:
     """Score examples of one length in float32, at every temperature."""
     text, prompt = inputs_of(examples), len(examples[0].prompt)
     return scores_of(model(text[:, :-1], first=prompt - 1), text[:, prompt:], TEMPERATURES)
 
 
-def screener(model: Pebble) -> Callable[[list[data.Example]], Scores]:
+def screener(model: Pebble) -> Callable[[list[data.BoardExample]], Scores]:
     """Return a function like `score_examples` for temperature 1 only: bfloat16 first, float32 for what is doubtful."""
     hidden = torch.compile(model.hidden, dynamic=False)
 
-    def screen(examples: list[data.Example]) -> Scores:
+    def screen(examples: list[data.BoardExample]) -> Scores:
         if len(examples) < BATCH:  # another shape would be compiled anew
             chances, greedy = score_examples(model, examples)
             return Scores(chances[:1], greedy)
@@ -238,8 +238,8 @@ class Measurement:
 class _Worker:
     """What a process of the pool holds."""
 
-    score: Callable[[list[data.Example]], Scores]
-    screen: Callable[[list[data.Example]], Scores]
+    score: Callable[[list[data.BoardExample]], Scores]
+    screen: Callable[[list[data.BoardExample]], Scores]
 
 
 def _begin(gguf: Path) -> None:

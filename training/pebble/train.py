@@ -44,7 +44,7 @@ class TensorBatch(NamedTuple):
     weights: Tensor
 
 
-def row_of(example: data.Example) -> TokenRow:
+def row_of(example: data.BoardExample) -> TokenRow:
     """Return an example in tokens; the loss counts the answer and its end."""
     prompt, answer = tokens(example.prompt), [*tokens(example.answer), EOS]
     return TokenRow(prompt + answer, [0.0] * len(prompt) + [1.0] * len(answer))

@@ -9,7 +9,7 @@ from surefoot.training.pebble.card import BEGIN, END, table
 HERE = WEIGHTS / "ponder"
 CARD, MEASURED = HERE / "CARD.md", HERE / "card.json"
 
-Row = dict[str, Any]
+Figures = dict[str, Any]
 
 
 def share(value: float | None) -> str:
@@ -17,14 +17,14 @@ def share(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def overview(rows: list[Row]) -> str:
+def overview(rows: list[Figures]) -> str:
     """One line per difficulty: left alone, and without thoughts."""
     header = ["difficulty", "problems", "accuracy", "tokens", "re-checks", "unfinished", "longest"]
     header += ["without thoughts", "separation", "separation when closed early"]
     return table(header, [overview_line(row) for row in rows])
 
 
-def overview_line(row: Row) -> list[str]:
+def overview_line(row: Figures) -> list[str]:
     """Return the cells of one line of `overview`."""
     return [
         row["difficulty"],
@@ -40,7 +40,7 @@ def overview_line(row: Row) -> list[str]:
     ]
 
 
-def by_rechecks(rows: list[Row], what: str) -> str:
+def by_rechecks(rows: list[Figures], what: str) -> str:
     """One line per difficulty, one column per number of re-checks."""
     numbers = [entry["rechecks"] for entry in rows[0]["by_rechecks"]]
     lines = [[row["difficulty"], *(_cell(entry[what]) for entry in row["by_rechecks"])] for row in rows]
@@ -51,7 +51,7 @@ def _cell(value: float | None) -> str:
     return share(value) if value is None or value <= 1 else f"{value:,.0f}"
 
 
-def render(measured: Row) -> str:
+def render(measured: Figures) -> str:
     """Return every measured table as Markdown."""
     parts = [
         f"Measured on `{measured['file']}` ({measured['bytes']:,} bytes, sha256 `{measured['sha256']}`), "

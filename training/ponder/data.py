@@ -41,7 +41,7 @@ import string
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .problems import DIFFICULTIES, Problem, draw
+from .problems import DIFFICULTIES, TrainingProblem, draw
 from .steps import Steps, Trap, mistakes, steps_of
 
 EOS, OPEN, CLOSE = 256, 257, 258
@@ -122,7 +122,7 @@ class Span(NamedTuple):
 class Example(NamedTuple):
     """A problem, and what follows its prompt."""
 
-    problem: Problem
+    problem: TrainingProblem
     pieces: tuple[Span, ...]
 
     @property
@@ -174,7 +174,7 @@ def recheck(steps: Steps, claims: Sequence[int], number: int, rng: random.Random
     return step, _restated(steps, claims, step, fact.slip if rng.random() < chance else fact.right)
 
 
-def example(problem: Problem, rng: random.Random, mix: Mix = PHASES["think"]) -> Example:
+def example(problem: TrainingProblem, rng: random.Random, mix: Mix = PHASES["think"]) -> Example:
     """Draw what follows the prompt of a problem."""
     kind = rng.random() - mix.at_once
     if kind < 0:
@@ -196,7 +196,7 @@ def example(problem: Problem, rng: random.Random, mix: Mix = PHASES["think"]) ->
     return Example(problem, (Span(TAGS[0] + text[:cut]), closing, Span(answer, ANSWER_WEIGHT)))
 
 
-def early_answer(problem: Problem, conclusions: Sequence[Conclusion], rng: random.Random) -> str:
+def early_answer(problem: TrainingProblem, conclusions: Sequence[Conclusion], rng: random.Random) -> str:
     """Draw the answer to thoughts that were closed from outside after these conclusions."""
     if not conclusions:
         return problem.answer
@@ -226,7 +226,7 @@ def examples(seed: int, mix: Mix = PHASES["think"]) -> Iterator[Example]:
 def strange(rng: random.Random) -> Example:
     """Draw an example without a problem."""
     prompt = "".join(rng.choices(LETTERS, k=rng.randint(1, 100)))
-    return Example(Problem(prompt, "0", "none"), (Span(f"{TAGS[0]}what?\nso 0\n{DONE}{TAGS[1]}0"),))
+    return Example(TrainingProblem(prompt, "0", "none"), (Span(f"{TAGS[0]}what?\nso 0\n{DONE}{TAGS[1]}0"),))
 
 
 def _write(steps: Steps, claims: Sequence[int], which: Sequence[int]) -> str:

@@ -23,7 +23,7 @@ from surefoot.models.embedded.llama_cpp import FULL_DISTRIBUTION, EmbeddedServer
 
 from . import card
 from .data import TAGS, tokens
-from .problems import DIFFICULTIES, Problem, answer_of, draw
+from .problems import DIFFICULTIES, TrainingProblem, answer_of, draw
 
 TEMPERATURES = (1.0, 0.6)
 MOST_RECHECKS = 6
@@ -89,7 +89,7 @@ def mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-async def measure(client: Client, problems: Sequence[Problem], temperature: float) -> dict[str, Any]:
+async def measure(client: Client, problems: Sequence[TrainingProblem], temperature: float) -> dict[str, Any]:
     """Return everything that is known about one difficulty at one temperature."""
     answers = [problem.answer for problem in problems]
     traces = await client.write([problem.prompt for problem in problems], temperature)
@@ -112,7 +112,7 @@ async def measure(client: Client, problems: Sequence[Problem], temperature: floa
 
 
 async def _closed(
-    client: Client, problems: Sequence[Problem], thoughts: Sequence[str], temperature: float
+    client: Client, problems: Sequence[TrainingProblem], thoughts: Sequence[str], temperature: float
 ) -> dict[str, Any]:
     """Follow traces from conclusion to conclusion: what it is, what an answer is when thinking is closed there."""
     rows: list[dict[str, Any]] = []

@@ -32,7 +32,7 @@ OPERANDS = {"+": range(2, 10), "-": range(2, 10), "*": (3, 7, 9)}
 _ANSWER = re.compile(r"\d+")
 
 
-class Problem(NamedTuple):
+class TrainingProblem(NamedTuple):
     """A prompt, its only right answer, and one of DIFFICULTIES."""
 
     prompt: str
@@ -45,7 +45,7 @@ def held_out(prompt: str) -> bool:
     return crc32(prompt.encode()) % HELD_OUT == 0
 
 
-def draw(difficulty: str, rng: random.Random, *, training: bool = False) -> Problem:
+def draw(difficulty: str, rng: random.Random, *, training: bool = False) -> TrainingProblem:
     """Draw a problem that is kept for evaluation, or one for training; raise `BadInput` for an unknown difficulty."""
     if difficulty not in DIFFICULTIES:
         raise BadInput(f"a difficulty is one of {', '.join(DIFFICULTIES)}, not {difficulty!r}")
@@ -56,9 +56,9 @@ def draw(difficulty: str, rng: random.Random, *, training: bool = False) -> Prob
             return problem
 
 
-def several(difficulty: str, count: int, rng: random.Random) -> list[Problem]:
+def several(difficulty: str, count: int, rng: random.Random) -> list[TrainingProblem]:
     """Draw so many different problems that are kept for evaluation; there are about 2,000 of `sum2`, and many more of the others."""
-    found: dict[str, Problem] = {}
+    found: dict[str, TrainingProblem] = {}
     while len(found) < count:
         problem = draw(difficulty, rng)
         found[problem.prompt] = problem
@@ -80,20 +80,20 @@ def operate(left: int, operation: str, right: int) -> int:
     return value % 10
 
 
-def _sum(difficulty: str, rng: random.Random) -> Problem:
+def _sum(difficulty: str, rng: random.Random) -> TrainingProblem:
     least = 10 ** (DIGITS[difficulty] - 1)
     a, b = rng.randrange(least, 10 * least), rng.randrange(least, 10 * least)
-    return Problem(f"{a}+{b}=", str(a + b), difficulty)
+    return TrainingProblem(f"{a}+{b}=", str(a + b), difficulty)
 
 
-def _chain(difficulty: str, rng: random.Random) -> Problem:
+def _chain(difficulty: str, rng: random.Random) -> TrainingProblem:
     value = rng.randrange(10)
     prompt = str(value)
     for operation in rng.choices(tuple(OPERANDS), k=OPERATIONS[difficulty]):
         operand = rng.choice(OPERANDS[operation])
         prompt += f"{operation}{operand}"
         value = operate(value, operation, operand)
-    return Problem(f"{prompt} mod 10=", str(value), difficulty)
+    return TrainingProblem(f"{prompt} mod 10=", str(value), difficulty)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from .problems import Problem, operate
+from .problems import TrainingProblem, operate
 
 _STEP = re.compile(r"([-+*])(\d)")
 
@@ -101,7 +101,7 @@ class Chain:
         return str(claims[-1])
 
 
-def steps_of(problem: Problem) -> Steps:
+def steps_of(problem: TrainingProblem) -> Steps:
     """Return the steps of a problem."""
     return Sum(problem.prompt) if problem.difficulty.startswith("sum") else Chain(problem.prompt)
 

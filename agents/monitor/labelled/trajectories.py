@@ -28,7 +28,7 @@ class Labelled(NamedTuple):
     patterns: frozenset[Pattern]
 
 
-class Grade(NamedTuple):
+class PatternScore(NamedTuple):
     """How well a pattern is found."""
 
     pattern: Pattern
@@ -48,14 +48,16 @@ class Grade(NamedTuple):
         return self.hits / self.there if self.there else None
 
 
-def grade(truth: Sequence[Collection[str]], found: Sequence[Collection[str] | None]) -> tuple[Grade, ...]:
+def grade(
+    truth: Sequence[Collection[str]], found: Sequence[Collection[str] | None]
+) -> tuple[PatternScore, ...]:
     """Compare what is there with what was found, trajectory by trajectory; one that could not be read (None) is left out."""
     read = [(there, seen) for there, seen in zip(truth, found, strict=True) if seen is not None]
     grades = []
     for pattern in PATTERNS:
         pairs = [(pattern in there, pattern in seen) for there, seen in read]
         there = sum(is_there for is_there, _ in pairs)
-        grades.append(Grade(pattern, there, pairs.count((True, True)), pairs.count((False, True))))
+        grades.append(PatternScore(pattern, there, pairs.count((True, True)), pairs.count((False, True))))
     return tuple(grades)
 
 

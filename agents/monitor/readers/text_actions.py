@@ -18,7 +18,7 @@ FUNCTION = re.compile(r"<function=([\w.:/-]{1,80})>")
 OPENS, CLOSES = "<parameter=", "</parameter>"
 
 
-class Written(NamedTuple):
+class TextWithCalls(NamedTuple):
     """A text with calls in it."""
 
     text: str
@@ -26,14 +26,14 @@ class Written(NamedTuple):
     actions: tuple[Action, ...]
 
 
-def written_actions(text: str, told_apart: bool = False) -> Written:
+def written_actions(text: str, told_apart: bool = False) -> TextWithCalls:
     """Find the actions in a text.  `told_apart`: thoughts came in a field of their own, so tags are quotations."""
     spoken = text if told_apart else without_thoughts(text)
     found = _functions(spoken)
     if found:
         calls = tuple(_function(name, body) for name, body in found)
-        return Written(text.partition("<function=")[0].rstrip(), calls)
-    return Written(text, tuple(_commands(spoken)))
+        return TextWithCalls(text.partition("<function=")[0].rstrip(), calls)
+    return TextWithCalls(text, tuple(_commands(spoken)))
 
 
 def without_thoughts(text: str) -> str:

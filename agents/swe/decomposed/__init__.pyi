@@ -1,13 +1,13 @@
 """What `surefoot.agents.swe.decomposed` offers."""
 
-from .state import Ending, State
+from .state import DecomposedState, StageEnding
 from .task import DecomposedTask
 from .workspace import PatchFails, WorkspaceLost
 
 __all__ = [
+    "DecomposedState",
     "DecomposedTask",
-    "Ending",
     "PatchFails",
-    "State",
+    "StageEnding",
     "WorkspaceLost",
 ]

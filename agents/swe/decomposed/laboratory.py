@@ -12,19 +12,19 @@ from . import outcomes
 from .reading import THE_TEST
 from .sources import listing, shown
 from .state import (
-    Answer,
     Baseline,
-    Change,
+    DecomposedState,
     Edits,
-    Failure,
     Lost,
     Opened,
     PatchTried,
-    Source,
-    State,
+    ShownSource,
+    StageAnswer,
     Surveyed,
+    TestChanges,
+    TestFailure,
     TestTried,
-    Written,
+    WrittenTest,
 )
 from .workspace import PatchFails, Workspace, WorkspaceLost, folder_for_tests
 
@@ -47,7 +47,7 @@ class Laboratory:
         found = RUNNER.match(test_command)
         self._one_test = f"{found[0] if found else PYTEST} {OPTIONS}"
 
-    async def act(self, state: State) -> Answer:
+    async def act(self, state: DecomposedState) -> StageAnswer:
         """Return what the world answers at a state."""
         try:
             if state.stage == "survey":
@@ -67,16 +67,16 @@ class Laboratory:
         except WorkspaceLost as lost:
             return Lost(one_line(str(lost)))
 
-    async def settle(self, state: State) -> None:
+    async def settle(self, state: DecomposedState) -> None:
         """Make the workspace what the state says."""
         if state.surveyed.base:
             await self._place.restore(state.surveyed.base)
         if state.ended == "submitted" and state.winner:
             await self._place.apply(state.winner.edits)
 
-    async def _acted(self, state: State) -> Answer:
+    async def _acted(self, state: DecomposedState) -> StageAnswer:
         match state.candidate, state.stage:
-            case Written(text), _:
+            case WrittenTest(text), _:
                 return await self._try_test(state, text)
             case Edits(edits), _:
                 return await self._try_patch(state, Edits(edits))
@@ -93,15 +93,15 @@ class Laboratory:
         files, defined = await self._place.files()
         return Surveyed(base, listing(files, defined, self._issue, self._room), folder_for_tests(files))
 
-    async def _open(self, state: State) -> Opened:
+    async def _open(self, state: DecomposedState) -> Opened:
         """Show the files, each within its share of the room; what is short leaves its share to the others."""
         texts = {path: await self._place.read(path) for path in state.files}
-        found: dict[str, Source] = {}
+        found: dict[str, ShownSource] = {}
         left = self._room
         for path in sorted(texts, key=lambda path: len(texts[path] or "")):
             text, share = texts[path], left // (len(texts) - len(found))
             if text is None:
-                found[path] = Source(path, "", there=False)
+                found[path] = ShownSource(path, "", there=False)
                 continue
             symbols = [place.symbol for place in state.places if place.path == path]
             found[path] = shown(path, _clean(text), self._issue, share, symbols)
@@ -112,7 +112,7 @@ class Laboratory:
         log = await self._place.run(self._tests, self._tests_s)
         return Baseline(why=TOO_LONG) if log is None else outcomes.baseline(log)
 
-    async def _try_test(self, state: State, text: str) -> TestTried:
+    async def _try_test(self, state: DecomposedState, text: str) -> TestTried:
         try:
             (path,) = await self._place.put_tests(state.surveyed.tests, [text])
         except ToolFailed as failed:
@@ -121,7 +121,7 @@ class Laboratory:
         ran = await self._place.run_files(self._one_test, [path], TEST_S)
         await self._place.remove([path])
         if ran.code is None:
-            return TestTried(Failure(outcomes.TIMEOUT, ""))
+            return TestTried(TestFailure(outcomes.TIMEOUT, ""))
         match outcomes.came_out(ran.output, [name])[name]:
             case "failed":
                 return TestTried(outcomes.failure(ran.output, self._place.path, name))
@@ -131,7 +131,7 @@ class Laboratory:
                 return TestTried(None, "it cannot be loaded or set up")
         return TestTried(None, f"it did not run: {one_line(ran.output, 200)}")
 
-    async def _try_patch(self, state: State, patch: Edits) -> PatchTried:
+    async def _try_patch(self, state: DecomposedState, patch: Edits) -> PatchTried:
         try:
             size = await self._place.apply(patch.edits)
         except PatchFails as failed:
@@ -146,18 +146,18 @@ class Laboratory:
             return PatchTried(None, size, one_line(f"it breaks {outcomes.some(change.broken)}"))
         return PatchTried(change, size)
 
-    async def _changes(self, state: State) -> Change | str:
+    async def _changes(self, state: DecomposedState) -> TestChanges | str:
         """Return what the patch that is applied changes; in a sentence why nothing can be said of it."""
         fixed = await self._reproduced(state.surveyed.tests, state.reproducing)
         if not fixed:
             return "no test that shows the issue passes with it"
         if not state.baseline.passing:
-            return Change(fixed)
+            return TestChanges(fixed)
         log = await self._place.run(self._tests, self._tests_s)
         if log is None:
             return TOO_LONG
         own = outcomes.change(state.baseline, log)
-        return Change((*fixed, *own.fixed), own.broken)
+        return TestChanges((*fixed, *own.fixed), own.broken)
 
     async def _reproduced(self, folder: str, texts: Sequence[str]) -> tuple[str, ...]:
         """Return which of the reproducing tests pass, by their numbers."""

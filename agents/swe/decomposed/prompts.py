@@ -6,7 +6,7 @@ from surefoot.agents.agent.context import cut
 from surefoot.models.base import Message
 
 from .reading import MOST_FILES, MOST_PLACES, THE_TEST
-from .state import Place, Source
+from .state import Place, ShownSource
 
 INSTRUCTIONS = (
     "You resolve an issue of a repository in small steps: find the places, write a test that shows the issue, write a patch. Answer just "
@@ -70,7 +70,7 @@ def asked(first: tuple[Message, ...], what: str) -> tuple[Message, ...]:
     return (*first[:-1], Message("user", first[-1].content + what))
 
 
-def told(sources: Sequence[Source]) -> str:
+def told(sources: Sequence[ShownSource]) -> str:
     """Return files as the model reads them."""
     return "".join(
         f"=== {source.path}\n{source.text.removesuffix(chr(10))}\n=== end of {source.path}\n\n"

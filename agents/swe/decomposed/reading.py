@@ -10,7 +10,7 @@ from surefoot.printable import encodable
 from surefoot.voting.flags import NotAnAnswer
 
 from .sources import enclosing, snapped
-from .state import Edit, Edits, Files, Place, Places, Source, Written
+from .state import ChosenFiles, Edit, Edits, Place, Places, ShownSource, WrittenTest
 
 READ = 100_000
 """Characters of an answer that is read."""
@@ -30,15 +30,15 @@ SPAN = re.compile(r"(\d{1,7})(?:-(\d{1,7}))?")
 SYMBOL = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
-def read_files(text: str) -> Files:
+def read_files(text: str) -> ChosenFiles:
     """Read the files that were named."""
     paths = sorted({path_of(line) for line in _lines(text, "files")})
     if not 0 < len(paths) <= MOST_FILES:
         raise NotAnAnswer(f"{len(paths)} files, where 1 to {MOST_FILES} were asked for")
-    return Files(tuple(paths))
+    return ChosenFiles(tuple(paths))
 
 
-def read_places(text: str, sources: Sequence[Source]) -> Places:
+def read_places(text: str, sources: Sequence[ShownSource]) -> Places:
     """Read the places that were named, each as its file knows it."""
     known = {source.path: source for source in sources}
     found = set()
@@ -53,13 +53,13 @@ def read_places(text: str, sources: Sequence[Source]) -> Places:
     return Places(tuple(sorted(found)))
 
 
-def read_test(text: str) -> Written:
+def read_test(text: str) -> WrittenTest:
     """Read a test file that holds one test."""
     written = _block(text, "python")
     names = [one or other for one, other in TESTS.findall(written)]
     if names != [THE_TEST]:
         raise NotAnAnswer(f"one test was asked for, `{THE_TEST}`, not {', '.join(names[:5]) or 'none'}")
-    return Written(written)
+    return WrittenTest(written)
 
 
 def read_edits(text: str) -> Edits:
@@ -105,7 +105,7 @@ def path_of(name: str) -> str:
     return path
 
 
-def _place(path: str, where: str, source: Source) -> Place:
+def _place(path: str, where: str, source: ShownSource) -> Place:
     if span := SPAN.fullmatch(where):
         first = int(span[1])
         last = int(span[2] or first)

@@ -7,7 +7,7 @@ their lines and indentation, in one pass.  A text in triple quotes that reaches 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from .state import Definition, Place, Source
+from .state import Definition, Place, ShownSource
 
 DEFINES = re.compile(r"([ \t]*)(?:async[ \t]+def|def|class)[ \t]+([^\W\d]\w{0,79})")
 WORD = re.compile(r"[^\W_]{3,40}")
@@ -109,18 +109,18 @@ def _entry(path: str, size: int, names: Sequence[str]) -> str:
     return entry if len(entry) <= LONGEST_ENTRY else f"{entry[:LONGEST_ENTRY]} ..."
 
 
-def shown(path: str, text: str, issue: str, room: int, first: Iterable[str] = ()) -> Source:
+def shown(path: str, text: str, issue: str, room: int, first: Iterable[str] = ()) -> ShownSource:
     """Return a file within `room` characters: whole, or its head, the definitions named `first`, and those that share most with the issue."""
     known = definitions(text) if path.endswith((".py", ".pyi")) else ()
     if len(text) <= room:
-        return Source(path, text, known)
+        return ShownSource(path, text, known)
     lines = text.split("\n")
     asked, wanted = words(issue), set(first)
     score = {each: len(asked & words("\n".join(lines[each.first - 1 : each.last]))) for each in _outer(known)}
     chosen = [each for each in known if each.name in wanted]
     chosen += sorted(score, key=lambda each: (-score[each], each.first))
     spans = [(1, HEAD), *((each.first, each.last) for each in chosen), (1, len(lines))]
-    return Source(path, _lines(lines, spans, room), known)
+    return ShownSource(path, _lines(lines, spans, room), known)
 
 
 def _outer(known: Sequence[Definition]) -> list[Definition]:

@@ -22,7 +22,7 @@ Stage = Literal[
 ]
 ASKED: tuple[Stage, ...] = ("files", "places", "reproduce", "patch")
 """The stages that a model is asked for; the world answers all others."""
-Ending = Literal["", "submitted", "undecided", "unverified", "lost_workspace"]
+StageEnding = Literal["", "submitted", "undecided", "unverified", "lost_workspace"]
 """How a run is over, in the words of `ExitStatus`; "" while it is not.
 
     submitted       a patch won, and did the same when it was run once more; it is applied in the workspace
@@ -44,7 +44,7 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ShownSource:
     """A file as the model is shown it."""
 
     path: str
@@ -75,7 +75,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class TestFailure:
     """How a test fails: what two tests that show the same defect have in common, whatever their texts."""
 
     kind: str
@@ -85,7 +85,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TestChanges:
     """Which tests a patch changes: what two patches that do the same have in common, whatever their texts."""
 
     fixed: tuple[str, ...]
@@ -108,7 +108,7 @@ class Surveyed:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ChosenFiles:
     """Model: the files to look into, in order of their names."""
 
     paths: tuple[str, ...]
@@ -119,7 +119,7 @@ class Files:
 class Opened:
     """World: what these files hold."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[ShownSource, ...]
     kind: Literal["opened"] = "opened"
 
 
@@ -143,7 +143,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenTest:
     """Model: a candidate for the reproducing test."""
 
     text: str
@@ -154,7 +154,7 @@ class Written:
 class TestTried:
     """World: how a candidate test fails on the base, or why it is no ballot."""
 
-    failure: Failure | None
+    failure: TestFailure | None
     why: str = ""
     kind: Literal["test_tried"] = "test_tried"
 
@@ -171,7 +171,7 @@ class Edits:
 class PatchTried:
     """World: which tests a candidate patch changes, or why it is no ballot."""
 
-    change: Change | None
+    change: TestChanges | None
     size: int = 0
     """Lines that it takes and gives."""
     why: str = ""
@@ -186,7 +186,9 @@ class Lost:
     kind: Literal["lost"] = "lost"
 
 
-Answer = Surveyed | Files | Opened | Places | Baseline | Written | TestTried | Edits | PatchTried | Lost
+StageAnswer = (
+    Surveyed | ChosenFiles | Opened | Places | Baseline | WrittenTest | TestTried | Edits | PatchTried | Lost
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ class Test:
     """A candidate test and what became of it; without a failure it is no ballot."""
 
     text: str
-    failure: Failure | None
+    failure: TestFailure | None
     why: str = ""
 
 
@@ -203,13 +205,13 @@ class Patch:
     """A candidate patch and what became of it; without a change it is no ballot."""
 
     edits: tuple[Edit, ...]
-    change: Change | None
+    change: TestChanges | None
     size: int = 0
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class DecomposedState:
     """How far a run is, and what was decided and seen so far."""
 
     stage: Stage = "survey"
@@ -219,20 +221,20 @@ class State:
     """Steps that the world answered."""
     surveyed: Surveyed = Surveyed("", "", "")
     files: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[ShownSource, ...] = ()
     places: tuple[Place, ...] = ()
     baseline: Baseline = Baseline()
-    candidate: Written | Edits | None = None
+    candidate: WrittenTest | Edits | None = None
     """What is tried next."""
     tests: tuple[Test, ...] = ()
     reproducing: tuple[str, ...] = ()
     """The tests that fail in the way that won."""
     patches: tuple[Patch, ...] = ()
     winner: Patch | None = None
-    ended: Ending = ""
+    ended: StageEnding = ""
     result: str = ""
     """In a sentence, why the run is over."""
 
 
-STATES: Typed[State] = Typed(State)
-ANSWERS: Typed[Answer] = Typed(Annotated[Answer, Field(discriminator="kind")])
+STATES: Typed[DecomposedState] = Typed(DecomposedState)
+ANSWERS: Typed[StageAnswer] = Typed(Annotated[StageAnswer, Field(discriminator="kind")])

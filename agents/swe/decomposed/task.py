@@ -38,21 +38,21 @@ from .state import (
     ANSWERS,
     ASKED,
     STATES,
-    Answer,
     Baseline,
+    ChosenFiles,
+    DecomposedState,
     Edits,
-    Ending,
-    Files,
     Lost,
     Opened,
     Patch,
     PatchTried,
     Places,
-    State,
+    StageAnswer,
+    StageEnding,
     Surveyed,
     Test,
     TestTried,
-    Written,
+    WrittenTest,
 )
 
 EXISTING = f"{PYTEST} -q"
@@ -63,7 +63,7 @@ TESTS_S = 1800.0
 """Longest time of the repository's own tests, as in the official harness."""
 
 
-class DecomposedTask(Task[State, Answer]):
+class DecomposedTask(Task[DecomposedState, StageAnswer]):
     """One instance, resolved in `world`, whose workspace holds the base commit.
 
     `votes`: the lead that each decision needs.  `candidates`: how many tests, and how many patches, may be tried.  `window` is the model's, in
@@ -112,11 +112,11 @@ class DecomposedTask(Task[State, Answer]):
         """Return what two runs that follow one another have in common."""
         return {"instance": self._id, "votes": self._votes, "candidates": self._candidates}
 
-    def start(self) -> State:
+    def start(self) -> DecomposedState:
         """Return the state before anything is known."""
-        return State()
+        return DecomposedState()
 
-    def ask(self, state: State, view: int = 0) -> Prompt:
+    def ask(self, state: DecomposedState, view: int = 0) -> Prompt:
         """Return the question of the stage; the same for all its candidates, so that they are independent of each other."""
         sources = prompts.told(state.sources)
         match state.stage:
@@ -130,7 +130,7 @@ class DecomposedTask(Task[State, Answer]):
                 what = prompts.PATCH.format(sources=sources, places=prompts.named(state.places))
         return prompts.asked(self._first, what)
 
-    def read(self, text: str, state: State, view: int = 0) -> Answer:
+    def read(self, text: str, state: DecomposedState, view: int = 0) -> StageAnswer:
         """Read the answer of the stage."""
         match state.stage:
             case "files":
@@ -143,26 +143,26 @@ class DecomposedTask(Task[State, Answer]):
                 return read_edits(text)
         raise NotAnAnswer(f"the world answers {state.stage!r}")
 
-    def lead(self, answer: Answer) -> int:
+    def lead(self, answer: StageAnswer) -> int:
         """Return the votes that a localisation needs; a candidate is voted on by what it does, once that is known."""
-        return self._votes if isinstance(answer, Files | Places) else 1
+        return self._votes if isinstance(answer, ChosenFiles | Places) else 1
 
-    def acts(self, state: State) -> bool:
+    def acts(self, state: DecomposedState) -> bool:
         """Whether the world answers the stage."""
         return state.stage not in ASKED
 
-    async def act(self, state: State, attempt: Attempt) -> Answer:
+    async def act(self, state: DecomposedState, attempt: Attempt) -> StageAnswer:
         """Do what the stage says, from the clean base on: an act that was interrupted is made again."""
         return await self._lab.act(state)
 
-    async def settle(self, state: State) -> None:
+    async def settle(self, state: DecomposedState) -> None:
         """Make the workspace what `state` says, wherever a run is taken up: the base, with the winning patch on it once that is submitted.
 
         Raises `WorkspaceLost`.
         """
         await self._lab.settle(state)
 
-    def advance(self, state: State, answer: Answer) -> State:
+    def advance(self, state: DecomposedState, answer: StageAnswer) -> DecomposedState:
         """Take a step."""
         if state.stage in ASKED:
             state = replace(state, turn=state.turn + 1)
@@ -171,7 +171,7 @@ class DecomposedTask(Task[State, Answer]):
         match answer:
             case Surveyed():
                 return replace(state, stage="files", surveyed=answer)
-            case Files():
+            case ChosenFiles():
                 return replace(state, stage="open", files=answer.paths)
             case Opened():
                 return replace(
@@ -181,7 +181,7 @@ class DecomposedTask(Task[State, Answer]):
                 return replace(state, stage="reopen", places=answer.places)
             case Baseline():
                 return replace(state, stage="reproduce", baseline=answer)
-            case Written():
+            case WrittenTest():
                 return replace(state, stage="try_test", candidate=answer)
             case Edits():
                 return replace(state, stage="try_patch", candidate=answer)
@@ -196,8 +196,8 @@ class DecomposedTask(Task[State, Answer]):
             case Lost():
                 return _over(state, "lost_workspace", answer.why)
 
-    def _test_tried(self, state: State, tried: TestTried) -> State:
-        assert isinstance(state.candidate, Written)
+    def _test_tried(self, state: DecomposedState, tried: TestTried) -> DecomposedState:
+        assert isinstance(state.candidate, WrittenTest)
         test = Test(state.candidate.text, tried.failure, tried.why)
         state = replace(state, tests=(*state.tests, test), candidate=None, stage="reproduce")
         try:
@@ -212,7 +212,7 @@ class DecomposedTask(Task[State, Answer]):
         texts = dict.fromkeys(each.text for each in state.tests if each.failure == failure)
         return replace(state, stage="patch", reproducing=tuple(texts))
 
-    def _patch_tried(self, state: State, tried: PatchTried) -> State:
+    def _patch_tried(self, state: DecomposedState, tried: PatchTried) -> DecomposedState:
         assert isinstance(state.candidate, Edits)
         patch = Patch(state.candidate.edits, tried.change, tried.size, tried.why)
         state = replace(state, patches=(*state.patches, patch), candidate=None, stage="patch")
@@ -225,7 +225,7 @@ class DecomposedTask(Task[State, Answer]):
         winner = min((each for each in state.patches if each.change == change), key=lambda each: each.size)
         return replace(state, stage="verify", winner=winner)
 
-    def _verified(self, state: State, tried: PatchTried) -> State:
+    def _verified(self, state: DecomposedState, tried: PatchTried) -> DecomposedState:
         assert state.winner is not None
         if tried.change == state.winner.change:
             return _over(
@@ -236,18 +236,18 @@ class DecomposedTask(Task[State, Answer]):
         now = tried.why or f"it changes {tried.change!r} now"
         return _over(state, "unverified", f"verify: the winning patch did not do the same once more: {now}")
 
-    def finished(self, state: State) -> bool:
+    def finished(self, state: DecomposedState) -> bool:
         """Whether the run is over, for whatever reason."""
         return state.ended != ""
 
-    def solved(self, state: State) -> bool:
+    def solved(self, state: DecomposedState) -> bool:
         """Whether a patch won and was verified; whether it resolves the issue, only the hidden tests can tell."""
         return state.ended == "submitted"
 
-    def show(self, answer: Answer) -> str:
+    def show(self, answer: StageAnswer) -> str:
         """Return a step's answer for a person."""
         match answer:
-            case Files():
+            case ChosenFiles():
                 return f"files: {', '.join(answer.paths)}"
             case Places():
                 return f"places: {', '.join(f'{each.path}::{each.symbol}' for each in answer.places)}"
@@ -255,7 +255,7 @@ class DecomposedTask(Task[State, Answer]):
                 return f"test: {answer.why or answer.failure}"
             case PatchTried():
                 return f"patch: {answer.why or answer.change}"
-            case Written():
+            case WrittenTest():
                 return cut(answer.text, 200)
             case Edits():
                 return f"edits: {', '.join(each.path for each in answer.edits)}"
@@ -271,7 +271,7 @@ def _check(votes: int, candidates: int) -> None:
             raise BadInput(f"{what} must be a whole number from {least} to {most}, not {given!r}")
 
 
-def _over(state: State, ending: Ending, why: str) -> State:
+def _over(state: DecomposedState, ending: StageEnding, why: str) -> DecomposedState:
     return replace(state, ended=ending, result=why)
 
 

@@ -15,7 +15,7 @@ from surefoot.agents.swe.decomposed.reading import (
     read_places,
     read_test,
 )
-from surefoot.agents.swe.decomposed.state import Definition, Edit, Place, Source
+from surefoot.agents.swe.decomposed.state import Definition, Edit, Place, ShownSource
 from surefoot.agents.swe.decomposed.workspace import PatchFails, changed_lines, replaced
 from surefoot.voting import NotAnAnswer
 
@@ -25,7 +25,7 @@ CLASS = (
     Definition("Cart.sum", 11, 20),
     Definition("sum", 30, 31),
 )
-SOURCES = (Source("shop/cart.py", "", CLASS), Source("shop/new.py", "", there=False))
+SOURCES = (ShownSource("shop/cart.py", "", CLASS), ShownSource("shop/new.py", "", there=False))
 
 
 def fenced(label: str, *lines: str) -> str:

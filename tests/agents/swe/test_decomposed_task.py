@@ -10,9 +10,9 @@ import pytest
 from surefoot import BadInput, Sampling
 from surefoot.agents.agent import ExitStatus
 from surefoot.agents.swe import Instance, prepare_workspace
-from surefoot.agents.swe.decomposed import DecomposedTask, Ending, State
+from surefoot.agents.swe.decomposed import DecomposedState, DecomposedTask, StageEnding
 from surefoot.agents.swe.decomposed.ballots import leading
-from surefoot.agents.swe.decomposed.state import STATES, Change, Failure, PatchTried
+from surefoot.agents.swe.decomposed.state import STATES, PatchTried, TestChanges, TestFailure
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.models.base import Ask, Message
@@ -64,8 +64,8 @@ async def world(repo: Repo, tmp_path: Path) -> AsyncIterator[Local]:
     await place.stop()
 
 
-def answers(tests: list[str], patches: list[str]) -> Callable[[State], str]:
-    def say(state: State) -> str:
+def answers(tests: list[str], patches: list[str]) -> Callable[[DecomposedState], str]:
+    def say(state: DecomposedState) -> str:
         match state.stage:
             case "files":
                 return "```files\npkg/sums.py\n```"
@@ -80,8 +80,10 @@ def answers(tests: list[str], patches: list[str]) -> Callable[[State], str]:
 
 
 async def by_hand(
-    task: DecomposedTask, say: Callable[[State], str], until: Callable[[State], bool] | None = None
-) -> State:
+    task: DecomposedTask,
+    say: Callable[[DecomposedState], str],
+    until: Callable[[DecomposedState], bool] | None = None,
+) -> DecomposedState:
     """Go through the steps as the engine does, the task guarded as it guards it."""
     held = guarded(task)
     state = held.start()
@@ -158,7 +160,7 @@ async def test_a_test_that_shows_nothing_is_no_ballot(world: Local, repo: Repo) 
     )
     assert (state.ended, len(state.tests)) == ("undecided", 2)
     # An import inside the test is a failure like any other: what the issue asks for may not be there yet.
-    assert state.tests[1].failure == Failure("ModuleNotFoundError", "")
+    assert state.tests[1].failure == TestFailure("ModuleNotFoundError", "")
 
 
 async def test_a_patch_that_does_something_else_once_more_is_not_submitted(world: Local, repo: Repo) -> None:
@@ -229,7 +231,7 @@ async def test_the_hidden_tests_are_never_asked_about(world: Local, repo: Repo) 
     asked: list[str] = []
     task = run_of(world, repo, 1)
 
-    def say(state: State) -> str:
+    def say(state: DecomposedState) -> str:
         prompt = task.ask(state)
         assert not isinstance(prompt, str)
         asked.append("".join(message.content for message in prompt))
@@ -246,7 +248,7 @@ async def test_the_hidden_tests_are_never_asked_about(world: Local, repo: Repo) 
 async def test_other_files_and_new_ones_are_told_of(world: Local, repo: Repo) -> None:
     task = run_of(world, repo, 1)
 
-    def say(state: State) -> str:
+    def say(state: DecomposedState) -> str:
         if state.stage == "files":
             return "```files\npkg/new.py\ncrlf.txt\nlatin.txt\nalias.py\n```"
         return "```places\npkg/new.py\nalias.py::add\n```"
@@ -255,7 +257,7 @@ async def test_other_files_and_new_ones_are_told_of(world: Local, repo: Repo) ->
     found = {source.path: source for source in state.sources}
     assert found["crlf.txt"].text == "x\ny\n" and found["latin.txt"].text == "caf\ufffd\n"
     assert not found["pkg/new.py"].there and found["alias.py"].definitions[0].name == "add"
-    prompt = task.ask(State(stage="patch", sources=state.sources, places=state.places))
+    prompt = task.ask(DecomposedState(stage="patch", sources=state.sources, places=state.places))
     assert "pkg/new.py does not exist yet" in str(prompt) and "alias.py::add, pkg/new.py" in str(prompt)
 
 
@@ -289,7 +291,7 @@ def test_what_cannot_be_is_refused(repo: Repo, options: dict[str, int], word: st
 @pytest.mark.parametrize("issue", ["x" * 1_000_000, "\n" * 1_000_000])
 def test_a_long_issue_is_cut(repo: Repo, issue: str) -> None:
     task = DecomposedTask(instance(repo.base, issue), world=Local(repo.path, trusted=True))
-    prompt = task.ask(State(stage="files"))
+    prompt = task.ask(DecomposedState(stage="files"))
     assert (
         isinstance(prompt[0], Message)
         and sum(len(message.content) for message in prompt if isinstance(message, Message)) < 40_000
@@ -299,13 +301,13 @@ def test_a_long_issue_is_cut(repo: Repo, issue: str) -> None:
 def test_every_ending_is_an_exit_status() -> None:
     from typing import get_args
 
-    endings = set(get_args(Ending)) - {""}
+    endings = set(get_args(StageEnding)) - {""}
     assert endings <= set(ExitStatus) and {word for word in endings if ExitStatus(word).resumable} == {
         "lost_workspace"
     }
 
 
-A, B = Change(("a",)), Change(("b",))
+A, B = TestChanges(("a",)), TestChanges(("b",))
 
 
 @pytest.mark.parametrize(
@@ -321,12 +323,14 @@ A, B = Change(("a",)), Change(("b",))
         ([B, B, A, A, A], 2, B),
     ],
 )
-def test_the_first_to_be_ahead_wins(done: list[Change | None], votes: int, winner: Change | None) -> None:
+def test_the_first_to_be_ahead_wins(
+    done: list[TestChanges | None], votes: int, winner: TestChanges | None
+) -> None:
     assert leading(done, votes, 12) == winner
 
 
 @pytest.mark.parametrize("done", [[None] * 4, [A, B, A, B], [A, B, None], [None, None, None]])
-def test_candidates_that_cannot_decide_any_more_stall(done: list[Change | None]) -> None:
+def test_candidates_that_cannot_decide_any_more_stall(done: list[TestChanges | None]) -> None:
     with pytest.raises(Stalled):
         leading(done, 2, 4)
 
@@ -334,5 +338,5 @@ def test_candidates_that_cannot_decide_any_more_stall(done: list[Change | None])
 def test_a_double_can_be_asked_by_hand(repo: Repo) -> None:
     task = DecomposedTask(instance(repo.base), world=Local(repo.path, trusted=True))
     known = Repair(ISSUE, ("pkg/sums.py",), ("x\n",), fix("return a + b"), ("y\n",), ("z\n",))
-    sample = Repairer([known]).draw(Ask(task.ask(State(stage="reproduce")), 0.7, 100, 0))
+    sample = Repairer([known]).draw(Ask(task.ask(DecomposedState(stage="reproduce")), 0.7, 100, 0))
     assert sample.text.startswith("```python\nx\n")

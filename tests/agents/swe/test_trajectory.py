@@ -13,8 +13,8 @@ from surefoot.agents.agent.exit_status import ExitStatus
 from surefoot.agents.monitor.readers.formats import read
 from surefoot.agents.swe.recorded import RecordedAct, parse_recording, read_recording
 from surefoot.agents.swe.trajectory import (
+    ChatMessage,
     Cost,
-    Message,
     TrajectoryLog,
     convert,
     ended,
@@ -35,7 +35,7 @@ def bash(command: str) -> Call:
 
 
 LOOK, EDIT = bash("cat a.py"), Call("edit_file", '{"path":"a.py"}')
-RUN: list[Message] = [
+RUN: list[ChatMessage] = [
     told("system", "You repair."),
     told("user", "It fails."),
     said(
@@ -56,7 +56,7 @@ RUN: list[Message] = [
 ]
 
 
-def written(folder: Path, run: list[Message] = RUN) -> Path:
+def written(folder: Path, run: list[ChatMessage] = RUN) -> Path:
     with TrajectoryLog(folder / "x.traj.jsonl") as log:
         for message in run:
             log.append(message)

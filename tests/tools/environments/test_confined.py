@@ -13,7 +13,7 @@ import pytest
 
 from surefoot.tools import ToolFailed
 from surefoot.tools.environments import Environment, Limits
-from surefoot.tools.environments.confined import Files, strange
+from surefoot.tools.environments.confined import ConfinedFiles, strange
 
 Opened = Callable[..., AbstractAsyncContextManager[Environment]]
 SECRET = b"the secret of another folder"
@@ -21,13 +21,13 @@ SEEN = "/testbed"
 
 
 @pytest.fixture
-def files(workspace: Path) -> Files:
+def files(workspace: Path) -> ConfinedFiles:
     outside = workspace.with_name("outside")
     outside.mkdir()
     (outside / "secret").write_bytes(SECRET)
     (workspace / "folder").mkdir()
     (workspace / "folder" / "file").write_bytes(b"inside")
-    return Files(workspace, SEEN)
+    return ConfinedFiles(workspace, SEEN)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def files(workspace: Path) -> Files:
         "folder/back/folder/file",
     ],
 )
-def test_what_stays_inside_can_be_read_and_written(files: Files, workspace: Path, path: str) -> None:
+def test_what_stays_inside_can_be_read_and_written(files: ConfinedFiles, workspace: Path, path: str) -> None:
     (workspace / "up").symlink_to("./folder/../folder")
     (workspace / "chain").symlink_to("up")
     (workspace / "absolute").symlink_to(f"{SEEN}/folder/file")
@@ -74,7 +74,7 @@ OUT = [
 
 
 @pytest.mark.parametrize("path", OUT)
-def test_what_leads_out_is_refused(files: Files, workspace: Path, path: str) -> None:
+def test_what_leads_out_is_refused(files: ConfinedFiles, workspace: Path, path: str) -> None:
     outside = workspace.with_name("outside")
     (workspace / "link").symlink_to("../outside/secret")
     (workspace / "far link").symlink_to(outside / "secret")
@@ -87,7 +87,7 @@ def test_what_leads_out_is_refused(files: Files, workspace: Path, path: str) -> 
     assert [file.read_bytes() for file in outside.iterdir()] == [SECRET]
 
 
-def test_nothing_is_made_outside(files: Files, workspace: Path) -> None:
+def test_nothing_is_made_outside(files: ConfinedFiles, workspace: Path) -> None:
     (workspace / "dangling").symlink_to("../outside/new")
     (workspace / "folder link").symlink_to("../outside")
     for path in ("dangling", "folder link/new", "folder link/a/b/new", "new/../../outside/new"):
@@ -96,7 +96,7 @@ def test_nothing_is_made_outside(files: Files, workspace: Path) -> None:
     assert [file.name for file in workspace.with_name("outside").iterdir()] == ["secret"]
 
 
-def test_a_hard_link_is_refused(files: Files, workspace: Path) -> None:
+def test_a_hard_link_is_refused(files: ConfinedFiles, workspace: Path) -> None:
     secret = workspace.with_name("outside") / "secret"
     os.link(secret, workspace / "second name")
     for call in (lambda: files.read("second name", 100), lambda: files.write("second name", b"x", 100)):
@@ -106,7 +106,7 @@ def test_a_hard_link_is_refused(files: Files, workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a socket", "a device", "a folder"])
-def test_what_is_no_file_is_refused_at_once(files: Files, workspace: Path, kind: str) -> None:
+def test_what_is_no_file_is_refused_at_once(files: ConfinedFiles, workspace: Path, kind: str) -> None:
     place = workspace / "x"
     if kind == "a pipe":
         os.mkfifo(place)
@@ -145,7 +145,7 @@ def test_what_is_no_file_is_refused_at_once(files: Files, workspace: Path, kind:
         ("..", "leads out"),
     ],
 )
-def test_a_path_that_cannot_be_is_said(files: Files, workspace: Path, path: str, says: str) -> None:
+def test_a_path_that_cannot_be_is_said(files: ConfinedFiles, workspace: Path, path: str, says: str) -> None:
     (workspace / "loop").symlink_to("./loop")
     before = len(list(Path("/proc/self/fd").iterdir()))
     for call in (lambda: files.read(path, 100), lambda: files.write(path, b"", 100)):
@@ -155,7 +155,7 @@ def test_a_path_that_cannot_be_is_said(files: Files, workspace: Path, path: str,
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_what_is_not_there_is_said_and_can_be_made(files: Files, workspace: Path) -> None:
+def test_what_is_not_there_is_said_and_can_be_made(files: ConfinedFiles, workspace: Path) -> None:
     for path in ("new", "a/b/new", "folder/new"):
         with pytest.raises(ToolFailed, match="No such file"):
             files.read(path, 100)
@@ -166,7 +166,9 @@ def test_what_is_not_there_is_said_and_can_be_made(files: Files, workspace: Path
     assert (workspace / "a" / "made later").read_bytes() == b"x" and (workspace / "to be").is_symlink()
 
 
-def test_an_existing_file_keeps_its_mode_and_nothing_of_its_old_end(files: Files, workspace: Path) -> None:
+def test_an_existing_file_keeps_its_mode_and_nothing_of_its_old_end(
+    files: ConfinedFiles, workspace: Path
+) -> None:
     script = workspace / "script"
     script.write_bytes(b"a long text")
     script.chmod(0o755)
@@ -174,7 +176,7 @@ def test_an_existing_file_keeps_its_mode_and_nothing_of_its_old_end(files: Files
     assert script.read_bytes() == b"short" and script.stat().st_mode & 0o777 == 0o755
 
 
-def test_sizes_are_limited(files: Files, workspace: Path) -> None:
+def test_sizes_are_limited(files: ConfinedFiles, workspace: Path) -> None:
     (workspace / "large").write_bytes(bytes(101))
     (workspace / "sparse").touch()
     os.truncate(workspace / "sparse", 1 << 40)
@@ -210,7 +212,7 @@ while True:
 """
 
 
-def test_a_link_that_changes_all_the_time_never_leads_out(files: Files, workspace: Path) -> None:
+def test_a_link_that_changes_all_the_time_never_leads_out(files: ConfinedFiles, workspace: Path) -> None:
     """A process exchanges a folder for a link to the outside and back, as fast as it goes, while it is read and written."""
     seen = set()
     with subprocess.Popen([sys.executable, "-c", EXCHANGE], cwd=workspace) as exchanging:
@@ -227,7 +229,7 @@ def test_a_link_that_changes_all_the_time_never_leads_out(files: Files, workspac
     assert (workspace.with_name("outside") / "secret").read_bytes() == SECRET
 
 
-def test_strange_files_are_found(files: Files, workspace: Path) -> None:
+def test_strange_files_are_found(files: ConfinedFiles, workspace: Path) -> None:
     (workspace / "link").symlink_to("/etc/passwd")
     os.link(workspace / "folder" / "file", workspace / "another name inside")
     assert strange(workspace) == ""
