@@ -1,14 +1,11 @@
 """What a person sees: the live display of a run, and the one-page report at its end."""
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +13,7 @@ from rich.text import Text
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import Ahead, Report
 
+from .live import LiveDisplay
 from .terminal import Terminal, styled
 
 if TYPE_CHECKING:
@@ -30,68 +28,45 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S, PAUSE = 10.0, 300.0, 0.15
 WAITING_LINE_EVERY_S = 5.0
 """While something is waited for, one line is printed this often instead."""
 LOOK_EVERY_S = 0.2
-FRAMES_PER_S = 4
 SAMPLE_CHARACTERS = 200
 
 
-class ProgressDisplay:
-    """Shows a `Progress` on standard error while the `with` block runs: live on a terminal, else by a line now and then; without `live` by lines in any case.
-
-    It reads the counters from a thread of its own, so a busy run needs no pauses for it.
-    """
+class ProgressDisplay(LiveDisplay):
+    """Shows a `Progress`: live on a terminal, else by a line now and then."""
 
     def __init__(self, progress: Progress, terminal: Terminal | None = None, *, live: bool = True) -> None:
         self._progress = progress
-        self._terminal = terminal or Terminal(stderr=True)
-        self._may_be_live = live and self._terminal.is_live
-        self._live: Live | None = None
-        self._over = threading.Event()
         self._noted = 0
-        self._thread = threading.Thread(target=self._lines, daemon=True)
+        super().__init__(terminal, live=live)
 
-    def __enter__(self) -> Self:
-        if self._may_be_live:
-            self._live = Live(
-                get_renderable=lambda: progress_table(self._progress),
-                console=self._terminal,
-                refresh_per_second=FRAMES_PER_S,
-                transient=True,
-            )
-            self._live.start()
-        self._thread.start()
-        return self
+    def frame(self) -> RenderableType:
+        """The table."""
+        return progress_table(self._progress)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._live is not None:
-            self._live.stop()
-
-    def _lines(self) -> None:
+    def lines(self) -> None:
+        """Print notes at once, and the counters after pauses that grow."""
         p, began = self._progress, time.monotonic()
         shown, pause, at_first = 0.0, FIRST_LINE_S, p.doing
         waits = False
         over = False
         while not over:
-            over = self._over.wait(LOOK_EVERY_S)
+            over = self.over.wait(LOOK_EVERY_S)
             self._print_notes()
-            if self._live is not None or over:
+            if self.live is not None or over:
                 continue
             now = time.monotonic() - began
             waits = waits and bool(p.waiting)
             longest = (WAITING_LINE_EVERY_S if waits else FIRST_LINE_S) if p.waiting else pause
             due = shown + min(pause, longest)
             if now >= due or (not shown and p.doing != at_first):
-                self._terminal.print(progress_line(p), soft_wrap=True)
+                self.terminal.print(progress_line(p), soft_wrap=True)
                 waits = bool(p.waiting)
                 shown, pause = now, min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, now * PAUSE))
 
     def _print_notes(self) -> None:
         for note in self._progress.notes[self._noted :]:
             self._noted += 1
-            self._terminal.print(styled(note, "yellow"), soft_wrap=True)
+            self.terminal.print(styled(note, "yellow"), soft_wrap=True)
 
 
 def progress_table(progress: Progress) -> RenderableType:

@@ -1,18 +1,16 @@
 """What a person sees of a run over many instances: a live table, a line for each that is over, the tables at the end."""
 
-import threading
 import time
 from collections import Counter
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 
 from surefoot.orchestration.events import Back, Event, Noted, Waiting
 
-from .display import FRAMES_PER_S, LOOK_EVERY_S, count
+from .display import LOOK_EVERY_S, count
+from .live import LiveDisplay
 from .terminal import Terminal, styled
 
 if TYPE_CHECKING:
@@ -20,18 +18,15 @@ if TYPE_CHECKING:
     from surefoot.orchestration.swe.result import InstanceResult
 
 
-class FleetDisplay:
-    """Shows a fleet on standard error while the `with` block runs: live on a terminal, else a line for every instance that is over."""
+class FleetDisplay(LiveDisplay):
+    """Shows a fleet: live on a terminal, and in any case a line for every instance that is over."""
 
     def __init__(self, fleet: "Fleet", terminal: Terminal | None = None) -> None:
         self._fleet = fleet
-        self._terminal = terminal or Terminal(stderr=True)
-        self._live: Live | None = None
-        self._over = threading.Event()
         self._said: set[str] = set()
         self._waiting = ""
-        self._thread = threading.Thread(target=self._lines, daemon=True)
         self._began = time.monotonic()
+        super().__init__(terminal)
 
     def listen(self, event: Event) -> None:
         """Hear what is waited for."""
@@ -40,41 +35,26 @@ class FleetDisplay:
         elif isinstance(event, Back):
             self._waiting = ""
         elif isinstance(event, Noted):
-            self._terminal.print(styled(event.sentence, "yellow"), soft_wrap=True)
+            self.terminal.print(styled(event.sentence, "yellow"), soft_wrap=True)
 
     def __enter__(self) -> Self:
         self._said = set(self._fleet.results())
-        if self._terminal.is_live:
-            self._live = Live(
-                get_renderable=self._table,
-                console=self._terminal,
-                refresh_per_second=FRAMES_PER_S,
-                transient=True,
-            )
-            self._live.start()
-        self._thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        if self._live is not None:
-            self._live.stop()
-
-    def _lines(self) -> None:
+    def lines(self) -> None:
+        """Print a line for every instance that is over."""
         over = False
         while not over:
-            over = self._over.wait(LOOK_EVERY_S)
+            over = self.over.wait(LOOK_EVERY_S)
             for name, result in list(self._fleet.ended.items()):
                 if name not in self._said:
                     self._said.add(name)
-                    self._terminal.print(
+                    self.terminal.print(
                         _line(result, len(self._said), len(self._fleet.instances)), soft_wrap=True
                     )
 
-    def _table(self) -> RenderableType:
+    def frame(self) -> RenderableType:
+        """The instances in flight."""
         table = Table(box=None, pad_edge=False)
         for name in ("instance", "attempt", "turns", "calls", "", "s"):
             table.add_column(name, justify="left" if name in ("instance", "") else "right")
