@@ -27,6 +27,7 @@
         TaskFailed                 agents.tasks               a task's method raised, or returned what it must not
             NotPlain               agents.tasks               a task's value would not survive the journal; a BadInput, too
         DecisionNeeded             agents.tasks               a person has to decide before a job can go on
+        ControlFailed              agents.reasoning           a method of a control raised
         NoCueTokens                agents.reasoning           the tokenizer has no token for any cue word
         TooFewUnsafeExits          agents.reasoning           an exit rule has too few unsafe exits for its delta
         NothingScored              agents.monitor             no run got a score

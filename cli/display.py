@@ -224,7 +224,8 @@ class Grid(Table):
 
 
 def _contests(r: Report) -> RenderableType:
-    table = Table("contested step", "winner", "votes", "against", box=None, title_justify="left")
+    first = "" if len(r.contested_steps) == r.contested else f" (the first {len(r.contested_steps)})"
+    table = Table(f"contested step{first}", "winner", "votes", "against", box=None, title_justify="left")
     for contest in r.contested_steps:
         against = ", ".join(f"{answer} ({votes})" for answer, votes in contest.against.items())
         table.add_row(f"{contest.step:,}", contest.winner, str(contest.votes), against)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -93,6 +93,8 @@ async def run(
     ):
         if holder is not None:
             await create(store, fixed=await work.fixed(settings))
+        else:
+            await work.note_other_settings(settings)
         return await work.go(holder=holder)
 
 
@@ -207,6 +209,21 @@ class _Work(Generic[S, A]):
             if found.worst_bound is not None  # no step is left out of the risk
             else (found.judged, found.hard, found.hard_bound, found.known_answers, shown),
         )
+
+    async def note_other_settings(self, wanted: Settings) -> None:
+        """Say which settings of an existing job are others than those that are wanted now."""
+        found = (await jobs.load(self.redis, self.job)).settings
+        wanted = replace(wanted, sampling=sampling_for(self.task, wanted.sampling))
+        usual = replace(USUAL, sampling=sampling_for(self.task))
+        others = [
+            f"{name} = {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
+            for name in (field.name for field in fields(Settings))
+            if getattr(wanted, name) not in (getattr(usual, name), getattr(found, name))
+        ]
+        if others:
+            self.emitter.emit(
+                Noted(sentence=f"job {self.job!r} keeps what it was started with: {'; '.join(others)}")
+            )
 
     async def go(self, *, limit: int | None = None, holder: str | None = None, again: bool = False) -> Report:
         """Take the job from where it stands to its end, and return its report."""

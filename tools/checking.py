@@ -16,6 +16,8 @@ BY_SCHEMA = "json_schema"
 """The type of a mistake whose words say everything: where, and what it was."""
 MISTAKES = 3
 """How many mistakes one sentence tells of."""
+LISTED = 10_000
+"""Of more mistakes only the number is told: to look at each takes five times as long as to find it, and blocks the event loop."""
 NAMES = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 """Where a JSON schema has schemas by name: a name may be `title`."""
 VALUES = ("default", "const", "enum", "examples", "example", "required", "dependentRequired")
@@ -116,6 +118,8 @@ def _untitled(schema: Any) -> Any:
 
 
 def _refusal(tool: Tool, invalid: ValidationError) -> str:
+    if invalid.error_count() > LISTED:
+        return f"The arguments of {tool.name} are wrong in {invalid.error_count():,} places: too many to look at one by one"
     found = invalid.errors(include_url=False, include_context=False)
     more = len(found) - MISTAKES
     said = "; ".join(_mistake(tool, error) for error in found[:MISTAKES])

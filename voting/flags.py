@@ -71,6 +71,11 @@ class Flag(ABC):
         """Return the red flag, or None if this flag has nothing against the sample."""
 
     def __or__(self, other: "Flag") -> "AnyOf":
+        if not isinstance(other, Flag):
+            raise BadInput(
+                f"a red flag is an object whose class derives from Flag, {other!r} is none: a class is called first, and a "
+                "function becomes one by InvariantBroken(name, function)"
+            )
         return AnyOf((*_parts(self), *_parts(other)))
 
 
@@ -88,8 +93,9 @@ class AnyOf(Flag):
     def raised_by(self, reading: Reading[A]) -> RedFlag | None:
         """Ask each flag in turn."""
         for flag in self.flags:
-            if red := flag.raised_by(reading):
-                return red
+            red = flag.raised_by(reading)
+            if red is not None:
+                return _red(flag, red)
         return None
 
 
@@ -148,6 +154,10 @@ class Malformed(Flag):
         return None
 
 
+COUNTED_ALREADY = ("too long", "truncated", "malformed")
+"""The names of the flags above."""
+
+
 @dataclass(frozen=True, slots=True)
 class InvariantBroken(Flag):
     """The answer breaks an invariant that the task can check by itself: help from outside the model, counted apart."""
@@ -155,6 +165,12 @@ class InvariantBroken(Flag):
     name: str
     check: Callable[[Any, Any], str | None]
     """Given the state and the answer, returns what is wrong with the answer, or None."""
+
+    def __post_init__(self) -> None:
+        if self.name in COUNTED_ALREADY:
+            raise BadInput(
+                f"{self.name!r} is counted already, by a flag of surefoot's own: take another name"
+            )
 
     def raised_by(self, reading: Reading[A]) -> RedFlag | None:
         """Apply the task's check to the answer."""
@@ -178,6 +194,14 @@ def screen(reading: Reading[A], flags: Flag) -> A | RedFlag:
     A sample that cannot be read is malformed whether or not `flags` looks for it: there is no ballot in it.
     """
     try:
-        return flags.raised_by(reading) or reading.answer
+        red = flags.raised_by(reading)
+        return reading.answer if red is None else _red(flags, red)
     except NotAnAnswer as error:
         return RedFlag("malformed", str(error))
+
+
+def _red(flag: Flag, raised: object) -> RedFlag:
+    """Return what a flag has raised; anything else would become a ballot."""
+    if not isinstance(raised, RedFlag):
+        raise TypeError(f"`raised_by` of {type(flag).__name__} returns a RedFlag or None, not {raised!r}")
+    return raised

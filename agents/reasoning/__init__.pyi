@@ -8,7 +8,7 @@ from .exit_calibration import ExitCalibration, TooFewUnsafeExits
 from .exits import Conformal, Cue, Deer, Dynasor, Exit, ExitRule
 from .loops import Loops
 from .probes import Probing
-from .reasoner import Reasoner
+from .reasoner import ControlFailed, Reasoner
 from .route import NoThinking, Route
 from .steer import NoCueTokens, Steer
 from .thoughts import CUES, Cues, Thought
@@ -22,6 +22,7 @@ __all__ = [
     "Confident",
     "Conformal",
     "Control",
+    "ControlFailed",
     "Cue",
     "Cues",
     "DeepConf",

@@ -1,13 +1,13 @@
 """The driver: one reasoning stream per ask, prepared and watched by controls; every ask gets an answer."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import replace
 from hashlib import blake2b
 from inspect import iscoroutinefunction
 from itertools import starmap
 
-from surefoot.errors import BadInput
+from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Ask, context_of
 from surefoot.models.gather import as_they_end
 from surefoot.models.streaming import Draw, Piece, Streaming, parser
@@ -29,6 +29,10 @@ CLOSING_TOKENS = 8
 
 Watches = Sequence[tuple[str, Watch]]
 """Each with the name of its control."""
+
+
+class ControlFailed(SurefootError):
+    """A method of a control raised."""
 
 
 class Reasoner:
@@ -64,6 +68,10 @@ class Reasoner:
             raise BadInput(
                 f"thinking and answer need at least 1 token each, not {think_tokens!r} and {answer_tokens!r}"
             )
+        if not callable(getattr(model, "stream", None)):
+            raise BadInput(
+                f"a Reasoner listens to a model that streams its thoughts, such as OpenAIModel or ThinkingDouble; {model!r} does not"
+            )
         for control in controls:
             _check_control(control)
         self._model = model
@@ -93,15 +101,19 @@ class Reasoner:
         """Return the whole state of one sample, thoughts included."""
         state = StreamState(self.draw(ask), self._cues, self._answer_tokens)
         for control in self._controls:
-            await control.prepare(state, self._model)
+            with _said_of(control.name, "prepare"):
+                await control.prepare(state, self._model)
         state.answer_limit = min(state.answer_limit, ask.max_tokens)
         if ask.offer is not None and ask.offer.thinking < 1:
             state.draw = _thinking_less(state.draw, ask.offer.thinking)
         state.begin(state.draw.begun)
-        watching = [(control.name, control.watch(state.draw, self._model)) for control in self._controls]
-        watches = [(name, watch) for name, watch in watching if watch is not None]
-        for name, watch in watches:
-            _check_watch(name, watch)
+        watches: list[tuple[str, Watch]] = []
+        for control in self._controls:
+            with _said_of(control.name, "watch"):
+                watch = control.watch(state.draw, self._model)
+            if watch is not None:
+                _check_watch(control.name, watch)
+                watches.append((control.name, watch))
         # All of them are closed, even if one has an error to raise.
         async with AsyncExitStack() as stack:
             for _, watch in watches:
@@ -151,7 +163,8 @@ class Reasoner:
             async for piece in pieces:
                 thoughts = state.hear(piece)
                 for name, watch in watches:
-                    action = await watch.see(state, piece, thoughts)
+                    with _said_of(name, "see"):
+                        action = await watch.see(state, piece, thoughts)
                     if action is None:
                         continue
                     if not isinstance(action, StreamAction):
@@ -184,10 +197,26 @@ def _thinking_less(draw: Draw, share: float) -> Draw:
     )
 
 
+@contextmanager
+def _said_of(control: str, method: str) -> Iterator[None]:
+    """Let an error of a control say whose it is."""
+    try:
+        yield
+    except SurefootError:
+        raise
+    except Exception as error:
+        raise ControlFailed(
+            f"control {control!r} failed in `{method}`: {type(error).__name__}: {error}"
+        ) from error
+
+
 def _check_control(control: object) -> None:
     """Refuse what was meant for a control and is none, before anything is asked."""
     if not isinstance(control, Control):
-        raise BadInput(f"a control is an object whose class derives from Control, {control!r} is none")
+        raise BadInput(
+            f"a control is an object whose class derives from Control, {control!r} is none"
+            + (": call it first" if isinstance(control, type) and issubclass(control, Control) else "")
+        )
     if not iscoroutinefunction(control.prepare):
         raise BadInput(f"control {control.name!r}: write `async def prepare`")
 

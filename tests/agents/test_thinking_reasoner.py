@@ -11,6 +11,7 @@ from surefoot.agents.reasoning.control import RESTARTS
 from surefoot.agents.reasoning.reasoner import (
     Close,
     Control,
+    ControlFailed,
     Drop,
     Reasoner,
     Restart,
@@ -22,6 +23,7 @@ from surefoot.agents.reasoning.route import NoThinking
 from surefoot.agents.reasoning.thoughts import Thought
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Prompt
+from surefoot.models.doubles.double import towers_double
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
 from surefoot.models.doubles.thoughts import ScriptedThought, Segment, Writer, overthinker, scripted
@@ -353,7 +355,7 @@ class Sudden(Slip):
     ("control", "said"),
     [
         (Alone(), "derives from Control, <.*Alone.* is none"),
-        (Slip, "derives from Control"),
+        (Slip, "derives from Control, <.*Slip.* is none: call it first"),
         (Sudden(None), "write `async def prepare`"),
     ],
 )
@@ -390,3 +392,35 @@ async def test_what_a_control_ends_is_aborted_on_the_server() -> None:
         await model.ready()
         await drawn(Reasoner(model, Acts(Drop("x"))), ask())
         await until(lambda: server.stats.aborted == 1 and server.stats.in_flight == 0)
+
+
+class Breaks(Control):
+    name = "breaks"
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    async def prepare(self, state: StreamState, model: Streaming) -> None:
+        if self.at == "prepare":
+            raise KeyError("x")
+
+    def watch(self, draw: Draw, model: Streaming) -> Watch | None:
+        if self.at == "watch":
+            raise KeyError("x")
+        return BreaksToo()
+
+
+class BreaksToo(Watch):
+    async def see(self, state: StreamState, piece: Piece, thoughts: Sequence[Thought]) -> StreamAction | None:
+        raise KeyError("x")
+
+
+@pytest.mark.parametrize("at", ["prepare", "watch", "see"])
+async def test_an_error_of_a_control_says_whose_it_is(at: str) -> None:
+    with pytest.raises(ControlFailed, match=f"control 'breaks' failed in `{at}`: KeyError: 'x'"):
+        await drawn(Reasoner(thinker(), Breaks(at)), ask())
+
+
+def test_a_model_that_streams_nothing_is_refused_at_once() -> None:
+    with pytest.raises(BadInput, match="listens to a model that streams its thoughts"):
+        Reasoner(towers_double())  # type: ignore[arg-type]

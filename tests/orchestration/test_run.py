@@ -16,6 +16,7 @@ from surefoot.models.connect import open_model
 from surefoot.models.doubles import Double, Garbage, towers_double
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.orchestration.calibrate import calibrate
+from surefoot.orchestration.events import Event, Noted
 from surefoot.orchestration.graph import REPAIRS, AuditFailed
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.fixed import Fixed
@@ -211,6 +212,28 @@ async def test_a_finished_job_is_reported_again_not_run_again(redis_url: str) ->
     first = await surefoot.run(towers(4), K2, model=towers_double(), redis=redis_url, job="once")
     again = await surefoot.run(towers(4), K2, model=Garbage(), redis=redis_url, job="once")
     assert again == first
+
+
+async def test_a_job_keeps_its_settings_and_says_so(redis_url: str) -> None:
+    notes: list[str] = []
+
+    def heard(event: Event) -> None:
+        notes.extend([event.sentence] if isinstance(event, Noted) else [])
+
+    async def ran(settings: Settings) -> int:
+        done = await surefoot.run(
+            towers(4), settings, model=towers_double(), redis=redis_url, job="kept", on_event=heard
+        )
+        return done.k
+
+    assert await ran(Settings(k=2, seed=7)) == 2
+    assert await ran(Settings()) == await ran(Settings(k=2, seed=7)) == 2
+    assert notes == []
+    assert await ran(Settings(k=5, segment=10, sampling=Sampling(temperature=0.9, max_tokens=9))) == 2
+    assert [note.split("; ")[:2] for note in notes] == [
+        ["job 'kept' keeps what it was started with: k = 2, not 5", "segment = 1000, not 10"]
+    ]
+    assert "sampling = Sampling(temperature=0.3" in notes[0]
 
 
 @pytest.mark.parametrize("segment", [4, 5, 15, 100])

@@ -100,6 +100,11 @@ def test_no_text_means_no_arguments(text: str) -> None:
     assert checked_call(paint, text) == paint.arguments()
 
 
+def test_of_very_many_mistakes_the_number_is_told() -> None:
+    with pytest.raises(ToolFailed, match="The arguments of paint are wrong in 10,001 places: too many"):
+        checked_call(paint, '{"numbers": [' + ",".join(['"x"'] * 10_001) + "]}")
+
+
 def refused(text: str) -> None:
     with pytest.raises(ToolFailed):
         checked_call(paint, text)

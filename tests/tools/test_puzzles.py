@@ -129,7 +129,7 @@ def test_a_position_that_nobody_can_leave_is_found_in_a_bounded_time() -> None:
 @given(st.integers(2, 60), st.integers(0, 10**6))
 def test_blocks_come_to_their_goal_and_none_moves_more_than_twice(count: int, seed: int) -> None:
     position = blocks.drawn(count, seed)
-    moves: list[blocks.Move] = []
+    moves: list[blocks.BlocksMove] = []
     while position.stacks != position.goal:
         moves.append(move := BLOCKS.right(position))
         position = blocks.BlocksPosition(BLOCKS.after(position, move), position.goal)
@@ -154,7 +154,7 @@ def test_a_move_of_a_block_keeps_all_others_where_they_are(count: int, seed: int
 
 
 @pytest.mark.parametrize("move", [(1, 0), (3, 3), (1, 2), (3, 9), (2, 0)])
-def test_what_breaks_a_rule_of_the_blocks_is_refused(move: blocks.Move) -> None:
+def test_what_breaks_a_rule_of_the_blocks_is_refused(move: blocks.BlocksMove) -> None:
     with pytest.raises(NoMove, match="illegal"):
         BLOCKS.after(blocks.BlocksPosition(((1, 3), (2,)), ((1, 2, 3),)), move)
 

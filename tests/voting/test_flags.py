@@ -1,6 +1,7 @@
 """Red flags: what throws a sample away, and under which name."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -150,3 +151,32 @@ def test_an_answer_is_read_once_however_many_flags_look_at_it() -> None:
 
     screen(Reading(Sample("x"), read), PAPER | InvariantBroken("odd", odd) | Malformed())
     assert texts == ["x"]
+
+
+class Says(Flag):
+    def __init__(self, raised: Any) -> None:
+        self._raised = raised
+
+    def raised_by(self, reading: Reading[Any]) -> RedFlag | None:
+        raised: RedFlag | None = self._raised
+        return raised
+
+
+@pytest.mark.parametrize("raised", [True, False, "maybe", "", 0])
+@pytest.mark.parametrize("combined", [False, True])
+def test_what_a_flag_raises_is_never_a_ballot(raised: object, combined: bool) -> None:
+    flag = PAPER | Says(raised) if combined else Says(raised)
+    with pytest.raises(TypeError, match="`raised_by` of Says returns a RedFlag or None, not"):
+        screen(reading("4"), flag)
+
+
+@pytest.mark.parametrize("other", [number, Says, None])
+def test_what_is_no_flag_does_not_combine_with_one(other: Any) -> None:
+    with pytest.raises(BadInput, match="a red flag is an object whose class derives from Flag"):
+        PAPER | other
+
+
+@pytest.mark.parametrize("name", ["too long", "truncated", "malformed"])
+def test_an_invariant_does_not_mix_with_the_counts_of_another_flag(name: str) -> None:
+    with pytest.raises(BadInput, match="is counted already"):
+        InvariantBroken(name, lambda state, answer: None)

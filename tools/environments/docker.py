@@ -33,7 +33,7 @@ KEEP = f'end=$(( $(date +%s) + {LIFETIME_S} )); while [ "$(date +%s)" -lt "$end"
 # The command, then the end of all that it has started: -1 is everything but process 1 and this shell.
 RUN = """\
 shell=$(command -v bash || command -v sh)
-"$shell" -c "$1" </dev/null
+"$shell" -c -- "$1" </dev/null
 code=$?
 kill -9 -1 2>/dev/null
 exit $code

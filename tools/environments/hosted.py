@@ -49,7 +49,7 @@ IFS= read -r surefoot_command <&{go} || exit
 surefoot_command=
 while IFS= read -r surefoot_line; do surefoot_command="$surefoot_command$surefoot_line
 "; done <&{text}
-exec {text}<&- {go}<&- {shell} -c "$surefoot_command$surefoot_line"
+exec {text}<&- {go}<&- {shell} -c -- "$surefoot_command$surefoot_line"
 """
 AT_ITS_START = ("BASH_ENV", "SHELLOPTS", "BASH_FUNC_")
 """How environment variables begin that say what bash does first: it is not to do that before it has its limits and a command."""

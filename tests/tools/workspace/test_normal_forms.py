@@ -100,7 +100,7 @@ def ran(command: str, folder: Path) -> tuple[int, bytes, bool]:
     A restricted shell reads as any other does, but writes to no file: these commands are made by chance.
     """
     done = subprocess.run(
-        ["bash", "--restricted", "-c", command],
+        ["bash", "--restricted", "-c", "--", command],
         cwd=folder,
         capture_output=True,
         stdin=subprocess.DEVNULL,
@@ -114,6 +114,7 @@ def ran(command: str, folder: Path) -> tuple[int, bytes, bool]:
 @example("echo a\\\n\n  b")
 @example("echo 'a  b' \\")
 @example("echo !(a  b)")
+@example(" -n ")
 @example("x=a; echo $x[a  b]")
 def test_both_forms_of_a_command_do_the_same(tmp_path_factory: pytest.TempPathFactory, command: str) -> None:
     normal = normal_command(command)
