@@ -114,7 +114,7 @@ class Runner(Generic[S, A]):
         try:
             await _ended_soon(graph.ainvoke(start, config, durability="sync"))
         finally:
-            await self._stride.aclose()
+            await self._stride.aclose(self._journal)
         if not self._over():
             if isinstance(self._task, Acts):
                 raise AuditFailed(
@@ -152,7 +152,7 @@ class Runner(Generic[S, A]):
     async def audit(self, state: Walk) -> Walk:
         """Read the segment back from Redis and check it from outside the model, then seal it.
 
-        Checked are the hash chain, that each step starts from the end of the step before, the task's own check of
+        Checked are the hash chain, which covers the answers and not the votes, that each step starts from the end of the step before, the task's own check of
         every step, and that the end is the state that the stride holds.
         """
         segment = self._segment()

@@ -14,12 +14,15 @@
                   +--------_squash---------+
                    the true state (_verify) or the ballots of a step (_redirect) speak for another one
 
+    A sample on its way: Calls._cast -> OpenStep.cast -> touched, and the scheduler is woken -> Pipeline._review
+    -> _tell, if it is the head and over -> decide goes on -> _retire.
+
 The pipeline changes when samples are drawn, and no decision.  That follows from the first four invariants, and from
 Election, which counts in the order of submission.  Where an invariant is kept a comment begins with its name.
 
     SAME ASKS    What is asked for a step follows from its state, its number and the terms, whenever it is asked.
-                 Kept by OpenStep._asks_for and seed_of, which read nothing else, and by Pipeline._verify: other
-                 terms squash every step.
+                 Kept by OpenStep._asks_for and seed_of, which read nothing else but for an ask's guess, and by
+                 Pipeline._verify: other terms squash every step.
     TRUE STATE   A decision is handed out only if its step was opened on the state that the run has reached.
                  Kept by Pipeline._verify, before the head is read: the same in every part, not only equal.
     IN ORDER     Open steps are numbered without a gap; only the first of them, the head, is handed out.
@@ -32,12 +35,14 @@ Election, which counts in the order of submission.  Where an invariant is kept a
                  readings and stalls), Calls._split (the model) and Pipeline._draft_failed (a draft, which just ends
                  where it fails on a state that has not come true).  Whatever was cancelled, but not by us, has failed.
     BARRIER      Nothing is asked beyond a step that acts on the world before it has acted, nor beyond the end.
-                 Kept by Pipeline._may_open, and by Stride.run: commit, act, and only then the next step.
+                 Kept by Pipeline._may_open, and by Stride.run: commit (`begin`), act, and only then the next step.
     ONE CALL     All samples of a step that are outstanding are in one call of the model.
-                 Kept by Pipeline._review, which asks more for READY steps only, and Calls._split, which divides none.
-    BOUNDS       Before its turn a step is opened only within depth, capacity and max_waste; behind the head it is
-                 asked for more only within the last two.
-                 Kept by Pipeline._may_open and _review, by way of _within_limits.
+                 Kept by Pipeline._open_next and _review, which ask for new and READY steps only, and Calls._split,
+                 which divides none.
+    BOUNDS       Before its turn a step is opened only within depth, capacity, max_waste and the room that the budget
+                 has left; behind the head it is asked for more only within the last three.  The head is asked for
+                 more only within the budget.
+                 Kept by Pipeline._may_open and _review, by way of _within_limits, and by _asks.
     PROGRESS     No limit, no refusal and no slow draft keeps the step whose turn it is from being asked for.
                  Kept by Pipeline._may_open, _review and _open_ahead, and by Calls._split.
     WAKE-UP      The scheduler looks again after everything that may change what is to be asked.

@@ -16,10 +16,10 @@ from .open_step import ASKED, READY, OpenStep
 
 T = TypeVar("T")
 
-Asked = tuple[OpenStep[Any, Any], int, Ask]
+Placed = tuple[OpenStep[Any, Any], int, Ask]
 """A step, the number of one of its samples, and the ask for it."""
 
-Unanswered = dict[int, Asked]
+Unanswered = dict[int, Placed]
 """What a call has still to answer, by position in the call."""
 
 
@@ -41,7 +41,7 @@ class Calls:
         self.owed: dict[asyncio.Task[None], Unanswered] = {}
         """What each call has still to answer, by its task."""
 
-    def send(self, asked: Sequence[Asked]) -> None:
+    def send(self, asked: Sequence[Placed]) -> None:
         """Ask for all of these samples in one call of the model; the ledger has them already."""
         unanswered = dict(enumerate(asked))
         task = background(self._draw(unanswered, self._ledger.in_flight, time.monotonic()), self._failed)
@@ -140,6 +140,6 @@ def check_all_answered(model: Model, owed: dict[int, T], asked: int) -> None:
         raise ModelUnavailable(f"{model.name} left {len(owed)} of {asked} asks unanswered")
 
 
-def _awaited(asked: Asked) -> bool:
+def _awaited(asked: Placed) -> bool:
     """Whether this sample would still count."""
     return asked[0].status is ASKED

@@ -55,7 +55,11 @@ class Draft(ABC, Generic[S]):
         """
 
     def decided(self, state: S, after: S) -> None:
-        """Learn that a step was decided which led from `state` to `after`; called for every one, in order."""
+        """Learn that an election decided a step which led from `state` to `after`; called in order.
+
+        It is not called for a step that the world answered, nor for the one before.  After a repair, or where Redis went back,
+        steps come once more.
+        """
 
 
 class _Asking(Draft[S]):

@@ -7,6 +7,8 @@ from contextlib import aclosing
 from typing import Generic
 
 from surefoot.agents.tasks.task import S
+from surefoot.errors import BadInput
+from surefoot.printable import printable
 
 from .background import Failed, background, failure_of
 from .drafts import Draft
@@ -27,6 +29,8 @@ class Lookahead(Generic[S]):
         self._failed = failed
         self._states: deque[S] = deque()
         self._drafting: asyncio.Task[None] | None = None
+        self._left: set[asyncio.Task[None]] = set()
+        """Rollouts that were given up and have not ended yet."""
         self._exhausted = False
         """Whether the draft knows no further."""
         self._overtaken: deque[S] = deque()
@@ -89,7 +93,7 @@ class Lookahead(Generic[S]):
     def start_draft(self, path: Sequence[S]) -> None:
         """Let the draft go on from here; `path` are the states from the one decided last to the open ones.
 
-        `changed` is called once it has had the chance to say something at once.
+        `changed` is called once it has had the chance to say something at once.  Nothing is overtaken when it starts.
         """
         if self.draft is not None:
             self._drafting = background(self._follow(self.draft, (*path, *self._states)), self._failed)
@@ -99,15 +103,15 @@ class Lookahead(Generic[S]):
 
     async def aclose(self) -> None:
         """Let the draft stop."""
-        if self._drafting is not None:
-            self._drafting.cancel()
-            await asyncio.gather(self._drafting, return_exceptions=True)
+        self._stop()
+        await asyncio.gather(*self._left, return_exceptions=True)
 
     async def _follow(self, draft: Draft[S], path: Sequence[S]) -> None:
         """Write down what the draft proposes, not too far ahead of what is asked."""
         try:
             async with aclosing(draft.propose(path)) as states:
                 async for state in states:
+                    _check(draft, state)
                     if self._overtaken:
                         # The run was here first: what the draft says of this state can only be compared.
                         if self._overtaken.popleft() == state:
@@ -132,5 +136,18 @@ class Lookahead(Generic[S]):
     def _stop(self) -> None:
         if self._drafting is not None:
             self._drafting.cancel()
+            # It may take a moment, and what its model opens is not to outlive the model.
+            self._left.add(self._drafting)
+            self._drafting.add_done_callback(self._left.discard)
             self._drafting = None
         self._overtaken.clear()
+
+
+def _check(draft: Draft[S], state: S) -> None:
+    """Raise for what cannot be a state."""
+    try:
+        hash(state)
+    except TypeError:
+        raise BadInput(
+            f"the draft ({draft.name}) proposed {printable(f'{state!r:.100}')}, which cannot be hashed: no state is like that"
+        ) from None

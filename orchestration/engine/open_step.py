@@ -85,7 +85,7 @@ Drawn = tuple[int, Sample, Any]
 """A sample: its number in the election, what came, and what became of it, a ballot or a red flag."""
 
 
-_Asked = tuple[Prompt, str | None, Offer | None]
+_Rendered = tuple[Prompt, str | None, Offer | None]
 """What a view is asked: the prompt, a guess, and what may be called."""
 
 
@@ -99,7 +99,9 @@ class Decision(NamedTuple, Generic[A]):
     @property
     def prompt_tokens(self) -> int:
         """How long the longest prompt was, as far as the model says it; 0 if it does not."""
-        return max(sample.prompt_tokens or 0 for _, sample, _ in self.drawn)
+        # Of the samples counted, which are the first ones: who else had come by then is chance.
+        counted = self.verdict.samples
+        return max(sample.prompt_tokens or 0 for number, sample, _ in self.drawn if number < counted)
 
 
 class Status(Enum):
@@ -158,7 +160,7 @@ class OpenStep(Generic[S, A]):
         """How many steps ahead of the decided ones it was opened."""
         self.due = False
         """Whether its turn has come, on a state that is certain."""
-        self._prompts: dict[int, _Asked] = {}
+        self._prompts: dict[int, _Rendered] = {}
         self._outcomes: dict[tuple[Any, ...], A | RedFlag] = {}
         self._reached: dict[A, S | None] = {}
 
@@ -184,9 +186,9 @@ class OpenStep(Generic[S, A]):
         return Usage.of_all([sample.usage for _, sample, _ in self.drawn])
 
     def asks(self) -> list[Ask]:
-        """Return the next samples to ask for, whose numbers are `numbers`; none if the step is over.
+        """Return the next samples to ask for, whose numbers are `numbers`; none if the step is decided.
 
-        Those that were refused come first, by themselves.  Raises `StepStalled` when the limit leaves no room for them.
+        Those that were refused come before any new ones, by themselves.  Raises `StepStalled` when the limit leaves no room for them.
         """
         if self.status is DECIDED:
             return []
@@ -231,8 +233,8 @@ class OpenStep(Generic[S, A]):
                 self.disputed = True
         else:
             outcome = known
+        election.cast(number, outcome)  # may raise, too
         self.outstanding -= 1
-        election.cast(number, outcome)
         self.drawn.append((number, sample, outcome))
         # Whatever is outstanding: the election counts in the order of submission, and has what it needs.
         if election.decided:
@@ -281,7 +283,7 @@ class OpenStep(Generic[S, A]):
             asks.append(Ask(prompt, sampling.temperature_of(number), sampling.max_tokens, seed, guess, offer))
         return asks
 
-    def _prompt(self, view: int) -> _Asked:
+    def _prompt(self, view: int) -> _Rendered:
         """Render the step in one of its views, and guess what a sample will say if the next state is expected."""
         guessing, guess = self.terms.guessing, None
         offering = self.terms.offering

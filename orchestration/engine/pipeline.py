@@ -5,7 +5,7 @@ The invariants that it keeps are in the docstring of the package.
 
 import asyncio
 from collections import Counter, deque
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any, Generic
 
 from surefoot.agents.tasks.codec import Codec, written
@@ -13,16 +13,17 @@ from surefoot.agents.tasks.task import A, S
 from surefoot.errors import BadInput
 from surefoot.models.base import Model
 from surefoot.orchestration.events import Listen, Noted, ignore
+from surefoot.orchestration.meter import Meter
 from surefoot.voting.samples import NOTHING
 
 from .background import background, cancel_once
-from .calls import Asked, Calls
+from .calls import Calls, Placed
 from .depth import Acceptance, best_depth
 from .drafts import Draft
 from .hypothetical import hypothetically
 from .ledger import Ledger
 from .lookahead import Lookahead
-from .open_step import DECIDED, RETIRED, SQUASHED, Decision, OpenStep, Status, Terms
+from .open_step import DECIDED, FAILED, RETIRED, SQUASHED, Decision, OpenStep, Status, Terms
 from .speculation import Speculation
 
 ADAPT_EVERY = 64
@@ -36,12 +37,14 @@ class Pipeline(Generic[S, A]):
     call of the model.
     """
 
-    def __init__(self, model: Model, speculation: Speculation, listen: Listen = ignore) -> None:
+    def __init__(
+        self, model: Model, speculation: Speculation, meter: Meter | None = None, listen: Listen = ignore
+    ) -> None:
         if isinstance(speculation.draft, str):
             raise BadInput(f"the draft {speculation.draft!r} has not been opened: see open_draft")
         self.draft: Draft[S] | None = speculation.draft
         """What proposes the states ahead, if it is not the leading ballot."""
-        self._speculation, self._listen = speculation, listen
+        self._speculation, self._meter, self._listen = speculation, meter, listen
         self.most_at_risk: int | None = None
         """Samples that the budget has room for; None without one."""
         self._terms: Terms[S, A] | None = None
@@ -102,14 +105,14 @@ class Pipeline(Generic[S, A]):
     def _asked(self) -> int:
         return sum([step.asked for step in self._open])
 
-    def flush(self, state: S, step: int) -> None:
-        """Count all open steps as wasted: nothing is asked ahead any more."""
-        self._squash(0, state, step)
-
     async def aclose(self) -> None:
-        """Drop everything; whatever still runs is cancelled."""
+        """Drop everything, and count it as wasted; whatever still runs is cancelled."""
         # A call that fails while it is being cancelled is not asked again: samples of a squashed step count for nothing.
-        for step in self._open:
+        while self._open:
+            step = self._open.popleft()
+            # What a step has cost that ends the run goes with its failure.
+            if not (step.due and step.status is FAILED):
+                self._ledger.waste(step)
             step.squash()
         tasks = [*self._calls.owed]
         if self._scheduler is not None:
@@ -173,11 +176,12 @@ class Pipeline(Generic[S, A]):
             if asks:
                 self._calls.send(asks)
 
-    def _review(self) -> list[Asked]:
+    def _review(self) -> list[Placed]:
         """See what the samples that came in mean for the steps after theirs, and what has to be asked once more."""
         steps, self._calls.touched, self._waiting = self._waiting + self._calls.touched, [], []
-        asks: list[Asked] = []
-        for step in steps:
+        asks: list[Placed] = []
+        # In order, so that a step is squashed before it is looked at, and not when it has been asked for.
+        for step in sorted(steps, key=attrgetter("step")):
             if step.status is SQUASHED:
                 continue  # after its samples came in, perhaps by one of those just seen here
             if step.status is not RETIRED:
@@ -200,7 +204,7 @@ class Pipeline(Generic[S, A]):
     def _redirect(self, step: OpenStep[S, A]) -> None:
         """Squash the steps after this one if its ballots speak for another state than theirs.
 
-        A draft's word weighs as much as a ballot here, but only here: where to ask, not what to decide.
+        With a draft the state asked ahead weighs one ballot more, whoever said it: where to ask is at stake, not what to decide.
         """
         place = step.step - self._head_number + 1
         for follower in self._expected_at(place):
@@ -211,9 +215,9 @@ class Pipeline(Generic[S, A]):
                 if state != follower and votes > own:
                     self._squash(place, state, step.step + 1)
 
-    def _open_ahead(self) -> list[Asked]:
+    def _open_ahead(self) -> list[Placed]:
         """Open as many steps as are known and allowed."""
-        asks: list[Asked] = []
+        asks: list[Placed] = []
         while self._terms is not None:
             if not self._lookahead:
                 self._predict_by_ballots()
@@ -270,7 +274,7 @@ class Pipeline(Generic[S, A]):
         fits = ledger.in_flight + samples <= limits.capacity
         return fits and ledger.allows(samples, certain, limits.max_waste)
 
-    def _open_next(self, terms: Terms[S, A]) -> list[Asked]:
+    def _open_next(self, terms: Terms[S, A]) -> list[Placed]:
         step = OpenStep(terms, self._next, *self._lookahead.pop())
         step.due = self._turn_has_come
         step.distance = len(self._open) + (self._retired is not None)
@@ -280,8 +284,11 @@ class Pipeline(Generic[S, A]):
         self._open.append(step)
         return self._asks(step)
 
-    def _asks(self, step: OpenStep[S, A]) -> list[Asked]:
+    def _asks(self, step: OpenStep[S, A]) -> list[Placed]:
         try:
+            # What the first samples may cost was checked before the step; only a further round may be too much.
+            if self._meter is not None and step.due and step.drawn and step.status is Status.READY:
+                self._meter.check_more(step.step, step.usage, len(step.drawn), step.wanted)
             asks = [(step, number, ask) for ask, number in zip(step.asks(), step.numbers, strict=True)]
         except Exception as failure:
             step.fail(failure)
@@ -292,7 +299,8 @@ class Pipeline(Generic[S, A]):
 
     def _tell(self, step: OpenStep[S, A]) -> None:
         """Wake `decide`, which waits for the head, if this is the head and it is over."""
-        # At once, not at the end of a look: a draft that is started in it begins after what is decided was told to it.
+        # At once, not at the end of a look: `decide` is then scheduled before a draft that this look may start, and the draft is told
+        # what was decided before it begins.
         if step.over and step is self._open[0]:
             self._head_over.set()
 

@@ -52,7 +52,7 @@ class Recall(Draft[S]):
 
     def decided(self, state: S, after: S) -> None:
         """Remember what followed each context; a step without a gist ends all contexts."""
-        gist = self._recurs.gist(state, after)
+        gist = self._gist(state, after)
         if gist is not None:
             for table in self._tables:
                 table.write(self._prefixes, gist)
@@ -67,11 +67,16 @@ class Recall(Draft[S]):
         prefixes, state = self._prefixes.copy(), path[-1]
         # A rollout begins when it is first asked, and by then the run may have decided some of the path already.
         for before, after in pairwise(path[path.index(self._state) :]):
-            prefixes.push(hypothetically(None, self._recurs.gist, before, after))
+            prefixes.push(self._gist(before, after))
         while not self._barrier(state) and (step := self._expected(prefixes, state)) is not None:
             gist, state = step
             prefixes.push(gist)
             yield state
+
+    def _gist(self, before: S, after: S) -> Hashable | None:
+        """Return a gist; None if the task says none, or none that can be hashed: no decision hangs on it."""
+        gist = hypothetically(None, self._recurs.gist, before, after)
+        return None if hypothetically(None, hash, gist) is None else gist
 
     def _expected(self, prefixes: "_PrefixHashes", state: S) -> tuple[Hashable, S] | None:
         for table in self._tables:

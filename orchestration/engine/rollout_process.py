@@ -35,7 +35,8 @@ class _Start(NamedTuple):
     """An order to the process: begin a rollout here, and leave the one before."""
 
     number: int
-    state: Any
+    state: bytes
+    """Pickled: what cannot be read there still has its number."""
 
 
 class _Credit(NamedTuple):
@@ -114,7 +115,7 @@ class RolloutProcess(Draft[S]):
         # A queue of its own, so that nothing said in an earlier rollout is taken for a state of this one.
         number, said, read = self._number, asyncio.Queue[_Reply](), 0
         self._replies = said
-        self._send(_Start(number, path[-1]))
+        self._send(_Start(number, pickle.dumps(path[-1])))
         while not (news := await said.get()).ended:
             yield news.state
             read += 1
@@ -226,7 +227,7 @@ async def _follow(pipe: Connection, draft: Rollout[Any], order: _Start, credit: 
     """Say every state of one rollout as there is room for it, and how it ended."""
     end = _Reply(order.number, ended=True)
     try:
-        async with aclosing(draft.propose([order.state])) as states:
+        async with aclosing(draft.propose([pickle.loads(order.state)])) as states:
             async for state in states:
                 pipe.send(_Reply(order.number, state, spent=draft.spent))
                 await credit.acquire()

@@ -50,7 +50,7 @@ class Stride(Generic[S, A]):
         self.terms, self._model, self._meter = terms, model, meter
         self._pipeline: Pipeline[S, A] | None = None
         if speculation is not None:
-            self._pipeline = Pipeline(model, speculation, listen)
+            self._pipeline = Pipeline(model, speculation, meter, listen)
 
     @property
     def draft(self) -> Draft[S] | None:
@@ -70,7 +70,7 @@ class Stride(Generic[S, A]):
             while journal.step < until and not task.finished(state):
                 step = journal.step
                 if self._meter is not None:
-                    await self._keep_to_the_budget(self._meter, state, journal)
+                    await self._keep_to_the_budget(self._meter, journal)
                 if acting is not None and acting.acts(state):
                     answer = await acting.act(state, await journal.begin())
                     await journal.append(Record(step, written(task.answer_codec, answer), 0))
@@ -81,7 +81,7 @@ class Stride(Generic[S, A]):
                 answer = self._answer(decision)
                 if self._pipeline is not None:
                     # Before the record is appended: they are written down with it.
-                    self._note(self._pipeline.take_counts(), journal)
+                    self._note(self.take_counts(), journal)
                 await journal.append(
                     self._record(step, decision, answer), self._kept(decision, step, journal)
                 )
@@ -128,17 +128,13 @@ class Stride(Generic[S, A]):
                 await samples.aclose()  # ends the call, and with it what is still running
         return open_step.retire()
 
-    async def _keep_to_the_budget(self, meter: Meter, state: S, journal: Journal) -> None:
+    async def _keep_to_the_budget(self, meter: Meter, journal: Journal) -> None:
         """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
         pipeline = self._pipeline
         if pipeline is not None and meter.has_room_ahead(at_risk := pipeline.at_risk):
             pipeline.most_at_risk = at_risk
         elif pipeline is not None:
-            # Squashed before the calls are cancelled, so that what was wasted is counted.
-            pipeline.flush(state, journal.step)
-            await self.aclose()
-            self._note(pipeline.take_counts(), journal)
-            self._pipeline = None
+            await self.aclose(journal)
         meter.check(journal.step)
 
     def _note(self, counts: Counter[str], journal: Journal) -> None:
@@ -150,10 +146,15 @@ class Stride(Generic[S, A]):
         """Return what speculation has done since the last call (see `Ledger.counts`)."""
         return Counter() if self._pipeline is None else self._pipeline.take_counts()
 
-    async def aclose(self) -> None:
-        """Drop what was asked ahead."""
-        if self._pipeline is not None:
-            await self._pipeline.aclose()
+    async def aclose(self, journal: Journal | None = None) -> None:
+        """Ask nothing ahead any more; what was is wasted, and goes on the bill with the journal's next words."""
+        try:
+            if self._pipeline is not None:
+                await self._pipeline.aclose()
+        finally:
+            if journal is not None:
+                self._note(self.take_counts(), journal)
+            self._pipeline = None
 
     def _kept(self, decision: Decision[A], step: int, journal: Journal) -> bytes | None:
         notable = decision.verdict.contested or decision.verdict.flags

@@ -1,5 +1,7 @@
 """A run stops in order before its budget of steps, tokens or money is overspent, and goes on with a larger one."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
@@ -7,11 +9,15 @@ from redis.asyncio import Redis
 
 import surefoot
 from surefoot import BadInput, Budget, Price, Settings, Speculation, Towers
-from surefoot.models.doubles import Garbage, towers_double
+from surefoot.models.base import Ask
+from surefoot.models.doubles import Double, Garbage, towers_double
+from surefoot.models.doubles.towers import towers_right, towers_wrong
 from surefoot.orchestration.budget import OverBudget
-from surefoot.voting.samples import Usage
+from surefoot.orchestration.engine.open_step import StepStalled
+from surefoot.voting.samples import Sample, Usage
 
 TENS = Settings(k=3, segment=10)
+AHEAD = Speculation("leading", capacity=64)
 PRICE = Price(1.0, 3.0)
 
 
@@ -198,3 +204,68 @@ def test_what_a_server_does_not_count_cannot_be_kept_to() -> None:
 def test_a_budget_that_cannot_be_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         Budget(**given)
+
+
+class Counting:
+    """A model of another's answers that counts what it was asked, and takes its time."""
+
+    name = "counting"
+
+    def __init__(self, inner: Double) -> None:
+        self.inner, self.asked = inner, 0
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+        self.asked += len(asks)
+        await asyncio.sleep(0.005)
+        for place, ask in enumerate(asks):
+            yield place, self.inner.draw(ask)
+
+
+async def test_what_was_asked_ahead_is_on_the_bill_when_a_run_stops(redis_url: str) -> None:
+    model = Counting(towers_double())
+    for turn in (1, 2):
+        report = await surefoot.run(
+            towers(), TENS, model=model, redis=redis_url, job="ahead", budget=Budget(steps=7), speculate=AHEAD
+        )
+        assert (report.status, report.steps) == ("stopped", 7 * turn)
+        assert report.speculation is not None
+        assert report.samples + report.speculation.wasted_samples == model.asked
+    assert report.speculation.wasted_samples > 0
+
+
+async def test_a_step_that_stalls_and_all_that_was_ahead_of_it_are_on_the_bill(redis_url: str) -> None:
+    model = Counting(towers_double(hard=0.05, hard_error=0.5, seed=1))
+    with pytest.raises(StepStalled) as stalled:
+        await surefoot.run(
+            towers(10),
+            Settings(k=6, limit=8),
+            model=model,
+            redis=redis_url,
+            job="stalls",
+            speculate=AHEAD,
+        )
+    report = await surefoot.report("stalls", redis=redis_url)
+    assert report.speculation is not None
+    drawn = sum(stalled.value.tally.values()) + sum(stalled.value.flags.values())
+    assert report.samples + drawn + report.speculation.wasted_samples == model.asked
+
+
+@pytest.mark.parametrize("speculate", [None, Speculation("leading", capacity=8)], ids=str)
+async def test_an_election_gets_further_samples_only_within_the_budget(
+    redis_url: str, speculate: Speculation | None
+) -> None:
+    task = towers()
+    task.views = 1  # a step that is hard is so in every view
+    divided = Double(towers_right, lambda prompt, _: towers_wrong(prompt, 0), hard=0.1, hard_error=0.5)
+    for tokens in (400, 800, 1_200):
+        report = await surefoot.run(
+            task,
+            Settings(k=10, limit=10_000),
+            model=divided,
+            redis=redis_url,
+            budget=Budget(tokens=tokens),
+            speculate=speculate,
+        )
+        assert (report.status, report.bound) == ("stopped", "tokens")
+        wasted = report.speculation.wasted_tokens if report.speculation else 0
+        assert 0 < (report.tokens.total or 0) + (wasted or 0) <= tokens

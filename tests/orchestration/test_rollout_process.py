@@ -165,6 +165,20 @@ async def test_what_it_raises_against_all_rules_is_known_here_too() -> None:
             await states(draft, TASK.start())
 
 
+class Unreadable:
+    """Can be sent, and not be read."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("no number",)
+
+
+async def test_a_state_that_cannot_be_read_there_ends_the_rollout_alone() -> None:
+    async with DoubleServer(towers_double()) as server, RolloutProcess(TASK, asking(server)) as draft:
+        with pytest.raises(ModelUnavailable, match=r"failed in its process \(ValueError"):
+            await states(draft, Unreadable())
+        assert await states(draft, TASK.start(), most=3)
+
+
 ODD_MODELS = """
 import asyncio, os
 from contextlib import asynccontextmanager

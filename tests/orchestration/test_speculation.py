@@ -26,7 +26,8 @@ from surefoot.orchestration.engine.stride import Stride
 from surefoot.orchestration.events import Event, Noted
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.reporting import records
-from surefoot.voting import FirstToAheadBy, NotAnAnswer, Sample
+from surefoot.voting import FirstToAheadBy, NotAnAnswer, Sample, Verdict
+from surefoot.voting.samples import NOTHING
 
 K2 = Settings(k=2)
 SHORT = Settings(k=3, segment=40)
@@ -825,3 +826,41 @@ async def test_what_a_task_raises_on_a_state_that_came_true_is_raised() -> None:
         await surefoot.run(
             Stepped(), K2, model=Onwards(lost=7), speculate=Speculation(Supplied(lambda s: s + 1))
         )
+
+
+async def test_a_draft_that_proposes_what_is_no_state_is_told_of(redis_url: str) -> None:
+    drafted = Speculation(Supplied(lambda state: [state]))
+    with pytest.raises(BadInput, match=r"the draft \(supplied\) proposed \[\(None.* cannot be hashed"):
+        await surefoot.run(
+            Towers(6, "compact"), SHORT, model=towers_double(), redis=redis_url, speculate=drafted
+        )
+
+
+class Forgetful(Towers):
+    def __init__(self, disks: int, style: Any, said: Any) -> None:
+        super().__init__(disks, style)
+        self.said = said
+
+    def gist(self, state: Any, after: Any) -> Any:
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+
+@pytest.mark.parametrize("said", [ValueError("no gist"), [1]], ids=str)
+async def test_a_gist_that_is_none_costs_the_foresight_and_not_the_run(redis_url: str, said: object) -> None:
+    task = Forgetful(6, "compact", said)
+    with_it = Speculation(Recall(task))
+    report = await surefoot.run(
+        Towers(6, "compact"), SHORT, model=towers_double(), redis=redis_url, speculate=with_it
+    )
+    assert report.solved
+
+
+def test_how_long_a_prompt_was_does_not_hang_on_which_samples_have_come() -> None:
+    drawn = [
+        (2, Sample("a", prompt_tokens=99), "a"),
+        (0, Sample("a"), "a"),
+        (1, Sample("a", prompt_tokens=6), "a"),
+    ]
+    assert Decision(Verdict("a", {"a": 2}, {}), drawn, NOTHING).prompt_tokens == 6
