@@ -70,6 +70,7 @@ class Calls:
             failure = failure_of(error, f"a call of {self._model.name}")
             # Steps that were squashed meanwhile count: one of them may be to blame.
             alone = len({step for step, *_ in asked}) == 1
+            # ASKED, too: its next round may be out by now.
             if alone and not unanswered and asked[0][0].status in (READY, ASKED):
                 # ITS TURN: a model that fails after its last answer has failed, as it has without a pipeline.
                 asked[0][0].fail(failure)

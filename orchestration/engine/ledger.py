@@ -21,7 +21,7 @@ class Ledger:
     """Counted since `Pipeline.take_counts` last took it.
 
     `ahead`: steps asked about before their turn.  `accepted` and `rejected`: of these, the steps whose state was right, and
-    those whose state was the first to be wrong.  `wasted_samples`, `wasted_tokens`: drawn for states that did not come
+    those whose state was the first to be wrong, or that were given up with the terms.  `wasted_samples`, `wasted_tokens`: drawn for states that did not come
     true; the tokens of samples that were cut off are estimated from those counted.  `depth`: the steps that were open
     ahead at each decision, summed up; `decisions`: their number.  `draft_tokens`: what the draft itself has spent, as far as
     it knows (`Draft.spent`).  `wasted_uncounted`, `draft_uncounted`: samples whose tokens are not known, which these leave out.

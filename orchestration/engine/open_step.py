@@ -112,7 +112,7 @@ class Status(Enum):
     ASKED = auto()
     """Samples are outstanding, all of them in one call of the model."""
     REFUSED = auto()
-    """The model failed in a call for this step alone: the same samples are to be asked for once more."""
+    """The model failed in a call in which no other step was awaited: the same samples are to be asked for once more."""
     DECIDED = auto()
     """There is a winner; samples that are still outstanding count for nothing."""
     FAILED = auto()

@@ -98,7 +98,7 @@ class Pipeline(Generic[S, A]):
 
     @property
     def at_risk(self) -> int:
-        """Samples that may turn out to be wasted: of the open steps, and those that may yet be asked for."""
+        """Samples that may turn out to be wasted: of the open steps, and those that may yet be asked for before the next step is due."""
         return self._asked + self._speculation.capacity
 
     @property
@@ -326,7 +326,8 @@ class Pipeline(Generic[S, A]):
 
     def _draft_failed(self, failure: BaseException) -> None:
         """End the run if what the draft was at follows from the state decided last, or from one before; else say so."""
-        # ITS TURN: a squash ends the draft, so that all before the open steps has come true.
+        # ITS TURN: a squash ends the draft, so that all before the open steps has come true.  The sum is the place of the last state
+        # that the draft knows, counted from the state decided last, which is 1.
         if len(self._path()) + self._lookahead.drafted <= 1:
             self._fail(failure)
         elif not self._draft_has_failed:

@@ -24,8 +24,8 @@ class Recall(Draft[S]):
 
     A relative of prompt lookup decoding (Saxena 2023) and of retrieval-based speculative decoding (REST, He et al. 2023,
     arXiv 2311.08252), with the task's `gist` of an answer for a token.  `contexts` are the numbers of answers compared.
-    It proposes nothing for a path without the state decided last.  After a resume, hand it the past by
-    `decided`: as many steps as the longest context bring back the place, all of them the memory.
+    It proposes nothing for a path without the state decided last.  After a resume it is told of the past by `decided`: the steps of
+    the longest context are enough to know where it is, and of more it also knows what followed.
     """
 
     name = "recall"
