@@ -351,10 +351,8 @@ def _same(codec: Codec[S] | None, expected: S, state: S) -> bool:
 
 
 def _of_same_types(one: Any, other: Any) -> bool:
-    """Whether equal plain values have parts of the same types."""
-    if type(one) is not type(other):
-        return False
+    """Whether equal plain values have parts of the same types; named tuples are tuples, as which they come back from the journal."""
+    if not isinstance(one, tuple):
+        return type(one) is type(other)
     # Most parts are small numbers, and these are the same object.
-    if not isinstance(one, tuple) or all(map(is_, one, other)):
-        return True
-    return all(map(_of_same_types, one, other))
+    return all(map(is_, one, other)) or all(map(_of_same_types, one, other))

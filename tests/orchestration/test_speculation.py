@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 import surefoot
-from surefoot import BadInput, Settings, Speculation, Stalled, Task, Towers
+from surefoot import BadInput, Budget, Settings, Speculation, Stalled, Task, Towers
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.agents.tasks.task import Value
 from surefoot.models.base import Ask, Model, ModelUnavailable, Prompt
@@ -864,3 +864,19 @@ def test_how_long_a_prompt_was_does_not_hang_on_which_samples_have_come() -> Non
         (1, Sample("a", prompt_tokens=6), "a"),
     ]
     assert Decision(Verdict("a", {"a": 2}, {}), drawn, NOTHING).prompt_tokens == 6
+
+
+async def test_recall_foresees_as_well_after_a_resume(redis_url: str) -> None:
+    # What it is reminded of comes from the journal, where a named tuple is a tuple.
+    for steps in (2_000, 2_095):
+        report = await surefoot.run(
+            Towers(12, "compact"),
+            Settings(k=2),
+            model=towers_double(),
+            redis=redis_url,
+            job="taken up",
+            budget=Budget(steps=steps),
+            speculate=Speculation("recall", capacity=64),
+        )
+    assert report.solved and report.speculation is not None
+    assert report.speculation.acceptance > 0.999
