@@ -47,7 +47,15 @@ def counted(prompt: int, tokens: int) -> float:
 
 def size(state: Conversation) -> int:
     """Return about how many bytes the turns and the summary take in a prompt."""
-    return OVERHEAD + bytes_in(state.summary) + bytes_in(state.watched.said) + _size_of(state.turns)
+    return OVERHEAD + bytes_in(state.summary) + bytes_in(state.watched.said) + size_of_turns(state)
+
+
+def size_of_turns(state: Conversation) -> int:
+    """Return about how many bytes the turns take in a prompt."""
+    if not state.turns:
+        return 0
+    earlier = _size_of(state.turns[:-1]) if state.earlier is None else state.earlier
+    return earlier + state.turns[-1].size
 
 
 def fitted(state: Conversation, room: int) -> Conversation:
@@ -59,7 +67,7 @@ def fitted(state: Conversation, room: int) -> Conversation:
     excess = size(state) + longest(room, 1) - room
     if excess <= 0 or state.due is not None:
         return state
-    turns = list(state.turns)
+    turns, earlier = list(state.turns), size_of_turns(state) - state.turns[-1].size
     # The oldest first, and no more than is needed: what is cut once stays cut, so that a server's prefix cache holds.
     old = max(0, len(turns) - LAST)
     for place in range(len(turns) - 1 if room < _size_of(turns[old:]) else old):
@@ -68,13 +76,15 @@ def fitted(state: Conversation, room: int) -> Conversation:
         before = turns[place].size
         turns[place] = _shortened(turns[place])
         excess -= before - turns[place].size
-    return replace(state, turns=tuple(turns), crowded=excess > 0 and len(turns) > LAST)
+        earlier -= before - turns[place].size
+    crowded = excess > 0 and len(turns) > LAST
+    return replace(state, turns=tuple(turns), earlier=earlier, crowded=crowded)
 
 
 def summed_up(state: Conversation, summary: str, room: int) -> Conversation:
     """Return the state with a summary in the place of all but the latest turns."""
     short = within(summary, room // 4)
-    return replace(state, turns=state.turns[-LAST:], summary=short, crowded=False)
+    return replace(state, turns=state.turns[-LAST:], earlier=None, summary=short, crowded=False)
 
 
 def messages(state: Conversation) -> tuple[Message, ...]:

@@ -137,6 +137,8 @@ class Conversation:
     """What the model is shown at the next turn, and how far the run is.  The journal has the turns that are not in it any more."""
 
     turns: tuple[AgentTurn, ...] = ()
+    earlier: int | None = None
+    """Bytes that all turns but the last take in a prompt; None where they have not been counted.  A window holds hundreds of them."""
     summary: str = ""
     """Of the turns before these."""
     turn: int = 0

@@ -30,7 +30,19 @@ from surefoot.tools.failed import ToolFailed
 from surefoot.tools.tool import Effect, Tool
 from surefoot.voting.flags import PAPER, NotAnAnswer
 
-from .context import LEAST_ROOM, counted, cut, fitted, longest, messages, room_of, size, summed_up, within
+from .context import (
+    LEAST_ROOM,
+    counted,
+    cut,
+    fitted,
+    longest,
+    messages,
+    room_of,
+    size,
+    size_of_turns,
+    summed_up,
+    within,
+)
 from .state import (
     ANSWERS,
     BYTES_A_TOKEN,
@@ -241,6 +253,7 @@ class AgentTask(Task[Conversation, TurnAnswer]):
                 state = replace(
                     state,
                     turns=(*state.turns, AgentTurn(answer.prose, answer.calls)),
+                    earlier=size_of_turns(state),
                     turn=state.turn + 1,
                     bytes_a_token=counted(self._fixed + size(state), tokens)
                     if tokens
@@ -261,7 +274,7 @@ class AgentTask(Task[Conversation, TurnAnswer]):
         looked = look(self._monitor, state.watched, state.turns[-1])
         state = replace(state, watched=looked.watched)
         if isinstance(looked.act, RestartTurn):
-            state = replace(state, turns=state.turns[:-1])
+            state = replace(state, turns=state.turns[:-1], earlier=None)
         if isinstance(looked.act, Stop):
             return _over(state, "overthinking", prose)
         return self._next_turn(state) if looked.goes_on else _over(state, "answered", prose)

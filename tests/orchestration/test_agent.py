@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -510,6 +511,7 @@ def test_a_state_grows_no_longer_than_its_window() -> None:
         if state.crowded:
             state = task.advance(state, task.read("I looked often.", state))
         assert size(state) < 3 * 3000
+        assert size(state) == size(replace(state, earlier=None))  # counted as it grows, or all at once
     assert state.turn == 500
 
 
