@@ -281,7 +281,8 @@ class AgentTask(Task[Conversation, TurnAnswer]):
 
     def _after(self, state: Conversation, seen: Seen) -> Conversation:
         last = state.turns[-1]
-        told = replace(seen, text=within(seen.text, longest(self._room(state), len(last.calls))))
+        shown = within(seen.text, longest(self._room(state), len(last.calls)))
+        told = seen if shown is seen.text else replace(seen, text=shown)
         state = replace(
             state,
             turns=(*state.turns[:-1], replace(last, seen=(*last.seen, told))),
@@ -293,7 +294,8 @@ class AgentTask(Task[Conversation, TurnAnswer]):
         if state.due is not None:
             return state
         failed = all(each.outcome == "failed" for each in state.turns[-1].seen)
-        state = replace(state, errors=state.errors + 1 if failed else 0)
+        if failed or state.errors:
+            state = replace(state, errors=state.errors + 1 if failed else 0)
         if state.errors >= ERRORS:
             return _over(state, "error_limit", seen.text)
         if self._monitor is not None:
