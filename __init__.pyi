@@ -22,6 +22,7 @@ from .orchestration.progress import Progress
 from .orchestration.report import Report
 from .orchestration.run import resume, run
 from .orchestration.settings import Settings
+from .orchestration.solve import Solution, solve
 from .orchestration.stream import events
 from .orchestration.voted import voted
 from .tools.function_tool import tool
@@ -55,6 +56,7 @@ __all__ = [
     "Sample",
     "Sampling",
     "Settings",
+    "Solution",
     "Sorting",
     "Speculation",
     "Stalled",
@@ -71,6 +73,7 @@ __all__ = [
     "report",
     "resume",
     "run",
+    "solve",
     "state",
     "tool",
     "voted",

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from pages import options, origin, table, write
 from swe_set import ALONE, git
 
-from surefoot.agents.swe.grading import PASSING, STATES, Grader, TestGrade, grade, run_tests
+from surefoot.agents.swe.grading import PASSING, STATES, Grader, PatchGrade, grade, run_tests
 from surefoot.agents.swe.instances import Instance, parse_instance
 from surefoot.agents.swe.predictions import read_predictions
 from surefoot.agents.swe.repository import prepare_for_tests
@@ -279,7 +279,7 @@ async def logs_of(
     return dict(zip((each.instance_id for each in instances), logs, strict=True))
 
 
-def grades(instances: Sequence[Instance], logs: dict[str, str]) -> dict[Grader, list[TestGrade]]:
+def grades(instances: Sequence[Instance], logs: dict[str, str]) -> dict[Grader, list[PatchGrade]]:
     """Grade logs by every grader that is there."""
     there = [each for each in GRADERS if each == "surefoot" or find_spec("swebench")]
     return {

@@ -41,6 +41,7 @@ from surefoot.agents.swe.decomposed.reading import THE_TEST, read_edits
 from surefoot.agents.swe.decomposed.sources import shown
 from surefoot.agents.swe.decomposed.state import (
     Baseline,
+    ChangedTests,
     Edit,
     Edits,
     Opened,
@@ -48,7 +49,6 @@ from surefoot.agents.swe.decomposed.state import (
     ShownSource,
     StageAnswer,
     Surveyed,
-    TestChanges,
     TestTried,
     WrittenTest,
 )
@@ -146,7 +146,7 @@ class Tabled(DecomposedTask):
         numbers = {text: f"{THE_TEST} {number}" for number, text in enumerate(self.known_case.table.tests, 1)}
         passing = [numbers[bare(text)] in found.change.fixed for text in state.reproducing]
         fixed = tuple(f"{THE_TEST} {number}" for number, passes in enumerate(passing, 1) if passes)
-        return PatchTried(TestChanges(fixed) if fixed else None, found.size)
+        return PatchTried(ChangedTests(fixed) if fixed else None, found.size)
 
     def _opened(self, state: DecomposedState) -> Opened:
         """Show the files; those of the set are short, so that each is shown whole."""

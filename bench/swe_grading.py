@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from pages import options, origin, table, write
 
-from surefoot.agents.swe.grading import TestGrade, grade
+from surefoot.agents.swe.grading import PatchGrade, grade
 from surefoot.agents.swe.instances import Instance
 
 NAMES = [
@@ -99,7 +99,7 @@ def an_instance(rng: random.Random) -> Instance:
     )
 
 
-def outcome(found: TestGrade) -> str:
+def outcome(found: PatchGrade) -> str:
     """Return what a grade comes to, in a word."""
     return "resolved" if found.resolved else "unresolved" if found.readable else "says nothing"
 

@@ -1,6 +1,6 @@
 """What `surefoot.agents.swe` offers."""
 
-from .grading import TestGrade, grade, run_tests, set_up
+from .grading import PatchGrade, grade, run_tests, set_up
 from .instances import Instance, parse_instance, read_instances
 from .issue_task import IssueTask
 from .kept_workspace import KeptWorkspace, NotRebuilt, SetUpFailed
@@ -21,13 +21,13 @@ __all__ = [
     "IssueTask",
     "KeptWorkspace",
     "NotRebuilt",
+    "PatchGrade",
     "PatchRefused",
     "Prediction",
     "RecordedAct",
     "Recording",
     "Replayed",
     "SetUpFailed",
-    "TestGrade",
     "TrajectoryLog",
     "check_patch",
     "compare",

@@ -51,7 +51,7 @@ class ListOutcome(NamedTuple):
     failed: tuple[str, ...]
 
 
-class TestGrade(NamedTuple):
+class PatchGrade(NamedTuple):
     """What a log of tests says of a patch."""
 
     resolved: bool
@@ -92,7 +92,7 @@ async def set_up(instance: Instance, environment: Environment, *, timeout_s: flo
             )
 
 
-def grade(instance: Instance, log: str, *, grader: Grader = "auto") -> TestGrade:
+def grade(instance: Instance, log: str, *, grader: Grader = "auto") -> PatchGrade:
     """Grade a log that has the official form, as `run_tests` returns it; importing swebench takes seconds.
 
     Raises `BadInput` if swebench is asked for and not installed, or needed: for a log that is not pytest's.
@@ -119,7 +119,7 @@ def grade(instance: Instance, log: str, *, grader: Grader = "auto") -> TestGrade
     fail_to_pass = _split(instance.fail_to_pass, states, ())
     pass_to_pass = _split(instance.pass_to_pass, states, ("SKIPPED",))
     resolved = not fail_to_pass.failed and not pass_to_pass.failed
-    return TestGrade(resolved, True, fail_to_pass, pass_to_pass, "surefoot", warnings(instance, log))
+    return PatchGrade(resolved, True, fail_to_pass, pass_to_pass, "surefoot", warnings(instance, log))
 
 
 def read_log(log: str) -> dict[str, str] | None:
@@ -161,7 +161,7 @@ def warnings(instance: Instance, log: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _officially(instance: Instance, log: str) -> TestGrade:
+def _officially(instance: Instance, log: str) -> PatchGrade:
     from swebench.harness.grading import get_eval_report
     from swebench.harness.log_parsers import PARSER_REGISTRY
     from swebench.types import TestSpec
@@ -200,7 +200,7 @@ def _officially(instance: Instance, log: str) -> TestGrade:
         )
         for name in ("FAIL_TO_PASS", "PASS_TO_PASS")
     ]
-    return TestGrade(told["resolved"], True, lists[0], lists[1], grader, warnings(instance, log))
+    return PatchGrade(told["resolved"], True, lists[0], lists[1], grader, warnings(instance, log))
 
 
 def _version() -> str:
@@ -210,9 +210,9 @@ def _version() -> str:
         return "of unknown version"
 
 
-def _unreadable(instance: Instance, log: str, grader: str) -> TestGrade:
+def _unreadable(instance: Instance, log: str, grader: str) -> PatchGrade:
     nothing = ListOutcome((), instance.fail_to_pass), ListOutcome((), instance.pass_to_pass)
-    return TestGrade(False, False, *nothing, grader, warnings(instance, log))
+    return PatchGrade(False, False, *nothing, grader, warnings(instance, log))
 
 
 def states_of(log: str) -> dict[str, str]:

@@ -40,9 +40,11 @@ def task_named(name: str) -> type[Task[Any, Any]]:
         return TASKS[name]
     packages = installed()
     if name not in packages:
-        others = f", and installed packages have {', '.join(packages)}" if packages else ""
+        own = [*TASKS, *(each for each, entry in packages.items() if entry.value.startswith("surefoot."))]
+        foreign = [each for each in packages if each not in own]
+        others = f", and installed packages have {', '.join(foreign)}" if foreign else ""
         raise BadInput(
-            f"task {name!r} is not part of surefoot, which has {', '.join(TASKS)}{others}; a task of your own is given by its "
+            f"task {name!r} is not part of surefoot, which has {', '.join(own)}{others}; a task of your own is given by its "
             "address, `--task package.module:Class`, or from Python with `task=`"
         )
     found = _imported(packages[name].value)

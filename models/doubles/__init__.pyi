@@ -1,6 +1,6 @@
 """What `surefoot.models.doubles` offers."""
 
-from .double import Double, Garbage, Latency, puzzle_double, towers_double
+from .double import Double, Garbage, Latency, goal_double, puzzle_double, towers_double
 from .faults import Fault
 from .fixes import Fix, read_fixes
 from .gateway import CachingGateway
@@ -27,6 +27,7 @@ __all__ = [
     "Scripted",
     "ScriptedThought",
     "ThinkingDouble",
+    "goal_double",
     "issue_worker",
     "overthinker",
     "puzzle_double",

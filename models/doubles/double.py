@@ -23,6 +23,7 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Prompt
 from surefoot.voting.samples import Sample, Usage
 
+from .goals import goal_right, goal_wrong
 from .puzzles import puzzle_right, puzzle_wrong
 from .towers import towers_right, towers_wrong
 
@@ -208,6 +209,11 @@ def towers_double(**faults: Unpack[Faults]) -> Double:
 def puzzle_double(**faults: Unpack[Faults]) -> Double:
     """Return a double that plays checkers, crossing and blocks, in both answer forms; arguments as `Double`."""
     return Double(puzzle_right, puzzle_wrong, **_named("puzzle-double", faults))
+
+
+def goal_double(**faults: Unpack[Faults]) -> Double:
+    """Return a double that makes multiplications and lists smaller, and solves the parts; arguments as `Double`."""
+    return Double(goal_right, goal_wrong, **_named("goal-double", faults))
 
 
 def _named(name: str, faults: Faults) -> Faults:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from surefoot.agents.swe.grading import PASSING, TestGrade, grade, read_log, run_tests
+from surefoot.agents.swe.grading import PASSING, PatchGrade, grade, read_log, run_tests
 from surefoot.agents.swe.instances import PYTEST, Instance
 from surefoot.agents.swe.patches import PatchRefused
 from surefoot.agents.swe.repository import prepare_for_tests
@@ -28,7 +28,7 @@ SEEN_AS = "/testbed"
 
 async def graded(
     instance: Instance, patch: str, repository: Path, settings: SweSettings, place: Path
-) -> TestGrade:
+) -> PatchGrade:
     """Run the row's tests on a patch and grade it; raises `BadInput`, `PatchRefused`."""
     async with _prepared(instance, patch, repository, settings, place) as world:
         log = await run_tests(instance, world, timeout_s=settings.tests_s)

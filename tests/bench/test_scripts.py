@@ -29,6 +29,7 @@ WHOLE = {
     "long.py": ("--disks 4 --k 2", "wrong moves"),
     "million.py": ("--disks 7 --kills 1 --k 2 --home home", "127 chained steps, 0 wrong"),
     "overhead.py": ("--disks 4 --rounds 1", "in memory"),
+    "planner.py": ("--small --runs 1", "# Problems made smaller"),
     "streamed.py": ("--asks 1 --rounds 1", "streamed / unstreamed"),
     "swe_decomposed.py": ("--repositories 1 --rounds 1 --real 1", "real run 1 of 1: as the table says"),
     "swe_grading.py": ("--logs 20", "20 "),

@@ -13,7 +13,9 @@ from .reading import THE_TEST
 from .sources import listing, shown
 from .state import (
     Baseline,
+    ChangedTests,
     DecomposedState,
+    Defect,
     Edits,
     Lost,
     Opened,
@@ -21,8 +23,6 @@ from .state import (
     ShownSource,
     StageAnswer,
     Surveyed,
-    TestChanges,
-    TestFailure,
     TestTried,
     WrittenTest,
 )
@@ -121,7 +121,7 @@ class Laboratory:
         ran = await self._place.run_files(self._one_test, [path], TEST_S)
         await self._place.remove([path])
         if ran.code is None:
-            return TestTried(TestFailure(outcomes.TIMEOUT, ""))
+            return TestTried(Defect(outcomes.TIMEOUT, ""))
         match outcomes.came_out(ran.output, [name])[name]:
             case "failed":
                 return TestTried(outcomes.failure(ran.output, self._place.path, name))
@@ -146,18 +146,18 @@ class Laboratory:
             return PatchTried(None, size, one_line(f"it breaks {outcomes.some(change.broken)}"))
         return PatchTried(change, size)
 
-    async def _changes(self, state: DecomposedState) -> TestChanges | str:
+    async def _changes(self, state: DecomposedState) -> ChangedTests | str:
         """Return what the patch that is applied changes; in a sentence why nothing can be said of it."""
         fixed = await self._reproduced(state.surveyed.tests, state.reproducing)
         if not fixed:
             return "no test that shows the issue passes with it"
         if not state.baseline.passing:
-            return TestChanges(fixed)
+            return ChangedTests(fixed)
         log = await self._place.run(self._tests, self._tests_s)
         if log is None:
             return TOO_LONG
         own = outcomes.change(state.baseline, log)
-        return TestChanges((*fixed, *own.fixed), own.broken)
+        return ChangedTests((*fixed, *own.fixed), own.broken)
 
     async def _reproduced(self, folder: str, texts: Sequence[str]) -> tuple[str, ...]:
         """Return which of the reproducing tests pass, by their numbers."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from surefoot.agents.swe.grading import PASSING, states_of
 
-from .state import Baseline, TestChanges, TestFailure
+from .state import Baseline, ChangedTests, Defect
 
 FRAME = re.compile(r'  File "([^"\n]{1,4096})", line \d{1,9}, in (\S{1,200})')
 TRACEBACK = "\nTraceback (most recent call last):\n"
@@ -29,7 +29,7 @@ def baseline(log: str) -> Baseline:
     return Baseline(tuple(failing), passing)
 
 
-def change(before: Baseline, log: str) -> TestChanges:
+def change(before: Baseline, log: str) -> ChangedTests:
     """Return which of the repository's own tests come out otherwise than on the base."""
     states = states_of(log)
     passed = {name for name, state in states.items() if state in PASSING}
@@ -37,7 +37,7 @@ def change(before: Baseline, log: str) -> TestChanges:
     broken = {name for name, state in states.items() if state in ("FAILED", "ERROR")} - known
     # Only their number is known of those that passed: there may be ten thousands of them.
     gone = before.passing - len(passed - known) - len(broken)
-    return TestChanges(tuple(sorted(passed & known)), (*sorted(broken), *[GONE] * (gone > 0)))
+    return ChangedTests(tuple(sorted(passed & known)), (*sorted(broken), *[GONE] * (gone > 0)))
 
 
 def came_out(log: str, names: Sequence[str]) -> dict[str, str]:
@@ -51,7 +51,7 @@ def came_out(log: str, names: Sequence[str]) -> dict[str, str]:
     return {name: next((word for word in order if word in states), "") for name, states in found.items()}
 
 
-def failure(output: str, workspace: str, test: str) -> TestFailure:
+def failure(output: str, workspace: str, test: str) -> Defect:
     """Return how a test failed, from the last native traceback that pytest printed of it; `test` is its file's name."""
     lines = output.rpartition(TRACEBACK)[2].split("\n")
     place, kind, framed = "", "", False
@@ -61,7 +61,7 @@ def failure(output: str, workspace: str, test: str) -> TestFailure:
         elif framed and line[:1].strip() and (raised := RAISED.match(line)):
             kind = raised[1].rpartition(".")[2]
             break
-    return TestFailure(kind or "unknown", place)
+    return Defect(kind or "unknown", place)
 
 
 def _place(path: str, function: str, workspace: str, test: str) -> str:

@@ -75,7 +75,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class TestFailure:
+class Defect:
     """How a test fails: what two tests that show the same defect have in common, whatever their texts."""
 
     kind: str
@@ -85,7 +85,7 @@ class TestFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class TestChanges:
+class ChangedTests:
     """Which tests a patch changes: what two patches that do the same have in common, whatever their texts."""
 
     fixed: tuple[str, ...]
@@ -154,7 +154,7 @@ class WrittenTest:
 class TestTried:
     """World: how a candidate test fails on the base, or why it is no ballot."""
 
-    failure: TestFailure | None
+    failure: Defect | None
     why: str = ""
     kind: Literal["test_tried"] = "test_tried"
 
@@ -171,7 +171,7 @@ class Edits:
 class PatchTried:
     """World: which tests a candidate patch changes, or why it is no ballot."""
 
-    change: TestChanges | None
+    change: ChangedTests | None
     size: int = 0
     """Lines that it takes and gives."""
     why: str = ""
@@ -196,7 +196,7 @@ class Test:
     """A candidate test and what became of it; without a failure it is no ballot."""
 
     text: str
-    failure: TestFailure | None
+    failure: Defect | None
     why: str = ""
 
 
@@ -205,7 +205,7 @@ class Patch:
     """A candidate patch and what became of it; without a change it is no ballot."""
 
     edits: tuple[Edit, ...]
-    change: TestChanges | None
+    change: ChangedTests | None
     size: int = 0
     why: str = ""
 

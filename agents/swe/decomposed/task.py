@@ -29,9 +29,9 @@ from surefoot.models.base import Prompt, Sampling
 from surefoot.tools.environments.environment import Environment
 from surefoot.voting.election import Stalled
 from surefoot.voting.flags import PAPER, NotAnAnswer
+from surefoot.voting.leading import leading
 
 from . import prompts
-from .ballots import leading
 from .laboratory import Laboratory
 from .reading import read_edits, read_files, read_places, read_test
 from .state import (

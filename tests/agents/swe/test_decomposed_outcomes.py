@@ -9,7 +9,7 @@ import pytest
 
 from surefoot.agents.swe.decomposed.laboratory import OPTIONS
 from surefoot.agents.swe.decomposed.outcomes import GONE, MOST_FAILING, baseline, came_out, change, failure
-from surefoot.agents.swe.decomposed.state import Baseline, TestChanges, TestFailure
+from surefoot.agents.swe.decomposed.state import Baseline, ChangedTests, Defect
 
 NAME = "test_surefoot_issue_1.py"
 
@@ -47,22 +47,22 @@ def printed(folder: Path, test: str) -> str:
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        ("assert Row().parse('3') == 4", TestFailure("AssertionError", "")),
+        ("assert Row().parse('3') == 4", Defect("AssertionError", "")),
         (
             "print('Traceback (most recent call last):'); assert False, 'ValueError: x'",
-            TestFailure("AssertionError", ""),
+            Defect("AssertionError", ""),
         ),
-        ("Row().parse('x')", TestFailure("ValueError", "pkg/deep.py::parse")),
-        ("chained('x')", TestFailure("KeyError", "pkg/deep.py::chained")),
-        ("endless(0)", TestFailure("RecursionError", "pkg/deep.py::endless")),
-        ("Row().parse()", TestFailure("TypeError", "")),
-        ("with pytest.raises(ValueError): Row().parse('3')", TestFailure("Failed", "")),
-        ("import json; json.loads('{')", TestFailure("JSONDecodeError", "")),
-        ("raise ExceptionGroup('two', [ValueError(1)])", TestFailure("unknown", "")),
+        ("Row().parse('x')", Defect("ValueError", "pkg/deep.py::parse")),
+        ("chained('x')", Defect("KeyError", "pkg/deep.py::chained")),
+        ("endless(0)", Defect("RecursionError", "pkg/deep.py::endless")),
+        ("Row().parse()", Defect("TypeError", "")),
+        ("with pytest.raises(ValueError): Row().parse('3')", Defect("Failed", "")),
+        ("import json; json.loads('{')", Defect("JSONDecodeError", "")),
+        ("raise ExceptionGroup('two', [ValueError(1)])", Defect("unknown", "")),
     ],
 )
 def test_a_failure_is_an_exception_and_the_function_that_raises_it(
-    tmp_path: Path, body: str, found: TestFailure
+    tmp_path: Path, body: str, found: Defect
 ) -> None:
     output = printed(tmp_path, f"def test_issue():\n    {body}\n")
     assert came_out(output, [NAME]) == {NAME: "failed"}
@@ -101,16 +101,18 @@ def test_a_change_is_what_comes_out_otherwise() -> None:
     before = baseline(log(a="PASSED", b="PASSED", c="FAILED", d="ERROR", e="XFAIL", f="SKIPPED"))
     assert before == Baseline(("tests/t.py::c", "tests/t.py::d"), 3)
     same = log(a="PASSED", b="PASSED", c="FAILED", d="ERROR", e="XFAIL")
-    assert change(before, same) == TestChanges(())
-    assert change(before, same.replace("FAILED", "PASSED")) == TestChanges(("tests/t.py::c",))
-    assert change(before, log(a="FAILED", b="PASSED", c="PASSED", e="PASSED")) == TestChanges(
+    assert change(before, same) == ChangedTests(())
+    assert change(before, same.replace("FAILED", "PASSED")) == ChangedTests(("tests/t.py::c",))
+    assert change(before, log(a="FAILED", b="PASSED", c="PASSED", e="PASSED")) == ChangedTests(
         ("tests/t.py::c",), ("tests/t.py::a",)
     )
     assert change(before, log(a="PASSED", b="PASSED", new="FAILED", e="XFAIL")).broken == ("tests/t.py::new",)
     for gone in (log(a="PASSED"), ""):
         assert change(before, gone).broken[-1] == GONE
     # One that is gone is not made up for by one that is fixed.
-    assert change(before, log(a="PASSED", c="PASSED", e="PASSED")) == TestChanges(("tests/t.py::c",), (GONE,))
+    assert change(before, log(a="PASSED", c="PASSED", e="PASSED")) == ChangedTests(
+        ("tests/t.py::c",), (GONE,)
+    )
 
 
 def test_tests_that_tell_nothing_are_not_counted() -> None:

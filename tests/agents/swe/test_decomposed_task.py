@@ -11,8 +11,7 @@ from surefoot import BadInput, Sampling
 from surefoot.agents.agent import ExitStatus
 from surefoot.agents.swe import Instance, prepare_workspace
 from surefoot.agents.swe.decomposed import DecomposedState, DecomposedTask, StageEnding
-from surefoot.agents.swe.decomposed.ballots import leading
-from surefoot.agents.swe.decomposed.state import STATES, PatchTried, TestChanges, TestFailure
+from surefoot.agents.swe.decomposed.state import STATES, ChangedTests, Defect, PatchTried
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.models.base import Ask, Message
@@ -20,6 +19,7 @@ from surefoot.models.doubles import Repair, Repairer
 from surefoot.tests.agents.swe.places import Repo
 from surefoot.tools.environments import Local
 from surefoot.voting import Stalled
+from surefoot.voting.leading import leading
 
 COMMAND = f"PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {sys.executable} -m pytest -rA -p no:cacheprovider -q"
 ISSUE = "add(2, 3) is -1, and it should be 5."
@@ -160,7 +160,7 @@ async def test_a_test_that_shows_nothing_is_no_ballot(world: Local, repo: Repo) 
     )
     assert (state.ended, len(state.tests)) == ("undecided", 2)
     # An import inside the test is a failure like any other: what the issue asks for may not be there yet.
-    assert state.tests[1].failure == TestFailure("ModuleNotFoundError", "")
+    assert state.tests[1].failure == Defect("ModuleNotFoundError", "")
 
 
 async def test_a_patch_that_does_something_else_once_more_is_not_submitted(world: Local, repo: Repo) -> None:
@@ -307,7 +307,7 @@ def test_every_ending_is_an_exit_status() -> None:
     }
 
 
-A, B = TestChanges(("a",)), TestChanges(("b",))
+A, B = ChangedTests(("a",)), ChangedTests(("b",))
 
 
 @pytest.mark.parametrize(
@@ -324,13 +324,13 @@ A, B = TestChanges(("a",)), TestChanges(("b",))
     ],
 )
 def test_the_first_to_be_ahead_wins(
-    done: list[TestChanges | None], votes: int, winner: TestChanges | None
+    done: list[ChangedTests | None], votes: int, winner: ChangedTests | None
 ) -> None:
     assert leading(done, votes, 12) == winner
 
 
 @pytest.mark.parametrize("done", [[None] * 4, [A, B, A, B], [A, B, None], [None, None, None]])
-def test_candidates_that_cannot_decide_any_more_stall(done: list[TestChanges | None]) -> None:
+def test_candidates_that_cannot_decide_any_more_stall(done: list[ChangedTests | None]) -> None:
     with pytest.raises(Stalled):
         leading(done, 2, 4)
 

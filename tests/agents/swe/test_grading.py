@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from surefoot.agents.swe.grading import TestGrade, grade, read_log, run_tests
+from surefoot.agents.swe.grading import PatchGrade, grade, read_log, run_tests
 from surefoot.agents.swe.instances import Instance
 from surefoot.agents.swe.repository import prepare_for_tests
 from surefoot.errors import BadInput
@@ -34,7 +34,7 @@ def log(*lines: str, code: int | None = 0) -> str:
     return "\n".join([">>>>> Start Test Output", *lines, ">>>>> End Test Output", end, ""])
 
 
-def by_rules(text: str, **more: Any) -> TestGrade:
+def by_rules(text: str, **more: Any) -> PatchGrade:
     return grade(instance(**more), text, grader="surefoot")
 
 

@@ -1,11 +1,11 @@
-"""Which of the things that candidates do has won: the election of a stage, held again from its candidates in order."""
+"""An election whose ballots are steps of their own: held again from the candidates so far, in order."""
 
 from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
-from surefoot.voting.election import Election
-from surefoot.voting.flags import RedFlag
-from surefoot.voting.rules import FirstToAheadBy
+from .election import Election
+from .flags import RedFlag
+from .rules import FirstToAheadBy
 
 B = TypeVar("B", bound=Hashable)
 NO_BALLOT = RedFlag("no ballot")
