@@ -123,7 +123,7 @@ domains: $(VENV)/.dev  ## multiplication, sorting and puzzles by doubles with ha
 	$(BIN)/python bench/domains.py --results bench/results
 
 planner: $(VENV)/.dev  ## problems made smaller by vote, beside the published algorithm, on doubles of the same skill
-	$(BIN)/python bench/planner.py --results bench/results
+	$(BIN)/python bench/planner.py --runs 100 --results bench/results
 
 sandbox: $(VENV)/.dev  ## what a command costs in each environment, beside a bare one
 	$(BIN)/python bench/sandbox.py --results bench/results

@@ -183,7 +183,8 @@ class Published:
         if not found:
             return Proposal()
         judged = prompts.choose(problem, found)
-        return found[self._judged(judged, goal_right(judged), len(found))]
+        right = goal_right(judged).partition(",")[0]  # this judge names one
+        return found[self._judged(judged, right, len(found))]
 
     def _answered(self, problem: str, asked: Chat, right: str) -> str:
         """Draw three answers, and let a judge choose."""

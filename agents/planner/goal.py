@@ -6,7 +6,7 @@
 | stage | one step | decided |
 | --- | --- | --- |
 | propose | one way to make a problem smaller | by one sample; a way is taken once it leads every other by `votes` |
-| choose | which of the ways is right, if any; where the proposals differ | first to be ahead by `votes` |
+| choose | which of the ways are right, if any; where the proposals differ | first to be ahead by `votes` |
 | solve | the answer of a part | first to be ahead by `votes`, compared in its normal form |
 | compose | the answer of a problem from those of its parts, where no program knows it | the same |
 
@@ -109,8 +109,9 @@ class Goal(Task[GoalState, PlannerAnswer]):
                 return prompts.read_proposal(text, state.nodes[-1].problem)
             case "choose":
                 ways = len(_ways(state))
-                shown = prompts.read_choice(text, ways).number
-                return Chosen(_order(ways, view)[shown - 1] + 1) if shown else Chosen(0)
+                order = _order(ways, view)
+                shown = prompts.read_choice(text, ways).numbers
+                return Chosen(tuple(sorted(order[number - 1] + 1 for number in shown)))
             case _:
                 # Of a part only its problem is known, and not of which kind its answer is.
                 return prompts.read_answer(text, self._kind if len(state.nodes) == 1 else "any")
@@ -124,12 +125,12 @@ class Goal(Task[GoalState, PlannerAnswer]):
         match answer:
             case Proposal():
                 return self._proposed(replace(state, proposals=(*state.proposals, answer)))
-            case Chosen(number=0):
+            case Chosen(numbers=()):
                 node = replace(state.nodes[-1], rejected=state.nodes[-1].rejected + 1)
                 rest = replace(state, nodes=(*state.nodes[:-1], node), proposals=(), choosing=False)
                 return self._split(rest, Proposal()) if node.rejected == REJECTED else rest
-            case Chosen(number=number):
-                return self._split(state, _ways(state)[number - 1])
+            case Chosen(numbers=(first, *_)):
+                return self._split(state, _ways(state)[first - 1])
             case Solved(said=said):
                 return self._answered(state, said)
 
@@ -142,8 +143,8 @@ class Goal(Task[GoalState, PlannerAnswer]):
         match answer:
             case Proposal():
                 return f"propose {prompts.shown(answer)}"
-            case Chosen(number=number):
-                return f"choose {number or 'none'}"
+            case Chosen(numbers=numbers):
+                return f"choose {', '.join(map(str, numbers)) or 'none'}"
             case Solved(said=said):
                 return f"answer {said}"
 

@@ -43,9 +43,11 @@ FORMS = (
 )
 CHOOSE = """\
 A problem is to be made smaller.  Below are some ways to do it.  In which of them do right answers to the parts, combined as it says, make
-the right answer to the problem, with every part told whole?  You may think first, but briefly.  End with one of these lines;
-0 says that none of them does:
-"""
+the right answer to the problem, with every part told whole?  You may think first, but briefly.  End with one line that names all of them,
+such as one of these; 0 says that none of them does:
+choice = 2
+choice = 1, 3
+choice = 0"""
 SOLVE = """\
 Solve the problem.  You may think first, but briefly.  End with one line in this form, lists as JSON:
 answer = ..."""
@@ -54,7 +56,7 @@ Solve the problem.  Its parts have been solved already: take their answers for r
 this form, lists as JSON:
 answer = ..."""
 
-_CHOICE = line("[Cc]hoice", r"\d{1,2}+")
+_CHOICE = line("[Cc]hoice", r"\d{1,2}+(?:\s*+,\s*+\d{1,2}+)*+")
 _ANSWER = line("[Aa]nswer", r"\S.*+")
 _OBJECT = re.compile(r"[\s`]*+(\{.*\})[\s`]*+")
 
@@ -77,10 +79,9 @@ def propose(problem: str) -> tuple[Message, ...]:
 
 
 def choose(problem: str, proposals: Sequence[Proposal]) -> tuple[Message, ...]:
-    """Ask which proposal is right."""
+    """Ask which proposals are right."""
     ways = "\n".join(f"{number}. {shown(each)}" for number, each in enumerate(proposals, 1))
-    lines = "\n".join(f"choice = {number}" for number in range(len(proposals) + 1))
-    return Message("system", CHOOSE + lines), Message("user", f"Problem:\n{problem}\n\nWays:\n{ways}")
+    return Message("system", CHOOSE), Message("user", f"Problem:\n{problem}\n\nWays:\n{ways}")
 
 
 def solve(problem: str) -> tuple[Message, ...]:
@@ -132,10 +133,12 @@ def read_proposal(text: str, problem: str) -> Proposal:
 
 def read_choice(text: str, of: int) -> Chosen:
     """Read the last line of an answer to `choose`."""
-    number = int(in_form(_CHOICE, "choice = ...", last_lines(text)))
-    if number > of:
-        raise NotAnAnswer(f"there are {of} ways, and no {number}")
-    return Chosen(number)
+    numbers = {int(number) for number in in_form(_CHOICE, "choice = ...", last_lines(text)).split(",")}
+    if numbers == {0}:
+        return Chosen(())
+    if not numbers <= set(range(1, of + 1)):
+        raise NotAnAnswer(f"there are {of} ways, and not {', '.join(map(str, sorted(numbers)))}")
+    return Chosen(tuple(sorted(numbers)))
 
 
 def read_answer(text: str, kind: Kind) -> Solved:

@@ -24,9 +24,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Which of the proposals is right, from 1; 0 for none of them."""
+    """Which of the ways shown are right."""
 
-    number: int
+    numbers: tuple[int, ...]
+    """From 1, in order; none if none is.  All of them, since votes for one of several right ways would never agree."""
     kind: Literal["chosen"] = "chosen"
 
 

@@ -105,10 +105,13 @@ def _problem(text: str) -> _Product | _List | None:
 
 
 def _choice(problem: _Product | _List, ways: list[str], which: int | None) -> str:
-    """Choose the first way that leads to the right answer, or wrongly any other number."""
-    right = next((number for number, way in enumerate(ways, 1) if _leads(problem, way)), 0)
-    others = [number for number in range(len(ways) + 1) if number != right]
-    return f"choice = {right if which is None else others[which % len(others)]}"
+    """Name all ways that lead to the right answer, or wrongly some others."""
+    right = sum(1 << place for place, way in enumerate(ways) if _leads(problem, way))
+    if which is not None:
+        others = [named for named in range(1 << len(ways)) if named != right]
+        right = others[which % len(others)]
+    named = [str(place + 1) for place in range(len(ways)) if right >> place & 1]
+    return f"choice = {', '.join(named) or 0}"
 
 
 def _leads(problem: _Product | _List, way: str) -> bool:

@@ -79,7 +79,14 @@ def test_no_answer_is_a_red_flag(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "of"), [("choice = 3", 2), ("choice = one", 2), ("choice = -1", 2), ("", 2)]
+    ("text", "of"),
+    [
+        ("choice = 3", 2),
+        ("choice = one", 2),
+        ("choice = -1", 2),
+        ("choice = 0, 1", 2),
+        ("", 2),
+    ],
 )
 def test_a_choice_is_one_of_those_shown(text: str, of: int) -> None:
     with pytest.raises(NotAnAnswer):
@@ -107,10 +114,11 @@ def test_proposals_that_differ_are_chosen_among_in_every_order() -> None:
         orders.add(tuple(sorted(range(3), key=places.__getitem__)))
         for place in range(3):
             number = sorted(places).index(places[place]) + 1
-            assert task.read(f"choice = {number}", state, view) == Chosen(place + 1)
-        assert task.read("choice = 0", state, view) == Chosen(0)
+            assert task.read(f"choice = {number}", state, view) == Chosen((place + 1,))
+        assert task.read("choice = 0", state, view) == Chosen(())
+        assert task.read("choice = 3, 1,2", state, view) == Chosen((1, 2, 3))
     assert len(orders) == 6
-    assert after(task, state, Chosen(1)).nodes[-1].problem == HALVES.parts[0]
+    assert after(task, state, Chosen((1, 3))).nodes[-1].problem == HALVES.parts[0]
 
 
 def test_where_no_way_is_right_new_ones_are_asked_for_and_in_the_end_none() -> None:
@@ -118,7 +126,7 @@ def test_where_no_way_is_right_new_ones_are_asked_for_and_in_the_end_none() -> N
     state = task.start()
     for _ in range(REJECTED):
         assert state.stage == "propose"
-        state = after(task, state, *OTHERS[:3], Chosen(0))
+        state = after(task, state, *OTHERS[:3], Chosen(()))
     assert (state.stage, state.proposals) == ("solve", ())
 
 
