@@ -251,7 +251,9 @@ def _risk(r: Report) -> str:
     if not r.votes:
         return f"{predicted}; no votes yet"
     if r.risk_measured is None:
-        return f"{predicted}; at k = {r.k} no vote can dissent"
+        # A task may want larger leads than k, as agents and goals do: then there are votes that can, and no rule for all.
+        why = "the task has leads of its own" if r.contested else f"at k = {r.k} no vote can dissent"
+        return f"{predicted}; {why}"
     return f"{predicted}; the run's own dissent allows {r.risk_measured:.3g}"
 
 

@@ -90,3 +90,11 @@ def test_the_lines_of_a_run_without_a_terminal_lose_nothing() -> None:
             time.sleep(0.1)
     assert shown.getvalue().startswith("[/x]: starting")
     assert shown.getvalue().endswith(f"; waiting: {waiting}\n")
+
+
+@pytest.mark.parametrize(
+    ("contested", "said"), [(0, "at k = 1 no vote can dissent"), (3, "the task has leads of its own")]
+)
+def test_at_k_1_dissent_tells_of_leads_of_the_tasks_own(contested: int, said: str) -> None:
+    report = full_of("").model_copy(update={"k": 1, "contested": contested, "contested_steps": []})
+    assert said in printed(page(report, ""))
