@@ -177,7 +177,7 @@ class Published:
         for _ in range(3):
             try:
                 text = self._call(asked, goal_right(asked), lambda which: goal_wrong(asked, which))
-                found.append(prompts.read_proposal(text, problem))
+                found.append(prompts.read_proposal(text, [problem]))
             except NotAnAnswer:
                 continue
         if not found:

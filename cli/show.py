@@ -3,9 +3,10 @@
 from typing import Annotated, Any
 
 import typer
+from pydantic_core import from_json
 from redis.asyncio import Redis
 
-from surefoot.agents.tasks.codec import written
+from surefoot.agents.tasks.codec import Typed, written
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.plain_values import canonical
 from surefoot.errors import BadInput
@@ -57,7 +58,8 @@ def show(
             raise BadInput("--state is given without --step and --out")
         known = await jobs.load(store, job)
         again = guarded(task_again(known, at_address(task)))
-        return written(again.state_codec, await state_reached(store, known, again))
+        plain = written(again.state_codec, await state_reached(store, known, again))
+        return from_json(plain) if isinstance(again.state_codec, Typed) else plain
 
     if state:
         plain = look_up(reached, as_json, redis)

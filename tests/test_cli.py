@@ -586,10 +586,23 @@ def test_a_task_that_comes_along_is_run_by_its_name_and_shown_by_its_state(
     assert sf("show", "built", "--state").out == "[[1,2,3]]\n"
     assert sf("show", "built", "--state", "--json").json == {"job": "built", "state": [[1, 2, 3]]}
     assert "without --step and --out" in sf("show", "built", "--state", "--step", 1).sentence(BAD_INPUT)
+
     assert "'pairs' cannot be 'x'" in sf("run", "checkers", "--arg", "pairs=x").sentence(BAD_INPUT)
     assert "6 pairs cannot cross with 3 seats" in sf(
         "run", "crossing", "--arg", "pairs=6", "--arg", "seats=3", "--model", puzzles.url
     ).sentence(BAD_INPUT)
+
+
+def test_a_goal_is_solved_and_its_parts_are_shown(
+    sf: Surefoot, store: Redis, model_server: Callable[..., ModelServer]
+) -> None:
+    goals = model_server("--double", "goals", "--error", "0.2")
+    asked = ("goal", "--arg", 'problem="What is 734 * 902?"', "--k", 1, "--model", goals.url)
+    assert sf("run", *asked, "--arg", "votes=4", "--job", "product", "--json").json["solved"]
+    state = sf("show", "product", "--state", "--json").json["state"]
+    assert (state["nodes"], state["done"][-1]["answer"]) == ([], "662068")
+    assert json.loads(sf("show", "product", "--state").out) == state
+    assert "votes are a lead of 1 to 50, not 0" in sf("run", *asked, "--arg", "votes=0").sentence(BAD_INPUT)
 
 
 # What the commands print

@@ -106,7 +106,7 @@ class Goal(Task[GoalState, PlannerAnswer]):
         """Read the last line."""
         match state.stage:
             case "propose":
-                return prompts.read_proposal(text, state.nodes[-1].problem)
+                return prompts.read_proposal(text, [node.problem for node in state.nodes])
             case "choose":
                 ways = len(_ways(state))
                 order = _order(ways, view)
@@ -129,8 +129,8 @@ class Goal(Task[GoalState, PlannerAnswer]):
                 node = replace(state.nodes[-1], rejected=state.nodes[-1].rejected + 1)
                 rest = replace(state, nodes=(*state.nodes[:-1], node), proposals=(), choosing=False)
                 return self._split(rest, Proposal()) if node.rejected == REJECTED else rest
-            case Chosen(numbers=(first, *_)):
-                return self._split(state, _ways(state)[first - 1])
+            case Chosen(numbers=numbers):
+                return self._split(state, _ways(state)[numbers[0] - 1])
             case Solved(said=said):
                 return self._answered(state, said)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from surefoot.agents.tasks.last_lines import in_form, last_lines, line
+from surefoot.agents.tasks.last_lines import in_form, last_lines, line, missing
 from surefoot.models.base import Message
 from surefoot.printable import encodable
 from surefoot.tools.answers.combining import Combine, read_formula
-from surefoot.tools.answers.normal_forms import Kind, normal
+from surefoot.tools.answers.normal_forms import Kind, normal, unquoted
 from surefoot.voting.flags import NotAnAnswer
 
 from .state import Chosen, Proposal, Solved
@@ -57,7 +57,7 @@ this form, lists as JSON:
 answer = ..."""
 
 _CHOICE = line("[Cc]hoice", r"\d{1,2}+(?:\s*+,\s*+\d{1,2}+)*+")
-_ANSWER = line("[Aa]nswer", r"\S.*+")
+_ANSWER = re.compile(r"([*_`]*+)\s*+[Aa]nswer\s*+=\s*+(\S.*+)")
 _OBJECT = re.compile(r"[\s`]*+(\{.*\})[\s`]*+")
 
 
@@ -108,8 +108,8 @@ def shown(proposal: Proposal) -> str:
     return to_json(fields).decode()
 
 
-def read_proposal(text: str, problem: str) -> Proposal:
-    """Read the last line of an answer to `propose`."""
+def read_proposal(text: str, problems: Sequence[str]) -> Proposal:
+    """Read the last line of an answer to `propose`; `problems` are the problem and those that it is a part of."""
     found = _OBJECT.fullmatch(next(last_lines(text), ""))
     if found is None or not encodable(found[1]):
         raise NotAnAnswer("the text does not end with a line of JSON")
@@ -122,8 +122,8 @@ def read_proposal(text: str, problem: str) -> Proposal:
         return Proposal()
     if not 2 <= len(parts) <= MOST_PARTS:
         raise NotAnAnswer(f"a problem is split into 2 to {MOST_PARTS} parts, not {len(parts)}")
-    if not all(parts) or not all(map(encodable, parts)) or problem.strip() in parts:
-        raise NotAnAnswer("a part is empty, or is the problem itself")
+    if not all(parts) or not all(map(encodable, parts)) or not set(parts).isdisjoint(problems):
+        raise NotAnAnswer("a part is empty, or is a problem that it is a part of")
     if sum(map(len, parts)) > LONGEST:
         raise NotAnAnswer(f"parts of more than {LONGEST:,} characters")
     if proposal.combine != "formula":
@@ -143,9 +143,16 @@ def read_choice(text: str, of: int) -> Chosen:
 
 def read_answer(text: str, kind: Kind) -> Solved:
     """Read the last line of an answer to `solve` and `compose`."""
-    said = in_form(_ANSWER, "answer = ...", last_lines(text)).strip().strip("*`").strip()
+    match = _ANSWER.fullmatch(next(last_lines(text), "").strip())
+    if match is None:
+        raise missing("answer = ...")
+    # Marks at the end belong to those at the beginning, or they are part of the answer.
+    said = match[2].removesuffix(match[1][::-1]).strip()
+    if len(said) > 1 and said[0] == said[-1] == "`":
+        said = said[1:-1].strip()
     found = normal(said, kind)
     if not (encodable(said) and encodable(found)):
         raise NotAnAnswer("half a character")
     # What may be words, or a version's number, stays as it was said; what is of a kind is shown in its form.
-    return Solved(found, " ".join(said.split()) if kind in ("any", "text") else found)
+    as_said = kind in ("any", "text") and said[0] not in "[{"
+    return Solved(found, unquoted(" ".join(said.split())) if as_said else found)

@@ -1,6 +1,7 @@
 """Right and wrong answers of a planner's model, for multiplications and for lists that are to be sorted, found in the question."""
 
 import re
+from contextlib import suppress
 from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -100,7 +101,8 @@ def _problem(text: str) -> _Product | _List | None:
     if found := _MULTIPLY.fullmatch(text.strip()):
         return _Product(int(found[1]), int(found[2]))
     if found := _SORT.fullmatch(text.strip()):
-        return _List(tuple(from_json(found[1])))
+        with suppress(ValueError):
+            return _List(tuple(from_json(found[1])))
     return None
 
 

@@ -26,8 +26,8 @@ def after(task: Goal, state: GoalState, *answers: Any) -> GoalState:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_that_is_asked_for_is_read(form: str) -> None:
-    proposal = read_proposal(f"I think.\n{form}\n", "A problem.")
-    assert read_proposal(shown(proposal), "A problem.") == proposal
+    proposal = read_proposal(f"I think.\n{form}\n", ["A problem."])
+    assert read_proposal(shown(proposal), ["A problem."]) == proposal
     assert form in prompts.propose("A problem.")[0].content
 
 
@@ -43,7 +43,8 @@ def test_each_form_that_is_asked_for_is_read(form: str) -> None:
         ('{"parts": [1, 2]}', "no proposal"),
         ('{"parts": ["one"]}', "2 to 8 parts, not 1"),
         ('{"parts": ["a", " "]}', "empty"),
-        ('{"parts": ["What is 2 * 3?", "b"]}', "the problem itself"),
+        ('{"parts": ["What is 2 * 3?", "b"]}', "a problem that it is a part of"),
+        ('{"parts": ["What is 2 * 3 + 1?", "b"]}', "a problem that it is a part of"),
         ('{"parts": ["a", "b"], "combine": "magic"}', "no proposal"),
         ('{"parts": ["a", "b"], "combine": "formula"}', "formula"),
         ('{"parts": ["a", "b"], "combine": "formula", "formula": "{1} + 2"}', "not each of"),
@@ -54,12 +55,13 @@ def test_each_form_that_is_asked_for_is_read(form: str) -> None:
 )
 def test_what_is_no_proposal_is_a_red_flag(text: str, why: str) -> None:
     with pytest.raises(NotAnAnswer, match=why):
-        read_proposal(text, "What is 2 * 3?")
+        read_proposal(text, ["What is 2 * 3 + 1?", "What is 2 * 3?"])
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("answer = 42", "42"), ("So:\n**answer = 1,200**", "1,200"), ("Answer = The Seine.", "The Seine."), ("answer = `[2, 1.0]`", "[2, 1.0]"), ("answer = 007", "007")],
+    [("answer = 42", "42"), ("So:\n**answer = 1,200**", "1,200"), ("Answer = The Seine.", "The Seine."), ("answer = `[2, 1.0]`", "[2, 1]"), ("answer = 007", "007"),
+     ("answer = a*", "a*"), ("answer = **", "**"), ('answer = ["a  b"]', '["a  b"]'), ('answer = "5"', "5"), ("`answer = 1.10`", "1.10")],
 )  # fmt: skip
 def test_an_answer_is_the_last_line(text: str, said: str) -> None:
     assert read_answer(text, "any").said == said
@@ -179,6 +181,7 @@ def test_what_no_program_knows_is_asked() -> None:
         ("number", "merge", ["[1]", "[2]"], None),
         ("list", "merge", ["[1]", "[0]"], "[0, 1]"),
         ("any", "concatenate", ["007", "x"], "007\nx"),
+        ("any", "concatenate", ["[" + "123456," * 40_000 + "1]", "[2]"], None),
     ],
 )
 def test_what_a_program_makes_is_of_the_kind_that_is_wanted_or_somebody_is_asked(
@@ -235,7 +238,7 @@ def test_the_double_knows_its_problems_and_errs_in_form(a: int, b: int, which: i
     assert read_answer(goal_right(solve), "number").said == str(a * b)
     assert read_answer(goal_wrong(solve, which), "number").said != str(a * b)
     ask = prompts.propose(problem)
-    right, wrong = read_proposal(goal_right(ask), problem), read_proposal(goal_wrong(ask, which), problem)
+    right, wrong = read_proposal(goal_right(ask), [problem]), read_proposal(goal_wrong(ask, which), [problem])
     assert right != wrong
     choose = prompts.choose(problem, [wrong, right])
     assert goal_right(choose) == "choice = 2" != goal_wrong(choose, which)

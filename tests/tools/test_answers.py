@@ -28,13 +28,17 @@ SAME: list[tuple[Kind, list[str]]] = [
     ("quantity", ["-5 km", "−5 km"]),
     ("code", ["def f(x):\n    return x+1", "def f(x): return (x + 1)  # one more", "```python\ndef f(x):\n  return x+1\n```"]),
     ("text", ["Paris", " paris. ", '"Paris"', "“Paris.”", "PARIS"]),
-    ("any", ["12", "12.0", "1.2e1"]),
+    ("any", ["12", "12.0", "1.2e1", '"12"']),
+    ("any", ["5 km", "5.0  km"]),
+    ("json", ['["\u00e9"]', '["e\u0301"]']),
+    ("quantity", ["5 \u212b", "5 \u00c5"]),
     ("any", ["[1, 2]", "[1,2.0]"]),
     ("any", ["The Seine.", "the  seine"]),
 ]  # fmt: skip
 DIFFERENT: list[tuple[Kind, str, str]] = [
     ("number", "1", "1.0000000000000000000001"),
     ("any", "007", "7"),
+    ("any", "5 MW", "5 mW"),
     ("list", "[1, 2]", "[2, 1]"),
     ("list", '["1"]', "[1]"),
     ("json", '{"a": null}', "{}"),

@@ -144,6 +144,8 @@ def _joined(answers: Sequence[str]) -> str:
         try:
             value = as_json(each)
         except NotAnAnswer:
+            if each.lstrip().startswith("["):
+                raise  # a list that cannot be read
             return "\n".join(answers)
         if not isinstance(value, list):
             return "\n".join(answers)

@@ -10,7 +10,7 @@
 | `quantity` | equal numbers of the same unit; `5 km` and `5000 m` are two answers |
 | `code` | Python with the same syntax tree: neither blanks nor comments count |
 | `text` | the same words but for blanks, capitals, quotes around them, and a full stop |
-| `any` | numbers as numbers, JSON arrays and objects as JSON, all else as text |
+| `any` | numbers, quantities, JSON arrays and objects as what they are, all else as text |
 
 What is not of its kind is no answer (`NotAnAnswer`): a date that may be read in two ways, half a list.  All of it takes time in proportion
 to the text.
@@ -21,6 +21,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import date
 from fractions import Fraction
 from typing import Any, Literal, get_args
@@ -40,6 +41,7 @@ MOST_DIGITS_IN_ALL = 200_000
 """Of the numbers of one text, what they are raised to included: `1e-3999` is short, and takes as long as 4,000 digits."""
 MOST_MARKS = 30
 """Combining marks in a row, as in Unicode's Stream-Safe Text Format (UAX 15)."""
+_POWERS = (2048, 512, 128, 32, 8, 2, 1)
 _MOST_BITS = MOST_DIGITS * 10 // 3
 
 _WHOLE = r"(?:[1-9]\d{0,2}(?:,\d{3})++|\d++)"
@@ -66,6 +68,7 @@ def normal(text: str, kind: Kind = "any") -> str:
         raise NotAnAnswer(f"an answer of {len(text):,} characters, {LONGEST:,} at most")
     if not text.isascii():
         _check_marks(text)
+        text = unicodedata.normalize("NFC", text)
     found = _READERS[kind](text.strip())
     if not found:
         raise NotAnAnswer("an empty answer")
@@ -107,12 +110,11 @@ def as_number(text: str) -> Fraction:
 def written(number: Fraction) -> str:
     """Write a number exactly: as digits where they end, else as a ratio; `NotAnAnswer` if it has too many."""
     above, below = number.numerator, number.denominator
-    twos = fives = 0
-    rest = below
-    while not rest % 2:
-        rest, twos = rest // 2, twos + 1
-    while not rest % 5:
-        rest, fives = rest // 5, fives + 1
+    twos = (below & -below).bit_length() - 1
+    rest, fives = below >> twos, 0
+    for power in _POWERS:  # one by one takes seconds for what a text may hold
+        while not rest % 5**power:
+            rest, fives = rest // 5**power, fives + power
     places = max(twos, fives) if rest == 1 else 0
     if places > MOST_DIGITS:
         raise NotAnAnswer(f"a number of more than {MOST_DIGITS:,} digits")
@@ -227,21 +229,26 @@ def _code(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    words = " ".join(unicodedata.normalize("NFC", text).split()).removesuffix(".")
-    if len(words) > 1 and _QUOTES.get(words[0]) == words[-1]:
-        words = words[1:-1].strip().removesuffix(".")
-    return words.casefold()
+    words = unquoted(" ".join(text.split()).removesuffix("."))
+    return words.removesuffix(".").casefold()
+
+
+def unquoted(words: str) -> str:
+    """Return words without quotes around them."""
+    return words[1:-1].strip() if len(words) > 1 and _QUOTES.get(words[0]) == words[-1] else words
 
 
 def _any(text: str) -> str:
     if _LEADING_ZERO.match(text):
         return _text(text)  # a code, not a count
-    try:
-        if text[:1] in ("[", "{"):
+    if text[:1] in ("[", "{"):
+        with suppress(NotAnAnswer):
             return json_of(as_json(text))
+    with suppress(NotAnAnswer):
         return written(as_number(text))
-    except NotAnAnswer:
-        return _text(text)
+    with suppress(NotAnAnswer):
+        return _quantity(text)  # whose capitals tell a milli from a mega
+    return _text(text)
 
 
 _READERS: Mapping[Kind, Callable[[str], str]] = {
