@@ -121,7 +121,13 @@ def test_checking_takes_time_linear_in_the_arguments(
         except ToolFailed as refused:
             assert len(str(refused)) < 1_000
 
-    assert slope(check, lambda size: json.dumps(make(size)), [65_536, 262_144, 1_048_576]) <= 1.2
+    def text(size: int) -> str:
+        return json.dumps(make(size))
+
+    sizes = [65_536, 262_144, 1_048_576]
+    # A table of names outgrows the caches of a CPU, whoever fills it: what that tilts, it tilts for a bare reading, too.
+    tilt = max(0.0, slope(json.loads, text, sizes) - 1)
+    assert slope(check, text, sizes) <= 1.2 + tilt
 
 
 def test_names_that_models_cannot_call_are_made_callable_and_stay_apart() -> None:
