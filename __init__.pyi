@@ -26,6 +26,7 @@ from .orchestration.solve import Solution, solve
 from .orchestration.stream import events
 from .orchestration.voted import voted
 from .tools.function_tool import tool
+from .tools.pictures.picture import Picture
 from .voting import NotAnAnswer, Sample, Stalled
 from .voting.reliability import Price
 
@@ -48,6 +49,7 @@ __all__ = [
     "NotPlain",
     "OpenAIModel",
     "Options",
+    "Picture",
     "Plan",
     "Price",
     "Progress",

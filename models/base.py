@@ -6,6 +6,7 @@ from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from surefoot.errors import BadInput, SurefootError
+from surefoot.tools.pictures.picture import Picture
 from surefoot.typed_input import check_fields
 from surefoot.voting.samples import Sample
 
@@ -17,6 +18,8 @@ class Message(NamedTuple):
 
     role: str
     content: str
+    pictures: tuple[Picture, ...] = ()
+    """What is to be looked at; it comes before the text."""
 
 
 Prompt = str | tuple[Message, ...]

@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Message, Prompt, Sampling
 from surefoot.printable import encodable
+from surefoot.tools.pictures.picture import Picture
 from surefoot.voting.flags import Flag, NotAnAnswer, Reading, RedFlag, screen
 from surefoot.voting.samples import Sample
 
@@ -319,9 +320,13 @@ def _no_chat(prompt: object, before: Prompt) -> str:
     for message in (*compress(prompt, map(is_not, prompt, before)), *prompt[len(before) :]):
         if not isinstance(message, Message):
             return f"returned a tuple with a {type(message).__name__}: {said(message)}"
-        for part in message:
+        for part in (message.role, message.content):
             if not (isinstance(part, str) and (part.isascii() or encodable(part))):
                 return f"returned a message that is no text: {said(message)}"
+        if message.pictures and not (
+            isinstance(message.pictures, tuple) and all(isinstance(each, Picture) for each in message.pictures)
+        ):
+            return f"returned a message with what is no surefoot.Picture: {said(message)}"
     return ""
 
 

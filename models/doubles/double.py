@@ -228,7 +228,10 @@ def _chance(draw: int) -> float:
 
 
 def _text(prompt: Prompt) -> str:
-    return prompt if isinstance(prompt, str) else repr([tuple(message) for message in prompt])
+    if isinstance(prompt, str):
+        return prompt
+    seen = "".join(picture.digest for message in prompt for picture in message.pictures)
+    return repr([(message.role, message.content) for message in prompt]) + seen
 
 
 def _tokens(text: str) -> int:

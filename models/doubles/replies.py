@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from surefoot.models.base import Message, Prompt
 from surefoot.models.offers import Call, Offer, ToolSchema, arguments_of, write_calls
 from surefoot.models.tags import Tags
+from surefoot.tools.pictures.picture import Picture
 from surefoot.voting.samples import Sample
 
 
@@ -34,9 +35,26 @@ class _Tool(BaseModel):
     function: Function
 
 
+class _ImageUrl(BaseModel):
+    url: str
+
+    @field_validator("url")
+    @classmethod
+    def _here(cls, url: str) -> str:
+        """Refuse what would have to be fetched."""
+        Picture.of_url(url)
+        return url
+
+
+class _Part(BaseModel):
+    type: Literal["text", "image_url"]
+    text: str = ""
+    image_url: _ImageUrl | None = None
+
+
 class _Message(BaseModel):
     role: str
-    content: str | None = None
+    content: str | list[_Part] | None = None
     tool_calls: list[_SentCall] = []
     tool_call_id: str = ""
     reasoning_content: str | None = None
@@ -45,7 +63,20 @@ class _Message(BaseModel):
     def text(self) -> str:
         """The content, and after it the calls, in the text form."""
         calls = [Call(call.function.name, call.function.arguments) for call in self.tool_calls]
-        return write_calls(self.content or "", calls)
+        return write_calls(self.prose, calls)
+
+    @property
+    def prose(self) -> str:
+        """The text of the content, whether in parts or not."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+    def shown(self) -> Message:
+        """Return the message with its pictures."""
+        parts = self.content if isinstance(self.content, list) else []
+        urls = [part.image_url.url for part in parts if part.image_url]
+        return Message(self.role, self.text, tuple(map(Picture.of_url, urls)))
 
 
 class Body(BaseModel):
@@ -113,7 +144,7 @@ class Body(BaseModel):
     def prompts(self) -> list[Prompt]:
         """Return what is asked, a conversation being one prompt."""
         if self.messages is not None:
-            return [tuple(Message(message.role, message.text) for message in self.messages)]
+            return [tuple(message.shown() for message in self.messages)]
         return [self.prompt] if isinstance(self.prompt, str) else [*self.prompt]
 
     @field_validator("prompt", mode="before")

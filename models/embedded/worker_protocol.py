@@ -30,6 +30,8 @@ def checked_ask(ask: Ask) -> Ask:
     """Return an ask that pebble can answer, with a prompt that is a string; raise `BadInput` otherwise."""
     if ask.offer is not None:
         raise BadInput("pebble calls no tools: ask a server with function calling, or without an offer")
+    if not isinstance(ask.prompt, str) and any(message.pictures for message in ask.prompt):
+        raise BadInput("pebble sees no pictures: ask a model that does")
     prompt = flat(ask.prompt)
     try:
         length = len(tokens(prompt))

@@ -10,6 +10,7 @@ from surefoot.models.tags import THINK
 
 from .function_calling import TEXT, FunctionCalling, native_messages, text_messages, tool_fields
 from .kept_thoughts import KeptThoughts, opening
+from .messages import chat_messages
 from .options import Options
 from .vllm import is_vllm, own_fields, wants_stream
 
@@ -157,7 +158,7 @@ def _conversation(
         return
     if offer is not None or any(message.role == "tool" for message in prompt):
         prompt = text_messages(prompt, offer)
-    yield "messages", [message._asdict() for message in prompt]
+    yield "messages", chat_messages(prompt)
 
 
 def _alone(position: int, ask: Ask, seeded: bool) -> Batch:

@@ -17,6 +17,7 @@ from surefoot.models.offers import CLOSES, OPENS, Call, Offer, read_calls, write
 
 from .call_deltas import SentCall, calls_of
 from .failures import RequestRefused
+from .messages import chat_message
 
 UNREADABLE = "unreadable_call"
 """The name that a call without one goes by in a request, for there each has to have one."""
@@ -138,7 +139,7 @@ def native_messages(
             continue
         _check_answered(waiting)
         if message.role != "assistant":
-            said.append(message._asdict())
+            said.append(chat_message(message))
             continue
         prose, calls = read_calls(message.content)
         own: dict[str, object] = {"role": "assistant", "content": message.content}
@@ -273,7 +274,8 @@ def with_system(prompt: Sequence[Message], words: str) -> tuple[Message, ...]:
     """Return the conversation with this at the end of its system message."""
     if prompt and prompt[0].role in ("system", "developer"):
         first = prompt[0]
-        return (Message(first.role, f"{first.content}\n\n{words}" if first.content else words), *prompt[1:])
+        content = f"{first.content}\n\n{words}" if first.content else words
+        return (first._replace(content=content), *prompt[1:])
     return (Message("system", words), *prompt)
 
 

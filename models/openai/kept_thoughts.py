@@ -32,6 +32,8 @@ def opening(prompt: Prompt) -> bytes:
         if isinstance(message, str) or message.role == "assistant":
             break
         begun.update(f"{len(message.content)} {message.role} {message.content}".encode(errors="replace"))
+        for picture in message.pictures:
+            begun.update(picture.digest.encode())
     return begun.digest()
 
 

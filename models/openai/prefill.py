@@ -8,6 +8,7 @@ from surefoot.models.streaming import Draw
 
 from .batches import Capabilities
 from .exchange import Exchange, Request
+from .messages import chat_messages
 from .model_list import read_as, under
 from .options import Options
 from .wire_server import RenderedPrompt, TokenIds
@@ -84,7 +85,7 @@ class Prefill:
     async def _render(self, messages: tuple[Message, ...], think: bool | None) -> Raw:
         if (messages, think) not in self._rendered:
             said: dict[str, object] = {"model": self._model, **template(think, self._options)}
-            said["messages"] = [message._asdict() for message in messages]
+            said["messages"] = chat_messages(messages)
             raw: Raw
             if self._server.startswith("vLLM"):
                 raw = (await self._exchange.request(self._call("/../tokenize", said), _read_tokens)).tokens

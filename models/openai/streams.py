@@ -25,6 +25,7 @@ from .function_calling import check_offer, text_messages
 from .json_text import whole_characters
 from .limits import poured, room_for
 from .logprobs import tokens_of
+from .messages import chat_messages
 from .model_list import under
 from .options import Options
 from .prefill import Prefill, Raw, template
@@ -211,7 +212,7 @@ class Streams:
 
 
 def _chat(draw: Draw, messages: tuple[Message, ...], options: Options) -> Iterator[tuple[str, object]]:
-    yield "messages", [message._asdict() for message in messages]
+    yield "messages", chat_messages(messages)
     yield options.chat_limit, draw.max_tokens
     yield from template(draw.think, options).items()
     if draw.top_logprobs:

@@ -1,0 +1,1 @@
+from .picture import Picture as Picture
