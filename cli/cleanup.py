@@ -37,7 +37,7 @@ def delete(
                 await jobs.load(store, name)
 
     look_up(check, as_json, redis)
-    _confirm(names, yes, as_json)
+    confirm(names, yes, as_json)
     _delete(names, as_json, redis)
 
 
@@ -61,7 +61,7 @@ def prune(
     if dry_run or not names:
         common.print_result({"would_delete": names}, f"would delete: {_listed(names)}", as_json)
         return
-    _confirm(names, yes, as_json)
+    confirm(names, yes, as_json)
     _delete(names, as_json, redis)
 
 
@@ -74,7 +74,7 @@ def _delete(names: list[str], as_json: bool, redis: str | None) -> None:
     common.print_result({"deleted": names}, f"deleted: {_listed(names)}", as_json)
 
 
-def _confirm(names: list[str], yes: bool, as_json: bool) -> None:
+def confirm(names: list[str], yes: bool, as_json: bool) -> None:
     """Ask a person; a program has to say --yes."""
     if yes:
         return

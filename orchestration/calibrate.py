@@ -51,7 +51,7 @@ async def calibrate(
     """
     states, seed, sampling = settings.states, settings.seed, sampling_for(task, settings.sampling)
     listen(Calibrating(task=task.name, asked=0, states=states))
-    cases = _different(task, states, random.Random(seed))
+    cases = different_cases(task, states, random.Random(seed))
     path = _path(task, cases)
     per_state = max(task.views, SAMPLES_PER_STATE)
     each = False
@@ -64,7 +64,9 @@ async def calibrate(
     began = time.monotonic()
     at_once = max(1, BATCH * SAMPLES_PER_STATE // per_state)
     for first in range(0, len(cases), at_once):
-        asked = await _ask(task, model, cases[first : first + at_once], per_state, seed + first, sampling)
+        asked = await ask_about(
+            task, model, cases[first : first + at_once], per_state, seed + first, sampling
+        )
         outcomes += asked
         listen(Calibrating(task=task.name, asked=len(outcomes), states=len(cases)))
         if budget is not None:
@@ -114,7 +116,7 @@ def _check_budget(budget: Budget, outcomes: list[StateOutcome], states: int, tak
         )
 
 
-def _different(task: Task[S, A], count: int, rng: random.Random) -> list[Case[S, A]]:
+def different_cases(task: Task[S, A], count: int, rng: random.Random) -> list[Case[S, A]]:
     """Draw `count` cases with different states, or all that can be found if there are fewer."""
     cases, found = calibrating(task), dict[S, Case[S, A]]()
     acting, redraws = task if isinstance(task, Acts) else None, 0
@@ -140,7 +142,7 @@ def _guesser(task: Task[S, A]) -> Callable[[Case[S, A], int], str | None]:
     return guess
 
 
-async def _ask(
+async def ask_about(
     task: Task[S, A],
     model: Model,
     cases: list[Case[S, A]],
@@ -148,6 +150,7 @@ async def _ask(
     seed: int,
     sampling: Sampling,
 ) -> list[StateOutcome]:
+    """Draw so many samples of each case, its views in turn, and count what became of them; the same seed asks the same."""
     guess = _guesser(task)
     offering = task if isinstance(task, Offers) else None
     asks = [

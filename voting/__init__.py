@@ -18,6 +18,7 @@ from .flags import (
     Truncated,
     screen,
 )
+from .paired import MeanInterval, beats, mean_interval
 from .reliability import (
     Forecast,
     PerSample,
@@ -54,6 +55,7 @@ __all__ = [
     "Forecast",
     "InvariantBroken",
     "Malformed",
+    "MeanInterval",
     "NotAnAnswer",
     "PerSample",
     "Price",
@@ -70,6 +72,7 @@ __all__ = [
     "Usage",
     "Verdict",
     "WeightedVote",
+    "beats",
     "binomial_lower",
     "binomial_upper",
     "choose_k",
@@ -79,6 +82,7 @@ __all__ = [
     "forecast",
     "k_min",
     "largest_error",
+    "mean_interval",
     "mean_upper",
     "p_alt",
     "p_full",
