@@ -1,11 +1,13 @@
 """Jobs that are there already: show one or its steps, answer what one asks, cancel one."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic_core import from_json
 from redis.asyncio import Redis
 
+from surefoot.agents.planner.goal import Goal
 from surefoot.agents.tasks.codec import Typed, written
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.plain_values import canonical
@@ -19,9 +21,11 @@ from surefoot.orchestration.task_of_job import AGENTS, agent_again, task_again, 
 from . import common, display
 from .answers import write
 from .common import look_up
+from .decomposition import AsMermaid, OutlineFile, show_chart, write_outline
 from .options import AsJson, JobId, Out, RedisUrl, TaskAddress
 from .step import StepView
 from .tasks import at_address
+from .terminal import fail
 
 
 def show(
@@ -32,11 +36,31 @@ def show(
         bool,
         typer.Option("--state", help="Show the state it has reached, the result once it is done, as JSON."),
     ] = False,
+    mermaid: AsMermaid = False,
+    outline: OutlineFile = None,
     out: Out = None,
     redis: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a job's report, one of its steps, or its state."""
+    """Show a job's report, one of its steps, its state, or how its problem was made smaller."""
+    asked = (state, mermaid, outline is not None, step is not None or out is not None)
+    if sum(asked) > 1:
+        alone = "--state, --mermaid and --outline are each given alone, without --step and --out"
+        fail(alone, as_json, BadInput.exit_code)
+    if state:
+        _show_state(job, task, redis, as_json)
+    elif mermaid:
+        show_chart(job, redis, as_json)
+    elif outline is not None:
+        write_outline(job, outline, redis, as_json)
+    else:
+        _show_decided(job, task, step, out, redis, as_json)
+
+
+def _show_decided(
+    job: str, task: str | None, step: int | None, out: Path | None, redis: str | None, as_json: bool
+) -> None:
+    """Print the report, or one step."""
 
     async def whole(store: Redis) -> tuple[Report, str | None]:
         kind = at_address(task)
@@ -53,24 +77,25 @@ def show(
         entry = await segments.record(store, known, step)
         return StepView(known, entry, await segments.kept(store, known, step))
 
-    async def reached(store: Redis) -> Any:
-        if step is not None or out is not None:
-            raise BadInput("--state is given without --step and --out")
-        known = await jobs.load(store, job)
-        again = guarded(task_again(known, at_address(task)))
-        plain = written(again.state_codec, await state_reached(store, known, again))
-        return from_json(plain) if isinstance(again.state_codec, Typed) else plain
-
-    if state:
-        plain = look_up(reached, as_json, redis)
-        common.print_result({"job": job, "state": plain}, canonical(plain).decode(), as_json)
-        return
     found = look_up(whole if step is None else one, as_json, redis)
     if isinstance(found, StepView):
         common.print_result(found.row(), found, as_json)
     else:
         report, needed = found
         show_report(report, as_json, redis, needed)
+
+
+def _show_state(job: str, task: str | None, redis: str | None, as_json: bool) -> None:
+    """Print the state as JSON."""
+
+    async def reached(store: Redis) -> Any:
+        known = await jobs.load(store, job)
+        again = guarded(task_again(known, at_address(task)))
+        plain = written(again.state_codec, await state_reached(store, known, again))
+        return from_json(plain) if isinstance(again.state_codec, Typed) else plain
+
+    plain = look_up(reached, as_json, redis)
+    common.print_result({"job": job, "state": plain}, canonical(plain).decode(), as_json)
 
 
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
@@ -142,6 +167,8 @@ def _then(found: Report, redis: str | None, task: str | None) -> str:
 
         model = () if is_address(found.models[-1]) else ("--model", "URL")  # it was made in Python
         return common.job_command("resume", found.job, redis, *common.task_option(task), *model, *again)
+    if found.solved and found.task == Goal.name:
+        return common.job_command("show", found.job, redis, "--state")
     if not found.steps:
         return ""
     step = found.contested_steps[0].step if found.contested_steps else found.steps - 1

@@ -1,6 +1,25 @@
 """What `surefoot.agents.planner` offers."""
 
 from .goal import Goal
+from .mermaid import Cost, flowchart
+from .outlines import Outline, read_outline
 from .state import Chosen, GoalState, Node, Part, PlannerAnswer, Proposal, Solved, outline
+from .trees import Branch, tree
 
-__all__ = ["Chosen", "Goal", "GoalState", "Node", "Part", "PlannerAnswer", "Proposal", "Solved", "outline"]
+__all__ = [
+    "Branch",
+    "Chosen",
+    "Cost",
+    "Goal",
+    "GoalState",
+    "Node",
+    "Outline",
+    "Part",
+    "PlannerAnswer",
+    "Proposal",
+    "Solved",
+    "flowchart",
+    "outline",
+    "read_outline",
+    "tree",
+]

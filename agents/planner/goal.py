@@ -29,8 +29,11 @@ from surefoot.voting.flags import PAPER, NotAnAnswer
 from surefoot.voting.leading import leading
 
 from . import prompts
+from .outlines import Outline, read_outline
 from .state import (
     ANSWERS,
+    DEEPEST,
+    MOST_PARTS,
     STATES,
     Chosen,
     GoalState,
@@ -40,11 +43,9 @@ from .state import (
     Proposal,
     Solved,
 )
+from .trees import place_of
 
 MOST_VOTES = 50
-DEEPEST = 50
-MOST_PARTS = 10_000
-"""Once so many are answered no problem is made smaller any more."""
 CANDIDATES = 3
 """So many different proposals are chosen among, unless one of them is two ahead."""
 REJECTED = 3
@@ -57,6 +58,9 @@ class Goal(Task[GoalState, PlannerAnswer]):
     `kind` is that of the whole; parts are of `any`.  `votes`: the lead that a decision needs, so run it with `Settings(k=1)`: proposals in free
     words would never agree with one another.  `depth`: a part of a part, and so on, that many times, is answered as it is.  Both decide what it
     costs: at least `votes` samples for each part, and as many to split it.
+
+    `outline`: how the problem is made smaller as far as that is decided already, at whatever depth; an `Outline`, or its JSON.  What it leaves open
+    is decided by vote, so that `depth=0` answers its last parts as they are.
     """
 
     name = "goal"
@@ -68,7 +72,14 @@ class Goal(Task[GoalState, PlannerAnswer]):
     answer_codec = ANSWERS
 
     @checked
-    def __init__(self, problem: str, kind: Kind = "any", votes: int = 3, depth: int = 5) -> None:
+    def __init__(
+        self,
+        problem: str,
+        kind: Kind = "any",
+        votes: int = 3,
+        depth: int = 5,
+        outline: Outline | str | None = None,
+    ) -> None:
         problem = problem.strip()
         if not problem or len(problem) > prompts.LONGEST or not encodable(problem):
             raise BadInput(f"a problem is a text of 1 to {prompts.LONGEST:,} characters")
@@ -78,15 +89,29 @@ class Goal(Task[GoalState, PlannerAnswer]):
             raise BadInput(f"a depth is a number from 0 to {DEEPEST - 1}, not {depth!r}")
         if kind == "code":
             raise BadInput("an answer is one line, and code is more")
+        self._outline = None if outline is None else read_outline(outline)
+        if self._outline is not None and self._outline.problem != problem:
+            raise BadInput("the outline is of another problem: give its own, or none")
         self._problem, self._kind, self._votes, self._depth = problem, kind, votes, depth
 
     def spec(self) -> Mapping[str, Value]:
         """The constructor's arguments."""
-        return {"problem": self._problem, "kind": self._kind, "votes": self._votes, "depth": self._depth}
+        spec: dict[str, Value] = {
+            "problem": self._problem,
+            "kind": self._kind,
+            "votes": self._votes,
+            "depth": self._depth,
+        }
+        return spec if self._outline is None else {**spec, "outline": self._outline.canonical}
+
+    @property
+    def digest(self) -> str | None:
+        """That of its outline; None if none was given."""
+        return None if self._outline is None else self._outline.digest
 
     def start(self) -> GoalState:
-        """The whole problem."""
-        return GoalState((self._node(self._problem, 0, ()),))
+        """The whole problem, and its first parts as far as they are given."""
+        return GoalState(self._begun((), self._problem, ()))
 
     def ask(self, state: GoalState, view: int = 0) -> Prompt:
         """Ask what the stage wants; ways to choose among come in another order in each view."""
@@ -164,7 +189,7 @@ class Goal(Task[GoalState, PlannerAnswer]):
         node = replace(state.nodes[-1], split=split)
         nodes = (*state.nodes[:-1], node)
         if split.parts:
-            nodes = (*nodes, self._node(split.parts[0], len(nodes), state.done))
+            nodes = self._begun(nodes, split.parts[0], state.done)
         return GoalState(nodes, done=state.done)
 
     def _answered(self, state: GoalState, answer: str) -> GoalState:
@@ -181,7 +206,7 @@ class Goal(Task[GoalState, PlannerAnswer]):
             nodes, split, known = (*rest[:-1], above), above.split, len(above.answers)
             assert split is not None
             if known < len(split.parts):
-                return GoalState((*nodes, self._node(split.parts[known], len(nodes), done)), done=done)
+                return GoalState(self._begun(nodes, split.parts[known], done), done=done)
             made = combined(split.combine, split.formula, above.answers)
             if made is not None and len(nodes) == 1:
                 made = self._of_its_kind(made)
@@ -196,8 +221,24 @@ class Goal(Task[GoalState, PlannerAnswer]):
         except NotAnAnswer:
             return None
 
-    def _node(self, problem: str, depth: int, done: tuple[Part, ...]) -> Node:
-        return Node(problem, Proposal() if depth >= self._depth or len(done) >= MOST_PARTS else None)
+    def _begun(self, nodes: tuple[Node, ...], problem: str, done: tuple[Part, ...]) -> tuple[Node, ...]:
+        """Begin a part of the last of the nodes; where its parts are given, the first of them, and so on."""
+        as_it_is = len(nodes) >= self._depth or len(done) >= MOST_PARTS
+        nodes = (*nodes, Node(problem, Proposal() if as_it_is else None))
+        given = self._given(nodes)
+        if given is None or not given.parts:
+            return nodes
+        nodes = (*nodes[:-1], Node(problem, given.split))
+        return self._begun(nodes, given.parts[0].problem, done)
+
+    def _given(self, nodes: tuple[Node, ...]) -> Outline | None:
+        """Return what the outline says of the last of the nodes; None where it does not reach so far."""
+        here = self._outline
+        for place in place_of(nodes):
+            if here is None or not here.parts:
+                return None
+            here = here.parts[place]
+        return here
 
 
 def _ways(state: GoalState) -> list[Proposal]:

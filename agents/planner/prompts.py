@@ -1,7 +1,7 @@
 """What a planner's model is asked, and how its answers are read: each question ends with the very lines that are read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
@@ -55,6 +55,8 @@ COMPOSE = """\
 Solve the problem.  Its parts have been solved already: take their answers for right.  You may think first, but briefly.  End with one line in
 this form, lists as JSON:
 answer = ..."""
+
+NO_PART = "a part is empty, or is a problem that it is a part of"
 
 _CHOICE = line("[Cc]hoice", r"\d{1,2}+(?:\s*+,\s*+\d{1,2}+)*+")
 _ANSWER = re.compile(r"([*_`]*+)\s*+[Aa]nswer\s*+=\s*+(\S.*+)")
@@ -117,18 +119,31 @@ def read_proposal(text: str, problems: Sequence[str]) -> Proposal:
         proposal = _LINES.validate_json(found[1])
     except ValidationError as error:
         raise NotAnAnswer(f"no proposal: {error.errors(include_url=False)[0]['msg']}") from None
-    parts = tuple(part.strip() for part in proposal.parts)
+    return sound(proposal.parts, proposal.combine, proposal.formula, problems)
+
+
+def is_part(part: str, problems: Collection[str]) -> bool:
+    """Whether a text may be a part of the last of these problems, and so of all of them."""
+    return bool(part) and encodable(part) and part not in problems
+
+
+def sound(parts: Iterable[str], combine: Combine, formula: str, problems: Collection[str]) -> Proposal:
+    """Return a way to make a problem smaller, in its one form; `NotAnAnswer` for one that cannot be taken.
+
+    `problems` are the problem and those that it is a part of.
+    """
+    parts = tuple(part.strip() for part in parts)
     if not parts:
         return Proposal()
     if not 2 <= len(parts) <= MOST_PARTS:
         raise NotAnAnswer(f"a problem is split into 2 to {MOST_PARTS} parts, not {len(parts)}")
-    if not all(parts) or not all(map(encodable, parts)) or not set(parts).isdisjoint(problems):
-        raise NotAnAnswer("a part is empty, or is a problem that it is a part of")
+    if not all(is_part(part, problems) for part in parts):
+        raise NotAnAnswer(NO_PART)
     if sum(map(len, parts)) > LONGEST:
         raise NotAnAnswer(f"parts of more than {LONGEST:,} characters")
-    if proposal.combine != "formula":
-        return Proposal(parts, proposal.combine)
-    return Proposal(parts, "formula", read_formula(proposal.formula, len(parts)))
+    if combine != "formula":
+        return Proposal(parts, combine)
+    return Proposal(parts, "formula", read_formula(formula, len(parts)))
 
 
 def read_choice(text: str, of: int) -> Chosen:
@@ -153,6 +168,6 @@ def read_answer(text: str, kind: Kind) -> Solved:
     found = normal(said, kind)
     if not (encodable(said) and encodable(found)):
         raise NotAnAnswer("half a character")
-    # What may be words, or a version's number, stays as it was said; what is of a kind is shown in its form.
-    as_said = kind in ("any", "text") and said[0] not in "[{"
+    # What may be words, or a version's number, stays as it was said, and a quantity in its unit; what is of another kind is shown in its form.
+    as_said = kind in ("any", "text", "quantity") and said[0] not in "[{"
     return Solved(found, unquoted(" ".join(said.split())) if as_said else found)

@@ -8,6 +8,10 @@ from pydantic import Field
 from surefoot.agents.tasks.codec import Typed
 from surefoot.tools.answers.combining import Combine
 
+DEEPEST = 50
+"""So many problems are parts of one another at most, the whole included."""
+MOST_PARTS = 10_000
+"""Once so many are answered no problem is made smaller any more."""
 Stage = Literal["propose", "choose", "solve", "compose", "over"]
 
 

@@ -73,6 +73,12 @@ def test_equal_answers_are_one_ballot_however_they_are_said() -> None:
     assert (one.said, other.said) == ("Paris", "'paris'.")
 
 
+def test_a_quantity_is_compared_by_how_much_it_is_and_shown_as_it_was_said() -> None:
+    one, other = read_answer("answer = 3.0 km", "quantity"), read_answer("answer = 3000 m", "any")
+    assert one == other
+    assert (one.said, other.said) == ("3.0 km", "3000 m")
+
+
 @pytest.mark.parametrize("text", ["", "answer =", "answer = 4\nanswer is 5", "42", 'answer = ["\\ud800"]'])
 def test_no_answer_is_a_red_flag(text: str) -> None:
     for kind in ("number", "list"):

@@ -7,7 +7,7 @@
 | `set` | JSON arrays of equal items in any order, however often |
 | `json` | equal values, whatever the order of their keys |
 | `date` | `2026-11-30`, `2026/11/30`, `30 November 2026`, `Nov 30, 2026` |
-| `quantity` | equal numbers of the same unit; `5 km` and `5000 m` are two answers |
+| `quantity` | equal amounts: `5 km`, `5.0 km`, `5000 m`, `5 kilometres`; of units that are not known, equal numbers of the same (`units`) |
 | `code` | Python with the same syntax tree: neither blanks nor comments count |
 | `text` | the same words but for blanks, capitals, quotes around them, and a full stop |
 | `any` | numbers, quantities, JSON arrays and objects as what they are, all else as text |
@@ -28,6 +28,8 @@ from typing import Any, Literal, get_args
 
 from surefoot.errors import BadInput
 from surefoot.voting.flags import NotAnAnswer
+
+from .units import in_base_units
 
 Kind = Literal["any", "text", "number", "list", "set", "json", "date", "quantity", "code"]
 
@@ -214,7 +216,8 @@ def _quantity(text: str) -> str:
     found = _QUANTITY.fullmatch(text)
     if found is None:
         raise NotAnAnswer(f"{text[:40]!r} is not a number and its unit")
-    return f"{written(as_number(found[1]))} {' '.join(found[2].split()).rstrip('.')}"
+    times, unit = in_base_units(" ".join(found[2].split()).rstrip("."))
+    return f"{written(as_number(found[1]) * times)} {unit}"
 
 
 def _code(text: str) -> str:

@@ -1,0 +1,146 @@
+"""How a problem is made smaller, as a person can read it, edit it, and give it back.
+
+    {"problem": "What is 734 * 902?", "combine": "formula", "formula": "{1} * 10 + {2}",
+     "parts": [{"problem": "What is 734 * 90?"}, {"problem": "What is 734 * 2?"}]}
+
+Its digest is the SHA-256 of that object in UTF-8, without blanks, the fields in the order `problem`, `combine`, `formula`, `parts`, those left out that
+say nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, ClassVar, Self
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from surefoot.agents.tasks.failures import cut
+from surefoot.agents.tasks.plain_values import canonical
+from surefoot.errors import BadInput
+from surefoot.printable import encodable
+from surefoot.tools.answers.combining import Combine
+from surefoot.voting.flags import NotAnAnswer
+
+from .prompts import LONGEST, NO_PART, is_part, sound
+from .state import DEEPEST, MOST_PARTS, GoalState, Proposal
+from .trees import Branch, Place, tree
+
+LONGEST_FILE = 5_000_000
+"""Characters of an outline."""
+SHOWN = 12
+"""Characters of a digest in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A problem and its parts, each of which may have parts again; answers are no part of it.
+
+    One with `parts` is taken as decided: nobody is asked how to make that problem smaller.  One without them is open: it is made smaller, or
+    answered, as every problem is.
+    """
+
+    problem: str
+    parts: tuple["Outline", ...] = ()
+    combine: Combine = "ask"
+    """How the answers of the parts become that of the problem."""
+    formula: str = ""
+    """Goes with `combine="formula"`."""
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", revalidate_instances="always")
+
+    @classmethod
+    def of(cls, state: GoalState) -> Self:
+        """Return how a job's problem is made smaller, as far as that is decided at the state that `surefoot.state(job)` returns."""
+        return cls._of(tree(state))
+
+    @classmethod
+    def _of(cls, branch: Branch) -> Self:
+        split = branch.split or Proposal()
+        parts = tuple(map(cls._of, branch.parts))
+        return cls(branch.problem, parts, split.combine, split.formula)
+
+    @property
+    def split(self) -> Proposal:
+        """The first of its splits, as the planner takes it."""
+        return Proposal(tuple(part.problem for part in self.parts), self.combine, self.formula)
+
+    @property
+    def plain(self) -> Mapping[str, Any]:
+        """What JSON holds of it: no field that says nothing."""
+        if not self.parts:
+            return {"problem": self.problem}
+        how = {"combine": self.combine} | ({"formula": self.formula} if self.formula else {})
+        return {"problem": self.problem, **how, "parts": [part.plain for part in self.parts]}
+
+    @property
+    def canonical(self) -> str:
+        """Its one JSON text."""
+        return canonical(self.plain).decode()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its one JSON text, in 64 hexadecimal digits: two outlines that decide the same have the same."""
+        return sha256(read_outline(self).canonical.encode()).hexdigest()
+
+
+_OUTLINES: TypeAdapter[Outline] = TypeAdapter(Outline)
+
+
+def read_outline(given: str | Outline) -> Outline:
+    """Read an outline from JSON, or look one over that was made in Python, and return it in its one form.
+
+    Raises `BadInput`, which names the place, for whatever a proposal may not be either: 2 to 8 parts, none of them empty or a problem that it is
+    a part of, of no more than 100,000 characters together, and a formula over all of them.
+    """
+    if isinstance(given, str) and len(given) > LONGEST_FILE:
+        raise BadInput(f"an outline has at most {LONGEST_FILE:,} characters, not {len(given):,}")
+    try:
+        made = _OUTLINES.validate_json(given) if isinstance(given, str) else _OUTLINES.validate_python(given)
+    except (ValidationError, RecursionError) as error:
+        raise BadInput(_said(error)) from None
+    _check_problem(made.problem.strip())
+    found = _sound(made, made.problem.strip(), (), ())
+    if (size := _size(found)) > MOST_PARTS:
+        raise BadInput(f"an outline has at most {MOST_PARTS:,} problems, not {size:,}")
+    return found
+
+
+def _said(error: ValidationError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return f"an outline is nested no deeper than {DEEPEST} problems"
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+    return f"the outline cannot be read{f' at {cut(place[1:])}' if place else ''}: {first['msg']}"
+
+
+def _check_problem(problem: str) -> None:
+    if not problem or len(problem) > LONGEST or not encodable(problem):
+        raise BadInput(f"the outline's problem is a text of 1 to {LONGEST:,} characters")
+
+
+def _sound(made: Outline, problem: str, place: Place, above: tuple[str, ...]) -> Outline:
+    """Return an outline in its one form, as deep as it goes; `above` are the problems that this one is a part of."""
+    if len(above) >= DEEPEST:
+        raise _wrong(place, f"an outline is nested no deeper than {DEEPEST} problems")
+    if made.formula and made.combine != "formula":
+        raise _wrong(place, f"a formula goes with combine 'formula', not {made.combine!r}")
+    above = (*above, problem)
+    told = [part.problem.strip() for part in made.parts]
+    for number, part in enumerate(told):
+        if not is_part(part, above):
+            raise _wrong((*place, number), NO_PART)
+    try:
+        split = sound(told, made.combine, made.formula, above)
+    except NotAnAnswer as error:
+        raise _wrong(place, str(error)) from None
+    pairs = enumerate(zip(made.parts, told, strict=True))
+    parts = tuple(_sound(part, text, (*place, number), above) for number, (part, text) in pairs)
+    return Outline(problem, parts, split.combine, split.formula)
+
+
+def _wrong(place: Place, why: str) -> BadInput:
+    path = ".".join(f"parts[{number}]" for number in place)
+    return BadInput(f"the outline is wrong{f' at {path}' if path else ''}: {why}")
+
+
+def _size(outline: Outline) -> int:
+    return 1 + sum(map(_size, outline.parts))

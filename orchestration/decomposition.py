@@ -1,0 +1,41 @@
+"""How the job of a goal has made its problem smaller, and what each part has cost: read from its journal."""
+
+from redis.asyncio import Redis
+
+from surefoot.agents.planner.goal import Goal
+from surefoot.agents.planner.mermaid import Cost
+from surefoot.agents.planner.state import GoalState
+from surefoot.agents.planner.trees import Branch, Place, place_of, tree
+from surefoot.agents.tasks.codec import read_back
+from surefoot.agents.tasks.guarded import guarded
+from surefoot.errors import BadInput
+
+from .journal.jobs import Job, load
+from .reporting import records
+from .task_of_job import task_again
+
+
+async def goal_of(redis: Redis, job: str) -> tuple[Job, Goal]:
+    """Return a job of `solve` with its task; `BadInput` if it is one of another task."""
+    known = await load(redis, job)
+    if known.task != Goal.name:
+        raise BadInput(
+            f"job {job!r} is of task {known.task!r}, not of {Goal.name!r}: only a problem in plain words is made smaller by vote"
+        )
+    task = task_again(known)
+    assert isinstance(task, Goal)
+    return known, task
+
+
+async def decomposition(redis: Redis, job: str) -> tuple[Branch, dict[Place, Cost]]:
+    """Return the tree of a job, as far as it is decided, and what the steps of each of its problems have cost."""
+    known, task = await goal_of(redis, job)
+    own = guarded(task)
+    state: GoalState = read_back(own.state_codec, known.start.state)
+    costs: dict[Place, Cost] = {}
+    async for record in records(redis, known):
+        place = place_of(state.nodes)
+        votes, usage = costs.get(place, Cost())
+        costs[place] = Cost(votes + record.votes + record.against, usage + record.usage)
+        state = own.advance(state, read_back(own.answer_codec, record.answer))
+    return tree(state), costs
