@@ -1,11 +1,13 @@
 """From what a user types to a model that answers."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from surefoot.errors import BadInput
 
+from . import perceivers
 from .base import Model
 from .embedded import llama_cpp as embedded
 from .embedded import pool
@@ -13,6 +15,17 @@ from .keys import OPENAI, located
 from .openai import OpenAIModel
 from .openai.options import Options
 from .openai.redaction import redacted_url as shown
+from .openai.redaction import without_keys_in_query
+
+AND, OR = " + ", " | "
+_BETWEEN = re.compile(r"( [+|] )")
+_READERS: Mapping[str, Callable[[], Model]] = {
+    "glance": lambda: perceivers.GlanceModel(),
+    "ocr": lambda: perceivers.OcrReader(),
+    "template": lambda: perceivers.TemplateReader(),
+}
+"""Those that look, in this process; each needs an extra, and says so."""
+_NAMED = (*embedded.MODELS, pool.NAME, *_READERS, OPENAI)
 
 
 @asynccontextmanager
@@ -22,11 +35,15 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
         pebble                        the embedded micro model, served in this process
         pebble-numpy                  the same model in processes of its own, fast where answers are expected
         ponder                        the embedded micro reasoning model, likewise
+        glance, ocr, template         what looks at pictures, in threads of this process
         http://gpu:8000/v1            the only model of an OpenAI-compatible server
         http://gpu:8000/v1#qwen3      the model of that name
         openai#gpt-5                  the model of that name at $OPENAI_BASE_URL, or OpenAI, with $OPENAI_API_KEY
+        PLANNER + PERCEIVER           two of them as one: asks with pictures go to the second, all others to the first
+        ocr | template                several as one: an ask says in its first line, `[template]`, which is meant
         a `Model`                     taken as it is, and left to its owner
 
+    `options` are those of the planner; no key goes to another server.
     Raises `BadInput` for anything else, `ModelUnavailable` at once if no server answers there.
     """
     if not isinstance(address, str):
@@ -39,6 +56,16 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
     elif address == pool.NAME:
         async with pool.NumpyPebble() as pebble:
             yield pebble
+    elif AND in address:
+        planner, _, perceiver = address.partition(AND)
+        async with open_model(planner, options=options) as thinks, open_model(perceiver) as looks:
+            yield perceivers.Sighted(thinks, looks)
+    elif OR in address:
+        async with AsyncExitStack() as opened:
+            each = [await opened.enter_async_context(open_model(part)) for part in address.split(OR)]
+            yield perceivers.Panel(each)
+    elif address in _READERS:
+        yield _READERS[address]()
     elif is_address(address):
         options = options or Options()
         url, name, key = located(address, options.api_key)
@@ -47,15 +74,24 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
             yield model
     else:
         raise BadInput(
-            f"a model is one of {', '.join((*embedded.MODELS, pool.NAME, OPENAI))} or the URL of an OpenAI-compatible server, "
+            f"a model is one of {', '.join(_NAMED)} or the URL of an OpenAI-compatible server, "
             f"not {shown(address)!r}"
         )
 
 
 def is_address(name: str) -> bool:
     """Whether a model is found by this text: if not, it is the name of one that was made in Python."""
-    known = (*embedded.MODELS, pool.NAME)
-    return name in known or name.startswith(("http://", "https://")) or name.partition("#")[0] == OPENAI
+    return all(
+        part in _NAMED or part.startswith(("http://", "https://")) or part.partition("#")[0] == OPENAI
+        for part in _BETWEEN.split(name)[::2]
+    )
+
+
+def as_kept(address: str) -> str:
+    """Return an address as a journal keeps it: without keys."""
+    return "".join(
+        part if _BETWEEN.fullmatch(part) else without_keys_in_query(part) for part in _BETWEEN.split(address)
+    )
 
 
 def _embedded(name: str, options: Options | None) -> Options:

@@ -1,1 +1,19 @@
-from .picture import Picture as Picture
+"""What `surefoot.tools.pictures` offers."""
+
+from .crops import FRAMINGS, Box, Framing, crop, framed, ink_box
+from .picture import Picture
+from .pixels import size_of
+from .reading import read_picture, read_pictures
+
+__all__ = [
+    "FRAMINGS",
+    "Box",
+    "Framing",
+    "Picture",
+    "crop",
+    "framed",
+    "ink_box",
+    "read_picture",
+    "read_pictures",
+    "size_of",
+]

@@ -32,7 +32,10 @@ class Picture(NamedTuple):
         found = _DATA_URL.match(url)
         if found is None:
             raise ValueError(f"a picture comes as data:image/...;base64,..., not as {url[:40]!r}")
-        return cls(b64decode(url[found.end() :], validate=True), found[1])
+        try:
+            return cls(b64decode(url[found.end() :], validate=True), found[1])
+        except ValueError as error:
+            raise ValueError(f"the data URL of a picture is no base64: {error}") from None
 
     def __repr__(self) -> str:
         # Prompts are shown in messages: a picture's bytes tell nobody anything.

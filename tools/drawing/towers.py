@@ -1,0 +1,41 @@
+"""Towers of Hanoi as a picture: three pegs, each disk with its number."""
+
+from PIL import Image
+
+from surefoot.errors import BadInput
+from surefoot.tools.towers.board import PEGS, Pegs
+
+from .canvas import COLOURS, GREY, WHITE, Look, canvas, write
+
+MOST_DISKS = 9
+PEG_PX, DISK_PX, EDGE_PX = 120, 24, 10
+_FILLS = list(COLOURS.values())
+
+
+def draw_towers(pegs: Pegs, look: Look | None = None) -> Image.Image:
+    """Draw a board; it is as high as all of its disks on one peg."""
+    look = look or Look()
+    disks = sum(map(len, pegs))
+    if not 1 <= disks <= MOST_DISKS:
+        raise BadInput(f"a board of 1 to {MOST_DISKS} disks is drawn, not of {disks!r}")
+    height = _height(disks)
+    image, draw = canvas(PEGS * PEG_PX, height, look)
+    for peg, stack in enumerate(pegs):
+        middle = peg * PEG_PX + PEG_PX // 2
+        draw.rectangle((middle - 2, EDGE_PX, middle + 2, height - EDGE_PX), GREY)
+        for level, disk in enumerate(stack):
+            half = 14 + (PEG_PX // 2 - 20) * disk / disks
+            bottom = height - EDGE_PX - level * DISK_PX
+            box = (middle - half, bottom - DISK_PX + 1, middle + half, bottom - 1)
+            draw.rounded_rectangle(box, 5, _FILLS[disk % len(_FILLS)])
+            write(draw, (middle, bottom - DISK_PX / 2), str(disk), 18, look, WHITE)
+    return image
+
+
+def peg_box(peg: int, disks: int) -> tuple[int, int, int, int]:
+    """Return where a peg is in the picture of a board: left, top, right and bottom, in pixels."""
+    return peg * PEG_PX, 0, (peg + 1) * PEG_PX, _height(disks)
+
+
+def _height(disks: int) -> int:
+    return 2 * EDGE_PX + (disks + 1) * DISK_PX
