@@ -27,6 +27,7 @@ from .orchestration.stream import events
 from .orchestration.voted import voted
 from .tools.function_tool import tool
 from .tools.pictures.picture import Picture
+from .tools.pictures.reading import read_picture
 from .voting import NotAnAnswer, Sample, Stalled
 from .voting.reliability import Price
 
@@ -72,6 +73,7 @@ __all__ = [
     "events",
     "jobs",
     "plan",
+    "read_picture",
     "report",
     "resume",
     "run",

@@ -15,13 +15,17 @@ from .lazy_command import LazyCommand
 FAILED = 1
 COMMANDS = {
     "run": ("jobs:run", "Do a job, one voted step at a time."),
+    "solve": ("solve:solve", "Solve a problem in plain words that is too large for one call."),
     "plan": (
         "jobs:plan",
         "Calibrate, then say k, votes, tokens, cost, time and risk before anything is spent.",
     ),
     "resume": ("jobs:resume", "Take a job up where it stands."),
     "jobs": ("job_list:jobs", "List the jobs, those worked on last first."),
-    "show": ("show:show", "Show a job's report, one of its steps, or its state."),
+    "show": (
+        "show:show",
+        "Show a job's report, one of its steps, its state, or how its problem was made smaller.",
+    ),
     "decide": ("show:decide", "Answer what a job asks before it can go on."),
     "cancel": ("show:cancel", "Stop a job for good, even while it runs."),
     "delete": ("cleanup:delete", "Delete jobs for good: records, samples, checkpoints."),
@@ -34,6 +38,7 @@ COMMANDS = {
         "score:score",
         "Score the logs of agents: 0 stays with the environment, 10 relies on its own thoughts.",
     ),
+    "handbook": ("handbook:app", "List, edit and carry the behaviours that earlier runs have taught."),
     "swe": ("swe:app", "Work on the issues of SWE-bench, or of a set in its form."),
     "judge": ("judge:app", "Let a model score how far runs think instead of acting."),
     "calibrate": ("calibrate:app", "Learn from problems with known answers when less is enough."),

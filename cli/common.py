@@ -46,10 +46,12 @@ def go(
     redis: str | None = None,
     task: str | None = None,
     live: bool = True,
+    samples: bool = True,
 ) -> T:
     """Run a coroutine to its end, showing a job's progress; an error becomes one sentence and an exit code.
 
-    Without `live` its progress is shown in lines even on a terminal.  `redis` and `task` are the addresses that the user gave: the commands that a sentence names need them too.
+    Without `live` its progress is shown in lines even on a terminal, without `samples` a stall does not print its last ones on standard output.
+    `redis` and `task` are the addresses that the user gave: the commands that a sentence names need them too.
     """
     if not gc.get_freeze_count():
         gc.freeze()  # the modules stay, so that the garbage collector need not go through them again and again
@@ -59,7 +61,7 @@ def go(
         with ProgressDisplay(progress, live=live):
             return asyncio.run(_interruptible(work))
     except SurefootError as error:
-        _failed(error, progress, as_json, _Typed(redis, task))
+        _failed(error, progress, as_json, _Typed(redis, task), samples)
     except (KeyboardInterrupt, asyncio.CancelledError):
         more = {"job": progress.job} if progress and progress.job else {}
         fail(_there(_interrupted(progress), _Typed(redis, task)), as_json, INTERRUPTED, more)
@@ -85,6 +87,11 @@ def print_result(data: Any, shown: RenderableType, as_json: bool) -> None:
         Terminal().page(shown)
 
 
+def print_line(data: Any, line: str, as_json: bool) -> None:
+    """Print a text for a person or a program, never folded to a terminal's width, or data as JSON."""
+    sys.stdout.write((to_json(data, indent=2) if as_json else line) + "\n")
+
+
 def job_command(verb: str, job: str, redis: str | None, *options: str) -> str:
     """Return the command that does this with a job, ready to be typed."""
     return f"surefoot {verb} {shlex.join([job, *options])}{_elsewhere(redis)}"
@@ -95,13 +102,15 @@ def task_option(address: str | None) -> list[str]:
     return [] if address is None or ":" not in address else ["--task", address]
 
 
-def _failed(error: SurefootError, progress: Progress | None, as_json: bool, typed: _Typed) -> NoReturn:
+def _failed(
+    error: SurefootError, progress: Progress | None, as_json: bool, typed: _Typed, samples: bool
+) -> NoReturn:
     """End with what happened, and with what a person needs next: the job's name, and the samples behind a stall."""
     job = progress.job if progress else ""
     more: dict[str, Any] = {"job": job} if job else {}
     if isinstance(error, Stalled):
         more |= _stalled(error)
-        if error.examples and not as_json:
+        if error.examples and samples and not as_json:
             # On standard output, as in a report: standard error has the one sentence.
             Terminal().print(*sample_lines(more["examples"]), sep="\n", soft_wrap=True)
     fail(_there(error.sentence + _hint(error.sentence, job), typed), as_json, error.exit_code, more)

@@ -29,6 +29,7 @@ WAITING_LINE_EVERY_S = 5.0
 """While something is waited for, one line is printed this often instead."""
 LOOK_EVERY_S = 0.2
 SAMPLE_CHARACTERS = 200
+ARGUMENT_CHARACTERS = 200
 
 
 class ProgressDisplay(LiveDisplay):
@@ -133,7 +134,7 @@ def page(report: Report, then: str) -> RenderableType:
     table = Grid()
     table.row("result", verdict)
     table.row("job", r.job)
-    table.row("task", f"{r.task} {_arguments(r.spec)}")
+    table.row("task", f"{r.task} {arguments(r.spec)}")
     table.row("model", ", then ".join(r.models))
     table.row("steps", _of(r.steps, r.steps_expected))
     table.row("read back", _read_back(r))
@@ -274,9 +275,13 @@ def _flags(flags: dict[str, int]) -> str:
     return ", ".join(f"{reason}: {count:,}" for reason, count in flags.items())
 
 
-def _arguments(spec: object) -> str:
-    assert isinstance(spec, dict)
-    return " ".join(f"{name}={value}" for name, value in spec.items())
+def arguments(spec: Mapping[str, object]) -> str:
+    """Return a task's arguments on a line, long ones cut: a problem may be a book, and so may its outline.  JSON has all of them."""
+    return " ".join(f"{name}={_cut(str(value))}" for name, value in spec.items())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= ARGUMENT_CHARACTERS else f"{text[:ARGUMENT_CHARACTERS]}..."
 
 
 def count(number: float | None) -> str:

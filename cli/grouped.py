@@ -10,7 +10,7 @@ from typing import Any
 def grouped(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Show typer, which reads a function's signature and knows no dataclasses, the fields of a command's groups in their place.
 
-    Fields `without` an option here are as they are by default.
+    Fields `without` an option here are as they are by default: `depth` of all groups, `speculation.depth` of that one alone.
     """
 
     def around(command: Callable[..., None]) -> Callable[..., None]:
@@ -46,5 +46,5 @@ def _options(each: Parameter, without: tuple[str, ...]) -> list[Parameter]:
             annotation=field.type,
         )
         for field in fields(each.annotation)
-        if field.name not in without
+        if not {field.name, f"{each.name}.{field.name}"} & set(without)
     ]

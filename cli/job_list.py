@@ -14,6 +14,7 @@ from rich.table import Table
 from surefoot.orchestration.journal.jobs import Job, UnreadableJob, every
 
 from .common import look_up, print_result
+from .display import arguments
 from .options import AsJson, RedisUrl
 from .terminal import UNBOUNDED, styled
 
@@ -69,7 +70,7 @@ def cells(job: Job | UnreadableJob, now: float) -> tuple[str, ...]:
         f"{_age(now - job.updated)} ago",
         datetime.fromtimestamp(job.created).strftime("%Y-%m-%d %H:%M"),
         job.models[-1],
-        " ".join([job.task, *(f"{name}={value}" for name, value in job.spec.items())]),
+        f"{job.task} {arguments(job.spec)}".rstrip(),
         job.holder or "",
     )
 

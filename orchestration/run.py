@@ -18,9 +18,9 @@ from surefoot.agents.tasks.optional import DecisionNeeded, Fits
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, check_model, context_of
-from surefoot.models.connect import is_address
+from surefoot.models.connect import as_kept, is_address
 from surefoot.models.openai.options import Options
-from surefoot.models.openai.redaction import HIDDEN, without_keys_in_query
+from surefoot.models.openai.redaction import HIDDEN
 from surefoot.printable import printable
 from surefoot.typed_input import checked
 from surefoot.voting.samples import Usage
@@ -265,7 +265,7 @@ async def _work(
         open_for(given, model, options, emitter.emit) as opened,
         open_draft(speculate, given, opened) as speculation,
     ):
-        address = without_keys_in_query(model) if isinstance(model, str) else opened.name
+        address = as_kept(model) if isinstance(model, str) else opened.name
         if isinstance(task, Fits) and (context := await context_of(opened)):
             task.fit(context)
         yield _Work(redis, job, task, opened, address, speculation, budget, emitter)

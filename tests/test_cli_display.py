@@ -98,3 +98,10 @@ def test_the_lines_of_a_run_without_a_terminal_lose_nothing() -> None:
 def test_at_k_1_dissent_tells_of_leads_of_the_tasks_own(contested: int, said: str) -> None:
     report = full_of("").model_copy(update={"k": 1, "contested": contested, "contested_steps": []})
     assert said in printed(page(report, ""))
+
+
+def test_a_long_argument_is_cut_where_a_person_reads_it() -> None:
+    report = full_of("x").model_copy(update={"spec": {"problem": "p" * 5_000, "votes": 3}})
+    line = next(line for line in printed(page(report, "")).splitlines() if line.startswith("task"))
+    assert line.rstrip().endswith("ppp... votes=3")
+    assert len(line.rstrip()) < 300

@@ -324,7 +324,8 @@ def _no_chat(prompt: object, before: Prompt) -> str:
             if not (isinstance(part, str) and (part.isascii() or encodable(part))):
                 return f"returned a message that is no text: {said(message)}"
         if message.pictures and not (
-            isinstance(message.pictures, tuple) and all(isinstance(each, Picture) for each in message.pictures)
+            isinstance(message.pictures, tuple)
+            and all(isinstance(each, Picture) for each in message.pictures)
         ):
             return f"returned a message with what is no surefoot.Picture: {said(message)}"
     return ""

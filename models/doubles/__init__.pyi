@@ -1,6 +1,7 @@
 """What `surefoot.models.doubles` offers."""
 
-from .double import Double, Garbage, Latency, goal_double, puzzle_double, towers_double
+from .behaved import BehavedDouble, Effect
+from .double import Double, Garbage, Latency, goal_double, looking_double, puzzle_double, towers_double
 from .faults import Fault
 from .fixes import Fix, read_fixes
 from .gateway import CachingGateway
@@ -13,10 +14,12 @@ from .thinking import ThinkingDouble
 from .thoughts import ScriptedThought, overthinker, scripted
 
 __all__ = [
+    "BehavedDouble",
     "CachingGateway",
     "Conduct",
     "Double",
     "DoubleServer",
+    "Effect",
     "Fault",
     "Fix",
     "Garbage",
@@ -29,6 +32,7 @@ __all__ = [
     "ThinkingDouble",
     "goal_double",
     "issue_worker",
+    "looking_double",
     "overthinker",
     "puzzle_double",
     "read_fixes",

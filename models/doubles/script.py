@@ -19,7 +19,7 @@ KEPT = 100
 
 def turn_of(prompt: Prompt) -> int:
     """Return how often the model has answered before: the number of assistant messages."""
-    return 0 if isinstance(prompt, str) else [role for role, _ in prompt].count("assistant")
+    return 0 if isinstance(prompt, str) else [message.role for message in prompt].count("assistant")
 
 
 class Scripted:
@@ -105,7 +105,7 @@ def _cut_off(sample: Sample, tokens: int) -> Sample:
 def _length(prompt: Prompt) -> int:
     if isinstance(prompt, str):
         return _tokens(prompt)
-    return -sum([-len(content) // CHARACTERS_PER_TOKEN for _, content in prompt])
+    return -sum([-len(message.content) // CHARACTERS_PER_TOKEN for message in prompt])
 
 
 def _tokens(text: str) -> int:

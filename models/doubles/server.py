@@ -34,7 +34,15 @@ from surefoot.models.base import Ask
 from surefoot.voting.samples import Sample
 
 from .calls import refused_tools
-from .double import CHARACTERS_PER_TOKEN, Garbage, Latency, goal_double, puzzle_double, towers_double
+from .double import (
+    CHARACTERS_PER_TOKEN,
+    Garbage,
+    Latency,
+    goal_double,
+    looking_double,
+    puzzle_double,
+    towers_double,
+)
 from .faults import Fault
 from .fixes import read_fixes
 from .issue_workers import Conduct, issue_worker
@@ -329,7 +337,7 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument(
-        "--double", choices=["towers", "puzzles", "goals", "garbage", "issues"], default="towers"
+        "--double", choices=["towers", "puzzles", "goals", "looking", "garbage", "issues"], default="towers"
     )
     parser.add_argument(
         "--conduct", choices=get_args(Conduct), default="fixes", help="of the double for issues"
@@ -359,7 +367,9 @@ def _double(given: argparse.Namespace) -> Drawing:
     if given.double == "issues":
         fixes = read_fixes(given.instances) if given.instances else None
         return issue_worker(given.conduct, fixes, latency_s=given.latency)
-    known = {"puzzles": puzzle_double, "goals": goal_double}.get(given.double, towers_double)
+    known = {"puzzles": puzzle_double, "goals": goal_double, "looking": looking_double}.get(
+        given.double, towers_double
+    )
     return known(
         error=given.error,
         hard=given.hard,

@@ -22,6 +22,7 @@ WHOLE = {
     "conformance.py": ("", "level"),
     "domains.py": ("--small --runs 1 --states 60", "# Jobs beside the towers"),
     "flat.py": ("--disks 6 --latency 0.1", "the same final hash"),
+    "handbook.py": ("--rounds 1 --ponder 20", "# A handbook, off and on"),
     "latency.py": (
         "--disks 6 --steps 10 --serial 5 --few 5 --draft 0.001 --only '100 ms, 0.2'",
         "10 chained steps",
@@ -40,6 +41,7 @@ WHOLE = {
     ),
     "swe_selection.py": ("--repositories 1 --attempts 2", "# Choosing among attempts"),
     "swe_set.py": ("out", "17 instances in out/instances.jsonl"),
+    "vision.py": ("--towers --results .", "| glance |"),
     "thinking.py": ("--problems 2 --difficulties sum2 --results .", "Plain is right"),
 }
 """Options, and what the output has to say, of benches whose exit code is 0 if all that was done is right."""

@@ -1,0 +1,160 @@
+"""A question about pictures as a task: a planner that cannot see asks, a perceiver that cannot reason looks, and every word is voted on.
+
+    plan -> | questions: look, once for each -> plan ...
+            | answer
+
+| stage | who is asked | decided |
+| --- | --- | --- |
+| plan | the planner: the question, and what has been seen; never a picture | questions by one sample; an answer leads by `votes` |
+| look | the perceiver: one picture, or a part of it, and one question; no history, no goal | first to be ahead by `votes` |
+
+After "Decoupling Reasoning and Perception: An LLM-LMM Framework for Faithful Visual Reasoning" (arXiv 2509.23322).  Run it with a model that
+is a planner and a perceiver (`surefoot.models.perceivers.Sighted`), and with `Settings(k=1)`: `votes` is the lead that counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from surefoot.agents.tasks.task import Task, Value
+from surefoot.errors import BadInput
+from surefoot.models.base import Message, Prompt, Sampling
+from surefoot.printable import encodable
+from surefoot.tools.answers.normal_forms import Kind
+from surefoot.tools.pictures.crops import Box, Framing, crop, framed
+from surefoot.tools.pictures.picture import Picture
+from surefoot.tools.pictures.pixels import size_of
+from surefoot.tools.pictures.reading import MOST_PICTURES
+from surefoot.typed_input import checked
+
+from . import prompts
+from .looking_state import (
+    ANSWERS,
+    STATES,
+    Answered,
+    Described,
+    LookingAnswer,
+    LookingState,
+    Observation,
+    Queries,
+    Query,
+)
+
+FRAMINGS: tuple[Framing, ...] = ("as it is", "ink", "double")
+"""How a part of a picture is shown, in turn: a perceiver that looks twice at the very same pixels has said nothing new.  Colours stay."""
+MOST_CHARACTERS = 32_000_000
+"""Of all data URLs: they are kept with the job."""
+MOST_ROUNDS = 10
+MOST_VOTES = 50
+LONGEST = 100_000
+
+
+class Looking(Task[LookingState, LookingAnswer]):
+    """Answer `problem` about `pictures`.
+
+    `pictures` are data URLs (`Picture.url`), so that a job can be taken up on another machine.  `kind` is that of the answer.  `rounds`: so often
+    the planner may ask, up to three questions each time; then it has to answer.
+    """
+
+    name = "looking"
+    views = len(FRAMINGS)
+    sampling = Sampling(temperature=0.7, first_temperature=None, max_tokens=2048)
+    state_codec = STATES
+    answer_codec = ANSWERS
+
+    @checked
+    def __init__(
+        self, problem: str, pictures: tuple[str, ...], kind: Kind = "any", votes: int = 2, rounds: int = 2
+    ) -> None:
+        problem = problem.strip()
+        if not problem or len(problem) > LONGEST or not encodable(problem):
+            raise BadInput(f"a problem is a text of 1 to {LONGEST:,} characters")
+        if not 1 <= len(pictures) <= MOST_PICTURES:
+            raise BadInput(f"1 to {MOST_PICTURES} pictures are looked at, not {len(pictures)}")
+        if sum(map(len, pictures)) > MOST_CHARACTERS:
+            raise BadInput(
+                f"pictures of more than {MOST_CHARACTERS:,} characters as data URLs: make them smaller"
+            )
+        if not 1 <= votes <= MOST_VOTES:
+            raise BadInput(f"votes are a lead of 1 to {MOST_VOTES}, not {votes!r}")
+        if not 0 <= rounds <= MOST_ROUNDS:
+            raise BadInput(f"rounds are 0 to {MOST_ROUNDS}, not {rounds!r}")
+        if kind == "code":
+            raise BadInput("an answer is one line, and code is more")
+        self._problem, self._kind, self._votes, self._rounds = problem, kind, votes, rounds
+        self._urls = pictures
+        self._pictures = [_picture(url) for url in pictures]
+        self._sizes = [size_of(picture) for picture in self._pictures]
+
+    def spec(self) -> Mapping[str, Value]:
+        """The constructor's arguments."""
+        return {
+            "problem": self._problem,
+            "pictures": self._urls,
+            "kind": self._kind,
+            "votes": self._votes,
+            "rounds": self._rounds,
+        }
+
+    def start(self) -> LookingState:
+        """Nothing has been seen."""
+        return LookingState()
+
+    def ask(self, state: LookingState, view: int = 0) -> Prompt:
+        """Ask the perceiver what waits to be looked at; the planner, where nothing does."""
+        if not state.waiting:
+            return prompts.plan(self._problem, self._sizes, state.observations, self._may_ask(state))
+        query = state.waiting[0]
+        shown = self._shown(query, FRAMINGS[view % len(FRAMINGS)])
+        return (Message("user", query.question, (shown,)),)
+
+    def read(self, text: str, state: LookingState, view: int = 0) -> LookingAnswer:
+        """Read a planner's last line, or all that a perceiver says."""
+        if state.waiting:
+            return prompts.read_description(text)
+        asked = {seen.query for seen in state.observations}
+        return prompts.read_plan(text, self._kind, self._sizes, asked, self._may_ask(state))
+
+    def lead(self, answer: LookingAnswer) -> int:
+        """What to look at is one sample's word: it may cost a look, and decides nothing."""
+        return 1 if isinstance(answer, Queries) else self._votes
+
+    def advance(self, state: LookingState, answer: LookingAnswer) -> LookingState:
+        """Take a step."""
+        match answer:
+            case Queries(queries=queries):
+                return replace(state, waiting=queries, rounds=state.rounds + 1)
+            case Described(said=said):
+                query, *rest = state.waiting
+                seen = Observation(query, self._pictures[query.picture - 1].digest, said)
+                return replace(state, observations=(*state.observations, seen), waiting=tuple(rest))
+            case Answered(said=said):
+                return replace(state, answer=said)
+
+    def finished(self, state: LookingState) -> bool:
+        """Whether there is an answer."""
+        return state.answer is not None
+
+    def show(self, answer: LookingAnswer) -> str:
+        """Write a decided answer for a person."""
+        match answer:
+            case Queries(queries=queries):
+                return "ask " + " | ".join(query.question for query in queries)
+            case Described(said=said):
+                return f"see {said}"
+            case Answered(said=said):
+                return f"answer {said}"
+
+    def _may_ask(self, state: LookingState) -> bool:
+        return state.rounds < self._rounds
+
+    def _shown(self, query: Query, framing: Framing) -> Picture:
+        picture = self._pictures[query.picture - 1]
+        part = picture if query.region is None else crop(picture, Box(*query.region))
+        return framed(part, framing)
+
+
+def _picture(url: str) -> Picture:
+    try:
+        return Picture.of_url(url)
+    except ValueError as error:
+        raise BadInput(str(error)) from None

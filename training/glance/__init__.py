@@ -1,0 +1,1 @@
+"""How glance was made: `data`, `model`, `train`, `evaluate`."""
