@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
@@ -12,6 +12,7 @@ from surefoot.agents.perception.looking_state import LookingState, Observation
 from surefoot.agents.planner.goal import Goal
 from surefoot.agents.planner.outlines import SHOWN, Outline
 from surefoot.agents.planner.state import GoalState, Part
+from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, Sampling
 from surefoot.models.connect import AND, open_model
@@ -79,7 +80,7 @@ async def solve(
     `run`, and so is what is raised.  A job that was stopped is taken up by the same call with the same `job`, one that stalled by `resume` with a
     larger limit or another model; `BadInput` if it was started by another outline.
     """
-    task = task_of(problem, kind, votes, depth, outline, images, perceiver, rounds)
+    task: Task[Any, Any] = task_of(problem, kind, votes, depth, outline, images, perceiver, rounds)
     if limit < votes:
         raise BadInput(f"limit must be at least votes = {votes} samples, not {limit!r}")
     if job is not None and isinstance(task, Goal):

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
-import pytest
-
 import surefoot
 from surefoot import Settings
 from surefoot.agents.perception import Looking, LookingState, SeenTowers
@@ -63,7 +61,6 @@ class Blind:
             yield sample
 
 
-@pytest.mark.anyio
 async def test_a_planner_that_errs_and_a_perceiver_that_errs_answer_rightly_by_vote(redis_url: str) -> None:
     model = Sighted(Blind(looking_double(error=0.2, seed=3)), seeing(columns(VALUES), error=0.2, seed=4))
     task = looking(kind="number", votes=4)
@@ -74,7 +71,6 @@ async def test_a_planner_that_errs_and_a_perceiver_that_errs_answer_rightly_by_v
     assert seen.digest == PICTURE.digest and seen.query.region is not None and seen.query.question == "value?"
 
 
-@pytest.mark.anyio
 async def test_one_wrong_look_is_a_wrong_answer_where_nobody_votes(redis_url: str) -> None:
     model = Sighted(looking_double(), seeing(columns(VALUES), error=0.99))
     task = looking(kind="number", votes=1)
@@ -101,7 +97,6 @@ def pegs_of(disks: int) -> Callable[[Prompt], str]:
     return looked
 
 
-@pytest.mark.anyio
 async def test_towers_are_solved_from_pixels_where_looks_err(redis_url: str) -> None:
     perceiver = Double(
         pegs_of(3), lambda prompt, which: ("1", "2", "3", "none")[which % 4], error=0.2, name="eyes"

@@ -2,7 +2,7 @@
 
 from .crops import FRAMINGS, Box, Framing, crop, framed, ink_box
 from .picture import Picture
-from .pixels import size_of
+from .pixels import encoded, size_of
 from .reading import read_picture, read_pictures
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Framing",
     "Picture",
     "crop",
+    "encoded",
     "framed",
     "ink_box",
     "read_picture",
