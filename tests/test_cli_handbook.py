@@ -1,17 +1,27 @@
 """`surefoot handbook` as a user meets it: a process of its own, a real Redis."""
 
+import fcntl
+import io
 import json
 import os
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
+from rich.console import Group
 
+from surefoot.agents.handbook import Behaviour
+from surefoot.cli.handbook import _lines
+from surefoot.cli.terminal import Terminal
 from surefoot.orchestration.redis.embedded import server_binary
 
 PATIENCE_S = 60.0
@@ -138,6 +148,7 @@ def test_it_is_listed_shown_edited_and_deleted(redis: str) -> None:
         "instruction": "Check the carry twice.",
         "uses": 0,
         "successes": 0,
+        "job": "",
     }
     assert "add --yes" in sentence(handbook(redis, "delete", "columns", "behavior_a"))
     assert out(handbook(redis, "delete", "columns", "behavior_a", "--yes")) == "deleted: behavior_a\n"
@@ -155,6 +166,8 @@ def test_it_is_listed_shown_edited_and_deleted(redis: str) -> None:
         (("delete", "columns", "behavior_z", "--yes"), "there is no behaviour 'behavior_z'"),
         (("import", "/no/such/file"), "'/no/such/file' cannot be read (No such file or directory)"),
         (("export", "--out", "/no/such/file"), "'/no/such/file' cannot be written (No such file or directory)"),
+        (("import", "/dev/zero"), "'/dev/zero' has more than 64 MiB: import it in parts"),
+        (("export", "--out", "/dev/null"), "'/dev/null' cannot be written ("),
         (("lst",), "no such command 'lst'"),
     ],
 )  # fmt: skip
@@ -172,3 +185,66 @@ def test_of_a_file_with_a_bad_line_nothing_is_imported(redis: str) -> None:
     spoken = handbook(redis, "import", "-", "--json", given="nonsense")
     assert spoken.returncode == BAD_INPUT and "line 1" in json.loads(spoken.stdout)["error"]
     assert out(handbook(redis, "export")) == ""
+
+
+def test_what_is_exported_is_utf_8_wherever_it_is_written_to(redis: str) -> None:
+    lines = [{**LINES[0], "task": "größe", "instruction": "Prüfe den Übertrag zweimal."}]
+    out(handbook(redis, "import", "-", given=written(lines)))
+    command = [sys.executable, "-m", "surefoot", "handbook", "export"]
+    environment = {**os.environ, "SUREFOOT_REDIS": redis, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE_S, check=True)
+    assert "Prüfe den Übertrag" in done.stdout.decode() and read(done.stdout.decode()) == lines
+
+
+def test_a_file_with_a_byte_order_mark_is_imported(redis: str, tmp_path: Path) -> None:
+    file = tmp_path / "handbook.jsonl"
+    file.write_text(written(LINES), encoding="utf-8-sig")
+    assert out(handbook(redis, "import", file)) == "imported: 3 behaviours\n"
+
+
+def test_a_file_is_written_as_a_whole_and_what_is_no_file_not_at_all(redis: str, tmp_path: Path) -> None:
+    out(handbook(redis, "import", "-", given=written(LINES)))
+    file = tmp_path / "handbook.jsonl"
+    file.write_text("old")
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    assert "is a link, not a file" in sentence(handbook(redis, "export", "--out", link))
+    before = file.stat().st_ino
+    out(handbook(redis, "export", "--out", file))
+    assert read(file.read_text()) == LINES
+    assert file.stat().st_ino != before and sorted(tmp_path.iterdir()) == [file, link]
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_an_import_that_waits_for_its_lines_can_be_interrupted(
+    redis: str, tmp_path: Path, by_name: bool
+) -> None:
+    file = tmp_path / "pipe"
+    os.mkfifo(file)
+    pipe = os.open(file, os.O_RDWR)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "surefoot", "handbook", "import", file if by_name else "-"],
+        env={**os.environ, "SUREFOOT_REDIS": redis},
+        stdin=pipe,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        os.write(pipe, b"\n")
+        while struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]:  # until it reads
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        os.close(pipe)
+    assert (process.returncode, said) == (130, ("", "surefoot: interrupted\n"))
+
+
+def test_what_is_listed_is_laid_out_without_blanks_to_the_end_of_a_line() -> None:
+    one = Behaviour(name="behavior_a", instruction="Check the carry.", task="columns")
+    console = Terminal(file=io.StringIO())
+    laid_out = "".join(segment.text for segment in console.render(Group(*_lines(one)), console.options))
+    assert len(laid_out) < 200

@@ -35,14 +35,20 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> MeanInte
     """Return the mean of independent values, and Student's two-sided interval for its expectation (Student 1908, Biometrika 6:1).
 
     Of the differences within pairs it is the paired t interval.  Exact for normal values, and close for others where there are dozens.  The
-    quantile of t is the expansion 26.7.5 of Abramowitz and Stegun.  Raises `BadInput` for fewer than 10 values.
+    quantile of t is the expansion 26.7.5 of Abramowitz and Stegun.  Raises `BadInput` for fewer than 10 values, and for
+    one that is not finite.
     """
-    if len(values) < FEWEST or not 0.5 <= confidence < 1:
+    # Of a confidence just below 1 the share is 1, as rounded.
+    if len(values) < FEWEST or not 0.5 <= confidence < 1 or (share := (1 + confidence) / 2) == 1:
         raise BadInput(
             f"an interval needs {FEWEST} values and a confidence from 0.5 on, below 1, not {len(values)} and {confidence!r}"
         )
+    if not all(map(math.isfinite, values)):
+        raise BadInput(
+            f"an interval needs finite values, not {next(v for v in values if not math.isfinite(v))!r}"
+        )
     mean = fmean(values)
-    half = _t((1 + confidence) / 2, len(values) - 1) * stdev(values, mean) / math.sqrt(len(values))
+    half = _t(share, len(values) - 1) * stdev(values, mean) / math.sqrt(len(values))
     return MeanInterval(mean, mean - half, mean + half)
 
 

@@ -4,6 +4,7 @@ After "Metacognitive Reuse" (Didolkar et al. 2025, arXiv 2509.13237), where a mo
 shortened it.  A model wrote the instruction, after reading texts that may be anybody's: so it is refused unless it is one clean line.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +84,7 @@ def name_of(text: str) -> str:
 def read_line(line: str | bytes) -> Behaviour:
     """Read a behaviour from a line of JSON, as `written_line` writes it; raises `BadInput`."""
     try:
-        return _LINE.validate_json(line, strict=True)
+        found = _LINE.validate_json(line, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if isinstance(cause := first.get("ctx", {}).get("error"), BadInput):
@@ -91,6 +92,10 @@ def read_line(line: str | bytes) -> Behaviour:
         where = ".".join(map(str, first["loc"]))
         said = f"{where}: {first['msg']}" if where else first["msg"]
         raise BadInput(f"not a line of a handbook ({printable(said[:200])})") from None
+    fields = [field for field, _ in json.loads(line, object_pairs_hook=list)]
+    if twice := sorted({field for field in fields if fields.count(field) > 1}):
+        raise BadInput(f"not a line of a handbook ({', '.join(twice)}: given twice)")
+    return found
 
 
 def written_line(behaviour: Behaviour) -> str:

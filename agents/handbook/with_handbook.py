@@ -20,12 +20,13 @@ BYTES_PER_TOKEN = 3
 
 
 class WithHandbook(Task[S, A]):
-    """A task whose every prompt begins with a block of behaviours; all else is that of the task inside.
+    """A task whose prompts begin with a block of behaviours; all else is that of the task inside.
 
         task = WithHandbook(Towers(10), await handbook.find("towers"))
         report = await surefoot.run(task, model=...)
 
-    The block stands in the system message, before what the task says there, or before a prompt that is one text.
+    The block stands in the system message, before what the task says there, or before a prompt that is one text.  A prompt with pictures stays as
+    it is: whoever looks at them is told nothing but where to look.
 
     The behaviours are part of the job, with a digest: `resume` uses those that it began with, whatever the handbook says meanwhile.  It takes the
     task inside as it would without a handbook: by its name alone, or, for one of your own, `task=Countdown`.
@@ -87,7 +88,7 @@ class WithHandbook(Task[S, A]):
         }
 
     def ask(self, state: S, view: int = 0) -> Prompt:
-        """Put the block in front of what the task asks."""
+        """Put the block in front of what the task asks, unless it shows pictures."""
         return self._fronted(self.task.ask(state, view))
 
     def start(self) -> S:
@@ -143,6 +144,8 @@ class WithHandbook(Task[S, A]):
             return f"{self._block}\n\n{prompt}"
         if not (isinstance(prompt, tuple) and prompt and isinstance(prompt[0], Message)):
             return prompt  # no prompt at all, which the engine says in its own words
+        if any(getattr(each, "pictures", ()) for each in prompt):
+            return prompt  # a perceiver says what it sees, and gets no goal and no history
         first, *rest = prompt
         if first.role == "system":
             return self._front(first), *rest

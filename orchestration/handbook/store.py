@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | `surefoot:handbooks` | set | names of tasks that have, or had, behaviours |
 | `surefoot:handbook:{TASK}` | hash | `text:NAME`, `job:NAME`, `uses:NAME`, `successes:NAME` of each behaviour |
-| `surefoot:handbook:{TASK}:jobs` | set | jobs that have been counted |
+| `surefoot:handbook:{TASK}:jobs` | set | jobs that have been counted; stays when behaviours go, so that none is counted twice |
 
 The keys of a task share a hash tag, as a job's do.  Plain commands and Lua calls: Redis >= 6.2, Valkey, managed offerings.  Every write may
 be repeated, as a client that has lost a reply does.
@@ -16,6 +16,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from surefoot.agents.handbook import Behaviour, WithHandbook
+from surefoot.agents.handbook.behaviour import MOST_USES
+from surefoot.agents.preferences import WithPreference
 from surefoot.errors import BadInput
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.records import CorruptJournal
@@ -25,6 +27,8 @@ from surefoot.orchestration.redis.script import Script
 TASKS = "surefoot:handbooks"
 OVER = ("done", "failed")
 """Statuses of jobs that are counted."""
+WRAPPERS = (WithHandbook.name, WithPreference.name)
+"""Tasks that put text before the prompts of another, whose handbook it is."""
 NAMED = 10
 """Names in a sentence."""
 
@@ -34,33 +38,39 @@ local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'hash' then return kind end
 local old = redis.call('HGET', KEYS[1], 'text:' .. ARGV[1])
 if not old then return 'none' end
-if old ~= ARGV[2] then
-    redis.call('HSET', KEYS[1], 'text:' .. ARGV[1], ARGV[2], 'uses:' .. ARGV[1], 0, 'successes:' .. ARGV[1], 0)
+if old ~= ARGV[2] then -- which no job has taught, and none has used
+    redis.call('HSET', KEYS[1], 'text:' .. ARGV[1], ARGV[2], 'job:' .. ARGV[1], '')
+    redis.call('HSET', KEYS[1], 'uses:' .. ARGV[1], 0, 'successes:' .. ARGV[1], 0)
 end
 return 'hash'
 """)
 
 _DELETE = Script("""
--- KEYS behaviours, counted jobs; ARGV name
+-- KEYS behaviours; ARGV name
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind ~= 'hash' then return kind end
 local fields = {'text:' .. ARGV[1], 'job:' .. ARGV[1], 'uses:' .. ARGV[1], 'successes:' .. ARGV[1]}
 local gone = redis.call('HDEL', KEYS[1], unpack(fields))
-if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end
 return gone > 0 and 'hash' or 'none'
 """)
 
 _COUNT = Script("""
--- KEYS behaviours, counted jobs; ARGV job, 1 if it was solved or 0, (name, instruction)*
-if redis.call('SADD', KEYS[2], ARGV[1]) == 0 then return 0 end -- counted before, or only the reply was lost
-for i = 3, #ARGV, 2 do
+-- KEYS behaviours, counted jobs; ARGV job, 1 if it was solved or 0, the most uses, (name, instruction)*
+if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 then return 'before' end -- or only the reply was lost
+local said = 'nothing'
+for i = 4, #ARGV, 2 do
     -- What was deleted or edited since is not what the job had.
     if redis.call('HGET', KEYS[1], 'text:' .. ARGV[i]) == ARGV[i + 1] then
-        redis.call('HINCRBY', KEYS[1], 'uses:' .. ARGV[i], 1)
-        redis.call('HINCRBY', KEYS[1], 'successes:' .. ARGV[i], ARGV[2])
+        said = 'counted'
+        redis.call('SADD', KEYS[2], ARGV[1])
+        -- One that is used so often counts no further: more would not be read back.
+        if tonumber(redis.call('HGET', KEYS[1], 'uses:' .. ARGV[i])) < tonumber(ARGV[3]) then
+            redis.call('HINCRBY', KEYS[1], 'uses:' .. ARGV[i], 1)
+            redis.call('HINCRBY', KEYS[1], 'successes:' .. ARGV[i], ARGV[2])
+        end
     end
 end
-return 1
+return said
 """)
 
 
@@ -107,7 +117,7 @@ class Handbook:
                 await self._redis.hset(_key(task), mapping=_fields(found))
 
     async def edit(self, task: str, name: str, instruction: str) -> Behaviour:
-        """Give a behaviour another instruction, and return it; its counts begin again, since they were of the old one."""
+        """Give a behaviour another instruction, and return it; its counts begin again and no job taught it: both were of the old one."""
         edited = Behaviour(name=name, instruction=instruction, task=task)
         await self._run(_EDIT, task, name, edited.instruction)
         return await self.get(task, name)
@@ -119,20 +129,28 @@ class Handbook:
     async def count(self, job: str) -> bool:
         """Count a finished job as one use of each behaviour that it had, and as a success if it was solved.
 
-        A job is counted once, however often this is called; returns whether it was now.  What was edited or deleted since is left out.
-        Raises `BadInput` if the job had no handbook, or is not over.
+        A job is counted once, however often this is called; returns whether it was now.  What was edited or deleted since is left out, and
+        where nothing is left the job is not counted.  Raises `BadInput` if the job had no handbook, is not over, or had behaviours that are kept
+        for other tasks alone.
         """
         found = await jobs.load(self._redis, job)
-        if found.task != WithHandbook.name or "behaviours" not in found.spec:
+        task, pairs = _had(found.task, found.spec)
+        if pairs is None:
             raise BadInput(f"job {job!r} had no handbook: it is of task {found.task!r}")
         if found.status not in OVER:
             raise BadInput(f"job {job!r} is {found.status}: count it when it is over")
-        task = str(found.spec["task"])
         await self.find(task)  # a count that is none is told of before anything is written
-        pairs = [part for pair in found.spec["behaviours"] for part in pair]
         solved = int(found.status == "done")
-        said = await _COUNT.run(self._redis.execute_command, _keys(task), [job, solved, *pairs])
-        return bool(said)
+        given: list[str | int] = [job, solved, MOST_USES, *(part for pair in pairs for part in pair)]
+        said = text(await _COUNT.run(self._redis.execute_command, _keys(task), given))
+        if said == "nothing":
+            others = {each.task for each in await self.every() if (each.name, each.instruction) in pairs}
+            if others:
+                raise BadInput(
+                    f"job {job!r} is of task {task!r}, and its behaviours are kept for {', '.join(sorted(others)[:NAMED])}: "
+                    f"put them for {task!r} first"
+                )
+        return said == "counted"
 
     async def _run(self, script: Script, task: str, name: str, *given: str) -> None:
         kind = text(await script.run(self._redis.execute_command, _keys(task), [name, *given]))
@@ -151,6 +169,16 @@ class Handbook:
         tasks = sorted({each.task for each in await self.every()})
         others = f"there are some for {', '.join(tasks[:NAMED])}" if tasks else "the handbook is empty"
         return BadInput(f"there is no behaviour {name!r} for task {task!r}; {others}")
+
+
+def _had(task: str, spec: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]] | None]:
+    """Return the name of a job's own task, and the behaviours of all handbooks around it, as pairs; None if there was no handbook."""
+    pairs: list[tuple[str, str]] | None = None
+    while task in WRAPPERS and "arguments" in spec:
+        if "behaviours" in spec:
+            pairs = [*(pairs or ()), *map(tuple, spec["behaviours"])]
+        task, spec = str(spec["task"]), dict(spec["arguments"])
+    return task, pairs and [*dict.fromkeys(pairs)]
 
 
 def _key(task: str) -> str:

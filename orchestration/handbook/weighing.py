@@ -5,25 +5,32 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from surefoot.agents.handbook import Behaviour, WithHandbook
-from surefoot.agents.tasks.guarded import Guarded, guarded
+from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.optional import Case, NoCases
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput
 from surefoot.models.base import Model
 from surefoot.models.openai.options import Options
-from surefoot.orchestration.calibrate import BATCH, ask_about, different_cases
+from surefoot.orchestration.calibrate import ask_about, different_cases
 from surefoot.orchestration.events import ignore
 from surefoot.orchestration.plan import open_for
 from surefoot.typed_input import check_fields, checked
 from surefoot.voting.calibration import StateOutcome
 from surefoot.voting.paired import MeanInterval, beats, mean_interval
 
+T = TypeVar("T")
 Cases = Sequence[Case[Any, Any]]
 
 FEWEST_STATES = FEWEST_CALLS = 20
+AT_ONCE = 8
+"""States in a call of the model: calls are what the tests count, and of 500 states these are 63."""
+LEAST_LEVEL = 1e-6
+"""About 0.5**20: at less, 20 calls that are all won would not be enough."""
+LEAST_SAVED = 1e-6
+"""Tokens of a sample; a smaller change is rounding."""
 HARM_CONFIDENCE = 0.8
 """So weak a sign of more errors is enough to refuse what only saves tokens: a job pays more for an error than for tokens."""
 
@@ -45,8 +52,10 @@ class Weighing:
         check_fields(self)
         if self.states < FEWEST_STATES:
             raise BadInput(f"a behaviour is weighed on {FEWEST_STATES} states or more, not {self.states!r}")
-        if not 0 < self.level <= 0.5:
-            raise BadInput(f"the level is a probability above 0 and at most 0.5, not {self.level!r}")
+        if not LEAST_LEVEL <= self.level <= 0.5:
+            raise BadInput(
+                f"the level of one behaviour is a probability from {LEAST_LEVEL} to 0.5, not {self.level!r}"
+            )
         if not 0 <= self.input_share <= 1:
             raise BadInput(f"an input token counts 0 to 1 output tokens, not {self.input_share!r}")
 
@@ -65,9 +74,9 @@ class Weighed(NamedTuple):
     errors: tuple[float, float]
     """Share of samples that were wrong or unusable, without it and with it."""
     won: int
-    """States with fewer of them with it."""
+    """Calls of the model, of at most 8 states each, with fewer of them with it."""
     lost: int
-    """States with more."""
+    """Calls with more."""
     tokens: MeanInterval | None
     """Change of a sample's tokens, input at its share; None where the server did not count."""
 
@@ -85,18 +94,22 @@ async def weigh(
 ) -> Weighed:
     """Ask about the same states of `task` with and without a behaviour, `beside` others that are kept already, and say whether it earns its place.
 
-    It is kept if samples are wrong less often, or if they take fewer tokens and are not wrong more often:
+    It is kept if samples are wrong less often, or if they take fewer tokens and are not wrong more often.  The states are asked about in 20 calls
+    of the model or more, of at most 8 states each, in all their views.  Each call is made twice, without and with the behaviour, one right after
+    the other; which comes first is drawn.  Both tests count these pairs of calls:
 
-    - errors: a state is won if fewer of its samples, one a view, are wrong or unusable with the behaviour, and lost if more are.  Exact
-      one-sided sign test over the states, which is McNemar's where a task has one view (`surefoot.voting.beats`), at `level` / 2.
+    - errors: a pair is won if fewer of its samples are wrong or unusable with the behaviour, and lost if more are.  Exact one-sided sign test
+      (`surefoot.voting.beats`), at `level` / 2.
     - tokens: Student's paired interval for the change of a sample's tokens at confidence 1 - `level` (`surefoot.voting.mean_interval`) lies
-      below 0, and the sign test finds no more errors even at 0.2.  The pairs are calls of the model, 20 or more, of at most 16 states each.
+      below 0, and the sign test finds no more errors even at 0.2.
 
-    So what changes nothing is kept with a chance of `level` at most, half of it from each test (Bonferroni).  An increase of errors that is too
-    small for so many states to show passes with a behaviour that saves tokens.
+    So what changes nothing is kept with a chance of `level` at most, half of it from each test (Bonferroni); that of the sign test is exact even if
+    the samples of a call err together, or the server drifts, since each pair is a fair coin by the draw of its order.  An increase of errors that
+    is too small for so many states to show passes with a behaviour that saves tokens.
 
     The same seed draws the same states, and asks for each sample with the same seed in both arms.  `cases` are states of your own, with their right
-    answers.  Raises `NoCases` for a task that draws none or too few, `BadInput` for cases without answers or of one state, and what the model raises.
+    answers.  Raises `NoCases` for a task that draws none or too few, `BadInput` for cases without answers or of one state and for a behaviour of
+    another task or of a name that is given twice, and what the model raises.
     """
     found = await _in_turn([behaviour], task, model, weighing, beside, cases, options)
     return found[0]
@@ -115,7 +128,7 @@ async def earn(
 ) -> list[Weighed]:
     """Weigh behaviours one after the other, each beside those kept before it, so that of two that do the same one is kept.
 
-    The level is for all together: each is weighed at its share (Bonferroni).  The rest is as for `weigh`.
+    The level is for all together: each is weighed at its share (Bonferroni).  Each costs as many calls as `weigh` alone.  The rest is as there.
     """
     if not behaviours:
         return []
@@ -132,18 +145,28 @@ async def _in_turn(
     cases: Cases | None,
     options: Options | None,
 ) -> list[Weighed]:
+    _check(behaviours, beside, task)
     drawn = _cases(task, weighing, cases)
     found: list[Weighed] = []
     kept = [*beside]
     async with open_for(WithHandbook(task, kept), model, options, ignore) as opened:
-        without = await _asked(task, kept, opened, drawn, weighing.seed)
         for each in behaviours:
-            having = await _asked(task, [*kept, each], opened, drawn, weighing.seed)
-            weighed = compared(each, without, having, weighing)
-            found.append(weighed)
-            if weighed.kept:
-                kept, without = [*kept, each], having
+            arms = WithHandbook(task, kept), WithHandbook(task, [*kept, each])
+            without, having = await _asked(arms, opened, drawn, weighing.seed)
+            found.append(compared(each, without, having, weighing))
+            if found[-1].kept:
+                kept = [*kept, each]
     return found
+
+
+def _check(behaviours: Sequence[Behaviour], beside: Sequence[Behaviour], task: Task[Any, Any]) -> None:
+    """Refuse, before anything is paid, two of one name, and one for another task."""
+    inside = task
+    while isinstance(inside, WithHandbook):
+        inside = inside.task
+    for each in WithHandbook(task, [*beside, *behaviours]).behaviours:
+        if each.task != inside.name:
+            raise BadInput(f"{each.name} is for task {each.task!r}: weigh it on that, not on {inside.name!r}")
 
 
 def _cases(task: Task[Any, Any], weighing: Weighing, cases: Cases | None) -> list[Case[Any, Any]]:
@@ -166,14 +189,20 @@ def _cases(task: Task[Any, Any], weighing: Weighing, cases: Cases | None) -> lis
 
 
 async def _asked(
-    task: Task[Any, Any], behaviours: Sequence[Behaviour], model: Model, cases: Cases, seed: int
-) -> list[StateOutcome]:
-    wrapped: Guarded[Any, Any] = guarded(WithHandbook(task, behaviours))
-    outcomes: list[StateOutcome] = []
-    size = _at_once(len(cases))
-    for first in range(0, len(cases), size):
-        part = [*cases[first : first + size]]
-        outcomes += await ask_about(wrapped, model, part, wrapped.views, seed + first, sampling_for(wrapped))
+    arms: tuple[Task[Any, Any], Task[Any, Any]], model: Model, cases: Cases, seed: int
+) -> tuple[list[StateOutcome], list[StateOutcome]]:
+    """Ask about the same states without and with a behaviour, call by call."""
+    tasks = [guarded(arm) for arm in arms]
+    outcomes: tuple[list[StateOutcome], list[StateOutcome]] = [], []
+    order, asked = random.Random(seed), 0
+    for part in _calls(cases):
+        # A draw and no fixed order: whatever a server's drift looks like, it favours neither arm.
+        for arm in order.sample((0, 1), 2):
+            task = tasks[arm]
+            outcomes[arm].extend(
+                await ask_about(task, model, [*part], task.views, seed + asked, sampling_for(task))
+            )
+        asked += len(part)
         await asyncio.sleep(0)  # a model that never suspends could not be stopped here
     return outcomes
 
@@ -182,16 +211,17 @@ def compared(
     behaviour: Behaviour, without: Sequence[StateOutcome], having: Sequence[StateOutcome], weighing: Weighing
 ) -> Weighed:
     """Say what a behaviour did, given what became of the samples of the same states without it and with it; see `weigh`."""
-    pairs = [(_wrong(one), _wrong(other)) for one, other in zip(without, having, strict=True)]
+    # The samples of one call are not independent: a server may err, and bill, for all of them together.
+    pairs = [*zip(map(_wrong, _calls(without)), map(_wrong, _calls(having)), strict=True)]
     won, lost = sum(one > other for one, other in pairs), sum(one < other for one, other in pairs)
-    before, after = (sum(wrong) / len(pairs) for wrong in zip(*pairs, strict=True))
+    errors = tuple(_wrong(arm) / sum(each.drawn for each in arm) for arm in (without, having))
     tokens = _change(without, having, weighing)
     fewer_errors = beats(won, lost, 1 - weighing.level / 2)
     more_errors = beats(lost, won, HARM_CONFIDENCE)
-    saves = tokens is not None and tokens.high < 0
+    saves = tokens is not None and tokens.high < -LEAST_SAVED
     kept = fewer_errors or (saves and not more_errors)
     why = _why(fewer_errors, more_errors, saves)
-    return Weighed(behaviour, kept, why, len(pairs), (before, after), won, lost, tokens)
+    return Weighed(behaviour, kept, why, len(without), (errors[0], errors[1]), won, lost, tokens)
 
 
 def _why(fewer_errors: bool, more_errors: bool, saves: bool) -> str:
@@ -202,8 +232,8 @@ def _why(fewer_errors: bool, more_errors: bool, saves: bool) -> str:
     return "neither fewer errors nor fewer tokens"
 
 
-def _wrong(outcome: StateOutcome) -> float:
-    return 1 - outcome.agreeing / outcome.drawn
+def _wrong(outcomes: Sequence[StateOutcome]) -> int:
+    return sum(each.drawn - each.agreeing for each in outcomes)
 
 
 def _change(
@@ -216,12 +246,15 @@ def _change(
         return (outcome.usage.completion + weighing.input_share * outcome.usage.prompt) / outcome.drawn
 
     changes = [spent(other) - spent(one) for one, other in zip(without, having, strict=True)]
-    # The samples of one call are not independent on the bill: a server may bill them together.
-    size = _at_once(len(changes))
-    calls = [fmean(changes[first : first + size]) for first in range(0, len(changes), size)]
-    return mean_interval(calls, 1 - weighing.level)
+    mean, calls = fmean(changes), _calls(changes)
+    # Calls differ by a state at most; a call's value weighs by its states, so that the mean is that of the states.
+    weights = [len(call) * len(calls) / len(changes) for call in calls]
+    values = [mean + weight * (fmean(call) - mean) for weight, call in zip(weights, calls, strict=True)]
+    return mean_interval(values, 1 - weighing.level)
 
 
-def _at_once(states: int) -> int:
-    """Return how many states are asked about in one call of the model."""
-    return min(BATCH, states // FEWEST_CALLS)
+def _calls(found: Sequence[T]) -> list[Sequence[T]]:
+    """Divide what there is of each state among the calls of the model, as evenly as can be."""
+    states = len(found)
+    calls = -(-states // min(AT_ONCE, states // FEWEST_CALLS))
+    return [found[states * call // calls : states * (call + 1) // calls] for call in range(calls)]

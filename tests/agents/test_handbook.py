@@ -25,10 +25,13 @@ from surefoot.agents.handbook import (
 from surefoot.agents.handbook.behaviour import name_of, read_line, written_line
 from surefoot.agents.handbook.reflection import FORM, MOST, NONE, read_behaviours, reflect
 from surefoot.agents.hygiene import clean
+from surefoot.agents.perception import Looking
 from surefoot.agents.tasks import optional
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.models.doubles import BehavedDouble, DoubleServer, Effect
 from surefoot.printable import printable
+from surefoot.tools.drawing import draw_bars
+from surefoot.tools.pictures.pixels import encoded
 
 
 def behaviour(name: str = "check_the_carry", **more: Any) -> Behaviour:
@@ -118,6 +121,10 @@ def test_a_line_of_json_comes_back() -> None:
         ('{"name": "a", "instruction": "Check the carry.", "task": "t"}', "a behaviour's name is"),
         ('{"name": "behavior_a", "instruction": "Check the carry.", "task": "t", "uses": "1"}', "uses"),
         ('{"name": "behavior_a", "instruction": "Check the carry.", "task": "t", "used": 1}', "used"),
+        (
+            '{"name": "behavior_a", "instruction": "Check the carry.", "task": "t", "uses": 1, "uses": 7}',
+            "uses: given twice",
+        ),
         (b"\xff", "not a line of a handbook"),
         ("[" * 10_000, "not a line of a handbook"),
     ],
@@ -325,6 +332,21 @@ def test_a_prompt_of_one_text_and_one_without_a_system_message_get_it_too() -> N
     assert wrapped.ask(task.start()) == f"{block([behaviour()])}\n\n2 + 2 ="
     task.prompt = (Message("user", "2 + 2 ="),)
     assert wrapped.ask(task.start()) == (Message("system", block([behaviour()])), *task.prompt)
+
+
+def test_a_perceiver_of_pictures_is_told_where_to_look_and_nothing_else() -> None:
+    task = Looking("Which bar is the largest?", (encoded(draw_bars((3, 5)).image).url,))
+    wrapped = WithHandbook(task, [behaviour(task="looking")])
+    (system, *_) = wrapped.ask(task.start())
+    assert isinstance(system, Message) and system.content.startswith(block([behaviour()]))
+    asks = task.read('{"ask": [{"picture": 1, "question": "What is written below each bar?"}]}', task.start())
+    looks = task.advance(task.start(), asks)
+    for view in range(task.views):
+        asked = task.ask(looks, view)
+        assert isinstance(asked[0], Message) and asked[0].pictures
+        assert wrapped.ask(looks, view) == asked
+        marked = (Message("system", "Say what you see."), *asked)
+        assert wrapped._fronted(marked) == marked  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

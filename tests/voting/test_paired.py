@@ -57,7 +57,15 @@ def test_it_holds_as_often_as_it_says() -> None:
     assert 0.935 <= held / 2000 <= 0.965
 
 
-@pytest.mark.parametrize(("count", "confidence"), [(9, 0.95), (20, 1.0), (20, 0.4), (0, 0.9)])
+@pytest.mark.parametrize(
+    ("count", "confidence"), [(9, 0.95), (20, 1.0), (20, 1 - 2**-53), (20, 0.4), (0, 0.9)]
+)
 def test_what_cannot_be_bounded_is_refused(count: int, confidence: float) -> None:
     with pytest.raises(BadInput, match="an interval needs 10 values"):
         mean_interval([1.0] * count, confidence)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_has_no_interval(value: float) -> None:
+    with pytest.raises(BadInput, match=f"finite values, not {value!r}"):
+        mean_interval([*range(20), value])
