@@ -3,7 +3,7 @@
 python bench/vision.py --results bench/results
 
 Everything is drawn here, so that the truth is known; whoever looks sees pixels alone.  glance is the micro model that comes with the package,
-ocr is rapidocr, template compares letters; pebble, the embedded model, decides the moves of the towers.  Exits 1 if a voted tower or video
+ocr is rapidocr; pebble, the embedded model, decides the moves of the towers.  Exits 1 if a voted tower or video
 goes wrong.
 """
 
@@ -23,11 +23,11 @@ from servers import redis_server
 import surefoot
 from surefoot import Message, Picture, Sample, Sampling, Settings, Stalled
 from surefoot.agents.perception import Looking, SeenTowers, Track
-from surefoot.agents.perception.seen_towers import SeenAnswer, SeenState
+from surefoot.agents.perception.seen_towers import Part, SeenAnswer, SeenState
 from surefoot.models import Ask, Model, open_model
 from surefoot.models.doubles import looking_double
 from surefoot.models.doubles.looking import chart_answer, chart_problem
-from surefoot.models.perceivers import GlanceModel, OcrReader, Panel, Sighted, TemplateReader
+from surefoot.models.perceivers import GlanceModel, OcrReader, Sighted
 from surefoot.tools.drawing import draw_bars, draw_scene, draw_towers, scene
 from surefoot.tools.pictures.pixels import encoded
 from surefoot.tools.videoreason.asked import Video
@@ -98,8 +98,8 @@ class Towers(SeenTowers):
 
     name = "seen-towers-bench"
 
-    def __init__(self, disks: int, readers: tuple[str, ...] = ()) -> None:
-        super().__init__(disks, readers)
+    def __init__(self, disks: int, look: Part, readers: tuple[str, ...] = ()) -> None:
+        super().__init__(disks, look, readers)
         self.looks: set[SeenState] = set()
         self.wrong: set[SeenState] = set()
 
@@ -144,16 +144,10 @@ async def sighted(perceiver: Model) -> AsyncIterator[Model]:
 async def towers(perceivers: dict[str, Model], redis: str) -> tuple[list[list[str]], bool]:
     """Solve towers by each perceiver, with and without votes."""
     rows, fine = [], True
-    ways: list[tuple[str, Model, tuple[str, ...], int]] = [
-        ("glance", perceivers["glance"], (), k) for k in (1, 3)
-    ]
-    if "ocr" in perceivers:
-        ways += [("ocr", perceivers["ocr"], (), k) for k in (1, 2)]
-        both = Panel([perceivers["ocr"], perceivers["template"]])
-        ways += [("ocr, template in turn", both, ("ocr", "template"), 2)]
-    for name, perceiver, readers, k in ways:
-        task = Towers(DISKS, readers)
-        async with sighted(perceiver) as model:
+    ways = [("glance", k) for k in (1, 3)] + [("ocr", k) for k in (1, 2) if "ocr" in perceivers]
+    for name, k in ways:
+        task = Towers(DISKS, "labels" if name == "ocr" else "peg")
+        async with sighted(perceivers[name]) as model:
             found = await ran(task, Settings(k=k, limit=LIMIT), model, redis, f"towers {name} {k}")
         fine = fine and (found.solved or k == 1)
         rows.append(
@@ -335,7 +329,7 @@ def sheet() -> Image.Image:
 
 def perceivers_here() -> dict[str, Model]:
     """Return those whose libraries are installed."""
-    found: dict[str, Model] = {"glance": GlanceModel(), "template": TemplateReader()}
+    found: dict[str, Model] = {"glance": GlanceModel()}
     try:
         found["ocr"] = OcrReader()
     except surefoot.BadInput as error:

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from surefoot.orchestration.journal.jobs import Job, UnreadableJob, every
+from surefoot.tools.pictures.picture import without_bytes
 
 from .common import look_up, print_result
 from .display import arguments
@@ -70,7 +71,7 @@ def cells(job: Job | UnreadableJob, now: float) -> tuple[str, ...]:
         f"{_age(now - job.updated)} ago",
         datetime.fromtimestamp(job.created).strftime("%Y-%m-%d %H:%M"),
         job.models[-1],
-        f"{job.task} {arguments(job.spec)}".rstrip(),
+        f"{job.task} {arguments(without_bytes(dict(job.spec)))}".rstrip(),
         job.holder or "",
     )
 
@@ -82,7 +83,7 @@ def _row(job: Job | UnreadableJob) -> dict[str, Any]:
     return {
         "job": job.id,
         "task": job.task,
-        "spec": job.spec,
+        "spec": without_bytes(dict(job.spec)),
         "status": job.status,
         "solved": job.status == "done",
         "step": job.step,

@@ -58,11 +58,15 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
             yield pebble
     elif AND in address:
         planner, _, perceiver = address.partition(AND)
-        async with open_model(planner, options=options) as thinks, open_model(perceiver) as looks:
+        async with (
+            open_model(planner, options=options) as thinks,
+            open_perceiver(perceiver, options) as looks,
+        ):
             yield perceivers.Sighted(thinks, looks)
     elif OR in address:
         async with AsyncExitStack() as opened:
-            each = [await opened.enter_async_context(open_model(part)) for part in address.split(OR)]
+            parts = [open_model(part, options=options and _keyless(options)) for part in address.split(OR)]
+            each = [await opened.enter_async_context(part) for part in parts]
             yield perceivers.Panel(each)
     elif address in _READERS:
         yield _READERS[address]()
@@ -79,6 +83,20 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
         )
 
 
+@asynccontextmanager
+async def open_perceiver(address: str | Model, options: Options | None = None) -> AsyncIterator[Model]:
+    """Open who looks at pictures, with the patience and the callbacks of the planner's `options`, but without its key.
+
+    Raises `BadInput` for a model that is known to see nothing, and what `open_model` raises.
+    """
+    if address in (*embedded.MODELS, pool.NAME):
+        raise BadInput(
+            f"{address} sees no pictures: a perceiver is glance, ocr, template, or a server that takes them"
+        )
+    async with open_model(address, options=options and _keyless(options)) as model:
+        yield model
+
+
 def is_address(name: str) -> bool:
     """Whether a model is found by this text: if not, it is the name of one that was made in Python."""
     return all(
@@ -92,6 +110,11 @@ def as_kept(address: str) -> str:
     return "".join(
         part if _BETWEEN.fullmatch(part) else without_keys_in_query(part) for part in _BETWEEN.split(address)
     )
+
+
+def _keyless(options: Options) -> Options:
+    """Return options for another server: neither the key nor fields of one server's own go there."""
+    return replace(options, api_key=None, extra={})
 
 
 def _embedded(name: str, options: Options | None) -> Options:

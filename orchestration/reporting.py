@@ -9,6 +9,7 @@ from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.plain_values import canonical
 from surefoot.agents.tasks.task import Task
 from surefoot.printable import printable
+from surefoot.tools.pictures.picture import without_bytes
 from surefoot.voting.choice import about_hard_steps
 from surefoot.voting.reliability import dissent_bound, dissent_risk
 from surefoot.voting.samples import Usage
@@ -39,7 +40,7 @@ async def read_report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Rep
     return Report(
         job=job.id,
         task=job.task,
-        spec=dict(job.spec),
+        spec=without_bytes(dict(job.spec)),
         models=list(job.models),
         status=job.status,
         solved=job.status == "done",

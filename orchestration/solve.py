@@ -15,12 +15,12 @@ from surefoot.agents.planner.state import GoalState, Part
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, Sampling
-from surefoot.models.connect import AND, open_model
+from surefoot.models.connect import AND, OR, open_model, open_perceiver
 from surefoot.models.openai.options import Options
 from surefoot.models.perceivers import Sighted
 from surefoot.tools.answers.normal_forms import Kind
 from surefoot.tools.pictures.picture import Picture
-from surefoot.tools.pictures.reading import read_picture
+from surefoot.tools.pictures.reading import read_pictures
 from surefoot.typed_input import checked
 
 from .budget import Budget
@@ -33,6 +33,7 @@ from .redis.open import open_redis
 from .report import Report
 from .run import run
 from .settings import Settings
+from .task_of_job import task_again
 
 
 class Solution(NamedTuple):
@@ -84,7 +85,7 @@ async def solve(
     if limit < votes:
         raise BadInput(f"limit must be at least votes = {votes} samples, not {limit!r}")
     if job is not None and isinstance(task, Goal):
-        await _check_outline(job, task, redis, shielded(on_event))
+        task = await _as_started(job, task, redis, shielded(on_event))
     async with _asked(model, perceiver, options) as asked:
         report = await run(
             task,
@@ -117,14 +118,19 @@ def task_of(
     problem = outline.problem if problem is None and outline is not None else problem
     if problem is None:
         raise BadInput("there is nothing to solve: give a problem, or an outline")
+    if isinstance(images, str):
+        raise BadInput("pictures come as a list: put the one into brackets")
     if (perceiver is None) != (not images):
         raise BadInput("pictures and who looks at them go together: give images and a perceiver")
     if not images:
         return Goal(problem, kind, votes, depth, outline)
     if outline is not None:
         raise BadInput("a problem with pictures is not split: leave the outline out")
-    pictures = [each if isinstance(each, Picture) else read_picture(each) for each in images]
-    return Looking(problem, tuple(picture.url for picture in pictures), kind, votes, rounds)
+    sources = [each.data if isinstance(each, Picture) else each for each in images]
+    pictures = tuple(picture.url for picture in read_pictures(sources))
+    # Several readers are asked in turn, each by its name.
+    readers = tuple(perceiver.split(OR)) if isinstance(perceiver, str) and OR in perceiver else ()
+    return Looking(problem, pictures, kind, votes, rounds, readers)
 
 
 @asynccontextmanager
@@ -137,20 +143,24 @@ async def _asked(
     elif isinstance(planner, str) and isinstance(perceiver, str):
         yield f"{planner}{AND}{perceiver}"
     else:
-        async with open_model(planner, options=options) as thinks, open_model(perceiver) as looks:
+        async with (
+            open_model(planner, options=options) as thinks,
+            open_perceiver(perceiver, options) as looks,
+        ):
             yield Sighted(thinks, looks)
 
 
-async def _check_outline(job: str, task: Goal, redis: str | Redis | None, listen: Listen) -> None:
-    """Refuse to go on with a job that was started by another outline, before a model is asked anything."""
+async def _as_started(job: str, task: Goal, redis: str | Redis | None, listen: Listen) -> Task[Any, Any]:
+    """Return the task with the handbook that its job has; refuse one of another outline, before a model is asked anything."""
     async with open_redis(redis, listen) as store:
         if not await exists(store, job):
-            return
-        _, own = await goal_of(store, job)
+            return task
+        known, own = await goal_of(store, job)
     if own.digest != task.digest:
         raise BadInput(
             f"job {job!r} was started with {_named(own)} and is given {_named(task)} now: give it its own, or choose another job name"
         )
+    return task_again(known, task)
 
 
 def _named(task: Goal) -> str:

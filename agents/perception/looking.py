@@ -14,13 +14,14 @@ is a planner and a perceiver (`surefoot.models.perceivers.Sighted`), and with `S
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from surefoot.agents.tasks.task import Task, Value
 from surefoot.errors import BadInput
 from surefoot.models.base import Message, Prompt, Sampling
 from surefoot.printable import encodable
 from surefoot.tools.answers.normal_forms import Kind
-from surefoot.tools.pictures.crops import Box, Framing, crop, framed
+from surefoot.tools.pictures.crops import Box, Framing, framed
 from surefoot.tools.pictures.picture import Picture
 from surefoot.tools.pictures.pixels import size_of
 from surefoot.tools.pictures.reading import MOST_PICTURES
@@ -36,13 +37,16 @@ from .looking_state import (
     LookingState,
     Observation,
     Queries,
-    Query,
+    Region,
 )
 
-FRAMINGS: tuple[Framing, ...] = ("as it is", "ink", "double")
-"""How a part of a picture is shown, in turn: a perceiver that looks twice at the very same pixels has said nothing new.  Colours stay."""
+FRAMINGS: tuple[Framing, ...] = ("as it is", "ink")
+"""How a part of a picture is shown, in turn: a perceiver that looks twice at the very same pixels may have said nothing new.  Colours stay; and
+at twice the size a model that brings all pictures to one size sees the same again."""
 MOST_CHARACTERS = 32_000_000
 """Of all data URLs: they are kept with the job."""
+MOST_SHOWN = 24
+"""Framed pictures that are kept: the ballots of a step come close together."""
 MOST_ROUNDS = 10
 MOST_VOTES = 50
 LONGEST = 100_000
@@ -52,18 +56,24 @@ class Looking(Task[LookingState, LookingAnswer]):
     """Answer `problem` about `pictures`.
 
     `pictures` are data URLs (`Picture.url`), so that a job can be taken up on another machine.  `kind` is that of the answer.  `rounds`: so often
-    the planner may ask, up to three questions each time; then it has to answer.
+    the planner may ask, up to three questions each time; then it has to answer.  `readers` are names of a `surefoot.models.perceivers.Panel`, asked
+    in turn; without any there is one perceiver.
     """
 
     name = "looking"
-    views = len(FRAMINGS)
     sampling = Sampling(temperature=0.7, first_temperature=None, max_tokens=2048)
     state_codec = STATES
     answer_codec = ANSWERS
 
     @checked
     def __init__(
-        self, problem: str, pictures: tuple[str, ...], kind: Kind = "any", votes: int = 2, rounds: int = 2
+        self,
+        problem: str,
+        pictures: tuple[str, ...],
+        kind: Kind = "any",
+        votes: int = 2,
+        rounds: int = 2,
+        readers: tuple[str, ...] = (),
     ) -> None:
         problem = problem.strip()
         if not problem or len(problem) > LONGEST or not encodable(problem):
@@ -81,9 +91,11 @@ class Looking(Task[LookingState, LookingAnswer]):
         if kind == "code":
             raise BadInput("an answer is one line, and code is more")
         self._problem, self._kind, self._votes, self._rounds = problem, kind, votes, rounds
-        self._urls = pictures
+        self._urls, self._readers = pictures, readers
+        self.views = len(FRAMINGS) * max(1, len(readers))
         self._pictures = [_picture(url) for url in pictures]
         self._sizes = [size_of(picture) for picture in self._pictures]
+        self._shown = lru_cache(maxsize=MOST_SHOWN)(self._framed)
 
     def spec(self) -> Mapping[str, Value]:
         """The constructor's arguments."""
@@ -93,6 +105,7 @@ class Looking(Task[LookingState, LookingAnswer]):
             "kind": self._kind,
             "votes": self._votes,
             "rounds": self._rounds,
+            "readers": self._readers,
         }
 
     def start(self) -> LookingState:
@@ -104,8 +117,10 @@ class Looking(Task[LookingState, LookingAnswer]):
         if not state.waiting:
             return prompts.plan(self._problem, self._sizes, state.observations, self._may_ask(state))
         query = state.waiting[0]
-        shown = self._shown(query, FRAMINGS[view % len(FRAMINGS)])
-        return (Message("user", query.question, (shown,)),)
+        framing, reader = divmod(view % self.views, max(1, len(self._readers)))
+        addressed = f"[{self._readers[reader]}]\n" if self._readers else ""
+        shown = self._shown(query.picture, query.region, FRAMINGS[framing])
+        return (Message("user", addressed + query.question, (shown,)),)
 
     def read(self, text: str, state: LookingState, view: int = 0) -> LookingAnswer:
         """Read a planner's last line, or all that a perceiver says."""
@@ -138,7 +153,7 @@ class Looking(Task[LookingState, LookingAnswer]):
         """Write a decided answer for a person."""
         match answer:
             case Queries(queries=queries):
-                return "ask " + " | ".join(query.question for query in queries)
+                return "ask " + " | ".join(map(prompts.told, queries))
             case Described(said=said):
                 return f"see {said}"
             case Answered(said=said):
@@ -147,10 +162,8 @@ class Looking(Task[LookingState, LookingAnswer]):
     def _may_ask(self, state: LookingState) -> bool:
         return state.rounds < self._rounds
 
-    def _shown(self, query: Query, framing: Framing) -> Picture:
-        picture = self._pictures[query.picture - 1]
-        part = picture if query.region is None else crop(picture, Box(*query.region))
-        return framed(part, framing)
+    def _framed(self, number: int, region: Region | None, framing: Framing) -> Picture:
+        return framed(self._pictures[number - 1], framing, None if region is None else Box(*region))
 
 
 def _picture(url: str) -> Picture:

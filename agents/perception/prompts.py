@@ -16,7 +16,7 @@ from surefoot.voting.flags import NotAnAnswer
 from .looking_state import Answered, Described, Observation, Queries, Query, Region
 
 LONGEST_QUESTION = 300
-LONGEST_DESCRIPTION = 2_000
+LONGEST_DESCRIPTION = 20_000
 MOST_IN_A_ROUND = 3
 """Questions that a planner may ask at once, as in "Decoupling Reasoning and Perception" (arXiv 2509.23322)."""
 
@@ -41,14 +41,16 @@ FORMS = (
 
 _OBJECT = re.compile(r"[\s`]*+(\{.*\})[\s`]*+")
 _LEADING = re.compile(
-    r"\b(?:isn't|aren't|doesn't|don't|wasn't|weren't|confirm|surely|obviously|because|given that|assuming|as expected)\b"
-    r"|\b(?:right|correct|no|yes)\s*+\?",
+    r"\b(?:isn't|aren't|wasn't|weren't|confirm that|surely|obviously|given that|assuming|as expected)\b"
+    r"|,\s*+(?:right|correct|no|yes|don't they|doesn't it)\s*+\?",
     re.IGNORECASE,
 )
 _REASONING = re.compile(
-    r"\b(?:therefore|because|hence|thus|which means|this means|so the answer|we can conclude|let me|let's)\b",
-    re.IGNORECASE,
+    r"(?:^|[.!?]\s)\s*+(?:therefore|hence|thus|so the answer|we can conclude|this means)\b", re.IGNORECASE
 )
+_APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'"})
+NOTHING = "nothing"
+"""What a perceiver that says nothing has seen."""
 
 
 class _Query(BaseModel):
@@ -99,7 +101,7 @@ def read_plan(
 
 def read_description(text: str) -> Described:
     """Read what a perceiver says; one that draws conclusions is thrown away, since it may only describe."""
-    said = " ".join(text.split())
+    said = " ".join(text.split()) or NOTHING
     if len(said) > LONGEST_DESCRIPTION or not encodable(said):
         raise NotAnAnswer(
             f"a description of more than {LONGEST_DESCRIPTION:,} characters, or half a character"
@@ -113,7 +115,9 @@ def _query(given: _Query, sizes: Sequence[tuple[int, int]]) -> Query:
     question = " ".join(given.question.split())
     if not question or not encodable(question):
         raise NotAnAnswer("an empty question")
-    if _LEADING.search(question):
+    if question.startswith("["):  # a panel would take it for the name of a reader
+        raise NotAnAnswer("a question begins with a word")
+    if _LEADING.search(question.translate(_APOSTROPHES)):
         raise NotAnAnswer(f"a question that tells what to see: {question[:60]!r}")
     if not 1 <= given.picture <= len(sizes):
         raise NotAnAnswer(f"there is no picture {given.picture}")
@@ -128,8 +132,12 @@ def _check_region(region: Region, size: tuple[int, int]) -> None:
         raise NotAnAnswer(f"{list(region)} is no region of a picture of {size[0]} x {size[1]} pixels")
 
 
-def _told(seen: Observation) -> str:
-    query = seen.query
+def told(query: Query) -> str:
+    """Write what is looked at: `picture 1 [0, 0, 52, 112]: "value?"`."""
+    # A question is a planner's own words and an answer outside text: as JSON each stays on one line, and in its quotes.
     where = f"picture {query.picture}" + (f" {list(query.region)}" if query.region else "")
-    # What a perceiver has read is outside text: as JSON it stays on one line, and in its quotes.
-    return f"- {where}: {query.question} {to_json(seen.answer).decode()}"
+    return f"{where}: {to_json(query.question).decode()}"
+
+
+def _told(seen: Observation) -> str:
+    return f"- {told(seen.query)} {to_json(seen.answer).decode()}"

@@ -9,12 +9,13 @@ board does not allow leaves it as it is.
 from collections.abc import Mapping
 from functools import lru_cache
 from math import lcm
+from typing import Literal
 
 from surefoot.agents.tasks.task import Task, Value
 from surefoot.agents.tasks.towers import Towers
 from surefoot.errors import BadInput
 from surefoot.models.base import Message, Prompt, Sampling
-from surefoot.tools.drawing.towers import MOST_DISKS, draw_towers, peg_box
+from surefoot.tools.drawing.towers import MOST_DISKS, draw_towers, label_box, peg_box
 from surefoot.tools.pictures.crops import Box, Framing, crop, framed
 from surefoot.tools.pictures.picture import Picture
 from surefoot.tools.pictures.pixels import encoded
@@ -30,7 +31,10 @@ SeenState = tuple[Move | None, Pegs, tuple[Disks, ...]]
 SeenAnswer = tuple[str, tuple[int, ...]]
 """`("peg", disks)`, or `("move", (disk, source, target))`."""
 
-FRAMINGS: tuple[Framing, ...] = ("as it is", "double", "ink")
+Part = Literal["peg", "labels"]
+
+FRAMINGS: dict[Part, tuple[Framing, ...]] = {"peg": ("as it is", "ink"), "labels": ("ink", "double")}
+"""Readers of text err least on what is cut to the ink, and at another size they err elsewhere."""
 QUESTION = "peg?"
 NONE = "none"
 
@@ -38,25 +42,26 @@ NONE = "none"
 class SeenTowers(Task[SeenState, SeenAnswer]):
     """Move a tower of `disks` from peg 0 to peg 2, looking at the board before each move.
 
-    `readers` are names of a `surefoot.models.perceivers.Panel`, asked in turn; without any there is one perceiver.  The mover reads pebble's compact text.
+    `look` says what of a peg is shown: all of it, or the column of its numbers, for readers of text.  `readers` are names of a
+    `surefoot.models.perceivers.Panel`, asked in turn; without any there is one perceiver.  The mover reads pebble's compact text.
     """
 
     name = "seen-towers"
 
     @checked
-    def __init__(self, disks: int = 5, readers: tuple[str, ...] = ()) -> None:
+    def __init__(self, disks: int = 5, look: Part = "peg", readers: tuple[str, ...] = ()) -> None:
         if not 1 <= disks <= MOST_DISKS:
             raise BadInput(f"1 to {MOST_DISKS} disks are drawn, not {disks!r}")
-        self._disks, self._readers = disks, readers
+        self._disks, self._look, self._readers = disks, look, readers
         self._mover = Towers(disks, style="compact", form="move")
-        self._looks = len(FRAMINGS) * max(1, len(readers))
+        self._looks = len(FRAMINGS[look]) * max(1, len(readers))
         self.views = lcm(self._looks, self._mover.views)
         self.sampling = Sampling(temperature=0.3, first_temperature=None, max_tokens=disks + 16)
         self._shown = lru_cache(maxsize=4 * self._looks)(self._drawn)
 
     def spec(self) -> Mapping[str, Value]:
         """The constructor's arguments."""
-        return {"disks": self._disks, "readers": self._readers}
+        return {"disks": self._disks, "look": self._look, "readers": self._readers}
 
     def start(self) -> SeenState:
         """All disks on peg 0, nothing seen yet."""
@@ -117,8 +122,8 @@ class SeenTowers(Task[SeenState, SeenAnswer]):
         return disks
 
     def _drawn(self, pegs: Pegs, peg: int, framing: int) -> Picture:
-        picture = encoded(draw_towers(pegs))
-        return framed(crop(picture, Box(*peg_box(peg, self._disks))), FRAMINGS[framing])
+        box = peg_box if self._look == "peg" else label_box
+        return framed(crop(encoded(draw_towers(pegs)), Box(*box(peg, self._disks))), FRAMINGS[self._look][framing])
 
 
 def _pegs(seen: tuple[Disks, ...]) -> Pegs:

@@ -20,7 +20,7 @@ _PROBLEM = re.compile(
 )
 _SIZE = re.compile(r"^1\. (\d{1,5}) x (\d{1,5}) pixels$", re.MULTILINE)
 _SEEN = re.compile(
-    r'^- picture 1(?: \[(\d+), \d+, \d+, \d+\])?: value(?: ([A-I]))?\? ("[^"\n]*")$', re.MULTILINE
+    r'^- picture 1(?: \[(\d+), \d+, \d+, \d+\])?: "value(?: ([A-I]))?\?" ("[^"\n]*")$', re.MULTILINE
 )
 
 

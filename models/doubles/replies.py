@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, field_validator, model_validator
 
 from surefoot.models.base import Message, Prompt
 from surefoot.models.offers import Call, Offer, ToolSchema, arguments_of, write_calls
@@ -160,7 +160,8 @@ def token_ids(said: Mapping[str, Any], tags: Tags) -> list[int]:
     """Return what vLLM's /tokenize says of a text or a conversation: here, the code points of what the model is to see."""
     if "messages" not in said:
         return [ord(letter) for letter in said["prompt"]]
-    rendered = "\n".join(message["content"] for message in said["messages"])
+    messages = TypeAdapter(list[_Message]).validate_python(said["messages"])
+    rendered = "\n".join(message.prose for message in messages)
     return [ord(letter) for letter in rendered + (tags.open if tags.opened else "")]
 
 

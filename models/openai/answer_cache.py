@@ -81,10 +81,11 @@ class Names:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[object, int]] = {}
+        # Of the prompts their hash: they may hold pictures.
+        self._known: dict[str, tuple[int, int]] = {}
         self._mean_something = True
 
-    def seen(self, name: str, prompts: object, number: int) -> bool:
+    def seen(self, name: str, prompts: Hashable, number: int) -> bool:
         """Note the name of an answer; return whether another request for the same prompts got an answer of that name.
 
         `number` is what marks the request: the very same request may well get the very same answer.
@@ -92,13 +93,13 @@ class Names:
         if not self._mean_something or not _telling(name):
             return False
         if name not in self._known:
-            self._known[name] = prompts, number
+            self._known[name] = hash(prompts), number
             if len(self._known) > NAMES_KEPT:
                 del self._known[next(iter(self._known))]
             return False
         before, its_number = self._known[name]
-        self._mean_something = before == prompts
-        return before == prompts and number != its_number
+        self._mean_something = before == hash(prompts)
+        return self._mean_something and number != its_number
 
 
 class Draws:

@@ -49,7 +49,8 @@ class Prefill:
             return draw.prompt + draw.begun
         if not draw.begun:
             return draw.prompt
-        if not self.renders:
+        # A rendered conversation has lost its pictures.
+        if not self.renders or any(message.pictures for message in draw.prompt):
             return (*draw.prompt, Message("assistant", draw.begun))
         rendered = await self._render(draw.prompt, draw.think)
         open_tag = draw.tags.open

@@ -33,8 +33,8 @@ _Key = tuple[str, str, float, int, int]
 class GlanceModel:
     """Short questions about drawn boards, charts, scenes and frames; `surefoot/models/embedded/weights/glance/CARD.md` says which, and how well.
 
-    A token is a character, and a picture costs none.  Raises `BadInput` if the extra `vision` is not installed, and for an ask that is not
-    one short question in ASCII about one picture.
+    A token is a character, and a picture costs none.  A question that it has no room for, or not in ASCII, gets no answer, and no end: a red flag.
+    Raises `BadInput` if the extra `vision` is not installed, and for an ask that is not about one picture.
     """
 
     name = NAME
@@ -47,7 +47,7 @@ class GlanceModel:
         self._look: type[Look] = engine.Look
         self._most: int = engine.ROOM - 2
         self._seen: Callable[[Picture], Pixels] = lru_cache(KNOWN_PICTURES)(engine.seen)
-        self._known: OrderedDict[_Key, Seen] = OrderedDict()
+        self._known: OrderedDict[_Key, Seen | None] = OrderedDict()
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask; see `Model`."""
@@ -67,8 +67,9 @@ class GlanceModel:
         if not shows(ask):
             return sample_of("", ask)
         key = self._key(ask)
-        found = self._known.get(key) or self._keep(self._answered({key: ask}))[key]
-        return _sample(found, ask)
+        if key not in self._known:
+            self._keep(self._answered({key: ask}))
+        return _sample(self._known[key], ask)
 
     def delay(self, ask: Ask) -> float:
         """Return 0: a look takes the time that it takes."""
@@ -76,23 +77,25 @@ class GlanceModel:
 
     def _key(self, ask: Ask) -> _Key:
         picture, question, _ = look_of(ask, NAME)
-        if not question.isascii() or not 0 < len(question) <= self._most:
-            raise BadInput(f"{NAME} is asked 1 to {self._most} characters of ASCII, not {question[:60]!r}")
         return picture.digest, question, ask.temperature, ask.seed, ask.max_tokens
 
-    def _answered(self, asks: Mapping[_Key, Ask]) -> dict[_Key, "Seen"]:
+    def _answered(self, asks: Mapping[_Key, Ask]) -> dict[_Key, "Seen | None"]:
+        can = {key: ask for key, ask in asks.items() if key[1].isascii() and 0 < len(key[1]) <= self._most}
         looks = [
             self._look(self._seen(look_of(ask, NAME).picture), question, temperature, seed, most)
-            for (_, question, temperature, seed, most), ask in asks.items()
+            for (_, question, temperature, seed, most), ask in can.items()
         ]
-        return dict(zip(asks, self._network.answer(looks), strict=True))
+        answers = dict(zip(can, self._network.answer(looks), strict=True))
+        return {key: answers.get(key) for key in asks}
 
-    def _keep(self, found: dict[_Key, "Seen"]) -> dict[_Key, "Seen"]:
+    def _keep(self, found: dict[_Key, "Seen | None"]) -> dict[_Key, "Seen | None"]:
         self._known.update(found)
         while len(self._known) > KNOWN_ANSWERS:
             self._known.popitem(last=False)
         return found
 
 
-def _sample(seen: "Seen", ask: Ask) -> Sample:
+def _sample(seen: "Seen | None", ask: Ask) -> Sample:
+    if seen is None:
+        return sample_of("", ask, None)
     return sample_of(seen.text, ask, "stop" if seen.ended else "length", tokens=len(seen.text) + seen.ended)

@@ -123,7 +123,7 @@ def look_of(ask: Ask, name: str) -> Look:
     return Look(pictures[0], messages[-1].content, ask)
 
 
-def sample_of(text: str, ask: Ask, finish: str = "stop", *, tokens: int | None = None) -> Sample:
+def sample_of(text: str, ask: Ask, finish: str | None = "stop", *, tokens: int | None = None) -> Sample:
     """Return an answer and its bill.
 
     Without `tokens` they are counted, and a text over the limit of the ask is cut off as a server would.

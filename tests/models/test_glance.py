@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from surefoot import Ask, BadInput, Message, OpenAIModel, Picture
+from surefoot import Ask, Message, OpenAIModel, Picture
 from surefoot.models import in_order, open_model
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.embedded import WEIGHTS
@@ -78,9 +78,11 @@ async def test_an_answer_is_cut_off_at_its_limit() -> None:
 
 
 @pytest.mark.parametrize("question", ["", "é?", "x" * (ROOM - 1)])
-async def test_what_it_cannot_be_asked_is_said(question: str) -> None:
-    with pytest.raises(BadInput, match="characters of ASCII"):
-        await in_order(GlanceModel(), [ask(peg(0), question)])
+async def test_a_question_that_it_has_no_room_for_is_a_red_flag(question: str) -> None:
+    asked = [ask(peg(2), question), ask(peg(2))]
+    first, second = await in_order(GlanceModel(), asked)
+    assert (first.text, first.finish, second.text) == ("", None, "1 2")
+    assert GlanceModel().draw(asked[0]) == first
 
 
 async def test_it_is_served_like_any_model_that_takes_pictures() -> None:

@@ -17,6 +17,7 @@ from surefoot.models.base import check_model, context_of
 from surefoot.models.connect import as_kept, is_address
 from surefoot.models.doubles import Double
 from surefoot.models.doubles.server import DoubleServer
+from surefoot.models.openai.options import Options
 from surefoot.models.perceivers import OcrReader, Panel, Reader, Sighted, TemplateReader
 from surefoot.models.perceivers.ocr import in_lines, merged
 from surefoot.models.perceivers.reader import KNOWN_LOOKS
@@ -384,6 +385,22 @@ async def test_a_planner_and_a_panel_are_opened_as_one() -> None:
 async def test_the_matcher_is_opened_by_its_address() -> None:
     async with open_model("template") as model:
         assert await texts(model, [about(drawn("42"))]) == ["42"]
+
+
+@pytest.mark.parametrize("name", ["pebble", "ponder", "pebble-numpy"])
+async def test_a_model_that_sees_nothing_is_no_perceiver(name: str) -> None:
+    with pytest.raises(BadInput, match=f"{name} sees no pictures"):
+        async with open_model(f"template + {name}"):
+            pass
+
+
+async def test_a_perceiver_gets_the_patience_of_the_planner_and_not_its_key() -> None:
+    options = Options(api_key="a-key-of-the-planner")
+    seeing = DoubleServer(
+        Double(lambda _: "seen", lambda *_: ""), api_key=""
+    )  # whoever has one is turned away
+    async with seeing, open_model(f"template + {seeing.url}", options=options) as model:
+        assert await texts(model, [about(drawn("42"))]) == ["seen"]
 
 
 def test_without_the_extras_they_are_named() -> None:

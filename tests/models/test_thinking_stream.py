@@ -22,6 +22,7 @@ from surefoot.models.openai.exchange import RequestRefused
 from surefoot.models.openai.options import Options
 from surefoot.models.streaming import Draw, Piece, whole_stream
 from surefoot.models.tags import Tags
+from surefoot.tools.pictures.picture import Picture
 from surefoot.voting.samples import NOTHING, Usage
 
 STEPS = [ScriptedThought("2 + 2 is 5 – or so…", "5", 0.5), ScriptedThought("Wait, 2 + 2 is 4.", "4")]
@@ -389,3 +390,18 @@ async def test_llama_cpp_says_what_an_aborted_stream_has_cost() -> None:
             assert (usage.prompt, usage.completion) == (len(STEP), 3)
             assert not await model.native_budget()
             assert await model.tokenize("ab") == [97, 98]
+
+
+async def test_a_conversation_that_has_begun_keeps_its_pictures() -> None:
+    picture = Picture(b"a picture")
+    prompt = (Message("user", "2 + 2?", (picture,)),)
+    async with (
+        DoubleServer(thinker(), owned_by="vllm") as server,
+        OpenAIModel(server.url) as model,
+        aclosing(model.stream(draw(prompt, begun="<think>\n2 + 2"))) as pieces,
+    ):
+        async for _ in pieces:
+            break
+    messages = server.bodies[-1]["messages"]
+    assert messages[0]["content"][0]["image_url"]["url"] == picture.url  # type: ignore[index]
+    assert messages[-1]["role"] == "assistant"  # type: ignore[index]

@@ -86,7 +86,7 @@ def pegs_of(disks: int) -> Callable[[Prompt], str]:
         pegs = tuple(tuple(d for d in range(disks, 0, -1) if where[d - 1] == peg) for peg in range(3))
         picture = encoded(draw_towers(pegs))  # type: ignore[arg-type]
         for peg in range(3):
-            for framing in ("as it is", "double", "ink"):
+            for framing in ("as it is", "ink"):
                 shown = framed(crop(picture, Box(*peg_box(peg, disks))), framing)  # type: ignore[arg-type]
                 known[shown.digest] = " ".join(map(str, reversed(pegs[peg]))) or "none"
 

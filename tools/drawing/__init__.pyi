@@ -2,7 +2,7 @@
 
 from .charts import Bars, draw_bars
 from .scenes import Shape, draw_scene, scene
-from .towers import draw_towers, peg_box
+from .towers import draw_towers, label_box, peg_box
 
 __all__ = [
     "Bars",
@@ -10,6 +10,7 @@ __all__ = [
     "draw_bars",
     "draw_scene",
     "draw_towers",
+    "label_box",
     "peg_box",
     "scene",
 ]

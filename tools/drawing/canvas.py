@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 
-WHITE, BLACK, GREY = (255, 255, 255), (20, 20, 20), (150, 150, 150)
+WHITE, BLACK = (255, 255, 255), (20, 20, 20)
 COLOURS: dict[str, Colour] = {
     "red": (214, 39, 40),
     "blue": (31, 99, 190),

@@ -10,7 +10,7 @@ from .canvas import COLOURS, Look, canvas, write
 
 MOST_BARS = 8
 LARGEST = 999
-BAR_PX, HEIGHT_PX, ROOM_PX = 44, 160, 24
+BAR_PX, HEIGHT_PX, ROOM_PX = 52, 64, 24
 _FILLS = list(COLOURS.values())
 
 Place = tuple[int, int, int, int]

@@ -5,10 +5,10 @@ from PIL import Image
 from surefoot.errors import BadInput
 from surefoot.tools.towers.board import PEGS, Pegs
 
-from .canvas import COLOURS, GREY, WHITE, Look, canvas, write
+from .canvas import COLOURS, WHITE, Colour, Look, canvas, write
 
 MOST_DISKS = 9
-PEG_PX, DISK_PX, EDGE_PX = 120, 24, 10
+PEG_PX, DISK_PX, LABEL_PX, EDGE_PX = 120, 24, 40, 10
 _FILLS = list(COLOURS.values())
 
 
@@ -22,7 +22,7 @@ def draw_towers(pegs: Pegs, look: Look | None = None) -> Image.Image:
     image, draw = canvas(PEGS * PEG_PX, height, look)
     for peg, stack in enumerate(pegs):
         middle = peg * PEG_PX + PEG_PX // 2
-        draw.rectangle((middle - 2, EDGE_PX, middle + 2, height - EDGE_PX), GREY)
+        draw.rectangle((middle - 2, EDGE_PX, middle + 2, height - EDGE_PX), faint(look))
         for level, disk in enumerate(stack):
             half = 14 + (PEG_PX // 2 - 20) * disk / disks
             bottom = height - EDGE_PX - level * DISK_PX
@@ -35,6 +35,18 @@ def draw_towers(pegs: Pegs, look: Look | None = None) -> Image.Image:
 def peg_box(peg: int, disks: int) -> tuple[int, int, int, int]:
     """Return where a peg is in the picture of a board: left, top, right and bottom, in pixels."""
     return peg * PEG_PX, 0, (peg + 1) * PEG_PX, _height(disks)
+
+
+def label_box(peg: int, disks: int) -> tuple[int, int, int, int]:
+    """Return where the numbers of a peg's disks are, and little else."""
+    middle = peg * PEG_PX + PEG_PX // 2
+    return middle - LABEL_PX // 2, 0, middle + LABEL_PX // 2, _height(disks)
+
+
+def faint(look: Look) -> Colour:
+    """Return a colour that is no ink (`surefoot.tools.pictures.crops.INK`): readers of text take a pole for a 1."""
+    red, green, blue = (value + 12 if value < 128 else value - 12 for value in look.ground)
+    return red, green, blue
 
 
 def _height(disks: int) -> int:

@@ -18,6 +18,8 @@ INK = 16
 """How far a pixel is from the background in any channel, of 255, to be ink; JPEG's noise on a plain ground stays below."""
 MARGIN = 6
 """Pixels of background around the ink: with 2 to 8 readers erred least (measured on digits of 8 to 28 pixels)."""
+MOST_SIDE = 1024
+"""Pixels of a framed picture's longer side."""
 
 Framing = Literal["as it is", "ink", "double", "inverted"]
 FRAMINGS: tuple[Framing, ...] = get_args(Framing)
@@ -89,23 +91,30 @@ def ink_box(picture: Picture) -> Box | None:
     return ink_of(decoded(picture))
 
 
-def framed(picture: Picture, framing: Framing) -> Picture:
-    """Return the picture as a reader shall see it.
+def framed(picture: Picture, framing: Framing, box: Box | None = None) -> Picture:
+    """Return the picture, or what is in the box, as a reader shall see it.
 
         as it is    the very picture
         ink         cut to the ink, with `MARGIN` pixels of background around it
         double      the same at twice the size
         inverted    the same with dark and light exchanged
 
-    A blank picture has no ink, and is not cut.  Raises `BadInput` for another framing.
+    All but the very picture have at most `MOST_SIDE` pixels a side: more is encoded for seconds, and no model looks at so many.  A blank picture
+    has no ink, and is not cut.  Raises `BadInput` for another framing, and as `Box.grown` does.
     """
     if framing not in FRAMINGS:
         raise BadInput(f"a framing is one of {', '.join(FRAMINGS)}, not {framing!r}")
-    if framing == "as it is":
+    if framing == "as it is" and box is None:
         return picture
-    image = cut_to_ink(decoded(picture))
+    image = decoded(picture)
+    if box is not None:
+        image = image.crop(box.grown(0, image.size).edges)
+    image.thumbnail((MOST_SIDE - 2 * MARGIN, MOST_SIDE - 2 * MARGIN))
+    if framing != "as it is":
+        image = cut_to_ink(image)
     if framing == "double":
-        image = image.resize((2 * image.width, 2 * image.height), Image.Resampling.LANCZOS)
+        scale = min(2, MOST_SIDE / max(image.size))
+        image = image.resize([max(1, round(scale * side)) for side in image.size], Image.Resampling.LANCZOS)
     return encoded(ImageOps.invert(image) if framing == "inverted" else image)
 
 

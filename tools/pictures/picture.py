@@ -2,8 +2,9 @@
 
 import re
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from hashlib import sha256
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,")
 
@@ -40,3 +41,17 @@ class Picture(NamedTuple):
     def __repr__(self) -> str:
         # Prompts are shown in messages: a picture's bytes tell nobody anything.
         return f"Picture({self.digest[:12]}, {len(self.data):,} bytes of {self.media})"
+
+
+def without_bytes(value: Any) -> Any:
+    """Return a plain value with the name of a picture wherever its data URL stands: what reports show of a job's arguments."""
+    if isinstance(value, str) and value.startswith("data:image/"):
+        with suppress(ValueError):
+            return repr(Picture.of_url(value))
+    if isinstance(value, dict):
+        return {name: without_bytes(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [without_bytes(each) for each in value]
+    if isinstance(value, tuple):
+        return tuple(map(without_bytes, value))
+    return value

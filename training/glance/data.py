@@ -155,7 +155,8 @@ def bar(rng: random.Random, look: Look) -> Example:
     values = _values(rng)
     drawn = draw_bars(values, look)
     place = rng.randrange(len(values))
-    return Example(squared(drawn.image.crop(drawn.columns[place])), (("value?", str(values[place])),))
+    column = framed(drawn.image.crop(drawn.columns[place]), rng)
+    return Example(squared(column), (("value?", str(values[place])),))
 
 
 def _values(rng: random.Random) -> tuple[int, ...]:
@@ -186,6 +187,16 @@ PHASES: dict[str, tuple[Kind, ...]] = {
         *[partial(frame, "cards")] * 3,
         shape,
         counts,
+        chart,
+        *_FRAMES,
+    ),
+    "values": (
+        *[bar] * 8,
+        *[cell] * 8,
+        *[peg] * 2,
+        *[counts] * 2,
+        partial(frame, "cup"),
+        shape,
         chart,
         *_FRAMES,
     ),

@@ -17,7 +17,7 @@ from .data import Example, examples
 HERE = WEIGHTS / "glance"
 SEED = 2**40
 """Far from the seeds of training."""
-PICTURES = 6_000
+PICTURES = 3_000
 SAMPLES = 4
 """Of each question, at temperature 1."""
 
