@@ -39,6 +39,7 @@ COMMANDS = {
         "Score the logs of agents: 0 stays with the environment, 10 relies on its own thoughts.",
     ),
     "handbook": ("handbook:app", "List, edit and carry the behaviours that earlier runs have taught."),
+    "preferences": ("preferences:app", "Show, edit and delete what is known of users' tastes."),
     "swe": ("swe:app", "Work on the issues of SWE-bench, or of a set in its form."),
     "judge": ("judge:app", "Let a model score how far runs think instead of acting."),
     "calibrate": ("calibrate:app", "Learn from problems with known answers when less is enough."),

@@ -1,6 +1,6 @@
-"""`surefoot solve`: a problem in plain words, and its answer on one line."""
+"""`surefoot solve`: a problem in plain words, and its answer alone."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
@@ -8,11 +8,12 @@ from pydantic import TypeAdapter
 import surefoot
 from surefoot.agents.perception.looking_state import Observation
 from surefoot.agents.planner.state import Part
+from surefoot.errors import BadInput
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.solve import task_of
 from surefoot.printable import printable
 
-from .common import go, job_command, print_line
+from .common import INTERRUPTED, go, job_command, print_line
 from .grouped import grouped
 from .jobs import STOPPED
 from .options import AsJson, BudgetOptions, RedisUrl, SettingsOptions, SpeculationOptions
@@ -41,13 +42,13 @@ def solve(
 ) -> None:
     """Solve a problem in plain words that is too large for one call, or that needs a look at pictures.
 
-    The answer alone is printed, on one line; `surefoot show JOB --mermaid` draws how it came about.
+    The answer alone is printed; `surefoot show JOB --mermaid` draws how it came about.
     """
     solve_problem = surefoot.solve  # loaded before the display counts seconds
     progress = Progress()
+    given = _given(problem, as_json)
 
     async def work() -> surefoot.Solution:
-        given = problem.given()
         made = settings.made(task_of(**given))
         return await solve_problem(
             **given,
@@ -65,6 +66,16 @@ def solve(
     _print(go(work(), as_json, progress, redis, samples=False), as_json, redis)
 
 
+def _given(problem: ProblemOptions, as_json: bool) -> dict[str, Any]:
+    """Read the problem before the event loop runs, which would not hear a signal while standard input or a FIFO is waited for."""
+    try:
+        return problem.given()
+    except BadInput as error:
+        fail(error.sentence, as_json, error.exit_code)
+    except KeyboardInterrupt:
+        fail("interrupted", as_json, INTERRUPTED)
+
+
 def _print(found: surefoot.Solution, as_json: bool, redis: str | None) -> None:
     """Print the answer; where there is none, say why not and how to go on."""
     report = found.report
@@ -78,4 +89,4 @@ def _print(found: surefoot.Solution, as_json: bool, redis: str | None) -> None:
         going_on = f"`{job_command('resume', report.job, redis)}` goes on"
         code = STOPPED if report.status == "stopped" else 1
         fail(f"no answer yet: {report.stopped or report.status}; {going_on}", as_json, code, more)
-    print_line(more, printable(found.answer), as_json)
+    print_line(more, printable(found.answer, keep="\n"), as_json)

@@ -2,6 +2,7 @@
 
 from redis.asyncio import Redis
 
+from surefoot.agents.handbook import WithHandbook
 from surefoot.agents.planner.goal import Goal
 from surefoot.agents.planner.mermaid import Cost
 from surefoot.agents.planner.state import GoalState
@@ -12,18 +13,20 @@ from surefoot.errors import BadInput
 
 from .journal.jobs import Job, load
 from .reporting import records
-from .task_of_job import task_again
+from .task_of_job import HANDBOOK, task_again
 
 
 async def goal_of(redis: Redis, job: str) -> tuple[Job, Goal]:
-    """Return a job of `solve` with its task; `BadInput` if it is one of another task."""
+    """Return a job of `solve` with its task, that inside where it has a handbook; `BadInput` if it is one of another task."""
     known = await load(redis, job)
-    if known.task != Goal.name:
+    task = task_again(known) if known.task in (Goal.name, HANDBOOK) else None
+    while isinstance(task, WithHandbook):
+        task = task.task
+    if not isinstance(task, Goal):
+        name = known.task if task is None else task.name
         raise BadInput(
-            f"job {job!r} is of task {known.task!r}, not of {Goal.name!r}: only a problem in plain words is made smaller by vote"
+            f"job {job!r} is of task {name!r}, not of {Goal.name!r}: only a problem in plain words is made smaller by vote"
         )
-    task = task_again(known)
-    assert isinstance(task, Goal)
     return known, task
 
 

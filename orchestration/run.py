@@ -1,7 +1,7 @@
 """Run a job from Python: start it, take it up again, read its report."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from surefoot.agents.tasks.catalogue import address_of
 from surefoot.agents.tasks.codec import written
+from surefoot.agents.tasks.failures import cut, said
 from surefoot.agents.tasks.guarded import Guarded, guarded
 from surefoot.agents.tasks.known_limits import check_known
 from surefoot.agents.tasks.optional import DecisionNeeded, Fits
@@ -387,9 +388,21 @@ def _stall(task: Task[S, A], stall: StepStalled) -> Stall:
 
 def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
     """Refuse to go on with a task that is not the one the journal was written by."""
-    own = (task.name, jobs.as_stored(task.spec()), jobs.as_stored(written(task.state_codec, task.start())))
-    if own != (job.task, jobs.as_stored(job.spec), job.start.state):
+    spec, begun = jobs.as_stored(task.spec()), jobs.as_stored(job.spec)
+    own = (task.name, spec, jobs.as_stored(written(task.state_codec, task.start())))
+    if own != (job.task, begun, job.start.state):
+        names = sorted({*spec, *begun})
+        others = [
+            name for name in names if (name in spec, spec.get(name)) != (name in begun, begun.get(name))
+        ]
+        if task.name != job.task or not others:
+            others = names
         raise BadInput(
-            f"job {job.id!r} was started as {job.task} with {dict(job.spec)!r}, "
-            f"not as {task.name} with {dict(task.spec())!r}: use another job name, or the same task"
+            f"job {job.id!r} was started as {job.task} with {_arguments(begun, others)}, "
+            f"not as {task.name} with {_arguments(spec, others)}: use another job name, or the same task"
         )
+
+
+def _arguments(spec: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return some of a task's arguments, long ones cut: a problem may be a book, and a picture is megabytes."""
+    return ", ".join(f"{cut(name)}={said(spec[name])}" for name in names if name in spec) or "nothing of that"

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,6 +135,50 @@ def test_a_problem_comes_from_standard_input_or_a_file(sf: Surefoot, model: str,
     file = tmp_path / "problem.txt"
     file.write_text(PRODUCT)
     assert sf("solve", "--file", file, *asked).out == f"{ANSWER}\n"
+
+
+@pytest.mark.parametrize("option", ["-", "--file", "--outline"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_it_ends_while_it_waits_for_its_problem(
+    sf: Surefoot, tmp_path: Path, option: str, number: signal.Signals
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    asked = ("solve", option, *(() if option == "-" else (fifo,)), "--model", "http://127.0.0.1:9/v1")
+    with subprocess.Popen(sf.command(*asked), env=sf.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
+        assert process.stdin is not None and process.stderr is not None
+        try:
+            with process.stdin if option == "-" else fifo.open("wb") as given:
+                given.write(b" " * 100_000)  # more than a pipe holds: it is being read
+                given.flush()
+                code = ended_by(number, process)
+        finally:
+            process.kill()
+        said = process.stderr.read().decode()
+    ended = (130, "surefoot: interrupted\n") if number == signal.SIGINT else (-signal.SIGTERM, "")
+    assert (code, said) == ended
+
+
+def ended_by(number: signal.Signals, process: subprocess.Popen[bytes]) -> int | None:
+    """Send a signal, once more where it came between two reads, before which CPython does not look; return the exit code."""
+    for _ in range(5):
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(3)
+    return None
+
+
+def test_an_answer_of_several_lines_is_printed_as_it_is(sf: Surefoot, tmp_path: Path) -> None:
+    file = tmp_path / "outline.json"
+    parts = [{"problem": "Translate: One."}, {"problem": "Translate: Two."}]
+    file.write_text(json.dumps({"problem": "Translate.", "combine": "concatenate", "parts": parts}))
+
+    def translated(prompt: Prompt) -> str:
+        return f"answer = {'Un' if 'One' in str(prompt) else 'Deux'} \x1b[2J"
+
+    with served(Double(translated, lambda prompt, _: translated(prompt))) as url:
+        done = sf("solve", "--outline", file, "--depth", 0, "--model", url)
+    assert (done.code, done.out) == (0, "Un \\x1b[2J\nDeux \\x1b[2J\n")
 
 
 @pytest.mark.parametrize(

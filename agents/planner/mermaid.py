@@ -12,6 +12,7 @@ directives), so that of outside text only letters, digits, blanks and a few harm
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from surefoot.printable import printable
 from surefoot.voting.samples import NOTHING, Usage
 
 from .trees import Branch, Place
@@ -58,8 +59,8 @@ def _label(branch: Branch, cost: Cost | None) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Return a text on one line, cut, in which nothing means anything to Mermaid."""
-    words = " ".join(text[: 10 * SHOWN].split())
+    """Return a text on one line, cut, in which nothing means anything to Mermaid, and nothing hides or turns what follows."""
+    words = printable(" ".join(text[: 10 * SHOWN].split()))
     shown = words if len(words) <= SHOWN and len(text) <= 10 * SHOWN else f"{words[: SHOWN - 1]}…"
     return "".join(map(_character, shown))
 

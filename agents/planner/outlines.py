@@ -7,6 +7,7 @@ Its digest is the SHA-256 of that object in UTF-8, without blanks, the fields in
 say nothing.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -95,6 +96,8 @@ def read_outline(given: str | Outline) -> Outline:
         raise BadInput(f"an outline has at most {LONGEST_FILE:,} characters, not {len(given):,}")
     try:
         made = _OUTLINES.validate_json(given) if isinstance(given, str) else _OUTLINES.validate_python(given)
+        if isinstance(given, str):
+            _check_repeats(json.loads(given, object_pairs_hook=_Fields, parse_int=str, parse_float=str))
     except (ValidationError, RecursionError) as error:
         raise BadInput(_said(error)) from None
     _check_problem(made.problem.strip())
@@ -108,8 +111,30 @@ def _said(error: ValidationError | RecursionError) -> str:
     if isinstance(error, RecursionError):
         return f"an outline is nested no deeper than {DEEPEST} problems"
     first = error.errors(include_url=False, include_input=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-    return f"the outline cannot be read{f' at {cut(place[1:])}' if place else ''}: {first['msg']}"
+    return _unread(first["loc"], first["msg"])
+
+
+def _unread(path: tuple[int | str, ...], why: str) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return f"the outline cannot be read{f' at {cut(place[1:])}' if place else ''}: {why}"
+
+
+class _Fields(tuple[tuple[str, Any], ...]):
+    """The fields of an object as they are written; a `dict` would have the last of each alone."""
+
+
+def _check_repeats(value: Any, path: tuple[int | str, ...] = ()) -> None:
+    """Refuse a field that is there twice, of which pydantic takes the last; it has bounded the depth."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            _check_repeats(item, (*path, number))
+    elif isinstance(value, _Fields):
+        names: set[str] = set()
+        for name, item in value:
+            if name in names:
+                raise BadInput(_unread((*path, name), "it is there twice: leave one of them out"))
+            names.add(name)
+            _check_repeats(item, (*path, name))
 
 
 def _check_problem(problem: str) -> None:
@@ -121,6 +146,10 @@ def _sound(made: Outline, problem: str, place: Place, above: tuple[str, ...]) ->
     """Return an outline in its one form, as deep as it goes; `above` are the problems that this one is a part of."""
     if len(above) >= DEEPEST:
         raise _wrong(place, f"an outline is nested no deeper than {DEEPEST} problems")
+    if not made.parts and (made.formula or made.combine != "ask"):
+        raise _wrong(
+            place, f"combine {made.combine!r} and no parts: give the parts, or leave combine and formula out"
+        )
     if made.formula and made.combine != "formula":
         raise _wrong(place, f"a formula goes with combine 'formula', not {made.combine!r}")
     above = (*above, problem)

@@ -31,8 +31,7 @@ class Prefill:
         self._model = model
         self._server = can.server
         self._context = can.context
-        self.renders = can.server.startswith(("vLLM", "llama.cpp"))
-        """Whether a conversation that has begun goes to the completions endpoint, where thoughts come with their tags."""
+        self._renders = can.server.startswith(("vLLM", "llama.cpp"))
         self._options = options
         self._rendered: dict[tuple[Prompt, bool | None], Raw] = {}
 
@@ -49,8 +48,7 @@ class Prefill:
             return draw.prompt + draw.begun
         if not draw.begun:
             return draw.prompt
-        # A rendered conversation has lost its pictures.
-        if not self.renders or any(message.pictures for message in draw.prompt):
+        if not self.renders(draw.prompt):
             return (*draw.prompt, Message("assistant", draw.begun))
         rendered = await self._render(draw.prompt, draw.think)
         open_tag = draw.tags.open
@@ -60,6 +58,10 @@ class Prefill:
         # The tag is the last token, or a line break is.
         opened = tag in (rendered[-len(tag) :], rendered[-len(tag) - 1 : -1])
         return rendered + await self.tokenize(_once(open_tag, draw.begun, opened))
+
+    def renders(self, prompt: Prompt) -> bool:
+        """Whether a conversation that has begun goes to the completions endpoint, where thoughts come with their tags; it would lose pictures there."""
+        return self._renders and (isinstance(prompt, str) or not any(message.pictures for message in prompt))
 
     async def fills_context(self, draw: Draw) -> bool:
         """Whether nothing fits into the context after what has begun, as far as the server lets its tokens be counted."""

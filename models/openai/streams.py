@@ -92,7 +92,7 @@ class Streams:
                 yield Piece(finish="length")
                 return
             except StreamInterrupted:
-                reader.next_request(rendered=self._prefill.renders)
+                reader.next_request(rendered=self._prefill.renders(draw.prompt))
 
     async def tokenize(self, text: str) -> list[int]:
         """Return the token ids of `text`, no special ones added; raises `RequestRefused` where the server has no /tokenize."""

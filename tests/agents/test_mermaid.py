@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from surefoot.agents.planner import Branch, Proposal, flowchart
 from surefoot.agents.planner.mermaid import SHOWN, Cost, escaped
+from surefoot.printable import printable
 from surefoot.voting import Usage
 
 _LABEL = r'"((?:[^\W_]|[ ,?]|#\d+;|<br/>)*)"'
@@ -56,7 +57,7 @@ def _shown(label: str) -> str:
 
 
 def told(text: str) -> str:
-    words = " ".join(text.split())
+    words = printable(" ".join(text.split()))
     return words if len(words) <= SHOWN else f"{words[: SHOWN - 1]}…"
 
 
@@ -85,6 +86,15 @@ def test_hostile_text_stays_text(text: str) -> None:
     assert len(found.edges) == 2
     if not text.startswith(" " * 1_000):
         assert found.labels["n0"] == [told(text), told(f"= {text}"), "concatenate"]
+
+
+@pytest.mark.parametrize(
+    "character", ["\u202e", "\u2066", "\u200f", "\ufeff", "\U000e0041", "\x1b"], ids=ascii
+)
+def test_what_turns_or_hides_is_written_as_an_escape(character: str) -> None:
+    label = escaped(f"pay {character}001 to Bob")
+    assert f"#{ord(character)};" not in label
+    assert _shown(label) == f"pay {printable(character)}001 to Bob"
 
 
 @given(st.text())

@@ -175,6 +175,14 @@ def test_a_tree_has_answers_and_what_nobody_has_looked_at_yet() -> None:
         ('{"problem": "p", "parts": [{"problem": "a"}, {"problem": "b"}], "combine": "formula", "formula": "{1}"}', "not each of"),
         ('{"problem": "p", "parts": [{"problem": "a"}, {"problem": "b"}], "combine": "formula", "formula": "__import__"}', "wrong: a formula"),
         ('{"problem": "p", "parts": [{"problem": "a"}, {"problem": "b", "parts": [{"problem": "c"}, {"problem": "p"}]}]}', r"at parts\[1\].parts\[1\]: "),
+        ('{"problem": "p", "problem": "q"}', "cannot be read at problem: it is there twice"),
+        ('{"problem": "p", "parts": [{"problem": "a"}, {"problem": "b"}], "parts": [{"problem": "c"}, {"problem": "d"}]}', "at parts: it is there twice"),
+        ('{"problem": "p", "parts": [{"problem": "a"}, {"problem": "b", "parts": [{"problem": "c"}, {"problem": "d"}], "parts": []}]}', r"at parts\[1\].parts: it is there twice"),
+        ('{"problem": "p", "parts": {"' + "k" * 5_000 + '": 1, "' + "k" * 5_000 + '": 2}, "parts": []}', "at parts.kkk.*twice"),
+        ('{"problem": "p", "parts": NaN, "parts": []}', "cannot be read"),
+        ('{"problem": "p", "combine": "merge"}', "wrong: combine 'merge' and no parts"),
+        ('{"problem": "p", "combine": "formula", "formula": "{1} + {2}"}', "combine 'formula' and no parts"),
+        ('{"problem": "p", "parts": [{"problem": "a"}, {"problem": "b", "formula": "{1}"}]}', r"at parts\[1\]: combine 'ask' and no parts"),
         ('{"problem": "\\ud800"}', "at problem|Invalid JSON"),
         ('{"problem": "' + "x" * 100_001 + '"}', "1 to 100,000"),
         ('{"problem": "p", "parts": [{"problem": "' + "a" * 60_000 + '"}, {"problem": "' + "b" * 60_000 + '"}]}', "parts of more than 100,000"),
@@ -246,3 +254,5 @@ def test_reading_takes_time_linear_in_the_text(slope: Callable[..., float]) -> N
     sizes = [8_192, 32_768, 131_072, 524_288]
     assert slope(read, text, sizes) <= 1.2
     assert slope(read, lambda size: '{"problem": "p", "parts": [' * (size // 27), sizes) <= 1.2
+    twice = '{"problem": "p", "parts": [%s], "parts": []}'
+    assert slope(read, lambda size: twice % ", ".join(['{"k": 1, "l": 2}'] * (size // 18)), sizes) <= 1.2

@@ -1,14 +1,16 @@
 """A problem is solved by a run like any other: voted, durable, resumed."""
 
 import random
+from typing import Any
 
 import pytest
 
 import surefoot
 from surefoot import BadInput, Budget, Speculation, Stalled
+from surefoot.agents.handbook import WithHandbook
 from surefoot.agents.planner import Goal, Outline, read_outline
 from surefoot.models.doubles import Garbage, goal_double, towers_double
-from surefoot.orchestration.decomposition import decomposition
+from surefoot.orchestration.decomposition import decomposition, goal_of
 from surefoot.orchestration.redis.open import open_redis
 
 PROBLEM = "What is 73418 * 90217?"
@@ -63,6 +65,43 @@ async def test_another_problem_is_another_job(redis_url: str) -> None:
     await surefoot.solve(PROBLEM, model=goal_double(), redis=redis_url, job="mine")
     with pytest.raises(BadInput, match="was started as goal with"):
         await surefoot.solve("What is 2 * 2?", model=goal_double(), redis=redis_url, job="mine")
+
+
+async def test_what_a_job_was_started_as_is_told_in_a_short_sentence(redis_url: str) -> None:
+    book = "x" * 90_000
+    with pytest.raises(Stalled):
+        await surefoot.solve(f"{PROBLEM} {book}", model=Garbage(), redis=redis_url, job="book", limit=3)
+    with pytest.raises(BadInput) as caught:
+        await surefoot.solve(f"What is 2 * 2? {book}", model=goal_double(), redis=redis_url, job="book")
+    assert str(caught.value) == (
+        f"job 'book' was started as goal with problem='{PROBLEM} {'x' * (199 - len(PROBLEM) - 1)}..., "
+        f"not as goal with problem='What is 2 * 2? {'x' * 184}...: use another job name, or the same task"
+    )
+
+
+async def test_a_goal_within_a_handbook_is_shown_and_taken_up(redis_url: str) -> None:
+    given: dict[str, Any] = {"model": goal_double(), "redis": redis_url}
+    await surefoot.run(
+        WithHandbook(Goal(PROBLEM), []),
+        surefoot.Settings(k=1),
+        **given,
+        job="taught",
+        budget=Budget(steps=3),
+    )
+    async with open_redis(redis_url) as store:
+        whole, costs = await decomposition(store, "taught")
+        _, task = await goal_of(store, "taught")
+    assert (whole.problem, len(whole.parts), task.spec()["problem"]) == (PROBLEM, 2, PROBLEM)
+    assert sum(cost.votes for cost in costs.values()) > 0
+    solution = await surefoot.solve(PROBLEM, **given, job="taught")
+    assert (solution.answer, solution.report.task) == (str(73418 * 90217), "handbook")
+    with pytest.raises(BadInput, match="started with no outline and is given outline"):
+        await surefoot.solve(outline=SPLIT, **given, job="taught")
+    await surefoot.run(
+        WithHandbook(surefoot.Towers(1, style="compact"), []), surefoot.Settings(k=1), model=towers_double(), redis=redis_url, job="tower"
+    )  # fmt: skip
+    with pytest.raises(BadInput, match="is of task 'towers', not of 'goal'"):
+        await surefoot.solve(PROBLEM, **given, job="tower")
 
 
 async def test_a_vote_without_a_decision_is_a_stall(redis_url: str) -> None:

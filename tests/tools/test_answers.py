@@ -36,6 +36,7 @@ SAME: list[tuple[Kind, list[str]]] = [
     ("quantity", ["$5", "5 $", "$ 5.00"]),
     ("quantity", ["-5 km", "−5 km"]),
     ("code", ["def f(x):\n    return x+1", "def f(x): return (x + 1)  # one more", "```python\ndef f(x):\n  return x+1\n```"]),
+    ("text", ["1,5 MW", "1,5 mW."]),
     ("text", ["Paris", " paris. ", '"Paris"', "“Paris.”", "PARIS"]),
     ("any", ["12", "12.0", "1.2e1", '"12"']),
     ("any", ["5 km", "5.0  km"]),
@@ -48,6 +49,7 @@ DIFFERENT: list[tuple[Kind, str, str]] = [
     ("number", "1", "1.0000000000000000000001"),
     ("any", "007", "7"),
     ("any", "5 MW", "5 mW"),
+    *[("any", text, text.replace("MW", "mW")) for text in ("1,5 MW", "1 000 MW", "~5 MW", "½ MW", "(5 MW)", "**5 MW**", "about 5 MW", "05 MW", "1e4001 MW")],
     ("list", "[1, 2]", "[2, 1]"),
     ("list", '["1"]', "[1]"),
     ("json", '{"a": null}', "{}"),
@@ -60,12 +62,12 @@ DIFFERENT: list[tuple[Kind, str, str]] = [
     ("code", "x = 1", "x = 2"),
     ("text", "Paris", "Paris, France"),
     ("any", "[1, 2", "[1, 2]"),
-]
+]  # fmt: skip
 REFUSED: list[tuple[Kind, str]] = [
     ("number", ""), ("number", "0,123"), ("date", "3 Marble 2026"), ("list", "[" + "1e-3999," * 100 + "1]"), ("number", "twelve"), ("number", "1,20"), ("number", "1/0"), ("number", "."), ("number", "1e9999"), ("number", "nan"),
     ("number", "9" * 5000), ("number", "1 2"), ("number", "٣"), ("list", "1, 2"), ("list", "{}"), ("list", "[1"), ("list", "[NaN]"),
     ("list", "[" * 100_000), ("set", "{1, 2}"), ("json", "{'a': 1}"), ("date", "03/04/2026"), ("date", "2026-13-01"), ("date", "30 Foo 2026"),
-    ("date", "2026-02-30"), ("quantity", "km"), ("quantity", "5"), ("code", "def"), ("code", "x" * 200_000), ("code", "(" * 5000),
+    ("date", "2026-02-30"), ("quantity", "km"), ("quantity", "5"), ("quantity", "1e5"), ("code", "def"), ("code", "x" * 200_000), ("code", "(" * 5000),
     ("text", "a" + "\u0301\u0316" * 20), ("code", "a" + "\u0301\u0316" * 20), ("text", ""), ("text", " . "), ("any", ""), ("text", "x" * 1_000_001),
 ]  # fmt: skip
 

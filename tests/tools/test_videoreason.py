@@ -217,7 +217,7 @@ SIZES = (8_192, 65_536)
 PIECES = (
     "(a,1): 3, ", "a1,", "1st: ", "1st: touch path0/{", "touch path0/{a.txt,", "(", "9", "٣", "a.txt, ", "6 of Hearts, ",
     "add 6 of Hearts to pile0, ", "add 5 to cup0, ", "pile0: ", "path0: a.txt, ", "; ", " ", "\n", "up ", "upp", "-", "start ",
-    "(a,0): black; circle (", "(a1, b2), ", "9" * 50, "\0", "{", "none ",
+    "(a,0): black; circle (", "(a1, b2), ", "9" * 50, "\0", "{", "none ", "or ", "1/", "*:", "_", "1st:", "equal ",
 )  # fmt: skip
 
 
@@ -488,6 +488,67 @@ def test_swaps_off_the_board_are_left_out() -> None:
     assert replays.cup_reached("(a1, b2), (a1, d4), (b2, b9)", board) == ((0, 0), (0, 1))
     with pytest.raises(NotAnAnswer, match="has no swap"):
         replays.cup_reached("a1 with b2", board)
+    with pytest.raises(NotAnAnswer, match="'a1' in another form"):
+        replays.cup_reached("(a1, b2), (a1 with a2)", board)
+
+
+SAME: list[tuple[str, str, str]] = [
+    ("board", "(A,1): 3", "(a,1): 3"),
+    ("coins", "A1, B2", "a1, b2"),
+    ("coins", "None.", "**none**"),
+    ("cells", "1: (B,2)", "1: (b,2)"),
+    ("files", "A.txt", "a.txt"),
+    ("commands", "1st: Touch path0/{a.txt}", "1st: touch path0/{a.txt}"),
+    ("cards", "6 of hearts", "6 of Hearts"),
+    ("dealt", "1st: 6 OF HEARTS, PILE0", "1st: 6 of Hearts, pile0"),
+    ("directions", "The right moves are: up, left", "up, left"),
+    ("directions", ":** The right moves are:** up, left", "up, left"),
+    ("directions", ":\n1st: up, 2nd: left", "up, left"),
+    ("worth", "end, 115. So: end, 115", "end, 115"),
+    ("worth", "Both are equally high", "equal"),
+    ("number", "The right moves are: up", "up"),
+]
+TOO_MUCH = [
+    ("board", "(a,1): 3, (a,2): 0 or 4"),
+    ("board", "(a,1): 3, (a,2): 0/4"),
+    ("board", "(a,1): 3, (a,2) is 4"),
+    ("board", "none of the cells match: all differ"),
+    ("cells", "2 or 3: (b,2)"),
+    ("cells", "1: (b,2), c3"),
+    ("cells", "none of the 3"),
+    ("coins", "a1, (b,2)"),
+    ("coins", "none but one"),
+    ("tiles", "1st: (c,2) up\n2nd: c3 left"),
+    ("tiles", "1st: (c,2) up\n2nd: the gap"),
+    ("directions", "up or left"),
+    ("cups", "1st: (a1, b2) or (a1, c3)"),
+    ("cups", "1st: (a1, b2), second: (a1, c3)"),
+    ("commands", "1st: touch path0/{a.txt}\n2nd: ls"),
+    ("commands", "1st: touch path0/{a.txt}\nrm -rf path0/b.py"),
+    ("cards", "6 of Hearts, 11 of Hearts"),
+    ("dealt", "1st: 6 of Hearts, pile0\nKing of Clubs, pile1"),
+    ("put", "1st: 100, cup0\n20, cup1"),
+    ("chips", "none of the 3 chips"),
+    ("worth", "start, 115 or end, 115"),
+    ("worth", "start, 115; end, 115"),
+    ("worth", "start, 115/120"),
+    ("worth", "start, 115, or equal"),
+    ("worth", "start, 115; they are equal"),
+    ("worth", "They are not equal"),
+    ("worth", "The values are unequal"),
+    ("worth", "The values aren't equal"),
+]
+
+
+@pytest.mark.parametrize(("name", "one", "other"), SAME)
+def test_capitals_and_headings_do_not_count(name: str, one: str, other: str) -> None:
+    assert SCORED[name](one) == SCORED[name](other)
+
+
+@pytest.mark.parametrize(("name", "text"), TOO_MUCH)
+def test_what_is_too_much_is_no_answer(name: str, text: str) -> None:
+    with pytest.raises(NotAnAnswer):
+        SCORED[name](text)
 
 
 def test_questions_about_files() -> None:
@@ -530,6 +591,16 @@ def test_questions_about_files() -> None:
         ("mv path0/{a.txt} path1/", None),
         ("rm path0/{a.txt}", None),
         ("touch path1/{b.py} & rm -rf path0/{a.txt}", ()),
+        ("Touch path0/{b.py} & RM -RF path0/{a.txt}", ("b.py",)),
+        ("rm -rf path0/{A.txt}", ("a.txt",)),
+        ("touch path0/{b.py} & rm -rf path0/*", None),
+        ("touch path0/{b.py} & RM -RF path0/*", None),
+        ("touch path0/{b.py} & rm -rf path0/{a.txt} & MV path0/{b.py} path1/", None),
+        ("touch path0/{b.py} & rm -rf path0/{c.py} & touch path0/c.py", None),
+        ("touch path0/{b.py} & unlink path0/a.txt", None),
+        ("rm -rf path0/{b.py} path0/{a.txt}", None),
+        ("touch -c path0/{b.py}", None),
+        ("touch path0/{b.py} or rm -rf path0/{a.txt}", None),
         ("nothing", None),
     ],
 )
@@ -567,6 +638,12 @@ def test_questions_about_cards_list_from_the_top() -> None:
         ("remove 6 of Hearts from pile1", None),
         ("add 11 of Hearts to pile0, remove 6 of Hearts from pile0", None),
         ("remove 6 of Hearts from pile0, add the Joker", None),
+        ("Remove 6 of Hearts from pile0, Add Ace of Spades to pile0", ("KC", "AS")),
+        ("REMOVE 6 OF HEARTS FROM PILE0", ("KC",)),
+        ("remove 6 of Hearts from pile0, Remove King of Clubs from pile0, Add the Joker", None),
+        ("remove 6 of Hearts from pile0, then removing King of Clubs", None),
+        ("add Ace of Spades to pile0 or pile1", None),
+        ("add Ace of \u017fpades to pile0", None),
         ("none", None),
     ],
 )
@@ -611,6 +688,9 @@ def test_questions_about_chips_and_their_ties() -> None:
         ("add 5 to cup3", None),
         ("add 5 to cup1", (5,)),
         ("add five to cup0, add 5 to cup0", None),
+        ("Add five to cup0, add 5 to cup0", None),
+        ("Add 20 to Cup0, Remove 5 cup0", (20,)),
+        ("remove 5 from cup0, then put and Add 20", None),
     ],
 )
 def test_only_the_five_values_are_added_and_only_chips_that_are_there_removed(

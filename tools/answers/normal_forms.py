@@ -10,7 +10,7 @@
 | `quantity` | equal amounts: `5 km`, `5.0 km`, `5000 m`, `5 kilometres`; of units that are not known, equal numbers of the same (`units`) |
 | `code` | Python with the same syntax tree: neither blanks nor comments count |
 | `text` | the same words but for blanks, capitals, quotes around them, and a full stop |
-| `any` | numbers, quantities, JSON arrays and objects as what they are, all else as text |
+| `any` | numbers, quantities, JSON arrays and objects as what they are, all else as text; where that holds a digit, capitals count |
 
 What is not of its kind is no answer (`NotAnAnswer`): a date that may be read in two ways, half a list.  All of it takes time in proportion
 to the text.
@@ -49,7 +49,7 @@ _MOST_BITS = MOST_DIGITS * 10 // 3
 _WHOLE = r"(?:[1-9]\d{0,2}(?:,\d{3})++|\d++)"
 _NUMBER = re.compile(rf"([+-]?)({_WHOLE})?(?:\.(\d*+))?(?:[eE]([+-]?\d{{1,4}}))?", re.ASCII)
 _RATIO = re.compile(rf"([+-]?)({_WHOLE})\s*+/\s*+({_WHOLE})", re.ASCII)
-_QUANTITY = re.compile(r"([+-]?[\d.,]++(?:[eE][+-]?\d++)?)\s*+([^\d\s][^\n]*+)", re.ASCII)
+_QUANTITY = re.compile(r"([+-]?[\d.,]++(?:[eE][+-]?\d++)?+)\s*+([^\d\s][^\n]*+)", re.ASCII)
 _MONEY = re.compile(r"([+-]?)\s*+([$€£¥])\s*+([\d.,]++)", re.ASCII)
 _MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
@@ -232,8 +232,11 @@ def _code(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    words = unquoted(" ".join(text.split()).removesuffix("."))
-    return words.removesuffix(".").casefold()
+    return _words(text).casefold()
+
+
+def _words(text: str) -> str:
+    return unquoted(" ".join(text.split()).removesuffix(".")).removesuffix(".")
 
 
 def unquoted(words: str) -> str:
@@ -243,14 +246,16 @@ def unquoted(words: str) -> str:
 
 def _any(text: str) -> str:
     if _LEADING_ZERO.match(text):
-        return _text(text)  # a code, not a count
+        return _words(text)  # a code, not a count
     if text[:1] in ("[", "{"):
         with suppress(NotAnAnswer):
             return json_of(as_json(text))
     with suppress(NotAnAnswer):
         return written(as_number(text))
     with suppress(NotAnAnswer):
-        return _quantity(text)  # whose capitals tell a milli from a mega
+        return _quantity(text)
+    if any(map(str.isnumeric, text)):
+        return _words(text)  # about 5 MW: capitals tell a milli from a mega
     return _text(text)
 
 

@@ -18,7 +18,7 @@ with suppress(ImportError):  # `opened` says so
 MOST_BYTES = 20_000_000
 """Of one file; OpenAI and Gemini take no more in a request."""
 MOST_PICTURES = 16
-"""Of one question; vLLM takes one unless it is told otherwise, OpenAI hundreds."""
+"""Of one question; what a server takes depends on how it was started."""
 JPEG_QUALITY = 95
 """Of a photo that had to be turned: as PNG it would be five times as large."""
 

@@ -7,6 +7,8 @@
     cards       only cards of the pack; only the card at the bottom is removed
     chips       only the five values; only a chip that is there is removed
 
+Capitals do not count, but in the names of files.  What names a swap, command or action in another form is no answer: it is not left out.
+
 The published card scorer compares the pile from the bottom up with a target that its question lists from the top down, so that it counts
 right answers as wrong; here both are from the bottom up.
 """
@@ -19,7 +21,7 @@ from typing import Any, TypeVar
 from surefoot.tools.puzzles.puzzle import NoMove
 from surefoot.voting.flags import NotAnAnswer
 
-from .answers import CARD, cell_in, directions
+from .answers import ANY_CELL, CARD, all_found, cell_in, directions, unhedged
 from .boards import DIRECTIONS, Board
 from .cards import PACK, Piles
 from .chips import VALUES, Cups
@@ -35,11 +37,12 @@ T = TypeVar("T")
 
 _WORD = re.compile(r"\b(?:up|down|left|right)\w*+")
 _SWAP = re.compile(r"\(([a-i])(\d),\s?([a-i])(\d)\)")
-_COMMAND = re.compile(r"\b(touch|rm -rf|rm|cp|mv) (?:-\w++ )?path([01])/?\{([^{}]*+)\}")
-_ACTION = re.compile(r"\b(?:add|remove)\b")
+_COMMAND = re.compile(r"\b(touch|rm -rf) path([01])/?\{([^{}]*+)\}", re.IGNORECASE)
+_A_COMMAND = re.compile(r"\b(?:touch|rm|cp|mv)\b|path\d/", re.IGNORECASE)
+_ACTION = re.compile(r"\b(?:add(?:s|ed|ing)?|remov(?:e|es|ed|ing))\b")
 _DEAL = re.compile(rf"\b(add|remove) {CARD} (?:to |from )?pile([01])\b")
 _CHIP = re.compile(r"\b(add|remove) (\d{1,3}) (?:to |from )?cup([01])\b")
-_CARDS = {name: card for card, name in PACK.items()}
+_CARDS = {name.lower(): card for card, name in PACK.items()}
 
 
 def number_reached(text: str, board: Board) -> Hashable:
@@ -56,7 +59,7 @@ def circle_reached(text: str, state: CircleState) -> Hashable:
 
 def cup_reached(text: str, board: Board) -> Hashable:
     """Return the board after the swaps."""
-    swaps = [(cell_in(each[:2]), cell_in(each[2:])) for each in _SWAP.findall(text.lower())]
+    swaps = [(cell_in(each[:2]), cell_in(each[2:])) for each in all_found(_SWAP, ANY_CELL, unhedged(text))]
     if not swaps:
         raise NotAnAnswer(f"{text[:100]!r} has no swap, as (a1, b2)")
     return _lenient(CUP, board, swaps)
@@ -64,8 +67,10 @@ def cup_reached(text: str, board: Board) -> Hashable:
 
 def files_reached(text: str, paths: Paths, number: int) -> Hashable:
     """Return the names in one path after the commands."""
-    found = [(verb, {name.strip() for name in names.split(",")}, int(path)) for verb, path, names in _COMMAND.findall(text)]  # fmt: skip
-    if not 1 <= len(found) <= 2 or any(verb not in ("touch", "rm -rf") for verb, *_ in found):
+    unhedged(text)
+    commands = all_found(_COMMAND, _A_COMMAND, text)
+    found = [(verb.lower(), {name.strip() for name in names.split(",")}, int(path)) for verb, path, names in commands]  # fmt: skip
+    if not 1 <= len(found) <= 2:
         raise NotAnAnswer(f"{text[:100]!r} is not one command or two, touch and rm -rf alone")
     if len({verb for verb, *_ in found}) == 2 and found[0][1] & found[1][1]:
         raise NotAnAnswer(f"{text[:100]!r} has a file in both commands")
@@ -117,8 +122,9 @@ def _moves(text: str) -> tuple[str, ...]:
 
 def _actions(form: re.Pattern[str], text: str) -> list[Any]:
     """Return the actions; raises `NotAnAnswer` if there are none, or one that is not in form."""
-    found = form.findall(text)
-    if not found or len(found) != len(_ACTION.findall(text)):
+    lower = unhedged(text)
+    found = form.findall(lower)
+    if not found or len(found) != len(_ACTION.findall(lower)):
         raise NotAnAnswer(f"{text[:100]!r} has an action that cannot be performed, or none")
     return found
 
