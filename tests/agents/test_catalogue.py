@@ -119,7 +119,7 @@ def test_a_class_is_found_at_its_address_and_by_its_name() -> None:
         (f"{__name__}:Unnamed", "has no name"),
         (
             "countdown",
-            "task 'countdown' is not part of surefoot, which has towers, columns, sorting, checkers, crossing, blocks, goal;",
+            "task 'countdown' is not part of surefoot, which has towers, columns, sorting, checkers, crossing, blocks, ",
         ),
         ("", "task '' is not part of surefoot"),
         ("letters.py:Letters", "names a file: write letters:Letters, in the folder of that file"),

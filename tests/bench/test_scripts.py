@@ -13,6 +13,7 @@ BENCH = Path(__file__).parents[2] / "bench"
 LONGEST_S = 240.0
 
 WHOLE = {
+    "actions.py": ("--runs 2 --results .", "# Continue, reflect, explore"),
     "agent.py": ("--pairs 1 --whole-pairs 0", "# What a turn of an agent costs"),
     "beside.py": ("HEAD --disks 3 --rounds 1", "with a listener"),
     "busy.py": ("--pairs 1 --busy 1 --disks 3 --k 2", "ratio: median"),
@@ -31,6 +32,7 @@ WHOLE = {
     "million.py": ("--disks 7 --kills 1 --k 2 --home home", "127 chained steps, 0 wrong"),
     "overhead.py": ("--disks 4 --rounds 1", "in memory"),
     "planner.py": ("--small --runs 1", "# Problems made smaller"),
+    "preferences.py": ("--users 2", "# Preferences, off and on"),
     "streamed.py": ("--asks 1 --rounds 1", "streamed / unstreamed"),
     "swe_decomposed.py": ("--repositories 1 --rounds 1 --real 1", "real run 1 of 1: as the table says"),
     "swe_grading.py": ("--logs 20", "20 "),
