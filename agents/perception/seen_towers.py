@@ -123,7 +123,9 @@ class SeenTowers(Task[SeenState, SeenAnswer]):
 
     def _drawn(self, pegs: Pegs, peg: int, framing: int) -> Picture:
         box = peg_box if self._look == "peg" else label_box
-        return framed(crop(encoded(draw_towers(pegs)), Box(*box(peg, self._disks))), FRAMINGS[self._look][framing])
+        return framed(
+            crop(encoded(draw_towers(pegs)), Box(*box(peg, self._disks))), FRAMINGS[self._look][framing]
+        )
 
 
 def _pegs(seen: tuple[Disks, ...]) -> Pegs:
