@@ -52,7 +52,7 @@ def edit(
 @app.command()
 def delete(user: User, yes: Yes = False, redis: RedisUrl = None, as_json: AsJson = False) -> None:
     """Delete a user's description and signals; jobs that have begun with the description keep it."""
-    _known(user, redis, as_json)
+    look_up(lambda store: Preferences(store).check_kept(user), as_json, redis)
     confirm([user], yes, as_json)
     look_up(lambda store: Preferences(store).delete(user), as_json, redis)
     print_result({"deleted": user}, f"deleted: {user}", as_json)

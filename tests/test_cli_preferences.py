@@ -123,6 +123,13 @@ def test_a_user_deletes_theirs(redis: str) -> None:
         assert client.keys("*") == []
 
 
+def test_what_cannot_be_read_can_be_edited_and_deleted(redis: str) -> None:
+    with Redis.from_url(redis) as client:
+        client.rpush("surefoot:preferences:{ada}:signals", "no line")
+    assert out(preferences(redis, "edit", "ada", LIKES)) == f"{LIKES}\n  version 1, from 0 signals\n"
+    assert out(preferences(redis, "delete", "ada", "--yes")) == "deleted: ada\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

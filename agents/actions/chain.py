@@ -12,7 +12,9 @@
 | explore | another step in place of the bad one, whoever takes it being told why; all from there on is kept aside | as continue |
 | compare | which of the old and the new step is right, in turn in either order, not told which is which | by one sample; the new step stands once it leads by `confirm` |
 
-What is not decided after `PATIENCE` times `confirm` samples changes nothing: the steps are taken for right, the old step stands.
+A reflection or comparison that is not decided after `PATIENCE` times `confirm` samples changes nothing: the steps are taken for right, the old step
+stands.  A step that wins no vote within `limit` samples stalls, one that is explored too, and so does a reflection or comparison of which `limit`
+samples in a row cannot be read.
 
 The actions are those of Satori (arXiv 2502.02508), which trains a model to choose them.  A model that was not trained with its reinforcement
 learning turned right answers into wrong ones in 79.4 % of its changes there (MATH500), so here a program chooses them, and a changed step stands only
@@ -43,13 +45,13 @@ MOST_VOTES = 50
 MOST_EXPLORES = 10
 MOST_STEPS = 1_000
 PATIENCE = 5
-"""What is not decided after so many times `confirm` samples changes nothing."""
+"""A reflection or comparison that is not decided after so many times `confirm` samples changes nothing."""
 REFLECTIONS = 2
 """So often is a chain of the same length verified."""
 
 
 class ActionChain(Task[ChainState, ChainAnswer]):
-    """Answer `problem`, whose answer is of this `kind` (`surefoot.tools.answers.normal`), one step at a time.
+    """Answer `problem`, whose answer is of this `kind` (`surefoot.tools.answers.normal`), one step at a time.  Its text is trusted: prompts hold it as it is.
 
     A reflection is asked for where the program `check` (`checks`: `arithmetic`, or an installed one) says that the last step is wrong, and, with
     `every`, after so many steps and at the answer; with neither there is none, and all is plain voting.  `explores`: so often in all steps may be

@@ -6,6 +6,7 @@
 As with tasks a journal holds the name alone, and names lead to what is part of surefoot or was installed.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 
@@ -23,16 +24,26 @@ The same steps must always be told the same: a job that is taken up again asks a
 """
 GROUP = "surefoot.checks"
 
+_WORD = re.compile(r"(\*\*|//|[-+*/%])|[-+(]*[\d.]*\)*", re.ASCII)
+"""An operator, or a number with its sign and parentheses."""
+
 
 def arithmetic(problem: str, steps: Sequence[Step]) -> str | None:
-    """Work out a step whose text is arithmetic, such as `21 + 8` or `21 + 8 = 29`, exactly; other texts are not looked at.
+    """Work out a step whose whole text is arithmetic with blanks around its operators, such as `21 + 8` or `21 + 8 = 29`.
 
-    Whether the step is the one that the problem wants, it does not know.
+    Other texts are not looked at, `2026-11-30` or `2 + 3 = 5 * 4 = 20` for example.  It is exact: a result that was rounded is wrong.  Whether the
+    step is the one that the problem wants, it does not know.
     """
     step = steps[-1]
-    made = combined("formula", step.text.partition("=")[0], ())
+    formula, equals, right = step.text.partition("=")
+    words = [_WORD.fullmatch(word) for word in formula.split()]
+    if not all(words) or not any(word and word[1] for word in words):
+        return None
+    made = combined("formula", formula, ())
     try:
         found = normal(step.said, "number")
+        if equals:
+            normal(right, "number")
     except NotAnAnswer:
         return None
     if made is None or made == found:

@@ -20,6 +20,8 @@ LONGEST = 100_000
 LONGEST_STEP = 2_000
 """Characters of a step's text, and of its result."""
 LONGEST_WHY = 300
+"""Characters of a reason; the rest of a longer one is left out."""
+NO_REASON = "no reason was given"
 AS_SAID: Collection[Kind] = ("any", "text", "quantity")
 """Kinds of which an answer stays as it was said; others are told in their normal form."""
 
@@ -104,12 +106,12 @@ def read_next(text: str, kind: Kind, last: bool) -> Step:
 def read_finding(text: str, steps: int) -> Finding:
     """Read the last line of an answer to `reflect`, of so many steps."""
     match _object(text):
-        case {"ok": True, **rest} if rest.keys() <= {"first_bad_step", "why"} and not any(rest.values()):
+        case {"ok": True, **rest} if {*rest} <= {"first_bad_step", "why"} and not rest.get("first_bad_step"):
             return Finding(None)
         case {"ok": False, "first_bad_step": Fraction() as bad, "why": str(why), **rest} if not rest:
             if bad.denominator != 1 or not 1 <= bad <= steps:
                 raise NotAnAnswer(f"there are {steps} steps, and {str(bad)[:20]} is none of them")
-            return Finding(int(bad), _clean(why, LONGEST_WHY))
+            return Finding(int(bad), _clean(" ".join(why.split())[:LONGEST_WHY] or NO_REASON, LONGEST_WHY))
     raise NotAnAnswer("the line says neither that all is right nor what is wrong")
 
 
@@ -139,7 +141,9 @@ def _object(text: str) -> Any:
 
 
 def _said(result: Any) -> str:
-    """Return a result as a text: models write numbers and lists with and without quotes."""
+    """Return a result as a text: models write numbers and lists with and without quotes.  Null is none."""
+    if result is None:
+        raise NotAnAnswer("null is no result")
     return _clean(result if isinstance(result, str) else json_of(result), LONGEST_STEP)
 
 
@@ -147,6 +151,8 @@ def _normal(said: str, kind: Kind) -> str:
     found = normal(said, kind)
     if len(found) > LONGEST_STEP:
         raise NotAnAnswer(f"a result of more than {LONGEST_STEP:,} characters")
+    if not encodable(found):  # a list or an object may have spelt it out
+        raise NotAnAnswer("a result that has half of a character")
     return found
 
 

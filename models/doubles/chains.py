@@ -116,7 +116,7 @@ def asked(prompt: Prompt) -> Asked:
 
 
 def _verifies(prompt: Prompt) -> bool:
-    return not isinstance(prompt, str) and prompt[0].content.startswith("You verify")
+    return not isinstance(prompt, str) and "You verify how a problem is being solved" in prompt[0].content
 
 
 def _read(prompt: Prompt) -> tuple[_Chain | None, list[_Taken]]:

@@ -2,12 +2,12 @@
 
 | key | type | content |
 | --- | --- | --- |
-| `surefoot:preferences:{USER}` | hash | `born`, `added`, `read`; and once there is a description `description`, `version`, `signals` |
+| `surefoot:preferences:{USER}` | hash | `born`, `added`, `read`; once there is a description `description`, `version`, `signals`; after an edit `edited` |
 | `surefoot:preferences:{USER}:signals` | list | the newest signals as lines of JSON, the oldest first |
 
-`added` counts signals ever added, `read` those of them that had come when a description was last accepted.  `born` is drawn anew after a deletion:
-an update that began before it writes nothing.  Plain commands and Lua calls: Redis >= 6.2, Valkey, managed offerings.  Every write may be
-repeated, as a client that has lost a reply does.
+`added` counts signals ever added, `read` those of them that had come when a description was last accepted or edited.  A signal that is told again
+keeps its place.  `born` is drawn anew after a deletion: an update that began before it writes nothing.  `edited` is drawn by each edit.  Plain
+commands and Lua calls: Redis >= 6.2, Valkey, managed offerings.  Every write may be repeated, as a client that has lost a reply does.
 """
 
 import secrets
@@ -53,13 +53,14 @@ return {{'ok', added}}
 """)
 
 _EDIT = Script(f"""{_CHECK}
--- KEYS user, signals; ARGV born, description
+-- KEYS user, signals; ARGV born, description, edited
 redis.call('HSETNX', KEYS[1], 'born', ARGV[1])
-if redis.call('HGET', KEYS[1], 'description') ~= ARGV[2] then
-    redis.call('HSET', KEYS[1], 'description', ARGV[2], 'signals', 0)
+if redis.call('HGET', KEYS[1], 'edited') ~= ARGV[3] then -- else only the reply was lost
     redis.call('HINCRBY', KEYS[1], 'version', 1)
+    local added = redis.call('HGET', KEYS[1], 'added') or '0' -- what was told before says less than the user's own word
+    redis.call('HSET', KEYS[1], 'description', ARGV[2], 'signals', 0, 'read', added, 'edited', ARGV[3])
 end
-return {{'ok'}}
+return {{'ok', unpack(redis.call('HMGET', KEYS[1], 'description', 'version', 'signals'))}}
 """)
 
 _ACCEPT = Script(f"""{_CHECK}
@@ -84,7 +85,7 @@ class Known(NamedTuple):
     added: int = 0
     """Signals ever added."""
     fresh: int = 0
-    """So many of the last `signals` have come since a description was last accepted."""
+    """So many of the last `signals` have come since a description was last accepted or edited."""
     born: str = ""
 
 
@@ -122,10 +123,17 @@ class Preferences:
         return found
 
     async def edit(self, user: str, description: str) -> Preference:
-        """Give a user another description, their own, and return it; it is not judged."""
+        """Give a user another description, their own, and return it; it is not judged, and signals from before are not learnt from any more."""
         check_user(user)
-        await self._run(_EDIT, user, secrets.token_hex(8), description_of(description))
-        return await self.get(user)
+        given = (secrets.token_hex(8), description_of(description), secrets.token_hex(8))
+        _, said, version, signals = await self._run(_EDIT, user, *given)
+        with reading(_what(user)):
+            return Preference(
+                user=user,
+                description=text(said),
+                version=whole_number(text(version)),
+                signals=whole_number(text(signals)),
+            )
 
     async def accept(self, known: Known, description: str, shown: int) -> bool:
         """Write a description that rests on `shown` more signals; returns False if somebody has edited or deleted what was `known`."""
@@ -135,9 +143,14 @@ class Preferences:
         return text(said) == "ok"
 
     async def delete(self, user: str) -> None:
-        """Delete all that is kept of a user; jobs that have begun with their description keep it.  `BadInput` if that is nothing."""
+        """Delete all that is kept of a user, readable or not; jobs that have begun with their description keep it.  `BadInput` if that is nothing."""
+        await self.check_kept(user)
+        await self._redis.delete(*_keys(user))  # none of them, if it is repeated because the reply was lost
+
+    async def check_kept(self, user: str) -> None:
+        """Raise `BadInput` if nothing is kept of a user; it need not be readable."""
         check_user(user)
-        if not await self._redis.delete(*_keys(user)):
+        if not await self._redis.exists(*_keys(user)):
             raise _nothing(user)
 
     async def _known(self, user: str) -> Known | None:

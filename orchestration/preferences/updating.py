@@ -85,7 +85,7 @@ async def update(
         return found._replace(preference=now, accepted=taken, why=found.why if taken else MOVED)
 
 
-MOVED = "the description was edited or deleted meanwhile"
+MOVED = "the description was edited, deleted or updated by somebody else meanwhile"
 
 
 def split(known: Known, judging: Judging = USUAL) -> tuple[list[Signal], list[Signal]]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surefoot import BadInput, NotAnAnswer
+from surefoot.agents.handbook import WithHandbook
 from surefoot.agents.planner import Chosen, Goal, GoalState, Part, Proposal, Solved, outline, prompts
 from surefoot.agents.planner.goal import CANDIDATES, REJECTED
 from surefoot.agents.planner.prompts import FORMS, read_answer, read_choice, read_proposal, shown
@@ -255,6 +256,13 @@ def test_the_double_sorts(items: list[int], which: int) -> None:
     problem = f"Sort these numbers, smallest first: {items}"
     assert read_answer(goal_right(prompts.solve(problem)), "list").said == str(sorted(items))
     assert read_answer(goal_wrong(prompts.solve(problem), which), "list").said != str(sorted(items))
+
+
+def test_the_double_knows_what_it_is_asked_behind_a_handbook() -> None:
+    plain = Goal(PROBLEM)
+    task = WithHandbook(plain, [("behavior_slowly", "Go slowly.")])
+    asked, before = task.ask(task.start()), plain.ask(plain.start())
+    assert asked != before and goal_right(asked) == goal_right(before)
 
 
 def test_the_double_says_what_it_does_not_know() -> None:

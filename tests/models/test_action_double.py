@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from surefoot import BadInput
 from surefoot.agents.actions import ActionChain, ChainState, Finding, Step, prompts
+from surefoot.agents.handbook import WithHandbook
 from surefoot.models.base import Ask, Message
 from surefoot.models.doubles import ActionDouble, chain_answer, chain_problem
 from surefoot.models.doubles.chains import CANNOT_READ, action_right, action_wrong
@@ -31,6 +32,14 @@ def test_it_goes_through_a_chain_as_a_calculator_does() -> None:
         state = task.advance(state, task.read(action_right(task.ask(state)), state))
     assert state.answer == str(chain_answer(7, OPERATIONS)) == "-21"
     assert [step.normal for step in state.steps] == ["21", "29", "-21", "-21"] and state.explores == 0
+
+
+def test_it_knows_what_it_is_asked_behind_a_handbook() -> None:
+    plain = ActionChain(PROBLEM, kind="number", every=1, confirm=1)
+    task = WithHandbook(plain, [("behavior_slowly", "Go slowly.")])
+    state = task.advance(task.start(), FIRST)
+    for asked in (task.ask(state), plain.ask(state)):
+        assert prompts.read_finding(action_right(asked), 1) == Finding(None)
 
 
 @given(st.integers(0, 2**64 - 1), st.sampled_from([(), (FIRST,), (FIRST, OTHER), (FIRST, SECOND)]))

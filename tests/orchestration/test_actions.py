@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import surefoot
-from surefoot import Budget, Settings, Stalled
+from surefoot import Ask, Budget, Sample, Settings, Stalled
 from surefoot.agents.actions import ActionChain, ChainState
 from surefoot.models.doubles import ActionDouble, Garbage, chain_answer, chain_problem
 
@@ -62,3 +62,17 @@ async def test_garbage_stalls_and_is_no_answer(redis_url: str) -> None:
         await surefoot.run(task, Settings(k=1, limit=9), model=Garbage(), redis=redis_url, job="garbage")
     state: ChainState = await surefoot.state("garbage", task=task, redis=redis_url)
     assert state.answer is None
+
+
+async def test_an_explore_in_which_no_step_wins_stalls_with_the_old_steps_aside(redis_url: str) -> None:
+    class Lost(ActionDouble):
+        def draw(self, ask: Ask) -> Sample:
+            lost = "Taken back:" in ask.prompt[-1].content  # type: ignore[union-attr]
+            return Garbage().draw(ask) if lost else super().draw(ask)
+
+    task = ActionChain(PROBLEM, kind="number", votes=1, confirm=1, every=1)
+    with pytest.raises(Stalled):
+        model = Lost(false_alarm=1.0)
+        await surefoot.run(task, Settings(k=1, limit=9), model=model, redis=redis_url, job="lost")
+    state: ChainState = await surefoot.state("lost", task=task, redis=redis_url)
+    assert (state.stage, state.steps, len(state.undone)) == ("explore", (), 1)

@@ -59,6 +59,9 @@ def test_everything_else_is_not(text: str) -> None:
 def test_an_answer_is_one_of_those_that_are_accepted() -> None:
     assert answer_reward(WHOLE, ["seven", "7"]) == 1.0
     assert answer_reward(WHOLE, ["8"]) == answer_reward(WHOLE, []) == 0.0
+    for text in (WHOLE, ""):
+        with pytest.raises(BadInput, match="not the one text '1734': put it into a list"):
+            answer_reward(text, "1734")
 
 
 @given(boxes, boxes)

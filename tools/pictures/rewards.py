@@ -37,8 +37,10 @@ def format_reward(text: str) -> float:
 def answer_reward(text: str, accepted: Collection[str]) -> float:
     """Return 1 if what stands between the answer's tags, the blanks around it apart, is one of the texts that are accepted, and 0 if not.
 
-    A text without the form has no answer.
+    A text without the form has no answer.  Raises `BadInput` for one text in place of several.
     """
+    if isinstance(accepted, str):
+        raise BadInput(f"accepted are several texts, not the one text {accepted[:100]!r}: put it into a list")
     if not format_reward(text):
         return 0.0
     return float(_TAG.split(text)[-4].strip() in accepted)
