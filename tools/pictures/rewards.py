@@ -28,7 +28,8 @@ _ORDER = [(end, name) for name in ("caption", "bbox", "answer") for end in ("", 
 
 def format_reward(text: str) -> float:
     """Return 1 for a text of the three tags in their order, with nothing but blanks outside of them, and 0 for any other."""
-    parts = _TAG.split(text.strip()) if len(text) <= LONGEST else []
+    # One tag more than there may be is enough to know.
+    parts = _TAG.split(text.strip(), len(_ORDER) + 1) if len(text) <= LONGEST else []
     outside = parts[::6]
     tags = list(zip(parts[1::3], parts[2::3], strict=True))
     return float(tags == _ORDER and not any(each.strip() for each in outside))
