@@ -20,9 +20,9 @@ from surefoot.tools.videoreason import (
     DEMOS,
     Demo,
     Episode,
-    Question,
     Style,
     Video,
+    VideoQuestion,
     answers,
     demo_named,
     draw_operation,
@@ -389,7 +389,7 @@ def test_an_answer_that_lacks_a_part_or_has_another_is_wrong(
             assert not question.right(f"Final Answer: {wrong}"), wrong
 
 
-def changed(question: Question) -> list[str]:
+def changed(question: VideoQuestion) -> list[str]:
     """The answer without its last part, and with one number, file, card or direction become another."""
     text = question.answer
     head, separator, _ = text.rpartition("\n" if "\n" in text else ", ")
@@ -402,7 +402,7 @@ def changed(question: Question) -> list[str]:
 
 def asked(
     name: str, states: list[Any], operations: list[Any], dim: str, words: str = "", shown: Shown = "start"
-) -> Question:
+) -> VideoQuestion:
     """The first drawn question of a dimension whose text has these words."""
     video = Video(DEMOS[name], states, operations, shown)
     for seed in range(2_000):
@@ -412,7 +412,7 @@ def asked(
     raise AssertionError(f"nothing like {words!r} is asked")
 
 
-def right(question: Question, answer: str) -> bool:
+def right(question: VideoQuestion, answer: str) -> bool:
     return question.right(f"So it is clear. Final Answer: {answer}")
 
 

@@ -1,6 +1,6 @@
 """What `surefoot.tools.videoreason` offers."""
 
-from .asked import Question, Video
+from .asked import Video, VideoQuestion
 from .canvas import Style
 from .catalogue import DEMOS, demo_named
 from .demo import Demo
@@ -13,9 +13,9 @@ __all__ = [
     "DEMOS",
     "Demo",
     "Episode",
-    "Question",
     "Style",
     "Video",
+    "VideoQuestion",
     "demo_named",
     "draw_operation",
     "draw_state",

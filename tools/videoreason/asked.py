@@ -25,7 +25,7 @@ MOST_DRAWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class VideoQuestion:
     """One question about one video."""
 
     demo: str
@@ -95,7 +95,7 @@ class Asked(ABC, Generic[S, O]):
     def __init__(self, video: Video[S, O], rng: random.Random) -> None:
         self.video, self.rng = video, rng
 
-    def questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[VideoQuestion, ...]:
         """Ask one question for each dimension."""
         asked: Mapping[str, Callable[[], Body]] = {
             "order_operation": self.order_operation,
@@ -135,9 +135,9 @@ class Asked(ABC, Generic[S, O]):
     def prediction_operation(self) -> Body:
         """Ask for operations that lead to a state."""
 
-    def _question(self, dim: str, body: Body) -> Question:
+    def _question(self, dim: str, body: Body) -> VideoQuestion:
         text = f"{self.introduction()}answer the following question:\n\n{body.text}{ASKED}"
-        return Question(self.video.demo.name, dim, self.video.shown, text, body.answer, body.read)
+        return VideoQuestion(self.video.demo.name, dim, self.video.shown, text, body.answer, body.read)
 
     def _stretch(self, count: int) -> range:
         """Draw the numbers, from 1, of 2 to 7 of `count` things in a row; of one thing it is that."""

@@ -15,7 +15,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from .asked import Asked, Question, Shown, Video
+from .asked import Asked, Shown, Video, VideoQuestion
 from .asked_cards import AskedCards
 from .asked_chips import AskedChips
 from .asked_circle import AskedCircle
@@ -41,7 +41,7 @@ def video_of(episode: Episode, shown: Shown) -> Video[Any, Any]:
     return Video(episode.demo, states, [step.operation for step in steps], shown)
 
 
-def questions_about(video: Video[Any, Any], seed: int) -> tuple[Question, ...]:
+def questions_about(video: Video[Any, Any], seed: int) -> tuple[VideoQuestion, ...]:
     """Ask one question for each dimension; the same seed asks the same."""
     rng = random.Random(f"questions {video.demo.name} {video.shown} {seed}")
     return ASKED[video.demo.name](video, rng).questions()

@@ -27,7 +27,7 @@ IGNORED = -100
 WARMUP = 0.03
 
 
-class Batch(NamedTuple):
+class PictureBatch(NamedTuple):
     """Pictures, and questions and answers about them."""
 
     pixels: Tensor
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     """(rows, length): the next character, IGNORED within the question."""
 
 
-def batch_of(found: list[Example]) -> Batch:
+def batch_of(found: list[Example]) -> PictureBatch:
     """Put examples together."""
     rows = [(number, *pair) for number, example in enumerate(found) for pair in example.pairs]
     length = max(len(question) + len(answer) + 1 for _, question, answer in rows)
@@ -51,16 +51,16 @@ def batch_of(found: list[Example]) -> Batch:
         codes[row, : len(text) - 1] = torch.tensor(text[:-1])
         targets[row, len(question) : len(text) - 1] = torch.tensor(text[len(question) + 1 :])
     pixels = torch.stack([torch.tensor(example.pixels) for example in found])
-    return Batch(pixels, torch.tensor([number for number, *_ in rows]), codes, targets)
+    return PictureBatch(pixels, torch.tensor([number for number, *_ in rows]), codes, targets)
 
 
-class Batches(IterableDataset[Batch]):
-    """Batches without end."""
+class PictureBatches(IterableDataset[PictureBatch]):
+    """PictureBatches without end."""
 
     def __init__(self, seed: int, phase: str, size: int) -> None:
         self.seed, self.phase, self.size = seed, phase, size
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[PictureBatch]:
         drawn = examples(self.seed, self.phase)
         while True:
             yield batch_of(list(islice(drawn, self.size)))
@@ -84,7 +84,7 @@ def learning_rate(progress: float) -> float:
 
 def train(
     model: GlanceNetwork,
-    batches: Iterator[Batch],
+    batches: Iterator[PictureBatch],
     out: Path,
     *,
     seconds: float,
@@ -148,7 +148,10 @@ def main() -> None:
     if options.begin:
         model.load_state_dict({name: value.float() for name, value in load_file(options.begin).items()})
     batches = DataLoader(
-        Batches(options.seed, options.phase, options.batch), batch_size=None, num_workers=1, prefetch_factor=8
+        PictureBatches(options.seed, options.phase, options.batch),
+        batch_size=None,
+        num_workers=1,
+        prefetch_factor=8,
     )
     rates = {"muon_lr": options.muon_lr, "adam_lr": options.adam_lr}
     train(model, iter(batches), options.out, seconds=60 * options.minutes, **rates)
