@@ -19,7 +19,7 @@ from pages import options, origin, table, write
 from servers import redis_server
 
 import surefoot
-from surefoot.agents.actions import ActionChain, ChainAnswer, ChainState, Preferred, Step, arithmetic
+from surefoot.agents.actions import ActionChain, ActionStep, ChainAnswer, ChainState, Preferred, arithmetic
 from surefoot.models import Message, Prompt
 from surefoot.models.doubles import ActionDouble, chain_answer, chain_problem
 from surefoot.voting import NotAnAnswer, Stalled
@@ -121,7 +121,7 @@ class Flagged(ActionChain):
 
     def read(self, text: str, state: ChainState, view: int = 0) -> ChainAnswer:
         answer = super().read(text, state, view)
-        if isinstance(answer, Step) and (wrong := arithmetic("", [answer])):
+        if isinstance(answer, ActionStep) and (wrong := arithmetic("", [answer])):
             raise NotAnAnswer(wrong)
         return answer
 

@@ -20,7 +20,7 @@ from pages import options, origin, table, write
 from redis.asyncio import Redis
 from servers import redis_server
 
-from surefoot.agents.preferences import Signal
+from surefoot.agents.preferences import ChoiceSignal
 from surefoot.agents.preferences.prompts import MOST_SIGNALS, describe, read_description
 from surefoot.models import Ask
 from surefoot.models.doubles import PreferenceDouble, TastingUser
@@ -97,17 +97,19 @@ class Person:
         turned = {taste: -weight for taste, weight in weights.items()} if drifts else weights
         self._before, self._after = TastingUser(weights, seed=seed), TastingUser(turned, seed=seed)
 
-    def signal(self, number: int) -> Signal:
+    def signal(self, number: int) -> ChoiceSignal:
         """Return one of the stream."""
-        return Signal(*(self._before if number < TURN else self._after).choice(number))
+        return ChoiceSignal(*(self._before if number < TURN else self._after).choice(number))
 
-    def fresh(self, count: int) -> list[Signal]:
+    def fresh(self, count: int) -> list[ChoiceSignal]:
         """Return choices that are in no stream, as they are made after so many signals."""
         user = self._before if count <= TURN else self._after
-        return [Signal(*user.choice(LONG + number)) for number in range(FRESH)]
+        return [ChoiceSignal(*user.choice(LONG + number)) for number in range(FRESH)]
 
 
-async def every_update(model: PreferenceDouble, description: str, signals: Sequence[Signal], way: Way) -> str:
+async def every_update(
+    model: PreferenceDouble, description: str, signals: Sequence[ChoiceSignal], way: Way
+) -> str:
     """Take what the model writes, as it is."""
     if not signals:
         return description
@@ -128,12 +130,12 @@ async def gated(model: PreferenceDouble, user: str, redis: Redis, judging: Judgi
     return found.preference.description
 
 
-def halved(signals: Sequence[Signal]) -> list[Signal]:
+def halved(signals: Sequence[ChoiceSignal]) -> list[ChoiceSignal]:
     """Return those that may be shown beside held-out ones."""
     return [each for each in signals if not each.held_out]
 
 
-async def share(model: PreferenceDouble, description: str, choices: Sequence[Signal]) -> float:
+async def share(model: PreferenceDouble, description: str, choices: Sequence[ChoiceSignal]) -> float:
     """Return how many choices are foreseen."""
     found = [await foresees(description, each, model=model) for each in choices]
     return fmean(each.right for each in found)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 
-from surefoot.agents.preferences import Preference, Signal
+from surefoot.agents.preferences import ChoiceSignal, Preference
 from surefoot.errors import BadInput
 from surefoot.orchestration.preferences import Known, Preferences
 from surefoot.private_files import check_target, replacement
@@ -101,12 +101,12 @@ def _print(found: Preference, as_json: bool) -> None:
     print_result(asdict(found), Group(*lines), as_json)
 
 
-def _of(signal: Signal) -> dict[str, Any]:
+def _of(signal: ChoiceSignal) -> dict[str, Any]:
     """Return a signal, and whether it is held out to judge by."""
     return {**asdict(signal), "held_out": signal.held_out}
 
 
-def _lines(signal: Signal) -> Iterator[RenderableType]:
+def _lines(signal: ChoiceSignal) -> Iterator[RenderableType]:
     yield styled(" ".join(signal.post.split()), "bold")
     for what, text in (("chosen", signal.chosen), ("rejected", signal.rejected)):
         yield Padding.indent(f"{what}: {' '.join(text.split())}", 2)

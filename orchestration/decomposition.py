@@ -4,7 +4,7 @@ from redis.asyncio import Redis
 
 from surefoot.agents.handbook import WithHandbook
 from surefoot.agents.planner.goal import Goal
-from surefoot.agents.planner.mermaid import Cost
+from surefoot.agents.planner.mermaid import NodeCost
 from surefoot.agents.planner.state import GoalState
 from surefoot.agents.planner.trees import Branch, Place, place_of, tree
 from surefoot.agents.tasks.codec import read_back
@@ -30,15 +30,15 @@ async def goal_of(redis: Redis, job: str) -> tuple[Job, Goal]:
     return known, task
 
 
-async def decomposition(redis: Redis, job: str) -> tuple[Branch, dict[Place, Cost]]:
+async def decomposition(redis: Redis, job: str) -> tuple[Branch, dict[Place, NodeCost]]:
     """Return the tree of a job, as far as it is decided, and what the steps of each of its problems have cost."""
     known, task = await goal_of(redis, job)
     own = guarded(task)
     state: GoalState = read_back(own.state_codec, known.start.state)
-    costs: dict[Place, Cost] = {}
+    costs: dict[Place, NodeCost] = {}
     async for record in records(redis, known):
         place = place_of(state.nodes)
-        votes, usage = costs.get(place, Cost())
-        costs[place] = Cost(votes + record.votes + record.against, usage + record.usage)
+        votes, usage = costs.get(place, NodeCost())
+        costs[place] = NodeCost(votes + record.votes + record.against, usage + record.usage)
         state = own.advance(state, read_back(own.answer_codec, record.answer))
     return tree(state), costs

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from surefoot.agents.preferences import Signal
+from surefoot.agents.preferences import ChoiceSignal
 from surefoot.orchestration.preferences import Preferences
 from surefoot.orchestration.redis import open_redis
 from surefoot.orchestration.redis.embedded import server_binary
@@ -21,8 +21,8 @@ PATIENCE_S = 60.0
 BAD_INPUT = 2
 LIKES = "Prefers short answers in plain words."
 SIGNALS = (
-    Signal("How do I\nsort?", "sorted(list)", "There are many ways to do it."),
-    Signal("How do I count?", "len(list)", "It depends on what you mean by it."),
+    ChoiceSignal("How do I\nsort?", "sorted(list)", "There are many ways to do it."),
+    ChoiceSignal("How do I count?", "len(list)", "It depends on what you mean by it."),
 )
 
 

@@ -2,15 +2,15 @@
 
 from .chain import ActionChain
 from .checks import Check, arithmetic
-from .state import ChainAnswer, ChainState, Finding, Preferred, Step
+from .state import ActionStep, ChainAnswer, ChainState, Preferred, Reflection
 
 __all__ = [
     "ActionChain",
+    "ActionStep",
     "ChainAnswer",
     "ChainState",
     "Check",
-    "Finding",
     "Preferred",
-    "Step",
+    "Reflection",
     "arithmetic",
 ]

@@ -37,9 +37,9 @@ from surefoot.voting.leading import leading
 
 from . import prompts
 from .checks import check_named
-from .state import ANSWERS, STATES, ChainAnswer, ChainState, Finding, Preferred, Step
+from .state import ANSWERS, STATES, ActionStep, ChainAnswer, ChainState, Preferred, Reflection
 
-V = TypeVar("V", Finding, Preferred)
+V = TypeVar("V", Reflection, Preferred)
 
 MOST_VOTES = 50
 MOST_EXPLORES = 10
@@ -133,14 +133,14 @@ class ActionChain(Task[ChainState, ChainAnswer]):
 
     def lead(self, answer: ChainAnswer) -> int:
         """What is said of steps is one sample's word, and an election of its own in the state."""
-        return self._votes if isinstance(answer, Step) else 1
+        return self._votes if isinstance(answer, ActionStep) else 1
 
     def advance(self, state: ChainState, answer: ChainAnswer) -> ChainState:
         """Take a step."""
         match answer:
-            case Step():
+            case ActionStep():
                 return self._stepped(replace(state, taken=state.taken + 1), answer)
-            case Finding():
+            case Reflection():
                 return self._reflected(replace(state, findings=(*state.findings, answer)))
             case Preferred():
                 return self._compared(replace(state, comparisons=(*state.comparisons, answer)))
@@ -149,7 +149,7 @@ class ActionChain(Task[ChainState, ChainAnswer]):
         """Whether there is an answer that is not in doubt."""
         return state.stage == "over"
 
-    def _stepped(self, state: ChainState, step: Step) -> ChainState:
+    def _stepped(self, state: ChainState, step: ActionStep) -> ChainState:
         if not state.undone:
             return self._appended(state, step)
         if step == state.undone[0]:  # the doubt was not confirmed
@@ -157,7 +157,7 @@ class ActionChain(Task[ChainState, ChainAnswer]):
         return replace(state, candidate=step)
 
     def _reflected(self, state: ChainState) -> ChainState:
-        won = self._won(state.findings, Finding(None))
+        won = self._won(state.findings, Reflection(None))
         if won is None:
             return state
         if won.bad is None:
@@ -180,7 +180,7 @@ class ActionChain(Task[ChainState, ChainAnswer]):
         except Stalled:
             return undecided
 
-    def _appended(self, state: ChainState, step: Step) -> ChainState:
+    def _appended(self, state: ChainState, step: ActionStep) -> ChainState:
         """Take a step in, and look whether there is cause to reflect."""
         state = replace(state, steps=(*state.steps, step))
         doubt = self._doubt(state)

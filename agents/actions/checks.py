@@ -15,9 +15,9 @@ from surefoot.tools.answers.combining import combined
 from surefoot.tools.answers.normal_forms import normal
 from surefoot.voting.flags import NotAnAnswer
 
-from .state import Step
+from .state import ActionStep
 
-Check = Callable[[str, Sequence[Step]], str | None]
+Check = Callable[[str, Sequence[ActionStep]], str | None]
 """Given the problem and the steps so far, says what is wrong with the last of them; None if nothing, or if it cannot tell.
 
 The same steps must always be told the same: a job that is taken up again asks anew.
@@ -28,7 +28,7 @@ _WORD = re.compile(r"(\*\*|//|[-+*/%])|[-+(]*[\d.]*\)*", re.ASCII)
 """An operator, or a number with its sign and parentheses."""
 
 
-def arithmetic(problem: str, steps: Sequence[Step]) -> str | None:
+def arithmetic(problem: str, steps: Sequence[ActionStep]) -> str | None:
     """Work out a step whose whole text is arithmetic with blanks around its operators, such as `21 + 8` or `21 + 8 = 29`.
 
     Other texts are not looked at, `2026-11-30` or `2 + 3 = 5 * 4 = 20` for example.  It is exact: a result that was rounded is wrong.  Whether the

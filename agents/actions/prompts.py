@@ -13,7 +13,7 @@ from surefoot.printable import encodable
 from surefoot.tools.answers.normal_forms import Kind, as_json, json_of, normal
 from surefoot.voting.flags import NotAnAnswer
 
-from .state import ChainState, Finding, Preferred, Step
+from .state import ActionStep, ChainState, Preferred, Reflection
 
 LONGEST = 100_000
 """Characters of a problem."""
@@ -70,19 +70,19 @@ def next_step(problem: str, state: ChainState, last: bool) -> tuple[Message, ...
     return Message("system", wanted), Message("user", told)
 
 
-def reflect(problem: str, steps: Sequence[Step], doubt: str) -> tuple[Message, ...]:
+def reflect(problem: str, steps: Sequence[ActionStep], doubt: str) -> tuple[Message, ...]:
     """Ask for the first bad step; `doubt` is what a check has said of the last one."""
     told = _told(problem, steps) + (f"\n\nA check says of the last step: {_quoted(doubt)}" if doubt else "")
     return Message("system", REFLECT + "\n".join(REFLECT_FORMS)), Message("user", told)
 
 
-def compare(problem: str, steps: Sequence[Step], ways: Sequence[Step]) -> tuple[Message, ...]:
+def compare(problem: str, steps: Sequence[ActionStep], ways: Sequence[ActionStep]) -> tuple[Message, ...]:
     """Ask which of two next steps is right; nothing tells which of them came first."""
     told = f"{_told(problem, steps)}\n\nNext:\n{_listed(ways)}"
     return Message("system", COMPARE), Message("user", told)
 
 
-def shown(step: Step) -> str:
+def shown(step: ActionStep) -> str:
     """Write a step in the form in which it is read: as JSON, whatever it says stays on its line."""
     fields = {"action": "answer", "answer": step.said}
     if not step.final:
@@ -90,28 +90,28 @@ def shown(step: Step) -> str:
     return _quoted(fields)
 
 
-def read_next(text: str, kind: Kind, last: bool) -> Step:
+def read_next(text: str, kind: Kind, last: bool) -> ActionStep:
     """Read the last line of an answer to `next_step`; `kind` is that of the answer."""
     match _object(text):
         case {"action": "answer", "answer": answer, **rest} if not rest:
             said = _said(answer)
             found = _normal(said, kind)
-            return Step(found, said if kind in AS_SAID else found, final=True)
+            return ActionStep(found, said if kind in AS_SAID else found, final=True)
         case {"action": "continue", "step": str(step), "result": result, **rest} if not rest and not last:
             said = _said(result)
-            return Step(_normal(said, "any"), said, _clean(step, LONGEST_STEP))
+            return ActionStep(_normal(said, "any"), said, _clean(step, LONGEST_STEP))
     raise NotAnAnswer("the line is no answer" if last else "the line is neither a step nor an answer")
 
 
-def read_finding(text: str, steps: int) -> Finding:
+def read_finding(text: str, steps: int) -> Reflection:
     """Read the last line of an answer to `reflect`, of so many steps."""
     match _object(text):
         case {"ok": True, **rest} if {*rest} <= {"first_bad_step", "why"} and not rest.get("first_bad_step"):
-            return Finding(None)
+            return Reflection(None)
         case {"ok": False, "first_bad_step": Fraction() as bad, "why": str(why), **rest} if not rest:
             if bad.denominator != 1 or not 1 <= bad <= steps:
                 raise NotAnAnswer(f"there are {steps} steps, and {str(bad)[:20]} is none of them")
-            return Finding(int(bad), _clean(" ".join(why.split())[:LONGEST_WHY] or NO_REASON, LONGEST_WHY))
+            return Reflection(int(bad), _clean(" ".join(why.split())[:LONGEST_WHY] or NO_REASON, LONGEST_WHY))
     raise NotAnAnswer("the line says neither that all is right nor what is wrong")
 
 
@@ -121,11 +121,11 @@ def read_preferred(text: str, swapped: bool) -> Preferred:
     return Preferred(second != swapped)
 
 
-def _told(problem: str, steps: Sequence[Step]) -> str:
+def _told(problem: str, steps: Sequence[ActionStep]) -> str:
     return f"Problem:\n{problem}\n\nSteps:\n{_listed(steps) or 'none yet'}"
 
 
-def _listed(steps: Sequence[Step]) -> str:
+def _listed(steps: Sequence[ActionStep]) -> str:
     return "\n".join(f"{number}. {shown(step)}" for number, step in enumerate(steps, 1))
 
 

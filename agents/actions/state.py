@@ -11,7 +11,7 @@ Stage = Literal["continue", "reflect", "explore", "compare", "over"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ActionStep:
     """One step of a solution; equal ones have the same result, however they came to it."""
 
     normal: str
@@ -29,7 +29,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Reflection:
     """What a reflection has found; equal ones name the same step."""
 
     bad: int | None
@@ -52,23 +52,23 @@ class Preferred:
         return f"compare: the {'new' if self.new else 'old'} step"
 
 
-ChainAnswer = Step | Finding | Preferred
+ChainAnswer = ActionStep | Reflection | Preferred
 
 
 @dataclass(frozen=True, slots=True)
 class ChainState:
     """The steps that stand, and what is in doubt."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ActionStep, ...] = ()
     doubt: str | None = None
     """Why the steps are to be verified: what a check has said, or "" if it was their turn; None if they are not."""
-    undone: tuple[Step, ...] = ()
+    undone: tuple[ActionStep, ...] = ()
     """The steps that were taken back, from the first bad one on: the checkpoint that an unconfirmed doubt returns to."""
     why: str = ""
     """Why they were."""
-    candidate: Step | None = None
+    candidate: ActionStep | None = None
     """What would stand in place of the first of them."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Reflection, ...] = ()
     """What the reflection that is open has found so far, a sample each."""
     comparisons: tuple[Preferred, ...] = ()
     """The same of the comparison that is open."""
@@ -100,7 +100,7 @@ class ChainState:
         """Whether a comparison shows the new step first: in every other one, so that who always takes the first decides nothing."""
         return len(self.comparisons) % 2 == 1
 
-    def settled(self, steps: tuple[Step, ...]) -> "ChainState":
+    def settled(self, steps: tuple[ActionStep, ...]) -> "ChainState":
         """Return the state with these steps, and nothing in doubt."""
         return replace(
             self, steps=steps, doubt=None, undone=(), why="", candidate=None, findings=(), comparisons=()

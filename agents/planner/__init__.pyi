@@ -1,7 +1,7 @@
 """What `surefoot.agents.planner` offers."""
 
 from .goal import Goal
-from .mermaid import Cost, flowchart
+from .mermaid import NodeCost, flowchart
 from .outlines import Outline, read_outline
 from .state import Chosen, GoalState, Node, Part, PlannerAnswer, Proposal, Solved, outline
 from .trees import Branch, tree
@@ -9,10 +9,10 @@ from .trees import Branch, tree
 __all__ = [
     "Branch",
     "Chosen",
-    "Cost",
     "Goal",
     "GoalState",
     "Node",
+    "NodeCost",
     "Outline",
     "Part",
     "PlannerAnswer",

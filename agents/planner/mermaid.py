@@ -24,14 +24,14 @@ _MERMAIDS_OWN = frozenset("ﬂß")
 """Letters that stand for an entity within Mermaid; the other two of them, ° and ¶, are none."""
 
 
-class Cost(NamedTuple):
+class NodeCost(NamedTuple):
     """What a problem's own steps have taken: how to make it smaller, which way, its answer; not those of its parts."""
 
     votes: int = 0
     usage: Usage = NOTHING
 
 
-def flowchart(whole: Branch, costs: Mapping[Place, Cost]) -> str:
+def flowchart(whole: Branch, costs: Mapping[Place, NodeCost]) -> str:
     """Draw a problem and all below it, each with its answer, how those of its parts become it, and what it cost.
 
     Mermaid draws no more than 500 edges and 50,000 characters unless it is told to, `maxEdges` and `maxTextSize`.
@@ -47,7 +47,7 @@ def flowchart(whole: Branch, costs: Mapping[Place, Cost]) -> str:
     return "\n".join(lines)
 
 
-def _label(branch: Branch, cost: Cost | None) -> Iterator[str]:
+def _label(branch: Branch, cost: NodeCost | None) -> Iterator[str]:
     yield escaped(branch.problem)
     if branch.answer is not None:
         yield escaped(f"= {branch.answer}")

@@ -2,7 +2,7 @@
 
 from .preference import Preference
 from .prompt_block import block
-from .signal import Signal
+from .signal import ChoiceSignal
 from .with_preference import WithPreference
 
-__all__ = ["Preference", "Signal", "WithPreference", "block"]
+__all__ = ["ChoiceSignal", "Preference", "WithPreference", "block"]

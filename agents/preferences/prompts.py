@@ -17,7 +17,7 @@ from surefoot.models.base import Message
 from surefoot.voting.flags import NotAnAnswer
 
 from .preference import LONGEST, description_of
-from .signal import Signal
+from .signal import ChoiceSignal
 
 MOST_SIGNALS = 8
 """Signals in a prompt for a description."""
@@ -53,7 +53,7 @@ class _Described(NamedTuple):
 _DESCRIBED: TypeAdapter[_Described] = TypeAdapter(_Described)
 
 
-def describe(description: str, signals: Sequence[Signal]) -> tuple[Message, ...]:
+def describe(description: str, signals: Sequence[ChoiceSignal]) -> tuple[Message, ...]:
     """Ask for a new description, given the old one, empty if there is none, and the new signals, of which the newest count.
 
     Raises `BadInput` without signals.
@@ -80,7 +80,7 @@ def read_description(text: str) -> str:
         raise NotAnAnswer(str(error)) from None
 
 
-def judge(description: str, signal: Signal, view: int) -> tuple[Message, ...]:
+def judge(description: str, signal: ChoiceSignal, view: int) -> tuple[Message, ...]:
     """Ask which of a signal's replies its user chose; the next view shows them the other way round.
 
     Which comes first in view 0 is decided by the texts, so that who always says A is right as often as wrong.
@@ -91,13 +91,13 @@ def judge(description: str, signal: Signal, view: int) -> tuple[Message, ...]:
     return Message("system", JUDGE), Message("user", f"{_so_far(description)}\n\n{shown}")
 
 
-def read_judgement(text: str, signal: Signal, view: int) -> bool:
+def read_judgement(text: str, signal: ChoiceSignal, view: int) -> bool:
     """Read the last line of an answer to `judge`, and return whether it names the reply that was chosen; raises `NotAnAnswer`."""
     named = in_form(_CHOICE, CHOICE, last_lines(text))
     return _order(signal, view)[named == "B"] == signal.chosen
 
 
-def _order(signal: Signal, view: int) -> tuple[str, str]:
+def _order(signal: ChoiceSignal, view: int) -> tuple[str, str]:
     pair = signal.chosen, signal.rejected
     return pair[::-1] if (signal.digest[1] + view) % 2 else pair
 
@@ -106,7 +106,7 @@ def _so_far(description: str) -> str:
     return _fenced("the description so far", description or NOT_PROVIDED)
 
 
-def _shown(number: int, signal: Signal) -> str:
+def _shown(number: int, signal: ChoiceSignal) -> str:
     parts = (("post", signal.post), ("chosen reply", signal.chosen), ("rejected reply", signal.rejected))
     return "\n".join(_fenced(f"signal {number}, {what}", text) for what, text in parts)
 

@@ -20,7 +20,7 @@ LONGEST = 4_000
 
 
 @dataclass(frozen=True)
-class Signal:
+class ChoiceSignal:
     """A post, the reply that a user chose and the one that they rejected.  Raises `BadInput` for what cannot be one.
 
     Texts are kept as `surefoot.agents.hygiene.clean` writes them: control tokens, role markers and hidden characters are gone.  Plain words stay,
@@ -53,7 +53,7 @@ class Signal:
         return bool(self.digest[0] & 1)
 
 
-def read_line(line: str | bytes) -> Signal:
+def read_line(line: str | bytes) -> ChoiceSignal:
     """Read a signal from a line of JSON, as `written_line` writes it; raises `BadInput`."""
     try:
         return _LINE.validate_json(line, strict=True)
@@ -66,12 +66,12 @@ def read_line(line: str | bytes) -> Signal:
         raise BadInput(f"not a line of a signal ({printable(said[:200])})") from None
 
 
-def written_line(signal: Signal) -> str:
+def written_line(signal: ChoiceSignal) -> str:
     """Write a signal as a line of JSON."""
     return _LINE.dump_json(signal).decode()
 
 
-_LINE: TypeAdapter[Signal] = TypeAdapter(Signal)
+_LINE: TypeAdapter[ChoiceSignal] = TypeAdapter(ChoiceSignal)
 
 
 def _cleaned(field: str, given: Any) -> str:

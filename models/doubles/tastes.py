@@ -44,7 +44,7 @@ CANNOT_READ = "not a question that this double knows"
 _FENCED = re.compile(r"\[data (\w+) from user: ([^\]\n]*)\]\n(.*?)\n\[end of data \1\]", re.DOTALL)
 
 
-class Choice(NamedTuple):
+class TasteChoice(NamedTuple):
     """What a user chose."""
 
     post: str
@@ -70,7 +70,7 @@ class TastingUser:
             )
         self._weights, self._seed = dict(weights), seed
 
-    def choice(self, number: int) -> Choice:
+    def choice(self, number: int) -> TasteChoice:
         """Return one choice."""
         rng = random.Random(f"{self._seed} {number}")
         post = f"How do I do thing {rng.randrange(10**9)}?"
@@ -78,7 +78,7 @@ class TastingUser:
         others = [each for each in TASTES if each != taste and rng.random() < 0.5]
         having, lacking = _reply([*others, taste]), _reply(others)
         likes = rng.random() < (1 + math.tanh(self._weights[taste] / 2)) / 2
-        return Choice(post, having, lacking) if likes else Choice(post, lacking, having)
+        return TasteChoice(post, having, lacking) if likes else TasteChoice(post, lacking, having)
 
 
 class PreferenceDouble:

@@ -39,7 +39,7 @@ Pixels = NDArray[np.uint8]
 """(SIDE, SIDE, 3)."""
 
 
-class Look(NamedTuple):
+class GlanceQuestion(NamedTuple):
     """One question about one picture."""
 
     pixels: Pixels
@@ -51,7 +51,7 @@ class Look(NamedTuple):
     """Most characters of the answer."""
 
 
-class Seen(NamedTuple):
+class GlanceAnswer(NamedTuple):
     """What the network says."""
 
     text: str
@@ -104,9 +104,9 @@ class Glance:
         self.blocks = [_block(weights, n) for n in range(config["blocks"])]
         self.head: Floats = weights["head"].T
 
-    def answer(self, looks: Sequence[Look]) -> list[Seen]:
+    def answer(self, looks: Sequence[GlanceQuestion]) -> list[GlanceAnswer]:
         """Answer questions, in their order; questions of one length are answered together, and a picture's questions share what is seen."""
-        answers: list[Seen | None] = [None] * len(looks)
+        answers: list[GlanceAnswer | None] = [None] * len(looks)
         by_length: dict[int, list[int]] = {}
         for number, look in enumerate(looks):
             by_length.setdefault(len(_codes(look.question)), []).append(number)
@@ -124,7 +124,7 @@ class Glance:
             x = _normed(np.maximum(_convolved(x, kernel, stride) + bias, 0))
         return x.reshape(len(x), -1, x.shape[-1]) + self.places
 
-    def _answer(self, looks: Sequence[Look]) -> list[Seen]:
+    def _answer(self, looks: Sequence[GlanceQuestion]) -> list[GlanceAnswer]:
         memory = [
             self._kept(self.encode(np.stack([look.pixels for look in looks])), block) for block in self.blocks
         ]
@@ -193,10 +193,10 @@ def _codes(question: str) -> list[int]:
     return [*question.encode("ascii"), END]
 
 
-def _seen(row: Codes, most: int) -> Seen:
+def _seen(row: Codes, most: int) -> GlanceAnswer:
     codes = row[:most].tolist()
     ended = END in codes
-    return Seen(bytes(codes[: codes.index(END)] if ended else codes).decode("ascii"), ended)
+    return GlanceAnswer(bytes(codes[: codes.index(END)] if ended else codes).decode("ascii"), ended)
 
 
 def _convolved(x: Floats, kernel: Floats, stride: int) -> Floats:

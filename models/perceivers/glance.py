@@ -16,7 +16,7 @@ from surefoot.voting.samples import Sample
 from .reader import look_of, sample_of, shows
 
 if TYPE_CHECKING:
-    from surefoot.models.embedded.glance import Glance, Look, Pixels, Seen
+    from surefoot.models.embedded.glance import Glance, GlanceAnswer, GlanceQuestion, Pixels
 
 NAME = "glance"
 LIBRARIES = ("numpy", "PIL", "safetensors")
@@ -44,10 +44,10 @@ class GlanceModel:
             raise BadInput(f"{NAME} needs {' and '.join(lacking)}: `pip install 'surefoot[vision]'`")
         engine = import_module("surefoot.models.embedded.glance")
         self._network: Glance = engine.Glance()
-        self._look: type[Look] = engine.Look
+        self._look: type[GlanceQuestion] = engine.GlanceQuestion
         self._most: int = engine.ROOM - 2
         self._seen: Callable[[Picture], Pixels] = lru_cache(KNOWN_PICTURES)(engine.seen)
-        self._known: OrderedDict[_Key, Seen | None] = OrderedDict()
+        self._known: OrderedDict[_Key, GlanceAnswer | None] = OrderedDict()
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask; see `Model`."""
@@ -79,7 +79,7 @@ class GlanceModel:
         picture, question, _ = look_of(ask, NAME)
         return picture.digest, question, ask.temperature, ask.seed, ask.max_tokens
 
-    def _answered(self, asks: Mapping[_Key, Ask]) -> dict[_Key, "Seen | None"]:
+    def _answered(self, asks: Mapping[_Key, Ask]) -> dict[_Key, "GlanceAnswer | None"]:
         can = {key: ask for key, ask in asks.items() if key[1].isascii() and 0 < len(key[1]) <= self._most}
         looks = [
             self._look(self._seen(look_of(ask, NAME).picture), question, temperature, seed, most)
@@ -88,14 +88,14 @@ class GlanceModel:
         answers = dict(zip(can, self._network.answer(looks), strict=True))
         return {key: answers.get(key) for key in asks}
 
-    def _keep(self, found: dict[_Key, "Seen | None"]) -> dict[_Key, "Seen | None"]:
+    def _keep(self, found: dict[_Key, "GlanceAnswer | None"]) -> dict[_Key, "GlanceAnswer | None"]:
         self._known.update(found)
         while len(self._known) > KNOWN_ANSWERS:
             self._known.popitem(last=False)
         return found
 
 
-def _sample(seen: "Seen | None", ask: Ask) -> Sample:
+def _sample(seen: "GlanceAnswer | None", ask: Ask) -> Sample:
     if seen is None:
         return sample_of("", ask, None)
     return sample_of(seen.text, ask, "stop" if seen.ended else "length", tokens=len(seen.text) + seen.ended)

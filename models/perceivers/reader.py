@@ -21,7 +21,7 @@ MOST_THREADS = 4
 CHARACTERS_PER_TOKEN = 4
 
 
-class Look(NamedTuple):
+class ReaderLook(NamedTuple):
     """What an ask wants to know."""
 
     picture: Picture
@@ -92,7 +92,7 @@ class Reader(ABC):
                 for position in alike[key]:
                     yield position, sample_of(text, asks[position])
 
-    async def _answer(self, key: Hashable, look: Look) -> tuple[Hashable, str]:
+    async def _answer(self, key: Hashable, look: ReaderLook) -> tuple[Hashable, str]:
         if key not in self._known:
             loop = asyncio.get_running_loop()
             self._keep(key, await loop.run_in_executor(self._threads, self.look, *look))
@@ -110,7 +110,7 @@ def shows(ask: Ask) -> bool:
     return not isinstance(ask.prompt, str) and any(message.pictures for message in ask.prompt)
 
 
-def look_of(ask: Ask, name: str) -> Look:
+def look_of(ask: Ask, name: str) -> ReaderLook:
     """Return what an ask wants to know; raises `BadInput`."""
     if ask.offer is not None:
         raise BadInput(f"{name} calls no tools: ask without an offer")
@@ -120,7 +120,7 @@ def look_of(ask: Ask, name: str) -> Look:
         raise BadInput(
             f"{name} looks at one picture, in the last message, not at {len(pictures)!r}: ask about each by itself"
         )
-    return Look(pictures[0], messages[-1].content, ask)
+    return ReaderLook(pictures[0], messages[-1].content, ask)
 
 
 def sample_of(text: str, ask: Ask, finish: str | None = "stop", *, tokens: int | None = None) -> Sample:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from surefoot.agents.preferences import Signal
+from surefoot.agents.preferences import ChoiceSignal
 from surefoot.agents.preferences.prompts import judge, read_judgement
 from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Model
@@ -60,7 +60,9 @@ class Judgement(NamedTuple):
     usage: Usage = NOTHING
 
 
-async def foresees(description: str, signal: Signal, *, model: Model, judging: Judging = USUAL) -> Judgement:
+async def foresees(
+    description: str, signal: ChoiceSignal, *, model: Model, judging: Judging = USUAL
+) -> Judgement:
     """Vote on which reply of a signal its user chose, given a description, empty for none; raises what the model raises.
 
     The replies change places from sample to sample, so that a model that prefers a place decides nothing by it.

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
-from surefoot.agents.preferences import Preference, Signal
+from surefoot.agents.preferences import ChoiceSignal, Preference
 from surefoot.agents.preferences.preference import check_user, description_of
 from surefoot.agents.preferences.signal import read_line, written_line
 from surefoot.errors import BadInput
@@ -80,7 +80,7 @@ class Known(NamedTuple):
     """All that is kept of a user."""
 
     preference: Preference
-    signals: tuple[Signal, ...] = ()
+    signals: tuple[ChoiceSignal, ...] = ()
     """The newest ones, the oldest of them first."""
     added: int = 0
     """Signals ever added."""
@@ -94,14 +94,14 @@ class Preferences:
 
     async with open_redis("redis://host:6379") as redis:
         preferences = Preferences(redis)
-        await preferences.add("ada", Signal("How do I sort a list?", chosen="sorted(list)", rejected="There are many ways ..."))
+        await preferences.add("ada", ChoiceSignal("How do I sort a list?", chosen="sorted(list)", rejected="There are many ways ..."))
         task = WithPreference(Goal("Plan a weekend."), await preferences.get("ada"))
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def add(self, user: str, *signals: Signal) -> int:
+    async def add(self, user: str, *signals: ChoiceSignal) -> int:
         """Add what a user chose, the newest last, and return how many of these were new; the newest 64 of all are kept."""
         check_user(user)
         if not signals:

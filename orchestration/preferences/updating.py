@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from surefoot.agents.preferences import Preference, Signal
+from surefoot.agents.preferences import ChoiceSignal, Preference
 from surefoot.agents.preferences.prompts import MOST_SIGNALS, describe, read_description
 from surefoot.models.base import Ask, Model
 from surefoot.models.connect import open_model
@@ -88,7 +88,7 @@ async def update(
 MOVED = "the description was edited, deleted or updated by somebody else meanwhile"
 
 
-def split(known: Known, judging: Judging = USUAL) -> tuple[list[Signal], list[Signal]]:
+def split(known: Known, judging: Judging = USUAL) -> tuple[list[ChoiceSignal], list[ChoiceSignal]]:
     """Return the new signals that are shown, and the choices that are held out; no signal is ever among both."""
     fresh = known.signals[len(known.signals) - known.fresh :]
     shown = [each for each in fresh if not each.held_out]
@@ -97,7 +97,11 @@ def split(known: Known, judging: Judging = USUAL) -> tuple[list[Signal], list[Si
 
 
 async def _proposed(
-    old: Preference, shown: Sequence[Signal], held_out: Sequence[Signal], model: Model, judging: Judging
+    old: Preference,
+    shown: Sequence[ChoiceSignal],
+    held_out: Sequence[ChoiceSignal],
+    model: Model,
+    judging: Judging,
 ) -> Updated:
     ask = Ask(describe(old.description, shown), 0.0, judging.max_tokens, judging.seed)
     (sample,) = await in_order(model, [ask])
@@ -126,7 +130,7 @@ def compared(old: Preference, new: str, before: Sequence[Judgement], after: Sequ
 
 
 async def _judged(
-    descriptions: Sequence[str], held_out: Sequence[Signal], model: Model, judging: Judging
+    descriptions: Sequence[str], held_out: Sequence[ChoiceSignal], model: Model, judging: Judging
 ) -> list[list[Judgement]]:
     """Judge all descriptions on all choices at once."""
 

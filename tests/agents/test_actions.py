@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from surefoot import BadInput, NotAnAnswer
-from surefoot.agents.actions import ActionChain, ChainState, Finding, Preferred, Step, arithmetic, prompts
+from surefoot.agents.actions import (
+    ActionChain,
+    ActionStep,
+    ChainState,
+    Preferred,
+    Reflection,
+    arithmetic,
+    prompts,
+)
 from surefoot.agents.actions.chain import PATIENCE, REFLECTIONS
 from surefoot.agents.actions.state import ANSWERS, STATES
 from surefoot.agents.tasks.catalogue import task_of
@@ -19,9 +27,13 @@ from surefoot.agents.tasks.guarded import guarded
 from surefoot.voting.leading import leading
 
 PROBLEM = "Take 7. Then, one after the other: * 3, + 8. What is the result?"
-FIRST, SECOND, ANSWER = Step("21", "21", "7 * 3"), Step("29", "29", "21 + 8"), Step("29", "29", final=True)
-OTHER = Step("28", "28", "21 + 7")
-BAD, FINE, NEW, OLD = Finding(2, "8, not 7"), Finding(None), Preferred(new=True), Preferred(new=False)
+FIRST, SECOND, ANSWER = (
+    ActionStep("21", "21", "7 * 3"),
+    ActionStep("29", "29", "21 + 8"),
+    ActionStep("29", "29", final=True),
+)
+OTHER = ActionStep("28", "28", "21 + 7")
+BAD, FINE, NEW, OLD = Reflection(2, "8, not 7"), Reflection(None), Preferred(new=True), Preferred(new=False)
 
 
 def chain(**how: Any) -> ActionChain:
@@ -56,7 +68,7 @@ def test_each_form_of_a_step_that_is_asked_for_is_read(form: str) -> None:
 
 
 @pytest.mark.parametrize(("form", "found"), [*zip(prompts.REFLECT_FORMS, (FINE, BAD), strict=True)])
-def test_each_form_of_a_finding_that_is_asked_for_is_read(form: str, found: Finding) -> None:
+def test_each_form_of_a_finding_that_is_asked_for_is_read(form: str, found: Reflection) -> None:
     assert prompts.read_finding(f"Let me see.\n{form}", 2) == found
     assert form in prompts.reflect(PROBLEM, [FIRST, OTHER], "")[0].content
 
@@ -229,28 +241,30 @@ def test_reflections_come_after_so_many_steps_and_at_the_answer() -> None:
 
 def test_a_failed_check_asks_for_a_reflection_and_says_why() -> None:
     task = chain(check="arithmetic")
-    state = after(task, FIRST, Step("30", "30", "21 + 8"))
+    state = after(task, FIRST, ActionStep("30", "30", "21 + 8"))
     assert state.stage == "reflect" and '"21 + 8 is not 30"' in told(task, state)
     assert after(task, FIRST, SECOND).stage == "continue"
 
 
 def test_a_bad_step_is_taken_back_with_all_after_it_and_whoever_takes_it_is_told() -> None:
     task = chain(every=3)
-    state = after(task, FIRST, OTHER, Step("28", "28", final=True), BAD)
+    state = after(task, FIRST, OTHER, ActionStep("28", "28", final=True), BAD)
     assert (state.stage, state.steps, len(state.undone)) == ("explore", (FIRST,), 2)
     assert told(task, state).endswith(f'Taken back:\n{prompts.shown(OTHER)}\nwhy: "8, not 7"')
 
 
 def test_a_doubt_that_is_not_confirmed_brings_all_steps_back() -> None:
     task = chain(every=3)
-    state = after(task, FIRST, OTHER, Step("28", "28", final=True), BAD, Step("28", "28.0", "another way"))
+    state = after(
+        task, FIRST, OTHER, ActionStep("28", "28", final=True), BAD, ActionStep("28", "28.0", "another way")
+    )
     assert task.finished(state) and state.answer == "28" and state.undone == ()
 
 
 @pytest.mark.parametrize(
     ("preferred", "last", "stage"), [(NEW, SECOND, "continue"), (OLD, OTHER, "continue")]
 )
-def test_a_changed_step_stands_only_if_it_wins(preferred: Preferred, last: Step, stage: str) -> None:
+def test_a_changed_step_stands_only_if_it_wins(preferred: Preferred, last: ActionStep, stage: str) -> None:
     state = after(chain(every=2, explores=1), FIRST, OTHER, BAD, SECOND, preferred)
     assert (state.steps, state.stage) == ((FIRST, last), stage)
 
@@ -285,8 +299,8 @@ def test_findings_that_do_not_agree_change_nothing() -> None:
     assert state.stage == "continue" and state.steps == (FIRST, OTHER) and state.explores == 0
 
 
-@given(st.lists(st.sampled_from([BAD, FINE, Finding(1, "x")]), max_size=30), st.integers(1, 4))
-def test_findings_are_counted_as_the_one_election_counts(said: list[Finding], confirm: int) -> None:
+@given(st.lists(st.sampled_from([BAD, FINE, Reflection(1, "x")]), max_size=30), st.integers(1, 4))
+def test_findings_are_counted_as_the_one_election_counts(said: list[Reflection], confirm: int) -> None:
     task = chain(every=2, confirm=confirm)
     state = after(task, FIRST, OTHER)
     for finding in said:
@@ -303,9 +317,9 @@ def test_no_length_is_verified_more_than_twice_and_no_more_is_taken_back_than_al
     state = task.start()
     results = iter(range(1000))
     answers = {
-        "continue": lambda: Step(str(next(results)), "n", "s"),
-        "explore": lambda: Step(str(next(results)), "n", "s"),
-        "reflect": lambda: Finding(1, "all of it"),
+        "continue": lambda: ActionStep(str(next(results)), "n", "s"),
+        "explore": lambda: ActionStep(str(next(results)), "n", "s"),
+        "reflect": lambda: Reflection(1, "all of it"),
         "compare": lambda: NEW,
     }
     for _ in range(100):
@@ -333,8 +347,8 @@ def test_whatever_is_answered_a_chain_comes_to_its_end(explores: int) -> None:
 def test_changes_need_their_own_lead_by_samples_and_steps_that_of_votes() -> None:
     task = chain(votes=4, confirm=7)
     assert [task.lead(answer) for answer in (FIRST, ANSWER, BAD, FINE, NEW)] == [4, 4, 1, 1, 1]
-    assert Step("21", "21.0", "in other words") == FIRST and Step("21", "21", final=True) != FIRST
-    assert Finding(2, "this") == Finding(2, "that")
+    assert ActionStep("21", "21.0", "in other words") == FIRST and ActionStep("21", "21", final=True) != FIRST
+    assert Reflection(2, "this") == Reflection(2, "that")
 
 
 def test_each_decision_can_be_shown() -> None:
@@ -407,7 +421,7 @@ def test_a_chain_is_made_again_from_its_name_and_its_spec() -> None:
     ],
 )
 def test_arithmetic_is_worked_out_and_nothing_else_is_looked_at(text: str, said: str, wrong: bool) -> None:
-    found = arithmetic(PROBLEM, [FIRST, Step(said, said, text)])
+    found = arithmetic(PROBLEM, [FIRST, ActionStep(said, said, text)])
     assert found == (f"{text} is not {said}" if wrong else None)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surefoot.agents.planner import Branch, Proposal, flowchart
-from surefoot.agents.planner.mermaid import SHOWN, Cost, escaped
+from surefoot.agents.planner.mermaid import SHOWN, NodeCost, escaped
 from surefoot.printable import printable
 from surefoot.voting import Usage
 
@@ -66,7 +66,7 @@ def test_a_chart_has_each_problem_with_its_answer_its_way_and_its_price() -> Non
     whole = Branch(
         "What is 2 * 3 + 4?", Proposal(("What is 2 * 3?", "And 4?"), "formula", "{1} + {2}"), None, parts
     )
-    text = flowchart(whole, {(): Cost(3, Usage(1_000, 0, 200)), (0,): Cost(2, Usage(uncounted=2))})
+    text = flowchart(whole, {(): NodeCost(3, Usage(1_000, 0, 200)), (0,): NodeCost(2, Usage(uncounted=2))})
     found = parsed(text)
     assert found.labels == {
         "n0": ["What is 2 * 3 + 4?", "{1} + {2}", "3 votes, 1,200 tokens"],

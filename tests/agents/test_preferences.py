@@ -15,7 +15,7 @@ import surefoot
 from surefoot import BadInput, Columns, Message, NotAnAnswer, Sorting, Towers
 from surefoot.agents.handbook import Behaviour, WithHandbook
 from surefoot.agents.hygiene import clean
-from surefoot.agents.preferences import Preference, Signal, WithPreference, block
+from surefoot.agents.preferences import ChoiceSignal, Preference, WithPreference, block
 from surefoot.agents.preferences.preference import LONGEST, description_of
 from surefoot.agents.preferences.prompts import (
     CHOICE,
@@ -38,8 +38,10 @@ from surefoot.printable import printable
 LIKES = "Prefers short answers in plain words."
 
 
-def signal(number: int = 1, **more: Any) -> Signal:
-    return Signal(**{"post": f"How do I do {number}?", "chosen": "Like this.", "rejected": "Not so.", **more})
+def signal(number: int = 1, **more: Any) -> ChoiceSignal:
+    return ChoiceSignal(
+        **{"post": f"How do I do {number}?", "chosen": "Like this.", "rejected": "Not so.", **more}
+    )
 
 
 # A signal
@@ -74,7 +76,7 @@ def test_a_signal_is_kept_as_hygiene_writes_it() -> None:
 @given(st.text(max_size=50), st.text(max_size=50), st.text(max_size=50))
 def test_every_signal_is_clean_and_comes_back_from_its_line_or_is_refused(a: str, b: str, c: str) -> None:
     try:
-        kept = Signal(a, b, c)
+        kept = ChoiceSignal(a, b, c)
     except BadInput:
         return
     for text in (kept.post, kept.chosen, kept.rejected):
@@ -104,8 +106,8 @@ def test_about_every_second_signal_is_held_out_and_always_the_same_ones() -> Non
     held = [signal(number).held_out for number in range(400)]
     assert 160 < sum(held) < 240
     code = (
-        "from surefoot.agents.preferences import Signal\n"
-        "print([Signal(f'How do I do {n}?', 'Like this.', 'Not so.').held_out for n in range(400)])"
+        "from surefoot.agents.preferences import ChoiceSignal\n"
+        "print([ChoiceSignal(f'How do I do {n}?', 'Like this.', 'Not so.').held_out for n in range(400)])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == str(held), done.stderr
@@ -351,7 +353,7 @@ def test_a_user_chooses_what_they_like_as_often_as_its_weight_says() -> None:
     for number in range(2000):
         choice = user.choice(number)
         assert choice == TastingUser({"short": 1.0, "formal": -1.0}, seed=3).choice(number)
-        Signal(*choice)
+        ChoiceSignal(*choice)
         differ = [
             taste
             for taste, words in TASTES.items()
@@ -372,8 +374,8 @@ def asked(prompt: Any, seed: int = 0) -> surefoot.Ask:
     return surefoot.Ask(prompt, 0.7, 1024, seed)
 
 
-def likes_short() -> list[Signal]:
-    choices = (Signal(*TastingUser({"short": 9.0}, seed=5).choice(number)) for number in range(600))
+def likes_short() -> list[ChoiceSignal]:
+    choices = (ChoiceSignal(*TastingUser({"short": 9.0}, seed=5).choice(number)) for number in range(600))
     return list(choices)
 
 
@@ -392,7 +394,7 @@ def test_a_description_by_the_double_is_wrong_as_often_as_told_and_keeps_what_wa
 
 def test_the_double_goes_by_what_most_of_the_signals_show() -> None:
     likes = likes_short()[:3]
-    against = [Signal(each.post, each.rejected, each.chosen) for each in likes[:2]]
+    against = [ChoiceSignal(each.post, each.rejected, each.chosen) for each in likes[:2]]
     for shown, said in (
         ([*likes, *against], "The user likes short replies."),
         ([*likes[:2], *against], "The user likes all alike."),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surefoot import BadInput
-from surefoot.agents.actions import ActionChain, ChainState, Finding, Step, prompts
+from surefoot.agents.actions import ActionChain, ActionStep, ChainState, Reflection, prompts
 from surefoot.agents.handbook import WithHandbook
 from surefoot.models.base import Ask, Message
 from surefoot.models.doubles import ActionDouble, chain_answer, chain_problem
@@ -15,7 +15,11 @@ from surefoot.models.doubles.chains import CANNOT_READ, action_right, action_wro
 
 OPERATIONS = ("* 3", "+ 8", "- 50")
 PROBLEM = chain_problem(7, OPERATIONS)
-FIRST, SECOND, OTHER = Step("21", "21", "7 * 3"), Step("29", "29", "21 + 8"), Step("28", "28", "21 + 7")
+FIRST, SECOND, OTHER = (
+    ActionStep("21", "21", "7 * 3"),
+    ActionStep("29", "29", "21 + 8"),
+    ActionStep("28", "28", "21 + 7"),
+)
 DRAWS = 2000
 
 
@@ -39,11 +43,11 @@ def test_it_knows_what_it_is_asked_behind_a_handbook() -> None:
     task = WithHandbook(plain, [("behavior_slowly", "Go slowly.")])
     state = task.advance(task.start(), FIRST)
     for asked in (task.ask(state), plain.ask(state)):
-        assert prompts.read_finding(action_right(asked), 1) == Finding(None)
+        assert prompts.read_finding(action_right(asked), 1) == Reflection(None)
 
 
 @given(st.integers(0, 2**64 - 1), st.sampled_from([(), (FIRST,), (FIRST, OTHER), (FIRST, SECOND)]))
-def test_wrong_answers_are_in_form_and_wrong(which: int, steps: tuple[Step, ...]) -> None:
+def test_wrong_answers_are_in_form_and_wrong(which: int, steps: tuple[ActionStep, ...]) -> None:
     asked = prompts.next_step(PROBLEM, ChainState(steps), last=False)
     right, wrong = (
         prompts.read_next(text, "number", False) for text in (action_right(asked), action_wrong(asked, which))
@@ -55,7 +59,7 @@ def test_wrong_answers_are_in_form_and_wrong(which: int, steps: tuple[Step, ...]
             prompts.read_finding(text, len(steps))
             for text in (action_right(verified), action_wrong(verified, which))
         )
-        assert found != missed and (found == Finding(2)) == (OTHER in steps)
+        assert found != missed and (found == Reflection(2)) == (OTHER in steps)
 
 
 def test_of_two_steps_the_right_one_is_better_wherever_it_stands() -> None:
@@ -65,7 +69,7 @@ def test_of_two_steps_the_right_one_is_better_wherever_it_stands() -> None:
 
 
 def test_of_two_wrong_steps_it_prefers_the_same_in_either_order() -> None:
-    third = Step("30", "30", "21 + 9")
+    third = ActionStep("30", "30", "21 + 9")
     there, back = (prompts.compare(PROBLEM, [FIRST], ways) for ways in ([OTHER, third], [third, OTHER]))
     assert action_right(there) != action_right(back)
 

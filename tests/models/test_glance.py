@@ -10,7 +10,7 @@ from surefoot import Ask, Message, OpenAIModel, Picture
 from surefoot.models import in_order, open_model
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.embedded import WEIGHTS
-from surefoot.models.embedded.glance import ROOM, SIDE, Glance, Look, seen
+from surefoot.models.embedded.glance import ROOM, SIDE, Glance, GlanceQuestion, seen
 from surefoot.models.perceivers import GlanceModel
 from surefoot.tools.drawing import draw_scene, draw_towers, peg_box, scene
 from surefoot.tools.pictures.crops import Box, crop
@@ -46,7 +46,7 @@ async def test_it_reads_pegs() -> None:
 @pytest.mark.parametrize("demo", ["number", "circle", "chips"])
 def test_it_sees_most_operations_of_a_video(demo: str, network: Glance) -> None:
     episode = Episode(demo, 2 if demo == "chips" else 3, 60, 5)
-    looks = [Look(seen(encoded(draw_operation(episode.demo, *step))), "op?") for step in episode]
+    looks = [GlanceQuestion(seen(encoded(draw_operation(episode.demo, *step))), "op?") for step in episode]
     right = [DEMOS[demo].write_operation(step.operation) for step in episode]
     said = [each.text for each in network.answer(looks)]
     assert sum(one == other for one, other in zip(said, right, strict=True)) >= 54
@@ -55,7 +55,7 @@ def test_it_sees_most_operations_of_a_video(demo: str, network: Glance) -> None:
 def test_an_answer_does_not_depend_on_what_is_answered_with_it(network: Glance) -> None:
     pictures = [encoded(draw_scene(scene(number, seed=number))) for number in range(9)]
     looks = [
-        Look(seen(picture), question, 1.0, seed)
+        GlanceQuestion(seen(picture), question, 1.0, seed)
         for seed, picture in enumerate(pictures)
         for question in ("count?", "count red?", "count circle?")
     ]

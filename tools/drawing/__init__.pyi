@@ -1,12 +1,12 @@
 """What `surefoot.tools.drawing` offers."""
 
 from .charts import Bars, draw_bars
-from .scenes import Shape, draw_scene, scene
+from .scenes import SceneShape, draw_scene, scene
 from .towers import draw_towers, label_box, peg_box
 
 __all__ = [
     "Bars",
-    "Shape",
+    "SceneShape",
     "draw_bars",
     "draw_scene",
     "draw_towers",

@@ -17,7 +17,7 @@ COLOURS: dict[str, Colour] = {
 }
 
 
-class Look(NamedTuple):
+class DrawingStyle(NamedTuple):
     """How a drawing looks; what it shows does not depend on it."""
 
     ground: Colour = WHITE
@@ -28,7 +28,7 @@ class Look(NamedTuple):
     """A TrueType file; None is the face that comes with Pillow."""
 
 
-def canvas(width: int, height: int, look: Look) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def canvas(width: int, height: int, look: DrawingStyle) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     """Return an empty picture, and what draws on it."""
     image = Image.new("RGB", (width, height), look.ground)
     return image, ImageDraw.Draw(image)
@@ -39,7 +39,7 @@ def write(
     centre: tuple[float, float],
     text: str,
     size: float,
-    look: Look,
+    look: DrawingStyle,
     ink: Colour | None = None,
 ) -> None:
     """Write `text` around a point, in letters of `size` pixels."""

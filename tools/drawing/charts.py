@@ -6,7 +6,7 @@ from PIL import Image
 
 from surefoot.errors import BadInput
 
-from .canvas import COLOURS, Look, canvas, write
+from .canvas import COLOURS, DrawingStyle, canvas, write
 
 MOST_BARS = 8
 LARGEST = 999
@@ -26,9 +26,9 @@ class Bars(NamedTuple):
     numbers: tuple[Place, ...]
 
 
-def draw_bars(values: tuple[int, ...], look: Look | None = None) -> Bars:
+def draw_bars(values: tuple[int, ...], look: DrawingStyle | None = None) -> Bars:
     """Draw a bar for each value, its number above and its letter, A for the first, below."""
-    look = look or Look()
+    look = look or DrawingStyle()
     if not 1 <= len(values) <= MOST_BARS or not all(0 <= value <= LARGEST for value in values):
         raise BadInput(f"a chart has 1 to {MOST_BARS} values from 0 to {LARGEST}, not {values!r}")
     image, draw = canvas(BAR_PX * len(values), HEIGHT_PX + 2 * ROOM_PX, look)

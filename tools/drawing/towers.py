@@ -5,16 +5,16 @@ from PIL import Image
 from surefoot.errors import BadInput
 from surefoot.tools.towers.board import PEGS, Pegs
 
-from .canvas import COLOURS, WHITE, Colour, Look, canvas, write
+from .canvas import COLOURS, WHITE, Colour, DrawingStyle, canvas, write
 
 MOST_DISKS = 9
 PEG_PX, DISK_PX, LABEL_PX, EDGE_PX = 120, 24, 40, 10
 _FILLS = list(COLOURS.values())
 
 
-def draw_towers(pegs: Pegs, look: Look | None = None) -> Image.Image:
+def draw_towers(pegs: Pegs, look: DrawingStyle | None = None) -> Image.Image:
     """Draw a board; it is as high as all of its disks on one peg."""
-    look = look or Look()
+    look = look or DrawingStyle()
     disks = sum(map(len, pegs))
     if not 1 <= disks <= MOST_DISKS:
         raise BadInput(f"a board of 1 to {MOST_DISKS} disks is drawn, not of {disks!r}")
@@ -43,7 +43,7 @@ def label_box(peg: int, disks: int) -> tuple[int, int, int, int]:
     return middle - LABEL_PX // 2, 0, middle + LABEL_PX // 2, _height(disks)
 
 
-def faint(look: Look) -> Colour:
+def faint(look: DrawingStyle) -> Colour:
     """Return a colour that is no ink (`surefoot.tools.pictures.crops.INK`): readers of text take a pole for a 1."""
     red, green, blue = (value + 12 if value < 128 else value - 12 for value in look.ground)
     return red, green, blue

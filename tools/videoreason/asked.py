@@ -47,7 +47,7 @@ class VideoQuestion:
             return False
 
 
-class Body(NamedTuple):
+class QuestionBody(NamedTuple):
     """A question without its introduction."""
 
     text: str
@@ -97,7 +97,7 @@ class Asked(ABC, Generic[S, O]):
 
     def questions(self) -> tuple[VideoQuestion, ...]:
         """Ask one question for each dimension."""
-        asked: Mapping[str, Callable[[], Body]] = {
+        asked: Mapping[str, Callable[[], QuestionBody]] = {
             "order_operation": self.order_operation,
             "counting_operation": self.counting_operation,
             self.state_dim: self.state,
@@ -112,30 +112,30 @@ class Asked(ABC, Generic[S, O]):
         """Tell what the video shows."""
 
     @abstractmethod
-    def order_operation(self) -> Body:
+    def order_operation(self) -> QuestionBody:
         """Ask for some operations in their order."""
 
     @abstractmethod
-    def counting_operation(self) -> Body:
+    def counting_operation(self) -> QuestionBody:
         """Ask how many operations are of a kind, and which."""
 
     @abstractmethod
-    def state(self) -> Body:
+    def state(self) -> QuestionBody:
         """Ask for the hidden state."""
 
     @abstractmethod
-    def comparison_state(self) -> Body:
+    def comparison_state(self) -> QuestionBody:
         """Ask what differs between the start and the end."""
 
     @abstractmethod
-    def prediction_state(self) -> Body:
+    def prediction_state(self) -> QuestionBody:
         """Ask for the state after further operations."""
 
     @abstractmethod
-    def prediction_operation(self) -> Body:
+    def prediction_operation(self) -> QuestionBody:
         """Ask for operations that lead to a state."""
 
-    def _question(self, dim: str, body: Body) -> VideoQuestion:
+    def _question(self, dim: str, body: QuestionBody) -> VideoQuestion:
         text = f"{self.introduction()}answer the following question:\n\n{body.text}{ASKED}"
         return VideoQuestion(self.video.demo.name, dim, self.video.shown, text, body.answer, body.read)
 

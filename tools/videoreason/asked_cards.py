@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .answers import counted_cards, dealt_cards, ordered_cards, set_of_cards
-from .asked import OTHER, Asked, Body, counted, numbered, reaching, span
+from .asked import OTHER, Asked, QuestionBody, counted, numbered, reaching, span
 from .boards import NONE
 from .cards import PACK, Piles
 from .replays import cards_reached
@@ -50,7 +50,7 @@ class AskedCards(Asked[Piles, Change]):
             "arrangement of cards in each pile from top to bottom.\nPlease carefully watch the video and "
         )
 
-    def order_operation(self) -> Body:
+    def order_operation(self) -> QuestionBody:
         """Ask which cards were added, or removed, in their order."""
         action = self.rng.choice(self.video.operations)[0]
         lines = [f"{PACK[card]}, pile{pile}" for each, card, pile in self.video.operations if each == action]
@@ -58,9 +58,9 @@ class AskedCards(Asked[Piles, Change]):
         text = (
             f"What are the {span(numbers)} cards being {_past(action)} any pile throughout the video? {DEALT}"
         )
-        return Body(text, numbered(numbers, lines), dealt_cards)
+        return QuestionBody(text, numbered(numbers, lines), dealt_cards)
 
-    def counting_operation(self) -> Body:
+    def counting_operation(self) -> QuestionBody:
         """Ask how many cards were added to a pile, or removed, and which."""
         action, _, pile = self.rng.choice(self.video.operations)
         cards = [PACK[card] for each, card, other in self.video.operations if (each, other) == (action, pile)]
@@ -68,23 +68,23 @@ class AskedCards(Asked[Piles, Change]):
             f"How many cards were {_past(action)} `pile{pile}` throughout the video? For each card, provide its suit and value (e.g., 6 "
             "of Hearts)\nFormat your response like this:\n2 cards: 6 of Hearts, King of Clubs."
         )
-        return Body(text, counted(cards, " cards"), counted_cards)
+        return QuestionBody(text, counted(cards, " cards"), counted_cards)
 
-    def state(self) -> Body:
+    def state(self) -> QuestionBody:
         """Ask for a pile."""
         pile = self._pile()
         text = f"At the {self.video.hidden_end} of the video, what cards are in `pile{pile}`? {LISTED}"
-        return Body(text, _downward(self.video.hidden[pile]), ordered_cards)
+        return QuestionBody(text, _downward(self.video.hidden[pile]), ordered_cards)
 
-    def comparison_state(self) -> Body:
+    def comparison_state(self) -> QuestionBody:
         """Ask for the cards that were in a pile at one end alone."""
         pile, end = self._pile(), self.rng.choice(tuple(OTHER))
         start, last = self.video.states[0][pile], self.video.states[-1][pile]
         within, without = (start, last) if end == "start" else (last, start)
         text = f"What cards were in `pile{pile}` at the {end} of the video, but were not there at the {OTHER[end]} of the video? {SETS}"
-        return Body(text, _named(card for card in within if card not in without), set_of_cards)
+        return QuestionBody(text, _named(card for card in within if card not in without), set_of_cards)
 
-    def prediction_state(self) -> Body:
+    def prediction_state(self) -> QuestionBody:
         """Ask for a pile after further actions."""
         operations, piles = self._further()
         pile = self._pile()
@@ -92,9 +92,9 @@ class AskedCards(Asked[Piles, Change]):
             f"{self._as_hidden()}, and now we perform these actions in order: `{_actions(operations)}`. What cards would be in "
             f"`pile{pile}`? {LISTED}"
         )
-        return Body(text, _downward(piles[pile]), ordered_cards)
+        return QuestionBody(text, _downward(piles[pile]), ordered_cards)
 
-    def prediction_operation(self) -> Body:
+    def prediction_operation(self) -> QuestionBody:
         """Ask for actions to a pile."""
         pile = self._pile()
         operations, piles = self._leading(lambda state: state[pile] not in ((), self.video.hidden[pile]))
@@ -102,7 +102,7 @@ class AskedCards(Asked[Piles, Change]):
             f"{self._as_hidden()}, to ensure that `pile{pile}` contains exactly the following cards from top to bottom: "
             f"`{_downward(piles[pile])}`, what sequence of actions should be performed?\n{RULES}"
         )
-        return Body(text, _actions(operations), reaching(cards_reached, self.video.hidden, pile))
+        return QuestionBody(text, _actions(operations), reaching(cards_reached, self.video.hidden, pile))
 
     def _pile(self) -> int:
         return self.rng.randrange(len(self.video.hidden))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from .answers import counted_chips, put_chips, worth
-from .asked import Asked, Body, counted, numbered, reaching, span
+from .asked import Asked, QuestionBody, counted, numbered, reaching, span
 from .chips import ChipChange, Cups
 from .replays import chips_reached
 from .sets import action_of
@@ -50,7 +50,7 @@ class AskedChips(Asked[Cups, ChipChange]):
             "each cup.\nPlease carefully watch the video and "
         )
 
-    def order_operation(self) -> Body:
+    def order_operation(self) -> QuestionBody:
         """Ask which chips were added, or removed, in their order."""
         action = self.rng.choice(self.video.operations)[0]
         lines = [f"{value}, cup{cup}" for each, value, cup in self.video.operations if each == action]
@@ -59,23 +59,23 @@ class AskedChips(Asked[Cups, ChipChange]):
         text = (
             f"{REVEAL}, what are the {span(numbers)} chips being {kind} any cup throughout the video? {PUT}"
         )
-        return Body(text, numbered(numbers, lines), put_chips)
+        return QuestionBody(text, numbered(numbers, lines), put_chips)
 
-    def counting_operation(self) -> Body:
+    def counting_operation(self) -> QuestionBody:
         """Ask how many chips were added to a cup, or removed, and which."""
         action, _, cup = self.rng.choice(self.video.operations)
         values = [value for each, value, other in self.video.operations if (each, other) == (action, cup)]
         kind = "added to" if action == "add" else "removed from"
         text = f"{REVEAL}, how many chips were {kind} `cup{cup}` throughout the video? {COUNTED}"
-        return Body(text, _counted(values), counted_chips)
+        return QuestionBody(text, _counted(values), counted_chips)
 
-    def state(self) -> Body:
+    def state(self) -> QuestionBody:
         """Ask for a cup."""
         cup = self._cup()
         text = f"At the {self.video.hidden_end} of the video, how many chips were in `cup{cup}`? {COUNTED}"
-        return Body(text, _counted(self.video.hidden[cup]), counted_chips)
+        return QuestionBody(text, _counted(self.video.hidden[cup]), counted_chips)
 
-    def comparison_state(self) -> Body:
+    def comparison_state(self) -> QuestionBody:
         """Ask when a cup was worth more."""
         cup = self._cup()
         more = sum(self.video.states[-1][cup]) - sum(self.video.states[0][cup])
@@ -84,9 +84,9 @@ class AskedChips(Asked[Cups, ChipChange]):
             "in value between the two times?\nFormat your response like this:\n {time_with_higher_value}, {difference_in_value} (e.g., "
             "start, 115)."
         )
-        return Body(text, f"{'end' if more > 0 else 'start'}, {abs(more)}" if more else EQUAL, worth)
+        return QuestionBody(text, f"{'end' if more > 0 else 'start'}, {abs(more)}" if more else EQUAL, worth)
 
-    def prediction_state(self) -> Body:
+    def prediction_state(self) -> QuestionBody:
         """Ask for a cup after further actions."""
         operations, cups = self._further()
         cup = self._cup()
@@ -94,9 +94,9 @@ class AskedChips(Asked[Cups, ChipChange]):
             f"{self._as_hidden()}, and now we perform these actions in order: `{_actions(operations)}`. How many chips would be in "
             f"`cup{cup}`? {COUNTED}"
         )
-        return Body(text, _counted(cups[cup]), counted_chips)
+        return QuestionBody(text, _counted(cups[cup]), counted_chips)
 
-    def prediction_operation(self) -> Body:
+    def prediction_operation(self) -> QuestionBody:
         """Ask for actions to a cup."""
         cup = self._cup()
         operations, cups = self._leading(lambda state: state[cup] not in ((), self.video.hidden[cup]))
@@ -105,7 +105,7 @@ class AskedChips(Asked[Cups, ChipChange]):
             f"{self._as_hidden()}, to ensure that `cup{cup}` contains exactly the following chips: `{wanted}` (order does not matter), "
             f"what sequence of actions should be performed?\n{RULES}"
         )
-        return Body(text, _actions(operations), reaching(chips_reached, self.video.hidden, cup))
+        return QuestionBody(text, _actions(operations), reaching(chips_reached, self.video.hidden, cup))
 
     def _cup(self) -> int:
         return self.rng.randrange(len(self.video.hidden))

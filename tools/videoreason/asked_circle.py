@@ -1,7 +1,7 @@
 """The questions about circle, in the published words; they call a label (column, row), and mean (row, column), as is said here."""
 
 from .answers import board_values, counted_cells, listed_directions
-from .asked import Asked, Body, counted, reaching, span
+from .asked import Asked, QuestionBody, counted, reaching, span
 from .boards import Move, label, write_differing
 from .circle import COLOURS, FIRST_COLUMN, CircleState, write_pieces
 from .replays import circle_reached
@@ -38,7 +38,7 @@ class AskedCircle(Asked[CircleState, Move]):
             "video ends by showing the final arrangement of black and white pieces on the grid. Please carefully watch the video and "
         )
 
-    def order_operation(self) -> Body:
+    def order_operation(self) -> QuestionBody:
         """Ask for directions in their order."""
         numbers = self._stretch(len(self.video.operations))
         steps = [self.video.operations[number - 1][0] for number in numbers]
@@ -46,9 +46,9 @@ class AskedCircle(Asked[CircleState, Move]):
             f"{ONE_MOVE} What are the directions (left, right, up, down) of the {span(numbers)} moves made by the red circle in the "
             "video? List them in order."
         )
-        return Body(text, ", ".join(steps), listed_directions)
+        return QuestionBody(text, ", ".join(steps), listed_directions)
 
-    def counting_operation(self) -> Body:
+    def counting_operation(self) -> QuestionBody:
         """Ask how often one direction was taken."""
         move = self.rng.choice(self.video.operations)
         found = [
@@ -60,17 +60,17 @@ class AskedCircle(Asked[CircleState, Move]):
             f"{ONE_MOVE} Given the movement direction `{move[0]}`, how many times does the red circle perform this move? For each "
             "occurrence, provide the coordinate of the position before the move (e.g., (a,1), (c,2), etc)."
         )
-        return Body(text, counted(found), counted_cells)
+        return QuestionBody(text, counted(found), counted_cells)
 
-    def state(self) -> Body:
+    def state(self) -> QuestionBody:
         """Ask for the pieces."""
         text = (
             f"What is the arrangement of the black and white pieces on the grid at the {self.video.hidden_end} of the video? Provide "
             f"each piece's coordinates and color {PIECES}"
         )
-        return Body(text, write_pieces(self.video.hidden[0]), board_values(COLOUR_WORDS))
+        return QuestionBody(text, write_pieces(self.video.hidden[0]), board_values(COLOUR_WORDS))
 
-    def comparison_state(self) -> Body:
+    def comparison_state(self) -> QuestionBody:
         """Ask where colours differ."""
         text = (
             f"{ONE_MOVE} Compare the arrangement of black and white pieces on the grid at the start and end of the video. What are the "
@@ -79,18 +79,18 @@ class AskedCircle(Asked[CircleState, Move]):
         )
         before, after = self.video.visible[0], self.video.hidden[0]
         answer = write_differing(before, after, lambda cell: label(cell, FIRST_COLUMN), COLOURS.__getitem__)
-        return Body(text, answer, board_values(COLOUR_WORDS))
+        return QuestionBody(text, answer, board_values(COLOUR_WORDS))
 
-    def prediction_state(self) -> Body:
+    def prediction_state(self) -> QuestionBody:
         """Ask for the pieces after further moves."""
         operations, (board, _) = self._further()
         text = (
             f"{ONE_MOVE} {self._as_hidden()}, and the following moves are executed: `{_steps(operations)}`, what will be the "
             f"arrangement of black and white pieces on the grid? Provide each piece's coordinates and color {PIECES}"
         )
-        return Body(text, write_pieces(board), board_values(COLOUR_WORDS))
+        return QuestionBody(text, write_pieces(board), board_values(COLOUR_WORDS))
 
-    def prediction_operation(self) -> Body:
+    def prediction_operation(self) -> QuestionBody:
         """Ask for moves to an arrangement."""
         operations, (board, _) = self._leading(lambda state: state[0] != self.video.hidden[0])
         text = (
@@ -98,7 +98,7 @@ class AskedCircle(Asked[CircleState, Move]):
             "up, down) should be executed by the red circle to achieve the desired arrangement of black and white pieces: "
             f"`{write_pieces(board)}`? List them in order."
         )
-        return Body(text, _steps(operations), reaching(circle_reached, self.video.hidden))
+        return QuestionBody(text, _steps(operations), reaching(circle_reached, self.video.hidden))
 
     def _as_hidden(self) -> str:
         return (

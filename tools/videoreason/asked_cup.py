@@ -3,7 +3,7 @@
 from collections import Counter
 
 from .answers import board_values, coin_cells, swapped_cups
-from .asked import Asked, Body, numbered, reaching, span
+from .asked import Asked, QuestionBody, numbered, reaching, span
 from .boards import LETTERS, NONE, Board, write_differing
 from .cup import Swap, coins, name_of
 from .replays import cup_reached
@@ -32,7 +32,7 @@ class AskedCup(Asked[Board, Swap]):
             "to reveal what's beneath them. Please carefully watch the video and "
         )
 
-    def order_operation(self) -> Body:
+    def order_operation(self) -> QuestionBody:
         """Ask for swaps in their order."""
         numbers = self._stretch(len(self.video.operations))
         text = (
@@ -40,9 +40,9 @@ class AskedCup(Asked[Board, Swap]):
             "the video? For each move, provide the move number and the coordinates of the two cups that swapped positions. Format "
             "your response like this: 1st: (a1, b2), 2nd: (c2, b1), 3rd: (a3, c1)."
         )
-        return Body(text, numbered(numbers, list(map(_pair, self.video.operations))), swapped_cups)
+        return QuestionBody(text, numbered(numbers, list(map(_pair, self.video.operations))), swapped_cups)
 
-    def counting_operation(self) -> Body:
+    def counting_operation(self) -> QuestionBody:
         """Ask how often the cups of one row were swapped."""
         rows = Counter(cell[0] for swap in self.video.operations for cell in swap)
         row = self.rng.choice(sorted(rows))
@@ -53,17 +53,17 @@ class AskedCup(Asked[Board, Swap]):
             "coordinate(s) of the cup(s) before the swap occurred. Format your response like this: 1st: a1, 2nd: a3, 3rd: (a1,a2) (Use a "
             "single coordinate for individual cups, or a tuple for multiple cups involved in the same swap.)"
         )
-        return Body(text, numbered(range(1, len(lines) + 1), lines), swapped_cups)
+        return QuestionBody(text, numbered(range(1, len(lines) + 1), lines), swapped_cups)
 
-    def state(self) -> Body:
+    def state(self) -> QuestionBody:
         """Ask where the coins are."""
         text = (
             f"What are the positions of all the coins at the {self.video.hidden_end} of the video? Provide the coordinates of each coin "
             "(e.g., a2, b1, c3)."
         )
-        return Body(text, _coins(self.video.hidden), coin_cells)
+        return QuestionBody(text, _coins(self.video.hidden), coin_cells)
 
-    def comparison_state(self) -> Body:
+    def comparison_state(self) -> QuestionBody:
         """Ask where contents differ."""
         text = (
             "Compare the distribution of contents beneath the cups at the start and end of the video. What are the positions where the "
@@ -71,18 +71,18 @@ class AskedCup(Asked[Board, Swap]):
             f"at the {self.video.hidden_end} of the video. Format your response like this: a1: empty, b3: coin."
         )
         answer = write_differing(self.video.visible, self.video.hidden, name_of, COINS.__getitem__)
-        return Body(text, answer, board_values({word: value for value, word in enumerate(COINS)}))
+        return QuestionBody(text, answer, board_values({word: value for value, word in enumerate(COINS)}))
 
-    def prediction_state(self) -> Body:
+    def prediction_state(self) -> QuestionBody:
         """Ask where the coins are after further swaps."""
         operations, board = self._further()
         text = (
             f"{self._as_hidden()}, and the following cup swaps are executed in order: `{', '.join(map(_pair, operations))}`, what will "
             "be the new distribution of the coins? Provide the coordinates of the coins (e.g., a1, b2)."
         )
-        return Body(text, _coins(board), coin_cells)
+        return QuestionBody(text, _coins(board), coin_cells)
 
-    def prediction_operation(self) -> Body:
+    def prediction_operation(self) -> QuestionBody:
         """Ask for swaps to a distribution."""
         operations, board = self._leading(lambda state: state != self.video.hidden)
         text = (
@@ -90,7 +90,7 @@ class AskedCup(Asked[Board, Swap]):
             f"`{_coins(board)}`? Format your response as a list of coordinate pairs, such as: (a1, b2), (c3, b1). Each pair represents a "
             "single swap between two cups."
         )
-        return Body(text, ", ".join(map(_pair, operations)), reaching(cup_reached, self.video.hidden))
+        return QuestionBody(text, ", ".join(map(_pair, operations)), reaching(cup_reached, self.video.hidden))
 
     def _as_hidden(self) -> str:
         return f"If the distribution of coins on the board is currently in the same state as it was at the {self.video.hidden_end} of the video"

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from .answers import counted_files, file_names, ordered_commands
-from .asked import Asked, Body, numbered, reaching, span
+from .asked import Asked, QuestionBody, numbered, reaching, span
 from .boards import NONE
 from .files import ENDINGS, FILES, NAMES, Command, Paths, run
 from .replays import files_reached
@@ -41,7 +41,7 @@ class AskedFiles(Asked[Paths, Command]):
         """Tell what the commands assume."""
         return INTRODUCTION
 
-    def order_operation(self) -> Body:
+    def order_operation(self) -> QuestionBody:
         """Ask for commands in their order, of one kind or of any."""
         verb = self.rng.choice(["", *sorted({command.verb for command in self.video.operations})])
         lines = [
@@ -53,40 +53,40 @@ class AskedFiles(Asked[Paths, Command]):
             f"Disregarding `ls`, what are the {span(numbers)} {kind} shown in the video? Provide the order of each command (e.g., 1st, "
             "2nd, 3rd, etc) along with the command content."
         )
-        return Body(text, numbered(numbers, lines), ordered_commands)
+        return QuestionBody(text, numbered(numbers, lines), ordered_commands)
 
-    def counting_operation(self) -> Body:
+    def counting_operation(self) -> QuestionBody:
         """Ask which files of one ending a kind of command named."""
         verb = self.rng.choice(sorted({command.verb for command in self.video.operations}))
         named = {name for command in self.video.operations if command.verb == verb for name in command.names}
         ending = self.rng.choice(sorted({_ending(name) for name in named}))
         text = f"How many different `.{ending}` files were involved in the `{verb}` commands throughout the video? {COUNTED}"
-        return Body(text, _counted(named, ending), counted_files)
+        return QuestionBody(text, _counted(named, ending), counted_files)
 
-    def state(self) -> Body:
+    def state(self) -> QuestionBody:
         """Ask for the files of one ending in a path."""
         path, ending = self._path(), self.rng.choice(ENDINGS)
         text = f"At the {self.video.hidden_end} of the video, how many `.{ending}` files remain in `path{path}/`? {COUNTED}"
-        return Body(text, _counted(self.video.hidden[path], ending), counted_files)
+        return QuestionBody(text, _counted(self.video.hidden[path], ending), counted_files)
 
-    def comparison_state(self) -> Body:
+    def comparison_state(self) -> QuestionBody:
         """Ask what was in a path at the start alone, or after a command in one path alone."""
         if len(self.video.hidden) > 1 and self.rng.random() < 0.5:
             return self._comparison_of_paths()
         path = self._path()
         gone = set(self.video.states[0][path]) - set(self.video.states[-1][path])
         text = f"What files were in `path{path}/` at the start of the video, but were not there at the end of the video?"
-        return Body(text, _listed(gone), file_names)
+        return QuestionBody(text, _listed(gone), file_names)
 
-    def prediction_state(self) -> Body:
+    def prediction_state(self) -> QuestionBody:
         """Ask for the files of one ending after further commands."""
         operations, paths = self._further()
         path, ending = self._path(), self.rng.choice(ENDINGS)
         line = " & ".join(map(FILES.write_operation, operations))
         text = f"{self._as_hidden()}, and we run the command `{line}`, which `.{ending}` files would be in `path{path}`?"
-        return Body(text, _listed(_of(paths[path], ending)), file_names)
+        return QuestionBody(text, _listed(_of(paths[path], ending)), file_names)
 
-    def prediction_operation(self) -> Body:
+    def prediction_operation(self) -> QuestionBody:
         """Ask for two commands at most to a list of files."""
         path = self._path()
         commands = self._few(path)
@@ -98,7 +98,7 @@ class AskedFiles(Asked[Paths, Command]):
             f"sequence of commands should be executed?\n{RULES}"
         )
         answer = " & ".join(map(FILES.write_operation, commands))
-        return Body(text, answer, reaching(files_reached, self.video.hidden, path))
+        return QuestionBody(text, answer, reaching(files_reached, self.video.hidden, path))
 
     def _few(self, path: int) -> list[Command]:
         """Draw a touch, and a removal of some but not all files, where there are several."""
@@ -110,7 +110,7 @@ class AskedFiles(Asked[Paths, Command]):
             commands.append(Command("rm", tuple(sorted(gone)), path, path))
         return commands
 
-    def _comparison_of_paths(self) -> Body:
+    def _comparison_of_paths(self) -> QuestionBody:
         once = Counter(self.video.operations)
         places = [place for place, command in enumerate(self.video.operations) if once[command] == 1]
         place = self.rng.choice(places or [len(self.video.operations) - 1])
@@ -120,7 +120,7 @@ class AskedFiles(Asked[Paths, Command]):
             f"After the command `{FILES.write_operation(self.video.operations[place])}` was executed, what files were in `path{one}` but "
             f"were not in `path{1 - one}`?"
         )
-        return Body(text, _listed(set(after[one]) - set(after[1 - one])), file_names)
+        return QuestionBody(text, _listed(set(after[one]) - set(after[1 - one])), file_names)
 
     def _path(self) -> int:
         return self.rng.randrange(len(self.video.hidden))

@@ -1,7 +1,7 @@
 """The questions about number, in the published words."""
 
 from .answers import board_values, counted_cells, moved_tiles
-from .asked import Asked, Body, counted, numbered, reaching, span
+from .asked import Asked, QuestionBody, counted, numbered, reaching, span
 from .boards import Board, Move, label, write_board, write_differing
 from .number import moved
 from .replays import number_reached
@@ -31,7 +31,7 @@ class AskedNumber(Asked[Board, Move]):
             "the final arrangement of the numbers on the board. Please carefully watch the video and "
         )
 
-    def order_operation(self) -> Body:
+    def order_operation(self) -> QuestionBody:
         """Ask which squares moved, and where to."""
         numbers = self._stretch(len(self.video.operations))
         lines = [
@@ -43,9 +43,9 @@ class AskedNumber(Asked[Board, Move]):
             "The coordinates before it was moved (e.g., (a,1), (c,2), etc)\n"
             "The direction it was moved (e.g., left, right, up, down)"
         )
-        return Body(text, numbered(numbers, lines), moved_tiles)
+        return QuestionBody(text, numbered(numbers, lines), moved_tiles)
 
-    def counting_operation(self) -> Body:
+    def counting_operation(self) -> QuestionBody:
         """Ask how often one direction was taken."""
         move = self.rng.choice(self.video.operations)
         found = [
@@ -57,23 +57,25 @@ class AskedNumber(Asked[Board, Move]):
             f"How many times was the '{move[0]}ward' move performed in the video? For each occurrence, provide the coordinate of the "
             "square (e.g., (a,1), (c,2)...) before the move."
         )
-        return Body(text, counted(found), counted_cells)
+        return QuestionBody(text, counted(found), counted_cells)
 
-    def state(self) -> Body:
+    def state(self) -> QuestionBody:
         """Ask for the numbers."""
         text = f"{ZERO}, what is the arrangement of numbers on the board at the {self.video.hidden_end} of the video? {NUMBERS}"
-        return Body(text, write_board(self.video.hidden, str), board_values())
+        return QuestionBody(text, write_board(self.video.hidden, str), board_values())
 
-    def comparison_state(self) -> Body:
+    def comparison_state(self) -> QuestionBody:
         """Ask where numbers differ."""
         text = (
             f"{ZERO}, compare the number arrangements on the board at the start and end of the video. What are the squares where the "
             "numbers differ between the two boards? Provide their coordinates along with the corresponding number at the "
             f"{self.video.hidden_end} of the video (e.g., (a,1): 3, (b,1): 1)."
         )
-        return Body(text, write_differing(self.video.visible, self.video.hidden, label, str), board_values())
+        return QuestionBody(
+            text, write_differing(self.video.visible, self.video.hidden, label, str), board_values()
+        )
 
-    def prediction_state(self) -> Body:
+    def prediction_state(self) -> QuestionBody:
         """Ask for the numbers after further moves."""
         operations, board = self._further()
         moves = ", ".join(f"{move[0]}ward" for move in operations)
@@ -81,9 +83,9 @@ class AskedNumber(Asked[Board, Move]):
             f"{self._as_hidden()}, and the following moves are executed: `{moves}`, what will be the arrangement of numbers on the "
             f"board? Assume that the empty square is represented by '0'. {NUMBERS}"
         )
-        return Body(text, write_board(board, str), board_values())
+        return QuestionBody(text, write_board(board, str), board_values())
 
-    def prediction_operation(self) -> Body:
+    def prediction_operation(self) -> QuestionBody:
         """Ask for moves to an arrangement."""
         operations, board = self._leading(lambda state: state != self.video.hidden)
         text = (
@@ -91,7 +93,7 @@ class AskedNumber(Asked[Board, Move]):
             f"arrangement: `{write_board(board, str)}`? Assume that the empty square is represented by '0'. Note that moves cannot "
             "push any square beyond the board boundary."
         )
-        return Body(
+        return QuestionBody(
             text, ", ".join(move[0] for move in operations), reaching(number_reached, self.video.hidden)
         )
 

@@ -14,7 +14,7 @@ ARROW = 0.24
 """The shaft of an arrow, in cells."""
 
 
-class Grid:
+class BoardGrid:
     """Where the cells of a board are, with labels of its rows and columns."""
 
     def __init__(self, canvas: Canvas, board: Board, first: int = 1) -> None:
@@ -35,7 +35,7 @@ def _filled(board: Board) -> Iterator[tuple[Cell, int]]:
 
 def number_state(canvas: Canvas, board: Board) -> None:
     """Show the numbers."""
-    grid = Grid(canvas, board)
+    grid = BoardGrid(canvas, board)
     for cell, value in _filled(board):
         fill = WHITE if value == GAP else LIGHT
         canvas.box(grid.at(cell), 0.94 * grid.pitch, 0.94 * grid.pitch, fill, GREY)
@@ -45,7 +45,7 @@ def number_state(canvas: Canvas, board: Board) -> None:
 
 def number_operation(canvas: Canvas, board: Board, move: Move) -> None:
     """Show masked tiles, and an arrow across the one that moves."""
-    grid, tile = Grid(canvas, board), moved(board, move)
+    grid, tile = BoardGrid(canvas, board), moved(board, move)
     for cell, value in _filled(board):
         fill = WHITE if value == GAP else canvas.style.tile
         canvas.box(grid.at(cell), 0.94 * grid.pitch, 0.94 * grid.pitch, fill, GREY)
@@ -73,7 +73,7 @@ def circle_operation(canvas: Canvas, state: CircleState, move: Move) -> None:
 
 def cup_state(canvas: Canvas, board: Board) -> None:
     """Show the coins; a cup without one is an empty ring."""
-    grid = Grid(canvas, board)
+    grid = BoardGrid(canvas, board)
     for cell, value in _filled(board):
         canvas.box(grid.at(cell), 0.94 * grid.pitch, 0.94 * grid.pitch, canvas.style.paper, LIGHT)
         canvas.disc(grid.at(cell), 0.36 * grid.pitch, GOLD if value else canvas.style.paper, GREY)
@@ -81,13 +81,13 @@ def cup_state(canvas: Canvas, board: Board) -> None:
 
 def cup_operation(canvas: Canvas, board: Board, swap: Swap) -> None:
     """Show covered cups, the two that change places in orange."""
-    grid = Grid(canvas, board)
+    grid = BoardGrid(canvas, board)
     for cell in cells(board):
         _cup(canvas, grid.at(cell), grid.pitch, ORANGE if cell in swap else GREY)
 
 
-def _lines(canvas: Canvas, board: Board) -> Grid:
-    grid, last = Grid(canvas, board, FIRST_COLUMN), len(board) - 1
+def _lines(canvas: Canvas, board: Board) -> BoardGrid:
+    grid, last = BoardGrid(canvas, board, FIRST_COLUMN), len(board) - 1
     for number in range(len(board)):
         canvas.line(grid.at((number, 0)), grid.at((number, last)), 0.012, GREY)
         canvas.line(grid.at((0, number)), grid.at((last, number)), 0.012, GREY)
@@ -95,7 +95,7 @@ def _lines(canvas: Canvas, board: Board) -> Grid:
 
 
 def _arrow(
-    canvas: Canvas, grid: Grid, cell: Cell, direction: str, reach: tuple[float, float], fill: Colour
+    canvas: Canvas, grid: BoardGrid, cell: Cell, direction: str, reach: tuple[float, float], fill: Colour
 ) -> None:
     """Draw an arrow along a direction; `reach` is where it begins and ends, in cells from the middle of `cell`."""
     (x, y), ahead = grid.at(cell), grid.at(beside(cell, direction))

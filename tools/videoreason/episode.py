@@ -14,7 +14,7 @@ BLOCK = 256
 MOST_OPERATIONS = 10_000_000
 
 
-class Step(NamedTuple):
+class EpisodeStep(NamedTuple):
     """One operation, and the state before it."""
 
     state: Any
@@ -42,7 +42,7 @@ class Episode:
             return self.demo.after(*last)
         return self.step(number).state
 
-    def step(self, number: int) -> Step:
+    def step(self, number: int) -> EpisodeStep:
         """Return an operation, counted from 0, and the state before it."""
         if not 0 <= number < self.operations:
             raise BadInput(f"the operations are numbered from 0 to {self.operations - 1}, not {number!r}")
@@ -52,15 +52,15 @@ class Episode:
             self._starts.append(self.demo.after(*last))
         return self._block(block)[place]
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[EpisodeStep]:
         return map(self.step, range(self.operations))
 
-    def _drawn(self, block: int) -> tuple[Step, ...]:
+    def _drawn(self, block: int) -> tuple[EpisodeStep, ...]:
         """Draw the operations of a block whose first state is known."""
         rng, state, steps = self._rng(block), self._starts[block], []
         for _ in range(BLOCK):
             operation = self.demo.draw(state, rng)
-            steps.append(Step(state, operation))
+            steps.append(EpisodeStep(state, operation))
             state = self.demo.after(state, operation)
         return tuple(steps)
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from surefoot.models.embedded.glance import squared
-from surefoot.tools.drawing.canvas import BLACK, COLOURS, WHITE, Look, canvas, write
+from surefoot.tools.drawing.canvas import BLACK, COLOURS, WHITE, DrawingStyle, canvas, write
 from surefoot.tools.drawing.charts import draw_bars
 from surefoot.tools.drawing.scenes import FORMS, draw_scene, scene
 from surefoot.tools.drawing.towers import MOST_DISKS, draw_towers, peg_box
@@ -40,7 +40,7 @@ OPERATION = {"number": "op?", "circle": "op?", "cup": "swap?", "cards": "op?", "
 LARGEST_BOARD = 5
 
 
-class Example(NamedTuple):
+class PictureExample(NamedTuple):
     """One picture, and what is to be said of it."""
 
     pixels: NDArray[np.uint8]
@@ -56,7 +56,7 @@ def faces() -> list[str | None]:
     return [None, None, None, *(str(folder / name) for name in names)]
 
 
-def examples(seed: int, phase: str = "look") -> Iterator[Example]:
+def examples(seed: int, phase: str = "look") -> Iterator[PictureExample]:
     """Yield examples without end."""
     rng, kinds = random.Random(seed), PHASES[phase]
     known = faces()
@@ -65,7 +65,7 @@ def examples(seed: int, phase: str = "look") -> Iterator[Example]:
         yield rng.choice(kinds)(rng, look)
 
 
-def drawn_look(rng: random.Random, known: list[str | None]) -> Look:
+def drawn_look(rng: random.Random, known: list[str | None]) -> DrawingStyle:
     """Draw how a picture looks: mostly dark on white."""
     light = rng.random() < 0.75
     shade = rng.randint(225, 255) if light else rng.randint(0, 50)
@@ -75,7 +75,7 @@ def drawn_look(rng: random.Random, known: list[str | None]) -> Look:
         else (shade,) * 3
     )
     ink = BLACK if light else WHITE
-    return Look(tint, ink, rng.uniform(0.8, 1.25), rng.choice(known))  # type: ignore[arg-type]
+    return DrawingStyle(tint, ink, rng.uniform(0.8, 1.25), rng.choice(known))  # type: ignore[arg-type]
 
 
 def framed(image: Image.Image, rng: random.Random) -> Image.Image:
@@ -83,7 +83,7 @@ def framed(image: Image.Image, rng: random.Random) -> Image.Image:
     return cut_to_ink(image) if rng.random() < 0.35 else image
 
 
-def cell(rng: random.Random, look: Look) -> Example:
+def cell(rng: random.Random, look: DrawingStyle) -> PictureExample:
     """Draw one place of a board or a table, with a number or without."""
     digits = rng.choice((1, 1, 2, 2, 2, 3))
     number = str(rng.randint(0 if digits == 1 else 10 ** (digits - 1), 10**digits - 1))
@@ -98,10 +98,10 @@ def cell(rng: random.Random, look: Look) -> Example:
         size = rng.uniform(0.32, 0.7) * min(height, 2.2 * width / (digits + 0.5))
         centre = width / 2 + rng.uniform(-0.08, 0.08) * width, height / 2 + rng.uniform(-0.1, 0.1) * height
         write(draw, centre, number, size, look._replace(scale=1.0))
-    return Example(squared(framed(image, rng)), (("cell?", said),))
+    return PictureExample(squared(framed(image, rng)), (("cell?", said),))
 
 
-def peg(rng: random.Random, look: Look) -> Example:
+def peg(rng: random.Random, look: DrawingStyle) -> PictureExample:
     """Draw one peg of a board."""
     disks = rng.randint(1, MOST_DISKS)
     where = [rng.randrange(3) for _ in range(disks)]
@@ -110,12 +110,12 @@ def peg(rng: random.Random, look: Look) -> Example:
     )
     number = rng.randrange(3)
     image = draw_towers(pegs, look._replace(scale=min(1.1, look.scale))).crop(peg_box(number, disks))  # type: ignore[arg-type]
-    return Example(
+    return PictureExample(
         squared(framed(image, rng)), (("peg?", " ".join(map(str, reversed(pegs[number]))) or "none"),)
     )
 
 
-def shape(rng: random.Random, look: Look) -> Example:
+def shape(rng: random.Random, look: DrawingStyle) -> PictureExample:
     """Draw one shape, cut out of its scene with a margin."""
     shapes = scene(rng.randint(1, 8), rng.getrandbits(32))
     one = shapes[0]
@@ -124,10 +124,10 @@ def shape(rng: random.Random, look: Look) -> Example:
     cut = draw_scene(shapes, look).crop(
         (max(0, left - margin), max(0, top - margin), right + margin, bottom + margin)
     )
-    return Example(squared(framed(cut, rng)), (("what?", f"{one.colour} {one.form}"),))
+    return PictureExample(squared(framed(cut, rng)), (("what?", f"{one.colour} {one.form}"),))
 
 
-def counts(rng: random.Random, look: Look) -> Example:
+def counts(rng: random.Random, look: DrawingStyle) -> PictureExample:
     """Draw a scene, and ask how many."""
     shapes = scene(rng.randint(0, 9), rng.getrandbits(32))
     pairs = [("count?", str(len(shapes)))]
@@ -138,25 +138,25 @@ def counts(rng: random.Random, look: Look) -> Example:
     pairs += [
         (f"count {name}?", str(sum(each.form == name for each in shapes))) for name in rng.sample(FORMS, 2)
     ]
-    return Example(squared(draw_scene(shapes, look)), tuple(pairs))
+    return PictureExample(squared(draw_scene(shapes, look)), tuple(pairs))
 
 
-def chart(rng: random.Random, look: Look) -> Example:
+def chart(rng: random.Random, look: DrawingStyle) -> PictureExample:
     """Draw a chart, and ask for the tallest bar, and for the values of two."""
     values = _values(rng)
     names = [chr(ord("A") + place) for place in range(len(values))]
     pairs = [("tallest?", names[values.index(max(values))])]
     pairs += [(f"value {names[place]}?", str(values[place])) for place in rng.sample(range(len(values)), 2)]
-    return Example(squared(draw_bars(values, look).image), tuple(pairs))
+    return PictureExample(squared(draw_bars(values, look).image), tuple(pairs))
 
 
-def bar(rng: random.Random, look: Look) -> Example:
+def bar(rng: random.Random, look: DrawingStyle) -> PictureExample:
     """Draw one bar of a chart, with its number and its letter."""
     values = _values(rng)
     drawn = draw_bars(values, look)
     place = rng.randrange(len(values))
     column = framed(drawn.image.crop(drawn.columns[place]), rng)
-    return Example(squared(column), (("value?", str(values[place])),))
+    return PictureExample(squared(column), (("value?", str(values[place])),))
 
 
 def _values(rng: random.Random) -> tuple[int, ...]:
@@ -164,7 +164,7 @@ def _values(rng: random.Random) -> tuple[int, ...]:
     return tuple(rng.sample(range(1, largest + 1), rng.randint(2, 7)))
 
 
-def frame(name: str, rng: random.Random, look: Look) -> Example:
+def frame(name: str, rng: random.Random, look: DrawingStyle) -> PictureExample:
     """Draw one frame of a demo of VideoReasonBench, and ask for its operation."""
     demo = DEMOS[name]
     sizes = [size for size in demo.sizes if size <= LARGEST_BOARD]
@@ -173,10 +173,10 @@ def frame(name: str, rng: random.Random, look: Look) -> Example:
         state = demo.after(state, demo.draw(state, rng))
     operation = demo.draw(state, rng)
     image = draw_operation(demo, state, operation, rng.randint(88, 200), Style.drawn(rng))
-    return Example(squared(image), ((OPERATION[name], demo.write_operation(operation)),))
+    return PictureExample(squared(image), ((OPERATION[name], demo.write_operation(operation)),))
 
 
-Kind = Callable[[random.Random, Look], Example]
+Kind = Callable[[random.Random, DrawingStyle], PictureExample]
 _FRAMES: tuple[Kind, ...] = tuple(partial(frame, name) for name in (*OPERATION, "cup"))
 PHASES: dict[str, tuple[Kind, ...]] = {
     "look": (cell, cell, cell, cell, peg, peg, shape, counts, counts, chart, bar, bar, *_FRAMES),

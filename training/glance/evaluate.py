@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from surefoot.models.embedded import WEIGHTS
-from surefoot.models.embedded.glance import Glance, Look
+from surefoot.models.embedded.glance import Glance, GlanceQuestion
 
-from .data import Example, examples
+from .data import PictureExample, examples
 
 HERE = WEIGHTS / "glance"
 SEED = 2**40
@@ -55,12 +55,12 @@ def main(folder: Path = HERE) -> None:
     (folder / "card.json").write_text(json.dumps({"samples": SAMPLES, "questions": rows}, indent=1) + "\n")
 
 
-def answers(model: Glance, example: Example) -> list[tuple[tuple[str, str], str, list[str]]]:
+def answers(model: Glance, example: PictureExample) -> list[tuple[tuple[str, str], str, list[str]]]:
     """Return each question with the likeliest answer and `SAMPLES` samples."""
     found = []
     for pair in example.pairs:
-        looks = [Look(example.pixels, pair[0])]
-        looks += [Look(example.pixels, pair[0], 1.0, seed) for seed in range(SAMPLES)]
+        looks = [GlanceQuestion(example.pixels, pair[0])]
+        looks += [GlanceQuestion(example.pixels, pair[0], 1.0, seed) for seed in range(SAMPLES)]
         greedy, *sampled = (seen.text for seen in model.answer(looks))
         found.append((pair, greedy, sampled))
     return found

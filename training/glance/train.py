@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from surefoot.models.embedded.glance import END
 
-from .data import PHASES, Example, examples
+from .data import PHASES, PictureExample, examples
 from .model import CONFIG, GlanceNetwork
 
 IGNORED = -100
@@ -40,7 +40,7 @@ class PictureBatch(NamedTuple):
     """(rows, length): the next character, IGNORED within the question."""
 
 
-def batch_of(found: list[Example]) -> PictureBatch:
+def batch_of(found: list[PictureExample]) -> PictureBatch:
     """Put examples together."""
     rows = [(number, *pair) for number, example in enumerate(found) for pair in example.pairs]
     length = max(len(question) + len(answer) + 1 for _, question, answer in rows)
