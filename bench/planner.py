@@ -62,7 +62,22 @@ Voted: `surefoot.solve(votes=..., depth={depth})`; a program combines. Published
 most, to the same depth; calls combine. A token is four characters. Medians of the runs; "right" is of all, "depth" the deepest.
 
 {table}
+
+## Another way after a stall
+
+6 x 6 digits, {runs} runs a line. The double is wrong in {error:.0%} of its calls, but {hard:.0%} of all prompts are hard, and there it says something else in {hard_error:.0%} of
+its samples, so that nothing leads by {votes} within {limit} of them. After a stall the part is made smaller with what was tried (`replans`), which is another prompt.
+
+{replans}
+
+## Parts at once
+
+6 x 6 digits, {timed} runs a line, a double that is never wrong and takes {latency:.0f} ms for an answer, however many are asked for at once. Medians.
+
+{branches}
 """
+HARD, HARD_ERROR, LIMIT = 0.03, 0.97, 30
+LATENCY_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -124,7 +139,7 @@ async def voted(
     job = f"{problem.name} {votes} {depth} {seed}"
     try:
         solution = await surefoot.solve(
-            text, kind=problem.kind, votes=votes, depth=depth, model=model, redis=redis, job=job
+            text, kind=problem.kind, votes=votes, depth=depth, model=model, redis=redis, job=job, replans=0
         )
     except Stalled:
         state = await surefoot.state(job, task=Goal(text, problem.kind, votes, depth), redis=redis)
@@ -271,6 +286,47 @@ def rows(name: str, found: dict[str, list[Outcome]]) -> Iterator[Sequence[str]]:
         )
 
 
+async def replanned(runs: int, replans: int, redis: str) -> Sequence[str]:
+    """Solve products of a double that is stuck on some prompts, with so many other ways."""
+    found: Counter[str] = Counter()
+    samples = tokens = 0
+    for seed in range(runs):
+        text, answer = PROBLEMS[0].drawn(Random(seed))
+        model = goal_double(error=ERROR, hard=HARD, hard_error=HARD_ERROR, seed=seed)
+        job = f"replanned {replans} {seed:03}"
+        try:
+            solution = await surefoot.solve(
+                text, kind="number", votes=VOTES, depth=DEPTH, model=model, redis=redis, job=job, limit=LIMIT, replans=replans
+            )  # fmt: skip
+            found["right" if solution.answer == answer else "wrong"] += 1
+        except Stalled:
+            found["stalled"] += 1
+        reports = [
+            await surefoot.report(each.id, redis=redis)
+            for each in await surefoot.jobs(redis=redis)
+            if each.id.startswith(job)
+        ]
+        samples += sum(report.samples for report in reports)
+        tokens += sum(report.tokens.total or 0 for report in reports)
+    counts = [f"{found[what]} of {runs}" for what in ("right", "wrong", "stalled")]
+    return [str(replans), *counts, f"{samples / runs:,.0f}", f"{tokens / runs:,.0f}"]
+
+
+async def at_once(runs: int, branches: int, redis: str) -> Sequence[str]:
+    """Solve products with so many parts at once."""
+    took, right, jobs = [], 0, []
+    for seed in range(runs):
+        text, answer = PROBLEMS[0].drawn(Random(seed))
+        began = time.monotonic()
+        solution = await surefoot.solve(
+            text, kind="number", votes=VOTES, depth=DEPTH, model=goal_double(latency=LATENCY_S), redis=redis, branches=branches
+        )  # fmt: skip
+        took.append(time.monotonic() - began)
+        right += solution.answer == answer
+        jobs.append(len(solution.runs))
+    return [str(branches), f"{right} of {runs}", f"{median(jobs):.0f}", f"{median(took):.2f}"]
+
+
 def main() -> int:
     """Measure and print."""
     parser = options(__doc__, PAGE)
@@ -285,12 +341,23 @@ def main() -> int:
             lines += rows(problem.name, found)
             wrong += sum(not each.right for each in found[CHECKED])
             of += len(found[CHECKED])
+        again = [asyncio.run(replanned(arguments.runs, replans, redis)) for replans in (0, 1, 2)]
+        timed = min(arguments.runs, 5)
+        faster = [asyncio.run(at_once(timed, branches, redis)) for branches in (1, 2, 4, 8)]
     page = PAGE_TEXT.format(
         origin=origin("planner", arguments.results),
         runs=arguments.runs,
         error=ERROR,
         depth=DEPTH,
         table=table(COLUMNS, lines),
+        hard=HARD,
+        hard_error=HARD_ERROR,
+        votes=VOTES,
+        limit=LIMIT,
+        replans=table(("replans", "right", "wrong", "stalled", "samples", "tokens"), again),
+        timed=timed,
+        latency=1000 * LATENCY_S,
+        branches=table(("branches", "right", "jobs", "seconds"), faster),
     )
     print(page)
     write(arguments.results, PAGE, page)

@@ -10,16 +10,17 @@ goes wrong.
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from pages import options, origin, table, write
 from PIL import Image
 from pydantic_core import to_json
 from servers import redis_server
+from vision_charts import LIMIT, charts
 
 import surefoot
 from surefoot import Message, Picture, Sample, Sampling, Settings, Stalled
@@ -28,19 +29,18 @@ from surefoot.agents.perception.looking import MOST_ROUNDS
 from surefoot.agents.perception.prompts import MOST_IN_A_ROUND
 from surefoot.agents.perception.seen_towers import Part, SeenAnswer, SeenState
 from surefoot.models import Ask, Model, Prompt, open_model
-from surefoot.models.doubles import Double, looking_double
-from surefoot.models.doubles.looking import chart_answer, chart_problem
+from surefoot.models.doubles import Double
+from surefoot.models.embedded.glance import ROOM
 from surefoot.models.perceivers import GlanceModel, OcrReader, Sighted
 from surefoot.tools.drawing import draw_bars, draw_scene, draw_towers, scene
 from surefoot.tools.pictures.pixels import encoded
-from surefoot.tools.videoreason.asked import Video
+from surefoot.tools.videoreason.asked import ASKED, Video
 from surefoot.tools.videoreason.episode import Episode
 from surefoot.tools.videoreason.frames import draw_operation, draw_state
 from surefoot.tools.videoreason.questions import questions_about, video_of
 
 PAGE, SHEET = "vision.md", "vision.png"
 DISKS = 5
-LIMIT = 60
 WAYS = ((1.0, 1), (2.0, 1), (2.0, 3), (2.0, 5))
 """Temperatures and k: glance as it is, and heated, so that it errs as a worse model does."""
 LEVELS = {
@@ -52,6 +52,10 @@ LEVELS = {
     "prediction_state": 3,
     "prediction_operation": 3,
 }
+CUT = ROOM // 2
+"""Characters of a question of which glance gets the beginning: it has room for `ROOM`, the answer included."""
+ACROSS = 4
+"""Frames in a row, where all of a video are one picture."""
 GLANCED = ("number", "circle", "cup", "cards", "chips")
 """The demos that glance can look at."""
 PAGE_TEXT = """\
@@ -81,11 +85,18 @@ how they differ (2), what follows (3). glance at temperature 2. Right by exact s
 
 {levels}
 
-A single pass, the whole question with all frames, cannot be asked of glance: its question is at most 46 characters, and it sees one picture.
+"Single pass": glance is shown the state at the start and all operations as one picture, at temperature 0, with the benchmark's question, and its answer is the
+answer. It has room for {room} characters, question and answer together, so it is asked the first {cut} of what is a paragraph: what is measured is that this cannot
+be asked of it. The other rows look at each frame.
 
 ## Charts: where to look, and how often
 
-{charts} charts with 3 to 7 bars; a planner, a double that is wrong in one call of ten, has to add up two or three of them and multiply. It never gets the picture.
+{charts} charts with 3 to 7 bars, {read} where ocr looks; two or three of them have to be added up and multiplied. Who does that is a planner, a double that is
+wrong in one call of ten and never gets the picture; but for the single pass, where the perceiver is given the question ("What is (A + C) * 3?", its first sentence
+left out, for glance has room for {room} characters, answer included) and the whole picture, and what it says is the answer. glance has not learned to calculate, nor ocr: an answer that
+is no number is thrown away, and counts as wrong. "Caption, then reason": the whole picture is described once, and the planner may ask nothing. glance knows two
+questions about whole charts, and is asked `tallest?`; the caption of ocr is all text, from top to bottom, so that it tells the numbers and not which bar is whose:
+the planner takes them in that order, and is right where the bars happen to stand in it. Samples are those of stalls, too; tokens those of decided steps.
 
 {ablation}
 
@@ -207,14 +218,34 @@ async def tracked(
     return Video(task.demo, states, operations, "start")
 
 
+async def single_pass(glance: Model, demo: str, size: int, episodes: int, length: int) -> list[str]:
+    """Ask the benchmark's questions about videos that are one picture."""
+    asks, truth = [], []
+    for seed in range(episodes):
+        episode = Episode(demo, size, length, seed)
+        video = video_of(episode, "start")
+        frames = [draw_operation(video.demo, *episode.step(number)) for number in range(length)]
+        shown = encoded(tiled([draw_state(video.demo, video.visible), *frames], ACROSS))
+        for question in questions_about(video, seed):
+            asked = question.text.removesuffix(ASKED).rpartition("question:\n\n")[2][:CUT]
+            asks.append(Ask((Message("user", asked, (shown,)),), 0.0, 32, seed))
+            truth.append(question)
+    right, asked_of = dict.fromkeys((1, 2, 3), 0), Counter(LEVELS[question.dim] for question in truth)
+    async for position, sample in glance.sample(asks):
+        question = truth[position]
+        right[LEVELS[question.dim]] += question.right(f"Final Answer: {sample.text}")
+    return [demo, "single pass", *(f"{right[level]} of {asked_of[level]}" for level in (1, 2, 3))]
+
+
 async def levels(glance: Model, episodes: int, length: int, redis: str) -> list[list[str]]:
     """Answer the benchmark's questions from what was tracked."""
     rows = []
     for demo in GLANCED:
+        size = 3 if demo in ("number", "circle", "cup") else 2
+        rows.append(await single_pass(glance, demo, size, episodes, length))
         for heat, k in WAYS[1:]:
             right, asked = dict.fromkeys((1, 2, 3), 0), dict.fromkeys((1, 2, 3), 0)
             for seed in range(episodes):
-                size = 3 if demo in ("number", "circle", "cup") else 2
                 task = Track(demo, size, length, seed=seed)
                 seen = await tracked(task, heat, k, glance, redis, f"levels {demo} {k} {seed}")
                 truth = questions_about(video_of(task.episode, "start"), seed)
@@ -223,47 +254,9 @@ async def levels(glance: Model, episodes: int, length: int, redis: str) -> list[
                     level = LEVELS[question.dim]
                     asked[level] += 1
                     right[level] += own is not None and question.right(f"Final Answer: {own.answer}")
-            rows.append([demo, str(k), *(f"{right[level]} of {asked[level]}" for level in (1, 2, 3))])
-    return rows
-
-
-async def charts(glance: Model, count: int, redis: str) -> list[list[str]]:
-    """Answer sums over charts in several ways."""
-    ways = {
-        "the whole picture, bars by name; one look": (False, 1),
-        "the whole picture, bars by name; voted": (False, 3),
-        "a part of the picture; one look": (True, 1),
-        "a part of the picture; voted": (True, 3),
-    }
-    rows = []
-    for way, (focus, votes) in ways.items():
-        right = samples = tokens = 0
-        began = time.monotonic()
-        for seed in range(count):
-            rng = Random(seed)
-            values = tuple(rng.sample(range(1, 1000), rng.randint(3, 7)))
-            names = [chr(ord("A") + place) for place in range(len(values))]
-            terms, times = " + ".join(rng.sample(names, rng.randint(2, 3))), rng.randint(2, 99)
-            picture = encoded(draw_bars(values).image)
-            task = Looking(
-                chart_problem(len(values), terms, times), (picture.url,), "number", votes, rounds=3
+            rows.append(
+                [demo, f"each frame, k = {k}", *(f"{right[level]} of {asked[level]}" for level in (1, 2, 3))]
             )
-            model = Sighted(looking_double(focus=focus, error=0.1, seed=seed), glance)
-            job = f"chart {focus} {votes} {seed}"
-            try:
-                report = await surefoot.run(
-                    task, Settings(k=1, limit=LIMIT), model=model, redis=redis, job=job
-                )
-            except Stalled:
-                report = await surefoot.report(job, task=task, redis=redis)
-            reached = await surefoot.state(job, task=task, redis=redis)
-            right += reached.answer == str(chart_answer(terms, times, dict(zip(names, values, strict=True))))
-            samples += report.samples
-            tokens += report.tokens.total or 0
-        seconds = (time.monotonic() - began) / count
-        rows.append(
-            [way, f"{right} of {count}", f"{samples / count:.1f}", f"{tokens / count:,.0f}", f"{seconds:.3f}"]
-        )
     return rows
 
 
@@ -329,6 +322,15 @@ class Always:
             yield position, Sample(self._text, "stop", 1)
 
 
+def tiled(images: Sequence[Image.Image], across: int, side: int = 180) -> Image.Image:
+    """Return images as one, `across` in a row, none larger than `side` pixels."""
+    page = Image.new("RGB", (across * side, -(-len(images) // across) * side), "white")
+    for number, image in enumerate(images):
+        image.thumbnail((side - 10, side - 10))
+        page.paste(image, (number % across * side + 5, number // across * side + 5))
+    return page
+
+
 def sheet() -> Image.Image:
     """Return a contact sheet of what is looked at."""
     shown: list[Image.Image] = [
@@ -339,12 +341,7 @@ def sheet() -> Image.Image:
     for demo in ("number", "circle", "cup", "cards", "chips", "files"):
         episode = Episode(demo, 2 if demo in ("cards", "chips", "files") else 4, 9, 1)
         shown += [draw_state(episode.demo, episode.state(3)), draw_operation(episode.demo, *episode.step(3))]
-    side, across = 180, 5
-    page = Image.new("RGB", (across * side, -(-len(shown) // across) * side), "white")
-    for number, image in enumerate(shown):
-        image.thumbnail((side - 10, side - 10))
-        page.paste(image, (number % across * side + 5, number // across * side + 5))
-    return page
+    return tiled(shown, 5)
 
 
 def perceivers_here() -> dict[str, Model]:
@@ -375,10 +372,10 @@ async def measured(arguments: Any, redis: str) -> tuple[dict[str, str], bool]:
         long,
     )
     answered = await levels(eyes["glance"], arguments.episodes, arguments.length, redis)
-    said["levels"] = table(("demo", "k", "level 1", "level 2", "level 3"), answered)
+    said["levels"] = table(("demo", "looks", "level 1", "level 2", "level 3"), answered)
     said["ablation"] = table(
-        ("looks", "right", "samples", "tokens", "seconds"),
-        await charts(eyes["glance"], arguments.charts, redis),
+        ("perceiver", "looks", "right", "samples", "tokens", "seconds"),
+        await charts(eyes, arguments.charts, arguments.read, redis),
     )
     said["speed"] = table(("what", "time"), await speed(eyes, arguments.frames, arguments.read, redis))
     return said, fine and right
@@ -392,7 +389,7 @@ def main() -> int:
     parser.add_argument("--length", type=int, default=10)
     parser.add_argument("--charts", type=int, default=100)
     parser.add_argument("--frames", type=int, default=1000)
-    parser.add_argument("--read", type=int, default=20, help="frames that ocr reads")
+    parser.add_argument("--read", type=int, default=20, help="frames and charts that ocr reads")
     parser.add_argument("--towers", action="store_true", help="the towers alone")
     arguments = parser.parse_args()
     with redis_server() as redis:
@@ -410,6 +407,9 @@ def main() -> int:
         episodes=arguments.episodes,
         length=arguments.length,
         charts=arguments.charts,
+        read=arguments.read,
+        room=ROOM,
+        cut=CUT,
         **said,
     )
     print(page)

@@ -16,6 +16,7 @@ FAILED = 1
 COMMANDS = {
     "run": ("jobs:run", "Do a job, one voted step at a time."),
     "solve": ("solve:solve", "Solve a problem in plain words that is too large for one call."),
+    "outline": ("outline:outline", "Decide by vote how a problem is made smaller, and write that to a file."),
     "plan": (
         "jobs:plan",
         "Calibrate, then say k, votes, tokens, cost, time and risk before anything is spent.",

@@ -17,10 +17,14 @@ from surefoot.printable import printable
 from surefoot.private_files import check_target, replacement
 
 from .common import look_up, print_line
+from .terminal import fail
 
 OutlineFile = Annotated[
     Path | None,
     Option("--outline", help="goal: write how the problem is made smaller to this file, to be edited."),
+]
+WithAnswers = Annotated[
+    bool, Option("--answers", help="goal: put the answers so far into the outline, in place of those parts.")
 ]
 AsMermaid = Annotated[
     bool, Option("--mermaid", help="goal: draw how the problem is made smaller as a Mermaid flowchart.")
@@ -37,16 +41,22 @@ def show_chart(job: str, redis: str | None, as_json: bool) -> None:
     print_line({"job": job, "mermaid": chart}, chart, as_json)
 
 
-def write_outline(job: str, out: Path, redis: str | None, as_json: bool) -> None:
-    """Write the outline to a file, which appears as a whole or not at all, and say what it is called."""
+def write_outline(job: str, out: Path, answers: bool, redis: str | None, as_json: bool) -> None:
+    """Write the outline of a job to a file."""
 
-    async def written(store: Redis) -> Outline:
+    async def reached(store: Redis) -> Outline:
         known, task = await goal_of(store, job)
-        outline = Outline.of(await state_reached(store, known, guarded(task)))
-        _write(outline, out)
-        return outline
+        return Outline.of(await state_reached(store, known, guarded(task)), answers=answers)
 
-    outline = look_up(written, as_json, redis)
+    print_outline(job, look_up(reached, as_json, redis), out, as_json)
+
+
+def print_outline(job: str, outline: Outline, out: Path, as_json: bool) -> None:
+    """Write an outline to a file, which appears as a whole or not at all, and say what it is called."""
+    try:
+        _write(outline, out)
+    except BadInput as error:
+        fail(error.sentence, as_json, error.exit_code)
     said = f"outline {outline.digest[:SHOWN]} is in {printable(str(out))}: edited or not, `surefoot solve --outline` goes by it"
     print_line({"job": job, "digest": outline.digest, "outline": str(out)}, said, as_json)
 

@@ -1,7 +1,5 @@
 """`surefoot handbook`: the behaviours in a Redis, listed, shown, edited, deleted, and carried elsewhere as lines of JSON."""
 
-import codecs
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,18 +12,13 @@ from rich.padding import Padding
 
 from surefoot.agents.handbook import Behaviour
 from surefoot.agents.handbook.behaviour import read_line, written_line
-from surefoot.errors import BadInput
 from surefoot.orchestration.handbook import Handbook
-from surefoot.printable import printable
-from surefoot.private_files import check_target, replacement
 
 from .cleanup import Yes, confirm
-from .common import INTERRUPTED, go, look_up, print_result
+from .common import look_up, print_result
+from .files import early, lines_of, put
 from .options import AsJson, RedisUrl
-from .terminal import fail, styled
-
-MOST_BYTES = 64 * 2**20
-"""Of a file to import; a behaviour takes about a KiB at most."""
+from .terminal import styled
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -87,22 +80,7 @@ def export(
     redis: RedisUrl = None,
 ) -> None:
     """Write behaviours as lines of JSON, which `import` reads."""
-    lines = "".join(f"{written_line(each)}\n" for each in _found(task, redis, as_json=False))
-    if out is None:
-        # Whatever the terminal's encoding is: `import` reads UTF-8.
-        sys.stdout.buffer.write(lines.encode())
-        sys.stdout.buffer.flush()
-        return
-
-    async def write() -> None:
-        try:
-            check_target(out)
-            with replacement(out) as file:
-                file.write(lines)
-        except OSError as error:
-            raise BadInput(f"{str(out)!r} cannot be written ({error.strerror})") from None
-
-    go(write(), as_json=False)
+    put("".join(f"{written_line(each)}\n" for each in _found(task, redis, as_json=False)), out)
 
 
 @app.command("import")
@@ -115,8 +93,7 @@ def import_(
 
     Nothing is imported from a file with a bad line.
     """
-
-    found = _given(file, as_json)
+    found = early(lambda: lines_of(file, read_line), as_json)
     look_up(lambda store: Handbook(store).put(*found), as_json, redis)
     count = f"{len(found):,} behaviour{'' if len(found) == 1 else 's'}"
     print_result({"imported": len(found)}, f"imported: {count}", as_json)
@@ -127,37 +104,6 @@ def _found(task: str | None, redis: str | None, as_json: bool) -> list[Behaviour
         return await (Handbook(store).every() if task is None else Handbook(store).find(task))
 
     return look_up(ask, as_json, redis)
-
-
-def _given(file: Path, as_json: bool) -> list[Behaviour]:
-    """Read before there is an event loop, whose handlers would keep Ctrl-C from what waits for a pipe."""
-    try:
-        return _read(file)
-    except BadInput as error:
-        fail(error.sentence, as_json, error.exit_code)
-    except KeyboardInterrupt:
-        fail("interrupted", as_json, INTERRUPTED)
-
-
-def _read(file: Path) -> list[Behaviour]:
-    try:
-        if str(file) == "-":
-            raw = sys.stdin.buffer.read(MOST_BYTES + 1)
-        else:
-            with file.open("rb") as opened:
-                raw = opened.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise BadInput(f"{str(file)!r} cannot be read ({error.strerror})") from None
-    if len(raw) > MOST_BYTES:
-        raise BadInput(f"{str(file)!r} has more than {MOST_BYTES >> 20} MiB: import it in parts")
-    found = []
-    for number, line in enumerate(raw.removeprefix(codecs.BOM_UTF8).splitlines(), 1):
-        try:
-            if line.strip():
-                found.append(read_line(line))
-        except BadInput as error:
-            raise BadInput(f"{printable(str(file))}, line {number}: {error}") from None
-    return found
 
 
 def _print(found: Behaviour, as_json: bool) -> None:

@@ -1,11 +1,13 @@
 """The options that several commands share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from surefoot.agents.patterns.instructions import PATTERNS
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.orchestration.budget import Budget
@@ -20,6 +22,14 @@ TaskAddress = Annotated[
 JobId = Annotated[str, Argument(metavar="JOB", help="A job's id, as `surefoot jobs` lists it.")]
 RedisUrl = Annotated[
     str | None, Option("--redis", envvar="SUREFOOT_REDIS", help="A Redis URL; the embedded one if absent.")
+]
+PatternNames = Annotated[
+    list[str] | None,
+    Option(
+        "--pattern",
+        metavar="NAME|STAGE=NAME",
+        help=f"How the model is to think: {', '.join(PATTERNS)}; at one stage of the task alone: solve=table. May be repeated.",
+    ),
 ]
 AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
 Out = Annotated[Path | None, Option(help="Write the decided answers here, one a line.")]
@@ -123,3 +133,12 @@ class BudgetOptions:
                 "a cost takes both prices of a million tokens, --input-price and --output-price: 0 if it is free"
             )
         return Price(self.input_price, self.output_price)
+
+
+def by_stage(pattern: Sequence[str]) -> dict[str, str]:
+    """Return the patterns that were typed, by stage; that without a stage is for all others."""
+    pairs = [each.rpartition("=")[::2] for each in pattern]
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise BadInput(f"one --pattern for all stages, and one for each, not {' '.join(pattern)!r}")
+    return found

@@ -1,6 +1,5 @@
 """`surefoot preferences`: what is known of a user's tastes, for the user to read, edit, delete and carry away."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,12 +10,11 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 
 from surefoot.agents.preferences import ChoiceSignal, Preference
-from surefoot.errors import BadInput
 from surefoot.orchestration.preferences import Known, Preferences
-from surefoot.private_files import check_target, replacement
 
 from .cleanup import Yes, confirm
-from .common import go, look_up, print_result
+from .common import look_up, print_result
+from .files import put
 from .options import AsJson, RedisUrl
 from .terminal import styled, to_json
 
@@ -75,20 +73,7 @@ def export(
     """Write all that is kept of a user as one line of JSON."""
     found = _known(user, redis, as_json=False)
     kept = [_of(each) for each in found.signals]
-    line = to_json({**asdict(found.preference), "kept": kept}) + "\n"
-    if out is None:
-        sys.stdout.write(line)
-        return
-
-    async def write() -> None:
-        try:
-            check_target(out)
-            with replacement(out) as file:
-                file.write(line)
-        except OSError as error:
-            raise BadInput(f"{str(out)!r} cannot be written ({error.strerror})") from None
-
-    go(write(), as_json=False)
+    put(to_json({**asdict(found.preference), "kept": kept}) + "\n", out)
 
 
 def _known(user: str, redis: str | None, as_json: bool) -> Known:

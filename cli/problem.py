@@ -46,6 +46,15 @@ class ProblemOptions:
         Option(help="Who looks at the pictures: glance, ocr, or the URL of a server that takes them."),
     ] = None
     rounds: Annotated[int, Option(help="How often the planner may ask what is in the pictures.")] = 2
+    caption: Annotated[
+        str, Option(help="A question that every whole picture is asked before the planner asks its own.")
+    ] = ""
+    extend: Annotated[
+        bool, Option("--extend", help="Go on with rounds, up to ten, while the planner gets surer.")
+    ] = False
+    rephrase: Annotated[
+        bool, Option("--rephrase", help="Let a question that tells what to see be written anew.")
+    ] = False
 
     def given(self) -> dict[str, Any]:
         """Return it as arguments of `task_of` and of `solve`."""
@@ -62,6 +71,9 @@ class ProblemOptions:
             "images": self.image or (),
             "perceiver": self.perceiver,
             "rounds": self.rounds,
+            "caption": self.caption,
+            "extend": self.extend,
+            "rephrase": self.rephrase,
         }
 
     def _outline(self) -> Outline | None:

@@ -21,7 +21,7 @@ from surefoot.orchestration.task_of_job import AGENTS, agent_again, task_again, 
 from . import common, display
 from .answers import write
 from .common import look_up
-from .decomposition import AsMermaid, OutlineFile, show_chart, write_outline
+from .decomposition import AsMermaid, OutlineFile, WithAnswers, show_chart, write_outline
 from .options import AsJson, JobId, Out, RedisUrl, TaskAddress
 from .step import StepView
 from .tasks import at_address
@@ -38,6 +38,7 @@ def show(
     ] = False,
     mermaid: AsMermaid = False,
     outline: OutlineFile = None,
+    answers: WithAnswers = False,
     out: Out = None,
     redis: RedisUrl = None,
     as_json: AsJson = False,
@@ -52,7 +53,7 @@ def show(
     elif mermaid:
         show_chart(job, redis, as_json)
     elif outline is not None:
-        write_outline(job, outline, redis, as_json)
+        write_outline(job, outline, answers, redis, as_json)
     else:
         _show_decided(job, task, step, out, redis, as_json)
 

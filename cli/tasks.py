@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from surefoot.agents.patterns import WithPattern
 from surefoot.agents.tasks.arguments import arguments
 from surefoot.agents.tasks.catalogue import TASKS, made, task_at
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.models.embedded import PEBBLES
 
-from .options import TaskAddress
+from .options import PatternNames, TaskAddress, by_stage
 
 OWN = {
     "towers": {"disks": "--disks", "style": "--style", "form": "--answers", "checked": "--checked"},
@@ -50,6 +51,7 @@ class TaskOptions:
     checked: Annotated[
         bool | None, Option(help="towers: let the board red-flag illegal and inconsistent answers.")
     ] = None
+    pattern: PatternNames = None
 
     def made(self, model: str) -> Task[Any, Any]:
         """Make the task that TASK or --task names, one of which has to be given; an option of another task is refused."""
@@ -64,7 +66,8 @@ class TaskOptions:
         given |= arguments(kind, self.arg or ())
         if kind.name == "towers":
             given.setdefault("style", "compact" if model in PEBBLES else "verbose")
-        return made(kind, given)
+        task = made(kind, given)
+        return WithPattern(task, by_stage(self.pattern)) if self.pattern else task
 
 
 def at_address(address: str | None) -> type[Task[Any, Any]] | None:

@@ -2,6 +2,7 @@
 
 from .base import Ask, Message, Model, ModelUnavailable, Prompt, Sampling
 from .connect import open_model
+from .equivalence import Comparison, Equated
 from .gather import as_they_end, in_order
 from .offers import Call, Offer, ToolSchema, read_calls, without_thoughts, write_calls
 from .streaming import Draw, Piece, Streaming, Token, whole_stream
@@ -11,7 +12,9 @@ __all__ = [
     "THINK",
     "Ask",
     "Call",
+    "Comparison",
     "Draw",
+    "Equated",
     "Message",
     "Model",
     "ModelUnavailable",

@@ -11,14 +11,15 @@ from . import perceivers
 from .base import Model
 from .embedded import llama_cpp as embedded
 from .embedded import pool
+from .equivalence import Equated
 from .keys import OPENAI, located
 from .openai import OpenAIModel
 from .openai.options import Options
 from .openai.redaction import redacted_url as shown
 from .openai.redaction import without_keys_in_query
 
-AND, OR = " + ", " | "
-_BETWEEN = re.compile(r"( [+|] )")
+AND, OR, SAME = " + ", " | ", " ~ "
+_BETWEEN = re.compile(r"( [+|~] )")
 _READERS: Mapping[str, Callable[[], Model]] = {
     "glance": lambda: perceivers.GlanceModel(),
     "ocr": lambda: perceivers.OcrReader(),
@@ -41,6 +42,7 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
         openai#gpt-5                  the model of that name at $OPENAI_BASE_URL, or OpenAI, with $OPENAI_API_KEY
         PLANNER + PERCEIVER           two of them as one: asks with pictures go to the second, all others to the first
         ocr | template                several as one: an ask says in its first line, `[template]`, which is meant
+        ANSWERS ~ JUDGE               answers in words that the second says are the same get the same words: see `Equated`
         a `Model`                     taken as it is, and left to its owner
 
     `options` are those of the planner; no key goes to another server.
@@ -63,6 +65,10 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
             open_perceiver(perceiver, options) as looks,
         ):
             yield perceivers.Sighted(thinks, looks)
+    elif SAME in address:
+        answers, _, judge = address.rpartition(SAME)
+        async with open_equated(answers, judge, options) as equated:
+            yield equated
     elif OR in address:
         async with AsyncExitStack() as opened:
             parts = [open_model(part, options=options and _keyless(options)) for part in address.split(OR)]
@@ -97,6 +103,34 @@ async def open_perceiver(address: str | Model, options: Options | None = None) -
         yield model
 
 
+@asynccontextmanager
+async def open_equated(
+    address: str | Model, judge: str | Model, options: Options | None = None
+) -> AsyncIterator[Equated]:
+    """Open who is asked, and who says which answers are the same; `options` are those of the first.
+
+    The key goes to the judge only if that is at the very same URL.
+    """
+    at_one = isinstance(address, str) and isinstance(judge, str) and _url(address) == _url(judge)
+    async with (
+        open_model(address, options=options) as answers,
+        open_model(judge, options=options if at_one else options and _keyless(options)) as says,
+    ):
+        equated = Equated(answers, says, on_notice=options.on_notice if options else None)
+        try:
+            yield equated
+        finally:
+            equated.conclude()
+
+
+def with_judge(address: str, judge: str) -> str:
+    """Return an address whose answers in words are compared by the model at another; raises `BadInput` if that is more than one."""
+    if _BETWEEN.search(judge):
+        raise BadInput(f"who says which answers are the same is one model, not {shown(judge)!r}")
+    planner, plus, perceiver = address.partition(AND)
+    return f"{planner}{SAME}{judge}{plus}{perceiver}"
+
+
 def is_address(name: str) -> bool:
     """Whether a model is found by this text: if not, it is the name of one that was made in Python."""
     return all(
@@ -110,6 +144,10 @@ def as_kept(address: str) -> str:
     return "".join(
         part if _BETWEEN.fullmatch(part) else without_keys_in_query(part) for part in _BETWEEN.split(address)
     )
+
+
+def _url(address: str) -> str:
+    return address.partition("#")[0]
 
 
 def _keyless(options: Options) -> Options:

@@ -23,10 +23,13 @@ from .events import (
     Waiting,
 )
 from .graph import AuditFailed
+from .looks import VotedObservation
 from .monitoring import FREE, Monitor, MonitorState, monitor_node
 from .plan import Unsupported
+from .problem_as_graph import problem_graph
 from .record import Record
 from .reporting import records
+from .solving import NodeRun
 
 __all__ = [
     "FREE",
@@ -46,6 +49,7 @@ __all__ = [
     "Missed",
     "Monitor",
     "MonitorState",
+    "NodeRun",
     "Noted",
     "OverBudget",
     "Paused",
@@ -55,8 +59,10 @@ __all__ = [
     "StepDecided",
     "Undecided",
     "Unsupported",
+    "VotedObservation",
     "Waiting",
     "agent_graph",
     "monitor_node",
+    "problem_graph",
     "records",
 ]

@@ -2,26 +2,25 @@
 
 from redis.asyncio import Redis
 
-from surefoot.agents.handbook import WithHandbook
-from surefoot.agents.planner.goal import Goal
+from surefoot.agents.planner.goal import Goal, Outlining
 from surefoot.agents.planner.mermaid import NodeCost
 from surefoot.agents.planner.state import GoalState
 from surefoot.agents.planner.trees import Branch, Place, place_of, tree
 from surefoot.agents.tasks.codec import read_back
+from surefoot.agents.tasks.fronted import innermost, outer_layer
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.errors import BadInput
 
 from .journal.jobs import Job, load
 from .reporting import records
-from .task_of_job import HANDBOOK, task_again
+from .task_of_job import task_again
 
 
 async def goal_of(redis: Redis, job: str) -> tuple[Job, Goal]:
-    """Return a job of `solve` with its task, that inside where it has a handbook; `BadInput` if it is one of another task."""
+    """Return a job of `solve` with its task, that inside where there is something in front of its prompts; `BadInput` if it is one of another task."""
     known = await load(redis, job)
-    task = task_again(known) if known.task in (Goal.name, HANDBOOK) else None
-    while isinstance(task, WithHandbook):
-        task = task.task
+    own = known.task in (Goal.name, Outlining.name) or outer_layer(known.task, known.spec)
+    task = innermost(task_again(known)) if own else None
     if not isinstance(task, Goal):
         name = known.task if task is None else task.name
         raise BadInput(

@@ -142,3 +142,28 @@ class Progress:
     def dissent_rate(self) -> float:
         """Share of votes against the winner: what the run itself says about the error per vote."""
         return self.dissent / self.votes if self.votes else 0.0
+
+
+class ProgressOfSeveral(Progress):
+    """Counters of several jobs at once, in sum; it has the name of the one that began first."""
+
+    __slots__ = ()
+
+    def listen(self, event: Event) -> None:
+        """Fold an event of any of them in."""
+        match event:
+            case Began() if self.job:
+                self.step, self.first = self.step + event.step, self.first + event.step
+                self.repairs += event.repairs
+                self._count(event.counts)
+            case StepDecided():
+                self.step += 1
+            case Committed(counts=counts):
+                self.durable, self.durable_at = self.step, time.monotonic()
+                self._count(counts)
+            case Repaired(times=times):
+                self.repairs += times
+            case GoneBack():
+                pass
+            case _:
+                super().listen(event)

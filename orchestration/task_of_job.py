@@ -3,6 +3,7 @@
 from typing import Any
 
 from surefoot.agents.tasks.catalogue import made, task_named
+from surefoot.agents.tasks.fronted import fronted
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput, SurefootError
 
@@ -11,8 +12,6 @@ from .journal.jobs import Job
 AGENT, ISSUE = "agent", "issue"
 """The names of agents' tasks, whose tools and world no journal has: of one by itself, and of an attempt at an instance of SWE-bench."""
 AGENTS = (AGENT, ISSUE)
-HANDBOOK = "handbook"
-"""The name of a task with behaviours in its prompts; the task inside is in its arguments."""
 LARGE = 1_000_000
 """Tokens of a window in which everything fits."""
 Given = Task[Any, Any] | type[Task[Any, Any]] | None
@@ -22,12 +21,12 @@ Given = Task[Any, Any] | type[Task[Any, Any]] | None
 def task_again(job: Job, task: Given = None) -> Task[Any, Any]:
     """Return the task of a job: the one given, or made from the journal by its class or by the name that it is known by.
 
-    Of a job with a handbook the task inside is given as it would be without, and gets the job's behaviours.
+    Of a job with behaviours, a user's description or a pattern in front of its prompts the task inside is given as it would be without.
 
     Raises `BadInput` if it is not given and its name is not known here; the journal's word alone never imports anything.
     """
-    if task is not None and job.task == HANDBOOK != task.name:
-        task = _with_handbook(job, task)
+    if task is not None:
+        task = fronted(task, job.task, job.spec)
     if task is not None and task.name != job.task:
         raise BadInput(f"job {job.id!r} is of task {job.task!r}, not of {task.name!r}")
     if isinstance(task, Task):
@@ -58,16 +57,6 @@ def agent_again(job: str, task: str) -> str:
     if task == ISSUE:
         return "go on with its run, `surefoot swe resume RUN`"
     return f"go on from there, `Agent(model, tools, ...).run(goal, workspace, job={job!r})`"
-
-
-def _with_handbook(job: Job, inner: Task[Any, Any] | type[Task[Any, Any]]) -> Given:
-    """Return the task, or its class, with the behaviours that the job began with."""
-    # Here, because most jobs have none, and it loads much.
-    from surefoot.agents.handbook import WithHandbook
-
-    if isinstance(inner, Task):
-        return WithHandbook(inner, job.spec.get("behaviours", ()))
-    return WithHandbook.around(inner)
 
 
 def _to_read(job: Job) -> Task[Any, Any]:

@@ -166,7 +166,7 @@ def test_it_is_listed_shown_edited_and_deleted(redis: str) -> None:
         (("delete", "columns", "behavior_z", "--yes"), "there is no behaviour 'behavior_z'"),
         (("import", "/no/such/file"), "'/no/such/file' cannot be read (No such file or directory)"),
         (("export", "--out", "/no/such/file"), "'/no/such/file' cannot be written (No such file or directory)"),
-        (("import", "/dev/zero"), "'/dev/zero' has more than 64 MiB: import it in parts"),
+        (("import", "/dev/zero"), "'/dev/zero' has more than 64 MiB: give it in parts"),
         (("export", "--out", "/dev/null"), "'/dev/null' cannot be written ("),
         (("lst",), "no such command 'lst'"),
     ],

@@ -21,7 +21,16 @@ from surefoot.agents.perception.looking import FRAMINGS
 from surefoot.agents.planner import read_outline
 from surefoot.cli.problem import ProblemOptions
 from surefoot.models.base import Ask, Prompt
-from surefoot.models.doubles import Double, Garbage, goal_double, looking_double
+from surefoot.models.doubles import (
+    Double,
+    Garbage,
+    ParaphraseDouble,
+    equivalence_double,
+    goal_double,
+    looking_double,
+    town_answer,
+    town_problem,
+)
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.orchestration.solve import task_of
 from surefoot.tools.drawing import draw_bars
@@ -239,7 +248,7 @@ def test_json_has_the_answer_the_parts_and_the_report(sf: Surefoot, model: str) 
     found = json.loads(done.out)
     assert (done.code, set(found), found["answer"]) == (
         0,
-        {"answer", "parts", "observations", "report"},
+        {"answer", "parts", "observations", "report", "runs"},
         ANSWER,
     )
     assert found["parts"][-1]["problem"] == PRODUCT
@@ -265,7 +274,10 @@ def test_a_stall_is_a_stall_and_says_how_to_go_on(sf: Surefoot, model: str) -> N
         stalled = sf("solve", PRODUCT, "--limit", 10, "--model", url, "--job", "stuck")
     assert (stalled.code, stalled.out) == (FAILED, "")
     assert "step 0 stalled: no ballot got far enough ahead in 10 samples" in stalled.sentence
-    assert stalled.sentence.endswith("`surefoot show stuck` shows the job, `surefoot resume stuck` goes on")
+    # Another way was taken, as a job of its own, and stalled as well.
+    assert re.search(
+        r"`surefoot show (stuck\.[0-9a-f]{8})` shows the job, `surefoot resume \1` goes on$", stalled.sentence
+    )
     assert "SOLVED" in sf("resume", "stuck", "--model", model).out
     assert json.loads(sf("show", "stuck", "--state").out)["done"][-1]["answer"] == ANSWER
 
@@ -388,6 +400,7 @@ def test_a_picture_is_looked_at_by_another_model_and_the_job_is_taken_up_by_both
         found = json.loads(sf(*asked, "--json").out)
     assert [seen["answer"] for seen in found["observations"]] == ["12", "345"]
     assert found["observations"][1]["digest"] == read_picture(chart).digest
+    assert all(seen["votes"] >= 4 and seen["model"] == perceiver for seen in found["observations"])
     assert found["report"]["models"] == [f"{planner} + {perceiver}"]
 
 
@@ -396,6 +409,9 @@ def test_a_picture_is_looked_at_by_another_model_and_the_job_is_taken_up_by_both
     [
         (("--image", "chart.png"), "give images and a perceiver"),
         (("--perceiver", "template"), "give images and a perceiver"),
+        (("--caption", "What?"), "give images and a perceiver"),
+        (("--extend",), "give images and a perceiver"),
+        (("--rephrase",), "give images and a perceiver"),
         (("--image", "nothing.png", "--perceiver", "template"), "'nothing.png' is no file"),
         (("--image", "/dev/null", "--perceiver", "template"), "/dev/null"),
     ],
@@ -405,3 +421,14 @@ def test_pictures_that_cannot_be_looked_at_are_refused(
 ) -> None:
     done = sf("solve", PRODUCT, "--model", model, *given)
     assert (done.code, done.out) == (BAD_INPUT, "") and said in done.sentence
+
+
+def test_answers_in_other_words_are_one_by_the_word_of_a_second_model(sf: Surefoot) -> None:
+    problem = ("solve", town_problem(7), "--votes", 4, "--depth", 0, "--replans", 0, "--limit", 14)
+    with served(ParaphraseDouble(error=0.1, seed=7)) as answering, served(equivalence_double()) as judging:
+        alone = sf(*problem, "--model", answering)
+        assert (alone.code, alone.out) == (FAILED, "")
+        done = sf(*problem, "--model", answering, "--equivalence", judging, "--job", "town")
+        shown = sf("show", "town").out
+    assert done.code == 0 and town_answer(7) in done.out
+    assert f"{answering} ~ {judging}" in shown

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from surefoot.agents.tasks.last_lines import in_form, last_lines, line
 from surefoot.models.base import Message
 from surefoot.printable import encodable
+from surefoot.tools.answers.last_lines import in_form, last_lines, line
 from surefoot.tools.answers.normal_forms import Kind, as_json, json_of, normal
 from surefoot.voting.flags import NotAnAnswer
 

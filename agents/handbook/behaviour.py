@@ -4,16 +4,13 @@ After "Metacognitive Reuse" (Didolkar et al. 2025, arXiv 2509.13237), where a mo
 shortened it.  A model wrote the instruction, after reading texts that may be anybody's: so it is refused unless it is one clean line.
 """
 
-import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
-from surefoot.agents.hygiene import clean
+from surefoot.agents.hygiene.lines import check_text, one_clean_line, read_json_line
 from surefoot.errors import BadInput
-from surefoot.printable import encodable, printable
 
 PREFIX = "behavior_"
 """What the paper's names begin with, so that an answer can cite one and mean nothing else."""
@@ -52,7 +49,7 @@ class Behaviour:
 
     def __post_init__(self) -> None:
         for field in ("name", "instruction", "task", "job"):
-            _check_text(field, getattr(self, field))
+            check_text(f"the {field} of a behaviour", getattr(self, field))
         if not _NAME.fullmatch(self.name) or len(self.name) > LONGEST_NAME:
             raise BadInput(
                 f"a behaviour's name is {PREFIX!r} and words of a-z and 0-9 with underscores between, at most {LONGEST_NAME} characters, "
@@ -60,7 +57,8 @@ class Behaviour:
             )
         if not self.task:
             raise BadInput(f"{self.name} is for tasks of no name: give it the name of a task")
-        object.__setattr__(self, "instruction", _one_clean_line(self.name, self.instruction))
+        line = one_clean_line(f"the instruction of {self.name}", self.instruction, SHORTEST, LONGEST)
+        object.__setattr__(self, "instruction", line)
         for count in (self.uses, self.successes):
             if type(count) is not int or not 0 <= count <= MOST_USES:
                 raise BadInput(
@@ -83,19 +81,7 @@ def name_of(text: str) -> str:
 
 def read_line(line: str | bytes) -> Behaviour:
     """Read a behaviour from a line of JSON, as `written_line` writes it; raises `BadInput`."""
-    try:
-        found = _LINE.validate_json(line, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        if isinstance(cause := first.get("ctx", {}).get("error"), BadInput):
-            raise cause from None
-        where = ".".join(map(str, first["loc"]))
-        said = f"{where}: {first['msg']}" if where else first["msg"]
-        raise BadInput(f"not a line of a handbook ({printable(said[:200])})") from None
-    fields = [field for field, _ in json.loads(line, object_pairs_hook=list)]
-    if twice := sorted({field for field in fields if fields.count(field) > 1}):
-        raise BadInput(f"not a line of a handbook ({', '.join(twice)}: given twice)")
-    return found
+    return read_json_line(_LINE, line, "a handbook")
 
 
 def written_line(behaviour: Behaviour) -> str:
@@ -104,21 +90,3 @@ def written_line(behaviour: Behaviour) -> str:
 
 
 _LINE: TypeAdapter[Behaviour] = TypeAdapter(Behaviour)
-
-
-def _check_text(field: str, value: Any) -> None:
-    if not isinstance(value, str) or not encodable(value):
-        raise BadInput(f"the {field} of a behaviour is a text, not {printable(repr(value)[:100])}")
-
-
-def _one_clean_line(name: str, instruction: str) -> str:
-    cleaned = clean(instruction[: LONGEST + 1])
-    text = cleaned.text.strip()
-    if cleaned.removed:
-        kinds = ", ".join(removed.kind for removed in cleaned.removed)
-        raise BadInput(f"the instruction of {name} holds what no prompt may hold ({kinds}): write it without")
-    if not SHORTEST <= len(text) <= LONGEST or "\n" in text or printable(text) != text:
-        raise BadInput(
-            f"the instruction of {name} has to be one line of {SHORTEST} to {LONGEST} characters, not {instruction[:100]!r}"
-        )
-    return text

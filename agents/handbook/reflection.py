@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from surefoot.agents.hygiene import NOTICE, fence
-from surefoot.agents.tasks.last_lines import last_lines, missing
+from surefoot.agents.hygiene import NOTICE, fence_by_digest
 from surefoot.errors import BadInput
 from surefoot.models.base import Message
+from surefoot.tools.answers.last_lines import last_lines, missing
 
 from .behaviour import LONGEST, Behaviour, name_of
 
@@ -115,6 +114,4 @@ def _shown(number: int, step: TracedStep) -> str:
 def _fenced(what: str, text: str) -> str:
     half = TEXT_CHARACTERS // 2
     shown = text if len(text) <= TEXT_CHARACTERS else f"{text[:half]}\n[...]\n{text[-half:]}"
-    # Who writes a text cannot choose one that holds its own digest.
-    nonce = blake2b(f"{what}\n{shown}".encode(errors="replace"), digest_size=8).hexdigest()
-    return fence(shown, "model", what, nonce=nonce).text
+    return fence_by_digest(shown, "model", what)

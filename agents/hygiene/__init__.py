@@ -1,6 +1,6 @@
 """Reasoning hygiene: untrusted text is cleaned, fenced and judged before a model reads it."""
 
-from .fencing import NOTICE, FencedText, fence
+from .fencing import NOTICE, FencedText, fence, fence_by_digest
 from .guard import POLICY, THINKING_OFF, Guard, GuardDecision
 from .lookalikes import MARK
 from .sanitise import GROWTH, Cleaned, Removed, clean
@@ -18,4 +18,5 @@ __all__ = [
     "Removed",
     "clean",
     "fence",
+    "fence_by_digest",
 ]

@@ -5,6 +5,7 @@ messages = (Message("system", f"Answer from the data. {NOTICE}"), Message("user"
 """
 
 import secrets
+from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from surefoot.errors import BadInput
@@ -48,6 +49,15 @@ def fence(text: str, source: Origin, provenance: str = "", *, nonce: str | None 
         f"[data {nonce} from {said}]\n{cleaned.text}\n[end of data {nonce}]",
         cleaned.removed,
     )
+
+
+def fence_by_digest(text: str, source: Origin, provenance: str) -> str:
+    """Fence a text with a digest of it in place of a random number: the same text makes the same prompt.
+
+    Who writes a text cannot choose one that holds its own digest.
+    """
+    nonce = blake2b(f"{provenance}\n{text}".encode(errors="replace"), digest_size=NONCE_BYTES).hexdigest()
+    return fence(text, source, provenance, nonce=nonce).text
 
 
 def _one_line(cleaned: Cleaned) -> str:

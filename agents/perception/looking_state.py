@@ -31,6 +31,32 @@ class Queries:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedQueries:
+    """The same from a planner that was asked how sure it is; equal ones ask the same, however sure it is."""
+
+    queries: tuple[Query, ...]
+    confidence: int = field(compare=False)
+    """In the best answer that it had before these looks, 0 to 100."""
+    kind: Literal["rated queries"] = "rated queries"
+
+
+@dataclass(frozen=True, slots=True)
+class Rephrased:
+    """A question without what its writer expected to see."""
+
+    question: str
+    kind: Literal["rephrased"] = "rephrased"
+
+
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """A perceiver's description of a whole picture."""
+
+    said: str
+    kind: Literal["captioned"] = "captioned"
+
+
+@dataclass(frozen=True, slots=True)
 class Described:
     """What the perceiver has said; equal ones mean the same, however they are said."""
 
@@ -48,7 +74,7 @@ class Answered:
     kind: Literal["answered"] = "answered"
 
 
-LookingAnswer = Queries | Described | Answered
+LookingAnswer = Queries | RatedQueries | Rephrased | Captioned | Described | Answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +98,19 @@ class LookingState:
     answer: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ExtendingState(LookingState):
+    """The same where the planner says how sure it is.  A class of its own: the start of a job is part of its hash chain, and stays as it was."""
+
+    confidences: tuple[int, ...] = ()
+    """0 to 100, one for each round."""
+
+    @property
+    def rising(self) -> bool:
+        """Whether what was seen in the round before the last one has made the planner surer."""
+        return len(self.confidences) > 1 and self.confidences[-1] > self.confidences[-2]
+
+
 STATES: Typed[LookingState] = Typed(LookingState)
+EXTENDING_STATES: Typed[LookingState] = Typed(ExtendingState)
 ANSWERS: Typed[LookingAnswer] = Typed(Annotated[LookingAnswer, Field(discriminator="kind")])

@@ -1,6 +1,6 @@
 """What `surefoot.agents.planner` offers."""
 
-from .goal import Goal
+from .goal import Goal, Outlining
 from .mermaid import NodeCost, flowchart
 from .outlines import Outline, read_outline
 from .state import Chosen, GoalState, Node, Part, PlannerAnswer, Proposal, Solved, outline
@@ -14,6 +14,7 @@ __all__ = [
     "Node",
     "NodeCost",
     "Outline",
+    "Outlining",
     "Part",
     "PlannerAnswer",
     "Proposal",

@@ -17,6 +17,7 @@ that does not lead by `votes`, and a stall is a stall.  A program combines where
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 from surefoot.agents.tasks.task import Task, Value
 from surefoot.errors import BadInput
@@ -59,8 +60,8 @@ class Goal(Task[GoalState, PlannerAnswer]):
     words would never agree with one another.  `depth`: a part of a part, and so on, that many times, is answered as it is.  Both decide what it
     costs: at least `votes` samples for each part, and as many to split it.
 
-    `outline`: how the problem is made smaller as far as that is decided already, at whatever depth; an `Outline`, or its JSON.  What it leaves open
-    is decided by vote, so that `depth=0` answers its last parts as they are.
+    `outline`: how the problem is made smaller, and which parts are answered, as far as that is decided already, at whatever depth; an `Outline`, or its
+    JSON.  What it leaves open is decided by vote, so that `depth=0` answers its last parts as they are.
     """
 
     name = "goal"
@@ -70,6 +71,8 @@ class Goal(Task[GoalState, PlannerAnswer]):
     sampling = Sampling(temperature=0.7, first_temperature=None, max_tokens=4096)
     state_codec = STATES
     answer_codec = ANSWERS
+    unasked: ClassVar[str | None] = None
+    """The answer of a problem that is not made smaller, where nobody is asked for it."""
 
     @checked
     def __init__(
@@ -89,43 +92,46 @@ class Goal(Task[GoalState, PlannerAnswer]):
             raise BadInput(f"a depth is a number from 0 to {DEEPEST - 1}, not {depth!r}")
         if kind == "code":
             raise BadInput("an answer is one line, and code is more")
-        self._outline = None if outline is None else read_outline(outline)
-        if self._outline is not None and self._outline.problem != problem:
+        self.outline = None if outline is None else read_outline(outline)
+        if self.outline is not None and self.outline.problem != problem:
             raise BadInput("the outline is of another problem: give its own, or none")
-        self._problem, self._kind, self._votes, self._depth = problem, kind, votes, depth
+        self.problem, self._kind, self.votes, self._depth = problem, kind, votes, depth
 
     def spec(self) -> Mapping[str, Value]:
         """The constructor's arguments."""
         spec: dict[str, Value] = {
-            "problem": self._problem,
+            "problem": self.problem,
             "kind": self._kind,
-            "votes": self._votes,
+            "votes": self.votes,
             "depth": self._depth,
         }
-        return spec if self._outline is None else {**spec, "outline": self._outline.canonical}
+        return spec if self.outline is None else {**spec, "outline": self.outline.canonical}
 
     @property
     def digest(self) -> str | None:
         """That of its outline; None if none was given."""
-        return None if self._outline is None else self._outline.digest
+        return None if self.outline is None else self.outline.digest
 
     def start(self) -> GoalState:
         """The whole problem, and its first parts as far as they are given."""
-        return GoalState(self._begun((), self._problem, ()))
+        nodes, answer = self._opened((), self.problem, ())
+        return self._answered(GoalState(nodes), answer)
 
     def ask(self, state: GoalState, view: int = 0) -> Prompt:
         """Ask what the stage wants; ways to choose among come in another order in each view."""
         node = state.nodes[-1]
+        given = self._given(state.nodes)
+        hint = "" if given is None else given.hint
         match state.stage:
             case "propose":
-                return prompts.propose(node.problem)
+                return prompts.propose(node.problem, hint)
             case "choose":
                 ways = _ways(state)
-                return prompts.choose(node.problem, [ways[place] for place in _order(len(ways), view)])
+                return prompts.choose(node.problem, [ways[place] for place in _order(len(ways), view)], hint)
             case "compose" if node.split is not None:
                 return prompts.compose(node.problem, node.split.parts, node.answers)
             case _:
-                return prompts.solve(node.problem)
+                return prompts.solve(node.problem, hint)
 
     def read(self, text: str, state: GoalState, view: int = 0) -> PlannerAnswer:
         """Read the last line."""
@@ -143,7 +149,7 @@ class Goal(Task[GoalState, PlannerAnswer]):
 
     def lead(self, answer: PlannerAnswer) -> int:
         """One proposal is a step; all else is voted on."""
-        return 1 if isinstance(answer, Proposal) else self._votes
+        return 1 if isinstance(answer, Proposal) else self.votes
 
     def advance(self, state: GoalState, answer: PlannerAnswer) -> GoalState:
         """Take a step."""
@@ -175,8 +181,8 @@ class Goal(Task[GoalState, PlannerAnswer]):
 
     def _proposed(self, state: GoalState) -> GoalState:
         """Take a proposal that leads all others; without one there are more to come, or a choice."""
-        most = 2 * self._votes + CANDIDATES
-        winner = leading(state.proposals, self._votes, most + self._votes)
+        most = 2 * self.votes + CANDIDATES
+        winner = leading(state.proposals, self.votes, most + self.votes)
         if winner is not None:
             return self._split(state, winner)
         (_, first), *others = Counter(state.proposals).most_common(CANDIDATES)
@@ -186,31 +192,35 @@ class Goal(Task[GoalState, PlannerAnswer]):
 
     def _split(self, state: GoalState, split: Proposal) -> GoalState:
         """Go on with the first part, or with the problem as it is."""
-        node = replace(state.nodes[-1], split=split)
-        nodes = (*state.nodes[:-1], node)
+        nodes = (*state.nodes[:-1], replace(state.nodes[-1], split=split))
         if split.parts:
-            nodes = self._begun(nodes, split.parts[0], state.done)
-        return GoalState(nodes, done=state.done)
+            nodes, answer = self._opened(nodes, split.parts[0], state.done)
+        else:
+            answer = self.unasked
+        return self._answered(GoalState(nodes, done=state.done), answer)
 
-    def _answered(self, state: GoalState, answer: str) -> GoalState:
-        """Hand an answer up, as far as programs know what it makes there."""
+    def _answered(self, state: GoalState, answer: str | None) -> GoalState:
+        """Hand an answer up, as far as programs know what it makes there, and what comes next is answered already; None is no answer yet."""
         nodes, done = state.nodes, state.done
-        made: str | None = answer
-        while made is not None:
+        while answer is not None:
             *rest, node = nodes
             assert node.split is not None
-            done = (*done, Part(len(rest), node.problem, node.split, made))
+            done = (*done, Part(len(rest), node.problem, node.split, answer))
             if not rest:
                 return GoalState((), done=done)
-            above = replace(rest[-1], answers=(*rest[-1].answers, made))
+            above = replace(rest[-1], answers=(*rest[-1].answers, answer))
             nodes, split, known = (*rest[:-1], above), above.split, len(above.answers)
             assert split is not None
             if known < len(split.parts):
-                return GoalState(self._begun(nodes, split.parts[known], done), done=done)
-            made = combined(split.combine, split.formula, above.answers)
-            if made is not None and len(nodes) == 1:
-                made = self._of_its_kind(made)
-        return GoalState(nodes, done=done)  # somebody is asked what the answers of the parts make
+                nodes, answer = self._opened(nodes, split.parts[known], done)
+            else:
+                answer = self._made(split, above.answers, whole=len(nodes) == 1)
+        return GoalState(nodes, done=done)  # somebody is asked
+
+    def _made(self, split: Proposal, answers: tuple[str, ...], *, whole: bool) -> str | None:
+        """Return what the answers of all parts make; None where somebody has to be asked."""
+        made = combined(split.combine, split.formula, answers)
+        return self._of_its_kind(made) if whole and made is not None else made
 
     def _of_its_kind(self, made: str) -> str | None:
         """Return the answer of the whole in its form; None if what a program made of the parts is of another kind."""
@@ -221,24 +231,43 @@ class Goal(Task[GoalState, PlannerAnswer]):
         except NotAnAnswer:
             return None
 
-    def _begun(self, nodes: tuple[Node, ...], problem: str, done: tuple[Part, ...]) -> tuple[Node, ...]:
-        """Begin a part of the last of the nodes; where its parts are given, the first of them, and so on."""
-        as_it_is = len(nodes) >= self._depth or len(done) >= MOST_PARTS
-        nodes = (*nodes, Node(problem, Proposal() if as_it_is else None))
-        given = self._given(nodes)
-        if given is None or not given.parts:
-            return nodes
-        nodes = (*nodes[:-1], Node(problem, given.split))
-        return self._begun(nodes, given.parts[0].problem, done)
+    def _opened(
+        self, nodes: tuple[Node, ...], problem: str, done: tuple[Part, ...]
+    ) -> tuple[tuple[Node, ...], str | None]:
+        """Open a part of the last of the nodes; where its parts are given, the first of them, and so on.  Return the answer if that is given, too."""
+        while True:
+            given = self._given((*nodes, Node(problem)))
+            if given is None or not given.parts:
+                break
+            nodes, problem = (*nodes, Node(problem, given.split)), given.parts[0].problem
+        if given is not None and given.answer is not None:
+            return (*nodes, Node(problem, Proposal())), given.answer
+        hinted = given is not None and given.hint != ""
+        if (len(nodes) < self._depth or hinted) and len(done) < MOST_PARTS:
+            return (*nodes, Node(problem)), None
+        return (*nodes, Node(problem, Proposal())), self.unasked
 
     def _given(self, nodes: tuple[Node, ...]) -> Outline | None:
         """Return what the outline says of the last of the nodes; None where it does not reach so far."""
-        here = self._outline
+        here = self.outline
         for place in place_of(nodes):
             if here is None or not here.parts:
                 return None
             here = here.parts[place]
         return here
+
+
+class Outlining(Goal):
+    """Decide how `problem` is made smaller, all of it, and answer none of its parts.
+
+    `Outline.of(await surefoot.state(job), answers=True)` is what was decided; whoever answers the parts may do so in any order, and at once.
+    """
+
+    name = "outline"
+    unasked = ""
+
+    def _made(self, split: Proposal, answers: tuple[str, ...], *, whole: bool) -> str | None:
+        return ""
 
 
 def _ways(state: GoalState) -> list[Proposal]:

@@ -3,13 +3,13 @@
     {"problem": "What is 734 * 902?", "combine": "formula", "formula": "{1} * 10 + {2}",
      "parts": [{"problem": "What is 734 * 90?"}, {"problem": "What is 734 * 2?"}]}
 
-Its digest is the SHA-256 of that object in UTF-8, without blanks, the fields in the order `problem`, `combine`, `formula`, `parts`, those left out that
-say nothing.
+Its digest is the SHA-256 of that object in UTF-8, without blanks, the fields in the order `problem`, `answer`, `hint`, `combine`, `formula`, `parts`,
+those left out that say nothing.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar, Self
 
@@ -34,10 +34,10 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A problem and its parts, each of which may have parts again; answers are no part of it.
+    """A problem and its parts, each of which may have parts again.
 
-    One with `parts` is taken as decided: nobody is asked how to make that problem smaller.  One without them is open: it is made smaller, or
-    answered, as every problem is.
+    One with `parts` is taken as decided: nobody is asked how to make that problem smaller.  One with an `answer` is taken as answered: nobody is
+    asked about it at all.  One with neither is open: it is made smaller, or answered, as every problem is.
     """
 
     problem: str
@@ -46,18 +46,51 @@ class Outline:
     """How the answers of the parts become that of the problem."""
     formula: str = ""
     """Goes with `combine="formula"`."""
+    answer: str | None = None
+    """Of a part that is answered already; of one that has parts, none."""
+    hint: str = ""
+    """What whoever is asked about an open problem is told besides, such as what was tried; it is made smaller even where `depth` is reached."""
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", revalidate_instances="always")
 
     @classmethod
-    def of(cls, state: GoalState) -> Self:
-        """Return how a job's problem is made smaller, as far as that is decided at the state that `surefoot.state(job)` returns."""
-        return cls._of(tree(state))
+    def of(cls, state: GoalState, *, answers: bool = False) -> Self:
+        """Return how a job's problem is made smaller, as far as that is decided at the state that `surefoot.state(job)` returns.
+
+        With `answers` parts that are answered come with their answers, and without their own parts: by that outline only the rest is asked.
+        """
+        return cls.of_tree(tree(state), answers=answers)
 
     @classmethod
-    def _of(cls, branch: Branch) -> Self:
+    def of_tree(cls, branch: Branch, *, answers: bool = False, whole: bool = True) -> Self:
+        """Return it for a tree; the whole's own answer is never taken along."""
+        if answers and branch.answer and not whole:
+            return cls(branch.problem, answer=branch.answer)
         split = branch.split or Proposal()
-        parts = tuple(map(cls._of, branch.parts))
+        parts = tuple(cls.of_tree(part, answers=answers, whole=False) for part in branch.parts)
         return cls(branch.problem, parts, split.combine, split.formula)
+
+    def open_leaves(self, place: Place = ()) -> Iterator[tuple[Place, Self]]:
+        """Yield the problems that have neither parts nor an answer, with their places."""
+        if not self.parts and self.answer is None:
+            yield place, self
+        for number, part in enumerate(self.parts):
+            yield from part.open_leaves((*place, number))  # type: ignore[misc]
+
+    def has(self, place: Place) -> bool:
+        """Whether there is a problem at a place."""
+        return not place or (place[0] < len(self.parts) and self.parts[place[0]].has(place[1:]))
+
+    def at(self, place: Place) -> "Outline":
+        """Return the problem at a place."""
+        return self.parts[place[0]].at(place[1:]) if place else self
+
+    def put(self, place: Place, other: "Outline") -> "Outline":
+        """Return this outline with another one at a place."""
+        if not place:
+            return other
+        first, *rest = place
+        parts = (*self.parts[:first], self.parts[first].put(tuple(rest), other), *self.parts[first + 1 :])
+        return replace(self, parts=parts)
 
     @property
     def split(self) -> Proposal:
@@ -67,10 +100,15 @@ class Outline:
     @property
     def plain(self) -> Mapping[str, Any]:
         """What JSON holds of it: no field that says nothing."""
+        known = {"problem": self.problem}
+        if self.answer is not None:
+            known["answer"] = self.answer
+        if self.hint:
+            known["hint"] = self.hint
         if not self.parts:
-            return {"problem": self.problem}
+            return known
         how = {"combine": self.combine} | ({"formula": self.formula} if self.formula else {})
-        return {"problem": self.problem, **how, "parts": [part.plain for part in self.parts]}
+        return {**known, **how, "parts": [part.plain for part in self.parts]}
 
     @property
     def canonical(self) -> str:
@@ -101,6 +139,10 @@ def read_outline(given: str | Outline) -> Outline:
     except (ValidationError, RecursionError) as error:
         raise BadInput(_said(error)) from None
     _check_problem(made.problem.strip())
+    if made.answer is not None:
+        raise BadInput(
+            "the outline is wrong: its whole problem has an answer, so that there is nothing to solve"
+        )
     found = _sound(made, made.problem.strip(), (), ())
     if (size := _size(found)) > MOST_PARTS:
         raise BadInput(f"an outline has at most {MOST_PARTS:,} problems, not {size:,}")
@@ -150,6 +192,7 @@ def _sound(made: Outline, problem: str, place: Place, above: tuple[str, ...]) ->
         raise _wrong(
             place, f"combine {made.combine!r} and no parts: give the parts, or leave combine and formula out"
         )
+    answer, hint = _known(made, place)
     if made.formula and made.combine != "formula":
         raise _wrong(place, f"a formula goes with combine 'formula', not {made.combine!r}")
     above = (*above, problem)
@@ -163,7 +206,26 @@ def _sound(made: Outline, problem: str, place: Place, above: tuple[str, ...]) ->
         raise _wrong(place, str(error)) from None
     pairs = enumerate(zip(made.parts, told, strict=True))
     parts = tuple(_sound(part, text, (*place, number), above) for number, (part, text) in pairs)
-    return Outline(problem, parts, split.combine, split.formula)
+    return Outline(problem, parts, split.combine, split.formula, answer, hint)
+
+
+def _known(made: Outline, place: Place) -> tuple[str | None, str]:
+    """Return the answer and the hint of a problem in their one form."""
+    if made.answer is None and not made.hint:
+        return None, ""
+    if made.parts:
+        raise _wrong(
+            place, "a problem with parts has neither an answer nor a hint: leave one or the other out"
+        )
+    if made.answer is not None and made.hint:
+        raise _wrong(place, "nobody is asked about a problem with an answer, so leave its hint out")
+    answer = None if made.answer is None else " ".join(made.answer.split())
+    for told in (answer, made.hint):
+        if told is not None and (len(told) > LONGEST or not encodable(told)):
+            raise _wrong(place, f"an answer or a hint is a text of at most {LONGEST:,} characters")
+    if answer == "":
+        raise _wrong(place, "an answer is empty: give one, or leave it out")
+    return answer, made.hint.strip()
 
 
 def _wrong(place: Place, why: str) -> BadInput:

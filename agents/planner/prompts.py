@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from surefoot.agents.tasks.last_lines import in_form, last_lines, line, missing
 from surefoot.models.base import Message
 from surefoot.printable import encodable
 from surefoot.tools.answers.combining import Combine, read_formula
+from surefoot.tools.answers.last_lines import in_form, last_lines, line, missing
 from surefoot.tools.answers.normal_forms import Kind, normal, unquoted
+from surefoot.tools.answers.prose import answer_span
 from surefoot.voting.flags import NotAnAnswer
 
 from .state import Chosen, Proposal, Solved
@@ -59,7 +60,6 @@ answer = ..."""
 NO_PART = "a part is empty, or is a problem that it is a part of"
 
 _CHOICE = line("[Cc]hoice", r"\d{1,2}+(?:\s*+,\s*+\d{1,2}+)*+")
-_ANSWER = re.compile(r"([*_`]*+)\s*+[Aa]nswer\s*+=\s*+(\S.*+)")
 _OBJECT = re.compile(r"[\s`]*+(\{.*\})[\s`]*+")
 
 
@@ -75,20 +75,24 @@ class _Line:
 _LINES: TypeAdapter[_Line] = TypeAdapter(_Line)
 
 
-def propose(problem: str) -> tuple[Message, ...]:
+def propose(problem: str, hint: str = "") -> tuple[Message, ...]:
     """Ask how to make a problem smaller."""
-    return Message("system", PROPOSE + "\n".join(FORMS)), Message("user", f"Problem:\n{problem}")
+    return Message("system", PROPOSE + "\n".join(FORMS)), Message("user", _told(problem, hint))
 
 
-def choose(problem: str, proposals: Sequence[Proposal]) -> tuple[Message, ...]:
+def choose(problem: str, proposals: Sequence[Proposal], hint: str = "") -> tuple[Message, ...]:
     """Ask which proposals are right."""
     ways = "\n".join(f"{number}. {shown(each)}" for number, each in enumerate(proposals, 1))
-    return Message("system", CHOOSE), Message("user", f"Problem:\n{problem}\n\nWays:\n{ways}")
+    return Message("system", CHOOSE), Message("user", f"{_told(problem, hint)}\n\nWays:\n{ways}")
 
 
-def solve(problem: str) -> tuple[Message, ...]:
+def solve(problem: str, hint: str = "") -> tuple[Message, ...]:
     """Ask for an answer."""
-    return Message("system", SOLVE), Message("user", f"Problem:\n{problem}")
+    return Message("system", SOLVE), Message("user", _told(problem, hint))
+
+
+def _told(problem: str, hint: str) -> str:
+    return f"Problem:\n{problem}" + (f"\n\nKnown of it:\n{hint}" if hint else "")
 
 
 def compose(problem: str, parts: Sequence[str], answers: Sequence[str]) -> tuple[Message, ...]:
@@ -158,13 +162,10 @@ def read_choice(text: str, of: int) -> Chosen:
 
 def read_answer(text: str, kind: Kind) -> Solved:
     """Read the last line of an answer to `solve` and `compose`."""
-    match = _ANSWER.fullmatch(next(last_lines(text), "").strip())
-    if match is None:
+    span = answer_span(text)
+    if span is None:
         raise missing("answer = ...")
-    # Marks at the end belong to those at the beginning, or they are part of the answer.
-    said = match[2].removesuffix(match[1][::-1]).strip()
-    if len(said) > 1 and said[0] == said[-1] == "`":
-        said = said[1:-1].strip()
+    said = text[slice(*span)]
     found = normal(said, kind)
     if not (encodable(said) and encodable(found)):
         raise NotAnAnswer("half a character")

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from surefoot.agents.hygiene import clean
+from surefoot.agents.hygiene.lines import one_clean_line
 from surefoot.errors import BadInput
-from surefoot.printable import encodable, printable
+from surefoot.printable import printable
 
 LONGEST_USER = 200
 SHORTEST, LONGEST = 10, 600
@@ -38,18 +38,7 @@ class Preference:
 
 def description_of(text: Any) -> str:
     """Return a description as hygiene writes it; raises `BadInput` for one that hygiene would take something out of, or that is no line."""
-    if not isinstance(text, str) or not encodable(text):
-        raise BadInput(f"a description is a text, not {printable(repr(text)[:100])}")
-    cleaned = clean(text[: LONGEST + 1])
-    line = cleaned.text.strip()
-    if cleaned.removed:
-        kinds = ", ".join(removed.kind for removed in cleaned.removed)
-        raise BadInput(f"the description holds what no prompt may hold ({kinds}): write it without")
-    if not SHORTEST <= len(line) <= LONGEST or len(text) > LONGEST or "\n" in line or printable(line) != line:
-        raise BadInput(
-            f"a description has to be one line of {SHORTEST} to {LONGEST} characters, not {text[:100]!r}"
-        )
-    return line
+    return one_clean_line("the description", text, SHORTEST, LONGEST)
 
 
 def check_user(user: Any) -> None:

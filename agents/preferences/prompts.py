@@ -5,15 +5,14 @@ All that is shown, posts, replies and descriptions, is cleaned and fenced: it ma
 
 import re
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from surefoot.agents.hygiene import NOTICE, fence
-from surefoot.agents.tasks.last_lines import in_form, last_lines, line, missing
+from surefoot.agents.hygiene import NOTICE, fence_by_digest
 from surefoot.errors import BadInput
 from surefoot.models.base import Message
+from surefoot.tools.answers.last_lines import in_form, last_lines, line, missing
 from surefoot.voting.flags import NotAnAnswer
 
 from .preference import LONGEST, description_of
@@ -87,7 +86,7 @@ def judge(description: str, signal: ChoiceSignal, view: int) -> tuple[Message, .
     """
     first, second = _order(signal, view)
     parts = (("the post", signal.post), ("reply A", first), ("reply B", second))
-    shown = "\n".join(_fenced(what, text) for what, text in parts)
+    shown = "\n".join(fence_by_digest(text, "user", what) for what, text in parts)
     return Message("system", JUDGE), Message("user", f"{_so_far(description)}\n\n{shown}")
 
 
@@ -103,15 +102,9 @@ def _order(signal: ChoiceSignal, view: int) -> tuple[str, str]:
 
 
 def _so_far(description: str) -> str:
-    return _fenced("the description so far", description or NOT_PROVIDED)
+    return fence_by_digest(description or NOT_PROVIDED, "user", "the description so far")
 
 
 def _shown(number: int, signal: ChoiceSignal) -> str:
     parts = (("post", signal.post), ("chosen reply", signal.chosen), ("rejected reply", signal.rejected))
-    return "\n".join(_fenced(f"signal {number}, {what}", text) for what, text in parts)
-
-
-def _fenced(what: str, text: str) -> str:
-    # Who writes a text cannot choose one that holds its own digest.
-    nonce = blake2b(f"{what}\n{text}".encode(), digest_size=8).hexdigest()
-    return fence(text, "user", what, nonce=nonce).text
+    return "\n".join(fence_by_digest(text, "user", f"signal {number}, {what}") for what, text in parts)

@@ -8,12 +8,13 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
 from surefoot.agents.hygiene import clean
+from surefoot.agents.hygiene.lines import check_text, read_json_line
 from surefoot.agents.tasks.plain_values import canonical
 from surefoot.errors import BadInput
-from surefoot.printable import encodable, printable
+from surefoot.printable import printable
 
 LONGEST = 4_000
 """Characters of each text."""
@@ -55,15 +56,7 @@ class ChoiceSignal:
 
 def read_line(line: str | bytes) -> ChoiceSignal:
     """Read a signal from a line of JSON, as `written_line` writes it; raises `BadInput`."""
-    try:
-        return _LINE.validate_json(line, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        if isinstance(cause := first.get("ctx", {}).get("error"), BadInput):
-            raise cause from None
-        where = ".".join(map(str, first["loc"]))
-        said = f"{where}: {first['msg']}" if where else first["msg"]
-        raise BadInput(f"not a line of a signal ({printable(said[:200])})") from None
+    return read_json_line(_LINE, line, "a signal")
 
 
 def written_line(signal: ChoiceSignal) -> str:
@@ -75,8 +68,7 @@ _LINE: TypeAdapter[ChoiceSignal] = TypeAdapter(ChoiceSignal)
 
 
 def _cleaned(field: str, given: Any) -> str:
-    if not isinstance(given, str) or not encodable(given):
-        raise BadInput(f"the {field} of a signal is a text, not {printable(repr(given)[:100])}")
+    check_text(f"the {field} of a signal", given)
     text = clean(given[: LONGEST + 1]).text.strip()
     if not 0 < len(text) <= LONGEST or len(given) > LONGEST or printable(text, keep="\n\t") != text:
         raise BadInput(

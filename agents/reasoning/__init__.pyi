@@ -1,6 +1,6 @@
 """What `surefoot.agents.reasoning` offers."""
 
-from .adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
+from .adapt import Adapt, Ramp, entropy_uncertainty, length_score, margin_uncertainty
 from .budget import Elastic
 from .control import Close, Control, Drop, Restart, StreamAction, StreamState, Watch
 from .deepconf import Confident, DeepConf, confident_vote
@@ -53,5 +53,6 @@ __all__ = [
     "Watch",
     "confident_vote",
     "entropy_uncertainty",
+    "length_score",
     "margin_uncertainty",
 ]

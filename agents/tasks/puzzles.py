@@ -13,13 +13,13 @@ from typing import Any, Generic, TypeVar
 
 from surefoot.errors import BadInput
 from surefoot.models.base import Message, Prompt, Sampling
+from surefoot.tools.answers.last_lines import in_form, last_lines, line
 from surefoot.tools.puzzles import blocks as blocks_world
 from surefoot.tools.puzzles import checkers, crossing
 from surefoot.tools.puzzles.puzzle import NoMove, Puzzle
 from surefoot.typed_input import checked as type_checked
 from surefoot.voting.flags import PAPER, InvariantBroken, NotAnAnswer
 
-from .last_lines import in_form, last_lines, line
 from .optional import Case, NoCases
 from .task import Task, Value
 from .towers import Form

@@ -15,9 +15,9 @@ from pydantic_core import to_json
 from surefoot.errors import BadInput
 from surefoot.models.base import Message, Prompt
 from surefoot.printable import encodable
+from surefoot.tools.answers.last_lines import in_form, last_lines, line
 from surefoot.typed_input import checked
 
-from .last_lines import in_form, last_lines, line
 from .optional import Case, NoCases
 from .task import Task, Value
 

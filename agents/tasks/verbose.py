@@ -13,10 +13,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from surefoot.models.base import Message, Prompt
+from surefoot.tools.answers.last_lines import in_form, last_lines, line, missing
 from surefoot.tools.towers.board import Move, Pegs
 from surefoot.voting.flags import NotAnAnswer
-
-from .last_lines import in_form, last_lines, line, missing
 
 BOARD = """\
 There are three pegs, 0, 1 and 2, and disks numbered from 1 (the smallest) upwards. A board is written as three lists,

@@ -9,6 +9,7 @@ from .fixes import Fix, read_fixes
 from .gateway import CachingGateway
 from .hostile import HostileServer
 from .issue_workers import Conduct, issue_worker
+from .paraphrases import ParaphraseDouble, equivalence_double, town_answer, town_in, town_problem
 from .repairs import Repair, Repairer
 from .script import Scripted
 from .server import DoubleServer
@@ -29,6 +30,7 @@ __all__ = [
     "Garbage",
     "HostileServer",
     "Latency",
+    "ParaphraseDouble",
     "PreferenceDouble",
     "Repair",
     "Repairer",
@@ -38,6 +40,7 @@ __all__ = [
     "ThinkingDouble",
     "chain_answer",
     "chain_problem",
+    "equivalence_double",
     "goal_double",
     "issue_worker",
     "looking_double",
@@ -46,4 +49,7 @@ __all__ = [
     "read_fixes",
     "scripted",
     "towers_double",
+    "town_answer",
+    "town_in",
+    "town_problem",
 ]

@@ -24,7 +24,7 @@ from surefoot.models.base import Ask, Prompt
 from surefoot.voting.samples import Sample, Usage
 
 from .goals import goal_right, goal_wrong
-from .looking import looking_right, looking_wrong, naming_right, naming_wrong
+from .looking import leading_right, leading_wrong, looking_right, looking_wrong, naming_right, naming_wrong
 from .puzzles import puzzle_right, puzzle_wrong
 from .towers import towers_right, towers_wrong
 
@@ -217,12 +217,14 @@ def goal_double(**faults: Unpack[Faults]) -> Double:
     return Double(goal_right, goal_wrong, **_named("goal-double", faults))
 
 
-def looking_double(*, focus: bool = True, **faults: Unpack[Faults]) -> Double:
+def looking_double(*, focus: bool = True, leading: bool = False, **faults: Unpack[Faults]) -> Double:
     """Return a double that plans what to look at in a bar chart, and calculates; arguments as `Double`.
 
-    With `focus` it asks about a part of the picture, else about the whole, the bar by its name.
+    With `focus` it asks about a part of the picture, else about the whole, the bar by its name.  With `leading` its questions about parts tell what
+    to see.
     """
-    right, wrong = (looking_right, looking_wrong) if focus else (naming_right, naming_wrong)
+    asking = (leading_right, leading_wrong) if leading else (looking_right, looking_wrong)
+    right, wrong = asking if focus else (naming_right, naming_wrong)
     return Double(right, wrong, **_named("looking-double", faults))
 
 

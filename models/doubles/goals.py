@@ -1,4 +1,7 @@
-"""Right and wrong answers of a planner's model, for multiplications and for lists that are to be sorted, found in the question."""
+"""Right and wrong answers of a planner's model, for multiplications and for lists that are to be sorted, found in the question.
+
+It makes no problem smaller that is small enough to answer, unless it is told what was tried with it.
+"""
 
 import re
 from contextlib import suppress
@@ -32,6 +35,11 @@ class _Product(NamedTuple):
     def small(self) -> bool:
         return max(len(str(self.a)), len(str(self.b))) <= DIGITS
 
+    @property
+    def smallest(self) -> bool:
+        """Whether it cannot be made smaller at all."""
+        return max(self.a, self.b) < 10
+
     def split(self, which: int = 0) -> str:
         """Cut the longer factor in two; one that is not 0 makes the formula wrong."""
         cut, other = (self.b, self.a) if len(str(self.b)) >= len(str(self.a)) else (self.a, self.b)
@@ -59,6 +67,11 @@ class _List(NamedTuple):
     def small(self) -> bool:
         return len(self.items) <= ITEMS
 
+    @property
+    def smallest(self) -> bool:
+        """Whether it cannot be made smaller at all."""
+        return len(self.items) < 2
+
     def split(self, which: int = 0) -> str:
         """Halve the list; what is not 0 leaves an item out."""
         items = list(self.items)
@@ -85,7 +98,8 @@ def _answer(prompt: Prompt, which: int | None) -> str:
         return CANNOT_READ
     asked, wanted = prompt[-1].content, prompt[0].content
     told, _, ways = asked.removeprefix("Problem:\n").partition("\n\nWays:\n")
-    problem = _problem(told.partition("\n\nParts:\n")[0])
+    told, _, hint = told.partition("\n\nParts:\n")[0].partition("\n\nKnown of it:\n")
+    problem = _problem(told)
     if problem is None:
         return CANNOT_READ
     if ways:
@@ -93,7 +107,8 @@ def _answer(prompt: Prompt, which: int | None) -> str:
     if "You make a problem smaller" in wanted:
         if which is not None:
             return problem.split(1 + which % 997)
-        return '{"parts": []}' if problem.small else problem.split()
+        as_it_is = problem.smallest if hint else problem.small
+        return '{"parts": []}' if as_it_is else problem.split()
     return f"answer = {problem.answer() if which is None else problem.wrong(which)}"
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from surefoot.agents.handbook import Behaviour, Trace, TracedStep, WithHandbook
+from surefoot.agents.handbook import Behaviour, Trace, TracedStep
 from surefoot.agents.handbook.reflection import MOST_STEPS, read_behaviours, reflect
 from surefoot.agents.tasks.codec import read_back
+from surefoot.agents.tasks.fronted import innermost
 from surefoot.agents.tasks.guarded import Guarded, guarded
 from surefoot.agents.tasks.optional import Acts
 from surefoot.models.base import Ask, Model, Prompt
@@ -58,10 +59,7 @@ async def trace_of(
     """
     async with open_redis(redis) as store:
         found = await jobs.load(store, job)
-        inner = task_again(found, task)
-        while isinstance(inner, WithHandbook):
-            inner = inner.task
-        known = guarded(inner)
+        known = guarded(innermost(task_again(found, task)))
         records = {each.step: each for each in await segments.contested(store, found, most)}
         for step in range(min(most, found.step)):
             if len(records) < most and step not in records:

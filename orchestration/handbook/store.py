@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from surefoot.agents.handbook import Behaviour, WithHandbook
 from surefoot.agents.handbook.behaviour import MOST_USES
-from surefoot.agents.preferences import WithPreference
+from surefoot.agents.tasks.fronted import outer_layer
 from surefoot.errors import BadInput
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.records import CorruptJournal
@@ -27,8 +27,6 @@ from surefoot.orchestration.redis.script import Script
 TASKS = "surefoot:handbooks"
 OVER = ("done", "failed")
 """Statuses of jobs that are counted."""
-WRAPPERS = (WithHandbook.name, WithPreference.name)
-"""Tasks that put text before the prompts of another, whose handbook it is."""
 NAMED = 10
 """Names in a sentence."""
 
@@ -174,10 +172,10 @@ class Handbook:
 def _had(task: str, spec: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]] | None]:
     """Return the name of a job's own task, and the behaviours of all handbooks around it, as pairs; None if there was no handbook."""
     pairs: list[tuple[str, str]] | None = None
-    while task in WRAPPERS and "arguments" in spec:
-        if "behaviours" in spec:
+    while layer := outer_layer(task, spec):
+        if layer.kind is WithHandbook:
             pairs = [*(pairs or ()), *map(tuple, spec["behaviours"])]
-        task, spec = str(spec["task"]), dict(spec["arguments"])
+        task, spec = layer.task, layer.spec
     return task, pairs and [*dict.fromkeys(pairs)]
 
 

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
 
 from surefoot.agents.handbook import Behaviour, WithHandbook
+from surefoot.agents.tasks.fronted import innermost
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.optional import Case, NoCases
 from surefoot.agents.tasks.task import Task, sampling_for
@@ -161,9 +162,7 @@ async def _in_turn(
 
 def _check(behaviours: Sequence[Behaviour], beside: Sequence[Behaviour], task: Task[Any, Any]) -> None:
     """Refuse, before anything is paid, two of one name, and one for another task."""
-    inside = task
-    while isinstance(inside, WithHandbook):
-        inside = inside.task
+    inside = innermost(task)
     for each in WithHandbook(task, [*beside, *behaviours]).behaviours:
         if each.task != inside.name:
             raise BadInput(f"{each.name} is for task {each.task!r}: weigh it on that, not on {inside.name!r}")

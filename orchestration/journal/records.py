@@ -14,8 +14,10 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from types import GenericAlias
 from typing import Any, NamedTuple
 
+import msgspec
 from pydantic_core import from_json, to_json
 
 from surefoot.agents.tasks.plain_values import canonical
@@ -37,6 +39,16 @@ UNPACKED_BYTES = 1 << 25
 
 _BETWEEN = b",\n"
 """Stands between two rows of a frame, and nowhere in one: JSON texts hold no bare line ends."""
+
+
+def _plain(depth: int) -> Any:
+    """Return the type of plain values with no more than so many tuples in one another."""
+    atoms: Any = int | str | bool | None
+    return atoms | GenericAlias(tuple, (_plain(depth - 1), ...)) if depth else atoms
+
+
+_PLAIN_ROW: msgspec.json.Decoder[Any] = msgspec.json.Decoder(GenericAlias(tuple, (_plain(8), int, int, int)))
+"""Reads nearly every row, into tuples at once, which takes a quarter of the time; a row that it does not read may be one all the same."""
 _HEADER = re.compile(rb"(\d{1,15}) ([1-9]\d{0,8}) ([0-9a-f]{32}) ([0-9a-f]{32}) ([0-9a-f]{8})")
 
 
@@ -130,7 +142,7 @@ def decode(data: bytes, where: str) -> tuple[Frame, list[Record]]:
     frame, payload = _open(data, where)
     place = f"{where}: the record of steps {frame.first} to {frame.first + frame.steps - 1}"
     try:
-        found = [_record(frame.first + offset, row) for offset, row in enumerate(_rows(unpacked(payload)))]
+        found = [_record(step, row) for step, row in enumerate(_rows(unpacked(payload)), frame.first)]
     except (ValueError, TypeError, AttributeError) as error:
         raise CorruptJournal(f"{place} is not of the form that was written ({_why(error)})") from None
     if len(found) != frame.steps:
@@ -147,7 +159,12 @@ def _rows(text: bytes) -> Iterator[Any]:
         yield from from_json(text)  # a single row, or a frame of old, in which no line ended
         return
     rows[0], rows[-1] = rows[0][1:], rows[-1][:-1]
-    yield from map(from_json, rows)
+    for row in rows:
+        try:
+            fields = _PLAIN_ROW.decode(row)
+        except msgspec.MsgspecError:
+            fields = from_json(row)
+        yield fields
 
 
 def unpacked(payload: bytes) -> bytes:
@@ -226,10 +243,12 @@ def _open(data: bytes, where: str) -> tuple[Frame, bytes]:
     return frame, payload
 
 
-def _record(step: int, fields: list[Any]) -> Record:
+def _record(step: int, fields: Sequence[Any]) -> Record:
     """Read one row; `ValueError`, `TypeError` or `AttributeError` if it is none."""
     if len(fields) == 4:  # nearly every step: unanimous, and nothing out of the ordinary
         answer, votes, prompt, completion = fields
+        if type(fields) is tuple:
+            return Record(step, answer, votes, (), NO_FLAGS, Usage(prompt, 0, completion, 0, 0))
         if type(votes) is not int or type(prompt) is not int or type(completion) is not int:
             raise TypeError(f"counts {fields[1:]!r}")
         return Record(step, frozen(answer), votes, (), NO_FLAGS, Usage(prompt, 0, completion, 0, 0))

@@ -163,7 +163,7 @@ def test_a_tree_has_answers_and_what_nobody_has_looked_at_yet() -> None:
         ("{}", "at problem: Field required"),
         ('{"problem": 5}', "at problem"),
         ('{"problem": " "}', "a text of 1 to 100,000"),
-        ('{"problem": "p", "answer": "5"}', "at answer"),
+        ('{"problem": "p", "answer": "5"}', "its whole problem has an answer"),
         ('{"problem": "p", "' + "k" * 5_000 + '": 5}', "at kkk"),
         ('{"problem": "p", "\\u001b[2J": 5}', r"at \\x1b\[2J"),
         ('{"problem": "p", "parts": "two"}', "at parts"),

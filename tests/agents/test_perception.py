@@ -5,15 +5,19 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic_core import to_json
 
 from surefoot import BadInput, Message, NotAnAnswer, Picture
 from surefoot.agents.perception import (
     Answered,
+    Captioned,
     Described,
     Looking,
     LookingState,
     Queries,
     Query,
+    RatedQueries,
+    Rephrased,
     SeenTowers,
     prompts,
 )
@@ -32,17 +36,22 @@ SIZES = [CHART.image.size]
 PROBLEM = chart_problem(4, "A + B - D", 37)
 
 
-def looking(**how: Any) -> Looking:
-    return Looking(PROBLEM, (PICTURE.url,), **how)
+def looking(pictures: int = 1, **how: Any) -> Looking:
+    return Looking(PROBLEM, (PICTURE.url,) * pictures, **how)
 
 
-@pytest.mark.parametrize("form", prompts.FORMS)
-def test_each_form_that_is_asked_for_is_read(form: str) -> None:
-    asked = prompts.plan("How many?", [(400, 300), (40, 30)], (), True)[0].content
-    assert form in asked
+@pytest.mark.parametrize(
+    ("form", "rated"),
+    [*((form, False) for form in prompts.FORMS), *((form, True) for form in prompts.RATED_FORMS)],
+)
+def test_each_form_that_is_asked_for_is_read(form: str, rated: bool) -> None:
+    sizes = [(400, 300), (40, 30)]
+    assert form in prompts.plan("How many?", sizes, (), True, rated=rated)[0].content
+    said = f"I think.\n{form.replace('...', '5')}\n"
+    asking = RatedQueries if rated else Queries
     assert isinstance(
-        prompts.read_plan(f"I think.\n{form.replace('...', '5')}\n", "any", [(400, 300), (40, 30)], (), True),
-        Queries if form.startswith("{") else Answered,
+        prompts.read_plan(said, "any", sizes, (), True, rated=rated),
+        asking if form.startswith("{") else Answered,
     )
 
 
@@ -254,3 +263,181 @@ def test_a_model_that_sees_nothing_says_so() -> None:
 
     with pytest.raises(BadInput, match="sees no pictures"):
         checked_ask(Ask((Message("user", "What?", (PICTURE,)),), 0.0, 5, Random(1).getrandbits(8)))
+
+
+def test_a_job_without_what_came_later_begins_and_is_written_down_as_before() -> None:
+    task = looking()
+    assert set(task.spec()) == {"problem", "pictures", "kind", "votes", "rounds", "readers"}
+    assert task.state_codec is not None and task.answer_codec is not None
+    start = '{"observations":[],"waiting":[],"rounds":0,"answer":null}'
+    assert task.state_codec.encode(task.start()) == start
+    asked = '{"queries":[{"question":"a?","picture":1,"region":null}],"kind":"queries"}'
+    assert task.answer_codec.encode(Queries((Query("a?"),))) == asked
+    assert "confidence" not in repr(task.ask(task.start()))
+
+
+def test_each_picture_is_captioned_before_the_planner_is_asked() -> None:
+    task = looking(pictures=2, caption=" What  is shown? ", rounds=0)
+    assert task.spec()["caption"] == "What is shown?"
+    state = task.start()
+    for said in ("A chart. Four bars.", "A chart."):
+        (message,) = task.ask(state)
+        assert isinstance(message, Message) and message.content == "What is shown?" and message.pictures
+        answer = task.read(said, state)
+        assert answer == Captioned(said) and task.lead(answer) == 1
+        state = task.advance(state, answer)
+    system, user = task.ask(state)
+    assert isinstance(user, Message) and "no questions left" in system.content  # type: ignore[union-attr]
+    assert '- picture 2: "What is shown?" "A chart."' in user.content.splitlines()
+    assert not user.pictures
+
+
+def test_after_the_captions_a_look_is_voted_on_and_a_caption_is_not_asked_twice() -> None:
+    task = looking(caption="What is shown?")
+    state = task.advance(task.start(), Captioned("A chart."))
+    with pytest.raises(NotAnAnswer, match="asked before"):
+        task.read('{"ask": [{"question": "What is shown?"}]}', state)
+    state = task.advance(state, task.read('{"ask": [{"question": "value?"}]}', state))
+    assert task.read("12", state) == Described("12", "12") and task.lead(Described("12", "12")) == 2
+
+
+@pytest.mark.parametrize("said", ["Therefore it is 5", "x" * 20_001, "\ud800"])
+def test_a_caption_describes_as_any_look_does(said: str) -> None:
+    with pytest.raises(NotAnAnswer):
+        looking(caption="What?").read(said, looking(caption="What?").start())
+
+
+@pytest.mark.parametrize("caption", ["[ocr] What?", "x" * 301, "\ud800"])
+def test_a_caption_that_cannot_be_asked_for_is_refused(caption: str) -> None:
+    with pytest.raises(BadInput, match="no caption can be asked for"):
+        looking(caption=caption)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "rounds", "may_ask"),
+    [
+        ((), 2, True),
+        ((90,), 2, True),
+        ((10, 10), 2, False),
+        ((90, 20), 2, False),
+        ((10, 11), 2, True),
+        ((10, 50, 50), 2, False),
+        ((50, 60), 3, True),
+        ((60, 50), 3, True),
+        (tuple(range(9)), 2, True),
+        (tuple(range(10)), 2, False),
+    ],
+)
+def test_a_round_more_is_allowed_while_confidence_rises(
+    confidences: tuple[int, ...], rounds: int, may_ask: bool
+) -> None:
+    task = looking(rounds=rounds, extend=True)
+    state = task.start()
+    for number, confidence in enumerate(confidences):
+        state = task.advance(state, RatedQueries((Query(f"{number}?"),), confidence))
+        state = task.advance(state, Described("5", "5"))
+    assert ("no questions left" not in task.ask(state)[0].content) is may_ask  # type: ignore[union-attr]
+    line = '{"confidence": 40, "ask": [{"question": "new?"}]}'
+    if may_ask:
+        assert task.read(line, state) == RatedQueries((Query("new?"),), 40)
+    else:
+        with pytest.raises(NotAnAnswer, match="no questions left"):
+            task.read(line, state)
+
+
+@pytest.mark.parametrize("confidence", ['"40"', "-1", "101", "4.5", "null"])
+def test_a_confidence_is_a_whole_number_from_0_to_100(confidence: str) -> None:
+    task = looking(extend=True)
+    with pytest.raises(NotAnAnswer, match="no questions"):
+        task.read('{"confidence": ' + confidence + ', "ask": [{"question": "a?"}]}', task.start())
+
+
+def test_a_confidence_is_given_where_it_is_asked_for_and_nowhere_else() -> None:
+    plain, rated = '{"ask": [{"question": "a?"}]}', '{"confidence": 40, "ask": [{"question": "a?"}]}'
+    with pytest.raises(NotAnAnswer, match="no questions"):
+        looking(extend=True).read(plain, looking(extend=True).start())
+    with pytest.raises(NotAnAnswer, match="no questions"):
+        looking().read(rated, looking().start())
+
+
+def test_questions_agree_however_sure_the_planner_is() -> None:
+    assert RatedQueries((Query("a?"),), 10) == RatedQueries((Query("a?"),), 90)
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_no_confidence_rises_in_fewer_than_two_rounds(rounds: int) -> None:
+    with pytest.raises(BadInput, match="rounds are extended from 2 on"):
+        looking(rounds=rounds, extend=True)
+
+
+def test_whoever_rephrases_is_shown_the_question_and_nothing_else() -> None:
+    task = looking(rephrase=True)
+    leading = 'The bar A is "12", isn\'t it?'
+    state = task.advance(task.start(), Queries((Query("value?"),)))
+    state = task.advance(state, Described("345", "345"))
+    line = to_json({"ask": [{"question": leading, "region": [0, 0, 9, 9]}]}).decode()
+    state = task.advance(state, task.read(line, state))
+    prompt = task.ask(state)
+    shown = "".join(message.content for message in prompt if isinstance(message, Message))
+    assert prompts.told(Query(leading)).removeprefix("picture 1: ") in shown
+    assert PROBLEM not in shown and "345" not in shown
+    assert not any(message.pictures for message in prompt if isinstance(message, Message))
+    answer = task.read('It asks for a number.\n{"question": "Which number is above bar A?"}', state)
+    assert answer == Rephrased("Which number is above bar A?") and task.lead(answer) == 1
+    state = task.advance(state, answer)
+    assert state.waiting == (Query("Which number is above bar A?", 1, (0, 0, 9, 9)),)
+    assert task.ask(state)[0].pictures  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ('{"question": "Isn\'t it 12?"}', "tells what to see"),
+        ('{"question": "Surely it is 12"}', "tells what to see"),
+        ('{"question": " "}', "an empty question"),
+        ('{"question": "[ocr]"}', "begins with a word"),
+        ('{"question": "' + "x" * 301 + '"}', "no question"),
+        ('{"question": "a?", "answer": "12"}', "no question"),
+        ("12", "does not end with a question"),
+        ("", "does not end with a question"),
+    ],
+)
+def test_what_is_no_better_question_is_a_red_flag(said: str, why: str) -> None:
+    task = looking(rephrase=True)
+    state = task.advance(task.start(), Queries((Query("It is 12, isn't it?"),)))
+    with pytest.raises(NotAnAnswer, match=why):
+        task.read(said, state)
+
+
+def test_a_question_that_becomes_another_one_is_not_asked_twice() -> None:
+    task = looking(rephrase=True)
+    leading, other = Query("It is 12, isn't it?"), Query("It is 13, isn't it?")
+    state = task.advance(task.start(), Queries((leading, other, Query("value?"))))
+    state = task.advance(state, Rephrased("value?"))
+    assert state.waiting == (other, Query("value?"))
+    state = task.advance(state, Rephrased("which?"))
+    state = task.advance(task.advance(state, Described("1", "1")), Described("2", "2"))
+    state = task.advance(task.advance(state, Queries((leading,))), Rephrased("value?"))
+    assert not state.waiting and len(state.observations) == 2
+
+
+def test_where_nobody_rephrases_a_question_that_tells_what_to_see_stays_a_red_flag() -> None:
+    with pytest.raises(NotAnAnswer, match="tells what to see"):
+        looking().read('{"ask": [{"question": "It is 12, isn\'t it?"}]}', looking().start())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [RatedQueries((Query("a?"),), 40), Rephrased("a?"), Captioned("A chart.")],
+    ids=lambda answer: answer.kind,
+)
+def test_what_came_later_can_be_written_down_and_shown(answer: Any) -> None:
+    task = guarded(looking(extend=True, rephrase=True, caption="What?"))
+    assert task.answer_codec is not None and task.state_codec is not None
+    back = task.answer_codec.decode(task.answer_codec.encode(answer))
+    assert back == answer and getattr(back, "confidence", 40) == 40
+    state = task.advance(task.start(), answer)
+    assert task.state_codec.decode(task.state_codec.encode(state)) == state
+    assert task.show(answer)
+    again = Looking(**looking(extend=True, rephrase=True, caption="What?").spec())  # type: ignore[arg-type]
+    assert again.spec() == task.spec() and again.ask(again.start()) == task.ask(task.start())

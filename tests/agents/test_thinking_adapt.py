@@ -2,17 +2,19 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surefoot.agents.reasoning.adapt import Adapt, Ramp, entropy_uncertainty, margin_uncertainty
+from surefoot.agents.reasoning.adapt import Adapt, Ramp, entropy_uncertainty, length_score, margin_uncertainty
 from surefoot.agents.reasoning.budget import Elastic
-from surefoot.agents.reasoning.reasoner import Control, Reasoner, StreamState
+from surefoot.agents.reasoning.reasoner import Control, ControlFailed, Reasoner, StreamState
 from surefoot.errors import BadInput
-from surefoot.models.base import Ask, Message
+from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.doubles.server import DoubleServer
 from surefoot.models.doubles.thinking import ThinkingDouble
 from surefoot.models.doubles.thoughts import ScriptedThought, Segment, Writer, scripted
@@ -176,3 +178,104 @@ async def test_a_later_control_may_change_the_question_or_fail_and_every_sample_
 def test_a_budget_that_is_none_is_refused(least: int, most: int | None) -> None:
     with pytest.raises(BadInput, match="least <= most"):
         Adapt(least, most)
+
+
+def hard_by(**difficulties: float) -> Callable[[Prompt], float]:
+    """Return a difficulty that is told in the prompt's first word."""
+    return lambda prompt: difficulties[str(prompt).split()[0]]
+
+
+def about(word: str) -> Ask:
+    return ASK._replace(prompt=f"{word} 2 + 2?")
+
+
+@pytest.mark.parametrize("probability", [0.9, 0.6, 0.3])
+async def test_the_budget_is_the_product_of_difficulty_and_uncertainty_on_the_ramp(
+    probability: float,
+) -> None:
+    double = ThinkingDouble(knowing(probability))
+    others = (1 - probability) / 19
+    uncertainty = 1 - (probability - others)
+    hard = hard_by(easy=0.25, hard=1.0)
+    for word, difficulty in (("easy", 0.25), ("hard", 1.0)):
+        control = Adapt(10, 210, ramp=Ramp(0.1, 0.9), difficulty=hard)
+        draw = Reasoner(double).draw(about(word))
+        demand, usage = await control.demand(double, draw)
+        assert demand == pytest.approx(difficulty * uncertainty) and usage.completion > 0
+        share = min(1.0, max(0.0, (difficulty * uncertainty - 0.1) / 0.8))
+        budget, _ = await control.budget(double, draw)
+        assert budget == round(10 + 200 * share)
+        state = await Reasoner(double, control).think(about(word))
+        assert state.draw.max_tokens == budget
+
+
+async def test_a_difficulty_alone_draws_no_short_answer() -> None:
+    double = ThinkingDouble(knowing(0.5))
+    control = Adapt(10, 110, measure=None, difficulty=hard_by(easy=0.3))
+    state = await Reasoner(double, control).think(about("easy"))
+    assert [draw.max_tokens for draw in double.draws][:1] == [40] == [state.draw.max_tokens]
+    assert not any(draw.top_logprobs for draw in double.draws)
+    assert state.usage.completion == double.streamed.tokens
+
+
+async def test_what_is_not_hard_at_all_is_not_asked_about_first() -> None:
+    double = ThinkingDouble(knowing(0.5))
+    state = await Reasoner(double, Adapt(difficulty=hard_by(none=0))).think(about("none"))
+    assert len(double.draws) == 1 and not double.draws[0].top_logprobs
+    assert (state.thought.strip(), state.text.strip()) == ("", "4")
+
+
+async def test_without_a_short_answer_what_is_hard_enough_is_thought_about_as_long_as_allowed() -> None:
+    double = ThinkingDouble(lambda prompt, raw, dice: None)
+    control = Adapt(0, 100, ramp=Ramp(0.0, 0.25), difficulty=hard_by(easy=0.1, hard=0.5))
+    budgets = {
+        word: (await control.budget(double, Reasoner(double).draw(about(word))))[0]
+        for word in ("easy", "hard")
+    }
+    assert budgets == {"easy": 40, "hard": 100}
+
+
+async def test_a_chat_has_a_difficulty_too() -> None:
+    chat = ASK._replace(prompt=(Message("system", "Add."), Message("user", "2 + 2?")))
+    control = Adapt(0, 100, measure=None, difficulty=lambda prompt: 0.2 * len(prompt))
+    state = await Reasoner(ThinkingDouble(knowing(0.5)), control).think(chat)
+    assert state.draw.max_tokens == 40
+
+
+@pytest.mark.parametrize("found", [1.01, -0.1, 7, math.nan, "0.5", None])
+async def test_a_difficulty_that_is_none_is_refused(found: Any) -> None:
+    reasoner = Reasoner(ThinkingDouble(knowing(0.5)), Adapt(difficulty=lambda prompt: found))
+    with pytest.raises(BadInput, match=f"a number from 0 to 1, not {found!r}"):
+        await reasoner.think(ASK)
+
+
+async def test_a_difficulty_that_fails_says_whose_it_is() -> None:
+    with pytest.raises(ControlFailed, match=r"control 'adapt\(0-\)' failed in `prepare`: KeyError: '2'"):
+        await Reasoner(ThinkingDouble(knowing(0.5)), Adapt(difficulty=hard_by())).think(ASK)
+
+
+def test_a_control_goes_by_something() -> None:
+    with pytest.raises(BadInput, match="a measure of uncertainty, a difficulty, or both"):
+        Adapt(measure=None)
+    with pytest.raises(BadInput, match=r"a function of the prompt that returns 0 to 1, not 0\.7"):
+        Adapt(difficulty=0.7)  # type: ignore[arg-type]
+
+
+def test_the_length_score_falls_from_the_budget_on() -> None:
+    scores = [length_score(tokens, 100) for tokens in (0, 100, 101, 225, 600, 10**9)]
+    assert scores == [1.0, 1.0, 1 - 1 / 500, 0.75, 0.0, 0.0]
+    assert length_score(150, 100, tolerance=100) == 0.5
+    for tolerance in (0, -1, math.nan):
+        with pytest.raises(BadInput, match="more than 0"):
+            length_score(1, 1, tolerance)
+
+
+async def test_the_length_score_says_how_far_a_model_left_alone_went_beyond_a_budget() -> None:
+    double = ThinkingDouble(knowing(0.95))
+    control, reasoner = Adapt(0, 100), Reasoner(double)
+    budget, _ = await control.budget(double, reasoner.draw(ASK))
+    left_alone = await reasoner.think(ASK)
+    assert left_alone.tokens > budget
+    assert length_score(left_alone.tokens, budget) == 1 - (left_alone.tokens - budget) / 500
+    within = await Reasoner(double, control).think(ASK)
+    assert length_score(within.tokens, budget) == 1.0

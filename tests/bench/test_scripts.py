@@ -21,7 +21,9 @@ WHOLE = {
     "chaos.py": ("--rounds 1 --disks 3", "1 identical, 0 differing"),
     "conformal.py": ("--splits 20", "# Conformal exits"),
     "conformance.py": ("", "level"),
+    "difficulty.py": ("--problems 8 --ponder 8 --results .", "The product beside"),
     "domains.py": ("--small --runs 1 --states 60", "# Jobs beside the towers"),
+    "equivalence.py": ("--runs 3 --results .", "# Answers in words"),
     "flat.py": ("--disks 6 --latency 0.1", "the same final hash"),
     "handbook.py": ("--rounds 1 --ponder 20", "# A handbook, off and on"),
     "latency.py": (
@@ -31,6 +33,7 @@ WHOLE = {
     "long.py": ("--disks 4 --k 2", "wrong moves"),
     "million.py": ("--disks 7 --kills 1 --k 2 --home home", "127 chained steps, 0 wrong"),
     "overhead.py": ("--disks 4 --rounds 1", "in memory"),
+    "patterns.py": ("--states 20", "# Patterns of reasoning, off and on"),
     "planner.py": ("--small --runs 1", "# Problems made smaller"),
     "preferences.py": ("--users 2", "# Preferences, off and on"),
     "streamed.py": ("--asks 1 --rounds 1", "streamed / unstreamed"),

@@ -4,7 +4,7 @@ from .crops import FRAMINGS, Box, Framing, crop, framed, ink_box
 from .picture import Picture
 from .pixels import encoded, size_of
 from .reading import read_picture, read_pictures
-from .rewards import answer_reward, format_reward, iou_of_unions
+from .rewards import answer_reward, caption_reward, format_reward, iou_of_unions
 
 __all__ = [
     "FRAMINGS",
@@ -12,6 +12,7 @@ __all__ = [
     "Framing",
     "Picture",
     "answer_reward",
+    "caption_reward",
     "crop",
     "encoded",
     "format_reward",

@@ -13,14 +13,23 @@ _WORD = re.compile(r"\w")
 
 
 def last_lines(text: str) -> Iterator[str]:
-    """Yield the lines that say something, the last one first; others are blank, or marks such as those around code.
+    """Go through the lines that say something, the last one first; others are blank, or marks such as those around code.
 
     What comes before the lines that are asked for is not looked at, however long it is.
     """
+    return (found for _, found in placed_lines(text))
+
+
+def placed_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the same lines, each with the place in the text where it begins."""
     end = len(text)
     while end >= 0:
         begin = text.rfind("\n", 0, end) + 1
-        yield from filter(_WORD.search, reversed(text[begin:end].splitlines()))
+        place = end
+        for whole in reversed(text[begin:end].splitlines(keepends=True)):
+            place -= len(whole)
+            if _WORD.search(whole):
+                yield place, whole.splitlines()[0]
         end = begin - 1
 
 

@@ -1,0 +1,333 @@
+"""The graph of `surefoot.solve`: its nodes work on jobs of the engine, whose journals are the truth.
+
+    plan -> branch, branch, ... -> whole -> audit -> end
+      ^                              |        |
+      +------ replan, or person <----+--------+
+
+| node | does | its job |
+| --- | --- | --- |
+| plan | decides how the problem is made smaller, all of it; passed by where there is one branch | `NAME.plan` |
+| branch | answers one part; several at once | `NAME.1.2`: the second part of the first |
+| whole | answers the problem, or puts the answers of its parts together | `NAME` |
+| audit | lets the caller's own check look at the answer | |
+| replan | makes another outline, where nothing was agreed on or the check says no; what is answered stays | |
+| person | is asked, once the replans are spent: an interrupt | |
+
+After a replan, names end in the digest of the outline.  Names and outlines follow from journals alone, so the graph needs no checkpoint: run again
+after a kill it finds the jobs that are done, and goes on with the first that is not.
+"""
+
+import operator
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send, interrupt
+from redis.asyncio import Redis
+
+from surefoot.agents.planner.goal import Goal, Outlining
+from surefoot.agents.planner.outlines import Outline, read_outline
+from surefoot.agents.planner.replanning import known, rejected, reopened
+from surefoot.agents.planner.state import GoalState
+from surefoot.agents.planner.trees import Place, place_of
+from surefoot.agents.tasks.task import Task
+from surefoot.errors import BadInput
+from surefoot.voting.election import Stalled
+
+from . import overview
+from .graph import AuditFailed
+from .journal.jobs import as_stored, exists, load
+from .redis.open import open_redis
+from .report import Report, Stall
+
+Check = Callable[[str], str | None]
+"""Says in a sentence what is wrong with an answer; None if nothing is."""
+Start = Callable[[Task[Any, Any], str], Awaitable[Report]]
+"""Runs a task as the job of that name, or takes that up."""
+Then = Literal["plan", "whole", "audit", "replan", "person", "end"]
+Node = Literal["plan", "branch", "whole"]
+PLAN = "plan"
+DIGITS = 8
+"""Of an outline's digest in a job's name."""
+MOST_BRANCHES = 64
+MOST_REPLANS = 10
+_HARDLY_ANY = 1000
+"""Supersteps: more than all replans take."""
+
+
+class NodeRun(NamedTuple):
+    """The work of a node of the graph: what it cost, and how it ended, is in the report of its job."""
+
+    node: Node
+    place: Place
+    """Of its problem in the outline: (0, 1) is the second part of the first; () is the whole."""
+    report: Report
+
+
+class Ending(NamedTuple):
+    """How the graph has ended."""
+
+    answer: str | None
+    report: Report
+    """Of the job that says so."""
+    runs: tuple[NodeRun, ...]
+
+
+class SolvingState(TypedDict, total=False):
+    """What is kept between nodes."""
+
+    outline: str
+    """The outline to go by, as JSON."""
+    turn: int
+    """How many others there were before."""
+    replans: int
+    """How many of them came of a replan, and not from a person."""
+    begun: Annotated[list[tuple[Node, Place, str]], operator.add]
+    """The jobs, in order: node, place, name."""
+    ended: tuple[Place, str]
+    """The job that says how it ended, and the place of its problem."""
+    answer: str | None
+    then: Then
+
+
+class _Branch(TypedDict):
+    """What a branch is sent."""
+
+    outline: str
+    turn: int
+    replans: int
+    place: Place
+
+
+class Solving:
+    """A problem on its way through the graph."""
+
+    def __init__(
+        self,
+        goal: Goal,
+        job: str,
+        start: Start,
+        wrapped: Callable[[Goal], Task[Any, Any]],
+        redis: str | Redis | None,
+        *,
+        branches: int = 1,
+        replans: int = 1,
+        check: Check | None = None,
+        asks: bool = False,
+    ) -> None:
+        """`wrapped` gives a task what all jobs of the problem have; `asks`: whether a person is asked in the end, where else `Stalled` is raised."""
+        self._goal, self._job, self._start, self._wrapped, self._redis = goal, job, start, wrapped, redis
+        self._branches, self._replans, self._check, self._asks = branches, replans, check, asks
+        self._several = branches > 1
+        self._stalls: dict[str, Stalled] = {}
+        self._reports: dict[str, Report] = {}
+
+    def graph(self) -> StateGraph[SolvingState]:
+        """Return the graph, to be compiled: with a saver where a person is asked, else without."""
+        graph = StateGraph(SolvingState)
+        for name in ("plan", "branch", "whole", "audit", "replan", "person"):
+            graph.add_node(name, getattr(self, f"_{name}"))
+        graph.add_node("begin", self._begin)
+        graph.add_edge(START, "begin")
+        graph.add_edge("begin", "plan")
+        graph.add_conditional_edges("plan", self._after_plan, ["branch", "whole", "replan", "person", END])
+        graph.add_edge("branch", "whole")
+        for name in ("whole", "audit", "person"):
+            graph.add_conditional_edges(name, _then, ["plan", "audit", "replan", "person", END])
+        graph.add_edge("replan", "plan")
+        return graph
+
+    async def end(self) -> Ending:
+        """Go through the graph; raises `Stalled`, `AuditFailed`, and what a job raises."""
+        limits: Any = {"max_concurrency": self._branches, "recursion_limit": _HARDLY_ANY}
+        state: Any = await self.graph().compile().ainvoke({}, limits)
+        runs = [NodeRun(node, place, await self._report(name)) for node, place, name in state["begun"]]
+        return Ending(state.get("answer"), await self._report(state["ended"][1]), tuple(runs))
+
+    async def _begin(self, state: SolvingState) -> SolvingState:
+        outline = self._goal.outline or Outline(self._goal.problem)
+        return {"outline": outline.canonical, "turn": 0, "replans": 0}
+
+    async def _plan(self, state: SolvingState) -> SolvingState:
+        if not self._several:
+            return {"then": "whole"}
+        name = self._named(PLAN, state)
+        report = await self._run(Outlining(**self._arguments(state)), name, state)
+        done: SolvingState = {"begun": [("plan", (), name)], "ended": ((), name)}
+        if report.status != "done":
+            return {**done, "then": self._otherwise(report, state)}
+        decided = known(await self._reached(name), read_outline(state["outline"]))
+        return {**done, "outline": decided.canonical, "then": "whole"}
+
+    def _after_plan(self, state: SolvingState) -> Any:
+        if state["then"] != "whole":
+            return _then(state)
+        outline = read_outline(state["outline"])
+        if not self._several or not outline.parts:
+            return "whole"
+        sent = {"outline": state["outline"], "turn": state["turn"], "replans": state["replans"]}
+        return [Send("branch", {**sent, "place": place}) for place, _ in outline.open_leaves()] or "whole"
+
+    async def _branch(self, sent: _Branch) -> SolvingState:
+        """Answer a part as it is; how that ended its journal says, since the others go on."""
+        place = sent["place"]
+        name = self._named(_number(place), sent)
+        leaf = read_outline(sent["outline"]).at(place)
+        part = Goal(leaf.problem, votes=self._goal.votes, depth=0, outline=leaf if leaf.hint else None)
+        await self._run(part, name, sent)
+        return {"begun": [("branch", place, name)]}
+
+    async def _whole(self, state: SolvingState) -> SolvingState:
+        arguments = self._arguments(state)
+        if self._several:
+            outline, lacking = await self._gathered(state)
+            for place, report in lacking:
+                return {"ended": (place, report.job), "then": self._otherwise(report, state)}
+            arguments |= {"depth": 0, "outline": outline}
+        name = self._named("", state)
+        report = await self._run(Goal(**arguments), name, state)
+        done: SolvingState = {"begun": [("whole", (), name)], "ended": ((), name)}
+        if report.status != "done":
+            return {**done, "then": self._otherwise(report, state)}
+        return {**done, "answer": (await self._reached(name)).answer, "then": "audit"}
+
+    async def _audit(self, state: SolvingState) -> SolvingState:
+        answer = state["answer"]
+        why = None if self._check is None or answer is None else self._check(answer)
+        if why is None or answer is None:
+            return {"then": "end"}
+        if state["replans"] >= self._replans:
+            raise AuditFailed(f"the answer {answer!r} was found wrong: {why}")
+        return {"outline": rejected(read_outline(state["outline"]), answer, why).canonical, "then": "replan"}
+
+    async def _replan(self, state: SolvingState) -> SolvingState:
+        counted: SolvingState = {"turn": state["turn"] + 1, "replans": state["replans"] + 1}
+        if (await self._report(state["ended"][1])).status == "done":
+            return counted  # the audit has made the outline
+        return {**counted, "outline": (await self._reopened(state))[1].canonical}
+
+    async def _person(self, state: SolvingState) -> SolvingState:
+        place, outline = await self._reopened(state)
+        report = await self._report(state["ended"][1])
+        problem = outline.at(place).problem
+        said = interrupt(
+            {"job": report.job, "place": list(place), "problem": problem, "tally": _tally(report)}
+        )
+        match said:
+            case {"answer": str(answer)} if not place:
+                return {"answer": answer, "then": "end"}
+            case {"answer": str(answer)}:
+                outline = outline.put(place, Outline(problem, answer=answer))
+            case {"hint": str(hint)}:
+                outline = outline.put(place, Outline(problem, hint=hint))
+            case _:
+                return {"then": "person"}  # it is asked again
+        return {"outline": read_outline(outline).canonical, "turn": state["turn"] + 1, "then": "plan"}
+
+    async def _reopened(self, state: SolvingState) -> tuple[Place, Outline]:
+        """Return the outline to go on by after a stall, and the place that it opens again."""
+        before = read_outline(state["outline"])
+        place, name = state["ended"]
+        if not place:
+            reached = await self._reached(name)
+            found = known(reached, before)
+            return reopened(found, place_of(reached.nodes), reached, _tally(await self._report(name)), before)
+        outline, lacking = await self._gathered(state)
+        opened = [
+            (place, await self._reached(report.job), _tally(report))
+            for place, report in lacking
+            if report.status == "stalled"
+        ]
+        first: Place | None = None
+        for place, reached, tally in opened:
+            if outline.has(place):
+                place, outline = reopened(outline, place, reached, tally, before)
+                first = place if first is None else first
+        assert first is not None
+        return first, outline
+
+    async def _gathered(self, state: SolvingState) -> tuple[Outline, list[tuple[Place, Report]]]:
+        """Return the outline with the answers of the branches, and the reports of those that have none."""
+        outline = read_outline(state["outline"])
+        lacking: list[tuple[Place, Report]] = []
+        for place, leaf in outline.open_leaves() if outline.parts else ():
+            name = self._named(_number(place), state)
+            report = await self._report(name)
+            if report.status == "done":
+                outline = outline.put(place, Outline(leaf.problem, answer=(await self._reached(name)).answer))
+            else:
+                lacking.append((place, report))
+        return outline, lacking
+
+    async def _run(self, goal: Goal, name: str, state: Mapping[str, Any]) -> Report:
+        """Run a job as far as it goes; one that stalled already is left as it is where there is another way to go on."""
+        task = self._wrapped(goal)
+        if self._goes_on(state["replans"]) and await self._is_stalled(name, task):
+            return await self._report(name)
+        try:
+            self._reports[name] = await self._start(task, name)
+        except Stalled as stalled:
+            self._stalls[name] = stalled
+        return await self._report(name)
+
+    def _otherwise(self, report: Report, state: SolvingState) -> Then:
+        """Return where to go from a job that is not done; raises `Stalled` where nobody is left to ask."""
+        if report.status != "stalled":
+            return "end"
+        if not self._goes_on(state["replans"]):
+            raise self._stalls[report.job]
+        return "replan" if state["replans"] < self._replans else "person"
+
+    def _goes_on(self, replans: int) -> bool:
+        return self._asks or replans < self._replans
+
+    def _arguments(self, state: SolvingState) -> dict[str, Any]:
+        outline = read_outline(state["outline"])
+        bare = self._goal.outline is None and outline == Outline(self._goal.problem)
+        return {**self._goal.spec(), "outline": None if bare else outline}
+
+    def _named(self, part: str, state: Mapping[str, Any]) -> str:
+        digest = read_outline(state["outline"]).digest[:DIGITS] if state["turn"] else ""
+        return ".".join(filter(None, (self._job, part, digest)))
+
+    async def _is_stalled(self, name: str, task: Task[Any, Any]) -> bool:
+        async with open_redis(self._redis) as store:
+            if not await exists(store, name):
+                return False
+            job = await load(store, name)
+            return job.status == "stalled" and (job.task, as_stored(job.spec)) == (
+                task.name,
+                as_stored(task.spec()),
+            )
+
+    async def _report(self, name: str) -> Report:
+        return self._reports.get(name) or await overview.report(name, redis=self._redis)
+
+    async def _reached(self, name: str) -> GoalState:
+        reached: GoalState = await overview.state(name, redis=self._redis)
+        return reached
+
+
+def check_ways(branches: int, replans: int) -> None:
+    """Refuse numbers that cannot be."""
+    if not 1 <= branches <= MOST_BRANCHES:
+        raise BadInput(f"branches are 1 to {MOST_BRANCHES}, not {branches!r}")
+    if not 0 <= replans <= MOST_REPLANS:
+        raise BadInput(f"replans are 0 to {MOST_REPLANS}, not {replans!r}")
+
+
+def plan_of(job: str) -> str:
+    """Return the name of the job that decides how a problem is made smaller before its parts are answered."""
+    return f"{job}.{PLAN}"
+
+
+def _then(state: SolvingState) -> str:
+    return END if state["then"] == "end" else state["then"]
+
+
+def _number(place: Place) -> str:
+    return ".".join(str(number + 1) for number in place)
+
+
+def _tally(report: Report) -> Mapping[str, int]:
+    return Stall.model_validate(report.stall).tally
