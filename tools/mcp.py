@@ -47,9 +47,13 @@ class ServerTool:
         try:
             client = await self.connection.client()
             result = await client.call_tool(self.own_name, arguments.model_dump(mode="json"))
-            said = bounded("\n".join(map(_text, result.content)), LONGEST_RESULT)
-            if not result.content and result.structured_content is not None:
-                said = bounded(to_json(result.structured_content).decode(), LONGEST_RESULT)
+            said = bounded(_said(result), LONGEST_RESULT)
+        except RuntimeError as error:
+            # The client's, of a result that is not of the form that the server publishes, such as a number that is none.
+            why = sentence_of(leaf(error))
+            raise ToolFailed(
+                f"{self.name} was called, and may have done its work, but its result cannot be taken: {why}"
+            ) from error
         except Exception as error:
             raise ToolFailed(f"{self.name} failed with {sentence_of(leaf(error))}") from error
         if result.is_error:
@@ -132,6 +136,20 @@ def _effect(tool: "mcp.Tool") -> tuple[Effect, bool]:
     if hints.read_only_hint:
         return "reads", True
     return "irreversible" if hints.destructive_hint else "writes", bool(hints.idempotent_hint)
+
+
+def _said(result: Any) -> str:
+    """Write a result for a model: its text, or its JSON where the text has lost what it is made of.
+
+    Servers made with the Python SDK write the items of a list one after the other, those of nested lists, too, and no None (mcp 2.3.0).
+    """
+    structured = result.structured_content
+    if structured is not None:
+        value = structured["result"] if structured.keys() == {"result"} else structured
+        texts = all(block.type == "text" for block in result.content)
+        if not result.content or (isinstance(value, list) and texts):
+            return to_json(value).decode()
+    return "\n".join(map(_text, result.content))
 
 
 def _text(block: Any) -> str:

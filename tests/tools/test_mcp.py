@@ -317,3 +317,25 @@ def test_without_the_extra_only_these_are_refused_and_in_one_sentence() -> None:
 async def test_two_tools_of_one_name_are_refused(world: Environment) -> None:
     with pytest.raises(surefoot.BadInput, match="two of the tools are called 'shell'"):
         await serve_mcp([shell, shell], world)
+
+
+async def test_work_that_was_done_is_not_told_as_undone(tmp_path: Path, world: Environment) -> None:
+    """A float that is no number is against the schema that the server publishes for it, and the client raises: after the call."""
+    done = tmp_path / "done"
+    async with mcp_tools([sys.executable, str(HERE / "mcp_measures.py"), str(done)]) as tools:
+        named = {tool.name: tool for tool in tools}
+        assert await call(named["measure"], world, value="1.5") == "1.5"
+        with pytest.raises(
+            ToolFailed,
+            match=r"^measure was called, and may have done its work, but its result cannot be taken: ",
+        ):
+            await call(named["measure"], world, value="nan")
+    assert done.read_text() == "1.5\nnan\n"
+
+
+async def test_a_list_is_told_with_its_brackets(tmp_path: Path, world: Environment) -> None:
+    """The text that servers make of it has none: nested lists are one after the other, and what is empty is nothing."""
+    async with mcp_tools([sys.executable, str(HERE / "mcp_measures.py"), str(tmp_path / "done")]) as tools:
+        named = {tool.name: tool for tool in tools}
+        assert await call(named["table"], world) == "[[1,null],[2,3]]"
+        assert await call(named["rows"], world, kind="text") == "two\nlines"
