@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from rich.console import RenderableType
 
 from surefoot.errors import SurefootError
-from surefoot.orchestration.progress import Progress
+from surefoot.orchestration.progress import Progress, ProgressOfSeveral
 from surefoot.orchestration.redis.client import without_password
 from surefoot.orchestration.redis.open import open_redis
 from surefoot.voting.election import Stalled
@@ -106,7 +106,7 @@ def _failed(
     error: SurefootError, progress: Progress | None, as_json: bool, typed: _Typed, samples: bool
 ) -> NoReturn:
     """End with what happened, and with what a person needs next: the job's name, and the samples behind a stall."""
-    job = progress.job if progress else ""
+    job = error.job or (progress.job if progress else "")
     more: dict[str, Any] = {"job": job} if job else {}
     if isinstance(error, Stalled):
         more |= _stalled(error)
@@ -134,6 +134,9 @@ def _hint(sentence: str, job: str) -> str:
 def _interrupted(progress: Progress | None) -> str:
     if progress is None or not progress.job:
         return "interrupted"
+    if isinstance(progress, ProgressOfSeveral):
+        again = f"the same command with `--job {shlex.quote(progress.job)}` goes on"
+        return f"interrupted; what was decided is safe; {again}"
     return f"interrupted; what was decided is safe; `{job_command('resume', progress.job, None)}` goes on"
 
 

@@ -13,6 +13,7 @@ import surefoot
 from surefoot.agents.planner.known import KnownProblem, read_known
 from surefoot.agents.tasks.failures import cut
 from surefoot.errors import BadInput
+from surefoot.models.openai.failures import RequestRefused
 from surefoot.orchestration.events import Listen, Noted
 from surefoot.tools.answers.normal_forms import Kind
 
@@ -30,6 +31,8 @@ KnownFile = Annotated[
 At = Annotated[
     int | None, typer.Option(metavar="N", help="Of the problems in --data the N-th alone, from 1.")
 ]
+OF_THE_PROBLEM = (400, 413, 422)
+"""What a server refuses a request with that is too long for it, or not to its taste; another problem may be."""
 Verdict = Literal["right", "wrong", "no answer"]
 Solve = Callable[[dict[str, Any], str], Awaitable[surefoot.Solution]]
 """Solves what is given, in the job of that name."""
@@ -91,6 +94,10 @@ async def _tried(known: KnownProblem, number: int, job: str, solving: Awaitable[
         solution = await solving
     except surefoot.Stalled as stall:
         return replace(no_answer, why=stall.sentence)
+    except RequestRefused as refused:
+        if refused.status not in OF_THE_PROBLEM:
+            raise
+        return replace(no_answer, why=refused.sentence)
     if solution.answer is None:
         report = solution.report
         return replace(no_answer, why=report.stopped or report.status, stopped=report.status == "stopped")

@@ -48,6 +48,8 @@ def show(
     if sum(asked) > 1:
         alone = "--state, --mermaid and --outline are each given alone, without --step and --out"
         fail(alone, as_json, BadInput.exit_code)
+    if answers and outline is None:
+        fail("--answers goes with --outline", as_json, BadInput.exit_code)
     if state:
         _show_state(job, task, redis, as_json)
     elif mermaid:

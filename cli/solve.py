@@ -10,6 +10,7 @@ import surefoot
 from surefoot.agents.planner.goal import Goal
 from surefoot.agents.planner.state import Part
 from surefoot.errors import BadInput
+from surefoot.orchestration.events import Event, Listen, Noted
 from surefoot.orchestration.journal.jobs import new_id
 from surefoot.orchestration.looks import VotedObservation
 from surefoot.orchestration.progress import Progress, ProgressOfSeveral
@@ -72,14 +73,15 @@ def solve(
     the whole budget; a line for each says whether its answer is right.
     """
     solve_problem = surefoot.solve  # loaded before the display counts seconds
-    progress = Progress() if branches == 1 else ProgressOfSeveral()
+    name = job or new_id(Goal.name)
+    progress = Progress() if branches == 1 else ProgressOfSeveral(job=name)
     if data is not None:
         known = early(lambda: read_numbered(data, at, problem), as_json)
     elif at is not None:
         fail("--at goes with --data", as_json, BadInput.exit_code)
     else:
         given = read_given(problem, as_json)
-    name = job or new_id(Goal.name)
+    listen = progress.listen if data is None or job is not None else _naming(name, progress.listen)
 
     async def work(given: dict[str, Any], job: str) -> surefoot.Solution:
         made = settings.made(task_of(**given))
@@ -97,7 +99,7 @@ def solve(
             speculate=speculation.made(),
             budget=budget.made(),
             options=server.made(),
-            on_event=progress.listen,
+            on_event=listen,
         )
 
     if data is None:
@@ -107,6 +109,19 @@ def solve(
     print_tried(tried, as_json)
     if any(each.verdict != "right" for each in tried):
         raise typer.Exit(STOPPED if any(each.stopped for each in tried) else 1)
+
+
+def _naming(job: str, listen: Listen) -> Listen:
+    """Say with the first event how to go on: each problem has a job of its own, of which no sentence leads to all the others."""
+    sentence = f"the same command with `--job {job}` goes on where this one ends"
+    unsaid = [Noted(sentence=sentence)]
+
+    def heard(event: Event) -> None:
+        if unsaid:
+            listen(unsaid.pop())
+        listen(event)
+
+    return heard
 
 
 def read_given(problem: ProblemOptions, as_json: bool) -> dict[str, Any]:
@@ -129,7 +144,7 @@ def _print(found: surefoot.Solution, job: str, as_json: bool, redis: str | None)
     }
     if found.answer is None:
         going_on = f"`{job_command('resume', report.job, redis)}` goes on"
-        if len(found.runs) > 1:
+        if len(found.runs) > 1 or report.job != job:
             going_on = f"the same command with `--job {shlex.quote(job)}` goes on"
         code = STOPPED if report.status == "stopped" else 1
         fail(f"no answer yet: {report.stopped or report.status}; {going_on}", as_json, code, more)

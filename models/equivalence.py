@@ -9,7 +9,7 @@ place of the answer's own.  So what is the same is symmetric and transitive by c
 
 | not the same, and nobody is asked | why |
 | --- | --- |
-| a number, a quantity, a date, JSON | their normal forms decide |
+| a number, a quantity, a date, a JSON array or object, what has no letter | their normal forms decide |
 | answers in which other numbers stand, or of which only the capitals differ | no judge makes 12 and 13 one, nor about 5 MW and about 5 mW |
 | a sample that is cut off, or ended without a reason | it casts no ballot, and nobody else is to have its words |
 | what is over a bound of this module | |
@@ -36,7 +36,7 @@ from surefoot.tools.answers.prose import Span, answer_span, in_words, numbers_in
 from surefoot.voting.flags import NotAnAnswer
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
-from .base import Ask, Message, Model, ModelUnavailable, Prompt, check_model, context_of
+from .base import Ask, Message, Model, Prompt, check_model, context_of
 from .gather import in_order
 from .openai.failures import RequestRefused
 
@@ -61,6 +61,8 @@ same = yes
 same = no"""
 
 _SAME = line("[Ss]ame", "[Yy]es|[Nn]o")
+_BREAKS = {ord(each): f"\\u{ord(each):04x}" for each in "\x7f\x85\u2028\u2029"}
+"""What breaks a line, or a terminal, and JSON leaves as it is."""
 
 
 class Comparison(NamedTuple):
@@ -176,8 +178,8 @@ class Equated:
         """Tell `on_notice` what became of the answers so far, if anything did."""
         if self.merged or self.failed:
             self._notice(
-                f"{self.merged:,} answers count as others that {self._judge.name} calls the same; "
-                f"{self.failed:,} of its comparisons came to nothing, and count as different"
+                f"answers that count as others, which {self._judge.name} calls the same: {self.merged:,}; "
+                f"comparisons of it that came to nothing, and count as different: {self.failed:,}"
             )
 
     async def _equated(self, position: int, prompt: Prompt, sample: Sample) -> tuple[int, Sample]:
@@ -220,6 +222,7 @@ class Equated:
             )
             return NOTHING
         if len(classes.words) >= MOST_FORMS:
+            self._over()
             return NOTHING
         usage = NOTHING
         for known, first in classes.firsts.items():
@@ -236,6 +239,8 @@ class Equated:
                 return usage
         if len(classes.firsts) < MOST_CLASSES:
             classes.firsts[form] = said
+        else:
+            self._over()
         classes.words[form] = None
         return usage
 
@@ -259,7 +264,7 @@ class Equated:
         try:
             async with asyncio.timeout(self._patience_s):
                 (sample,) = await in_order(self._judge, [ask])
-        except (ModelUnavailable, TimeoutError) as error:
+        except Exception as error:  # whatever a model of somebody's own raises: it has not said yes
             if not isinstance(error, RequestRefused):  # that is of this question alone, and comes at once
                 self._rests_until = time.monotonic() + REST_S
             return self._failed(str(error) or f"no answer within {self._patience_s:g} s")
@@ -279,6 +284,12 @@ class Equated:
             )
         return None, why, usage
 
+    def _over(self) -> None:
+        self._notice(
+            f"a prompt has got answers in more than {MOST_CLASSES} classes, or in more than {MOST_FORMS} forms: of the rest "
+            "none is compared with another but by normal form"
+        )
+
     def _notice(self, sentence: str) -> None:
         if self._on_notice is not None and sentence not in self._noticed:
             self._noticed.add(sentence)
@@ -288,7 +299,7 @@ class Equated:
 def compare(question: str, one: str, other: str) -> tuple[Message, ...]:
     """Ask whether two answers to a question are the same; whatever they hold, each stays on a line of its own, in its quotes."""
     shown = (("Question", question), ("First answer", one), ("Second answer", other))
-    text = "\n\n".join(f"{what}:\n{to_json(said).decode()}" for what, said in shown)
+    text = "\n\n".join(f"{what}:\n{to_json(said).decode().translate(_BREAKS)}" for what, said in shown)
     return Message("system", COMPARE), Message("user", text)
 
 

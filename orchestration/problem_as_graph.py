@@ -27,7 +27,7 @@ from .journal.jobs import check_name
 from .report import Report
 from .run import run
 from .settings import Settings
-from .solving import Check, Solving, SolvingState, check_ways
+from .solving import Check, Solving, SolvingState, check_counts
 
 
 @checked
@@ -54,7 +54,7 @@ def problem_graph(
     saver the graph has: a node that is run again goes on where they stand.
     """
     check_name(job)
-    check_ways(branches, replans)
+    check_counts(branches, replans)
     goal = Goal(problem, kind, votes, depth, outline)
 
     async def start(task: Task[Any, Any], name: str) -> Report:

@@ -97,7 +97,7 @@ class Progress:
         fresh.steps, fresh.repairs = event.steps, event.repairs
         fresh.predicted = None if event.risk is None else 1 - event.risk
         fresh._count(event.counts)
-        for name in self.__slots__:
+        for name in Progress.__slots__:  # a subclass names none of its own
             setattr(self, name, getattr(fresh, name))
 
     def _count(self, counts: Counts) -> None:
@@ -145,7 +145,7 @@ class Progress:
 
 
 class ProgressOfSeveral(Progress):
-    """Counters of several jobs at once, in sum; it has the name of the one that began first."""
+    """Counters of several jobs at once, in sum; it keeps the name that it is given, else it has that of the one that began first."""
 
     __slots__ = ()
 

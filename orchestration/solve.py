@@ -38,7 +38,7 @@ from .redis.open import open_redis
 from .report import Report
 from .run import run
 from .settings import Settings
-from .solving import Check, NodeRun, Solving, check_ways, plan_of
+from .solving import Check, NodeRun, Solving, check_counts, plan_of
 
 
 class Solution(NamedTuple):
@@ -113,7 +113,7 @@ async def solve(
     in_pattern(task)  # refused before anything is opened
     if limit < votes:
         raise BadInput(f"limit must be at least votes = {votes} samples, not {limit!r}")
-    check_ways(branches, replans)
+    check_counts(branches, replans)
     if isinstance(task, Looking) and (branches > 1 or check is not None):
         raise BadInput("a problem with pictures is not split: leave branches and check out")
     if job is not None:
@@ -145,7 +145,17 @@ async def solve(
         seen: LookingState = await state(name, task=task, redis=redis)
         async with open_redis(redis) as store:
             return Solution(seen.answer, (), report, await looks(store, name, task))
-    solving = Solving(task, name, start, wrapped, redis, branches=branches, replans=replans, check=check)
+    solving = Solving(
+        task,
+        name,
+        start,
+        wrapped,
+        redis,
+        branches=branches,
+        replans=replans,
+        check=check,
+        passed=allowance.of,
+    )
     ended = await solving.end()
     reached: GoalState = await state(ended.report.job, redis=redis)
     return Solution(ended.answer, reached.done, ended.report, runs=ended.runs)

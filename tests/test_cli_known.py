@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -115,8 +116,21 @@ async def test_a_stall_is_no_answer_and_the_next_problem_follows(home: Path, fil
         asked = ("solve", "--data", file, "--limit", 3, "--replans", 0, "--model", server.url)
         done = await surefoot(home, *asked)
     assert done.code == FAILED
+    assert re.match(r"the same command with `--job goal-[0-9a-z-]+` goes on where this one ends\n", done.err)
     assert done.out.count(": no answer: step 0 stalled: no ballot got far enough ahead in 3 samples") == 3
     assert done.out.endswith("\n0 of 3 right, 0 wrong, 3 without an answer\n")
+
+
+async def test_a_problem_that_is_too_long_for_the_server_is_no_answer_and_the_next_follows(
+    home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "problems.jsonl"
+    book = {"question": f"What is 2 * 2?{' x' * 40_000}", "answer": "4"}
+    path.write_text("\n".join(map(json.dumps, (book, LINES[0]))))
+    async with DoubleServer(goal_double(), context=16_000) as server:
+        done = await surefoot(home, "solve", "--data", path, "--max-tokens", 500, "--model", server.url)
+    assert "maximum context length is 16000 tokens" in done.out.splitlines()[0]
+    assert (done.code, done.out.splitlines()[-1]) == (FAILED, "1 of 2 right, 0 wrong, 1 without an answer")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +141,7 @@ async def test_a_stall_is_no_answer_and_the_next_problem_follows(home: Path, fil
         (("--at", 1), "--at goes with --data"),
         (("--data", "{file}", "What is 2 * 2?"), "with --data the problems are those of the file"),
         (("--data", "{file}", "--kind", "date"), "line 1: the answer '662068' is none of kind 'date'"),
+        (("--data", "{file}", "--pattern", "sovle=table"), "task 'goal' has the stages"),
         (("--data", "/no/such/file"), "'/no/such/file' cannot be read (No such file or directory)"),
         (("--data", "/dev/null"), "'/dev/null' has no problems"),
         (("--data", "/dev/zero"), "'/dev/zero' has more than 64 MiB"),

@@ -269,6 +269,19 @@ def test_a_budget_that_is_spent_is_no_answer_and_says_how_to_go_on(sf: Surefoot,
     assert sf(*asked).out == f"{ANSWER}\n"
 
 
+def test_with_several_branches_a_sentence_leads_to_all_of_the_jobs(sf: Surefoot, model: str) -> None:
+    asked = ("solve", PRODUCT, "--votes", 4, "--branches", 4, "--job", "parts at once", "--model")
+    stopped = sf(*asked, model, "--max-steps", 5)
+    assert stopped.code == STOPPED
+    assert stopped.sentence.endswith("; the same command with `--job 'parts at once'` goes on")
+    assert sf(*asked, model).out == f"{ANSWER}\n"
+    chart = sf("show", "parts at once.plan", "--mermaid").out
+    assert "#61;" not in chart  # an outline has no answers
+    with served(Garbage()) as url:
+        stalled = sf(*asked[:-2], "no parts", "--limit", 5, "--model", url)
+    assert re.search(r"`surefoot resume 'no parts\.plan\.[0-9a-f]{8}'` goes on$", stalled.sentence)
+
+
 def test_a_stall_is_a_stall_and_says_how_to_go_on(sf: Surefoot, model: str) -> None:
     with served(Garbage()) as url:
         stalled = sf("solve", PRODUCT, "--limit", 10, "--model", url, "--job", "stuck")
@@ -432,3 +445,48 @@ def test_answers_in_other_words_are_one_by_the_word_of_a_second_model(sf: Surefo
         shown = sf("show", "town").out
     assert done.code == 0 and town_answer(7) in done.out
     assert f"{answering} ~ {judging}" in shown
+
+
+def test_an_outline_is_decided_before_anything_is_answered(sf: Surefoot, model: str, tmp_path: Path) -> None:
+    file = tmp_path / "outline.json"
+    asked = ("outline", PRODUCT, "--votes", 4, "--model", model, "--job", "before", "--out", file)
+    stopped = sf(*asked, "--max-steps", 2)
+    assert (stopped.code, file.exists()) == (STOPPED, False)
+    assert stopped.sentence.endswith("; `surefoot resume before` goes on")
+    decided = sf(*asked)
+    outline = read_outline(file.read_text())
+    assert decided.out.startswith(f"outline {outline.digest[:12]} is in {file}")
+    assert len(outline.parts) == 2 and all(part.answer is None for part in outline.parts)
+    found = sf(
+        "solve",
+        "--outline",
+        file,
+        "--depth",
+        0,
+        "--votes",
+        4,
+        "--branches",
+        3,
+        "--model",
+        model,
+        "--job",
+        "after",
+        "--json",
+    )
+    runs = json.loads(found.out)["runs"]
+    assert json.loads(found.out)["answer"] == ANSWER
+    assert [run["node"] for run in runs] == ["plan", *["branch"] * len(list(outline.open_leaves())), "whole"]
+    assert all(run["report"]["solved"] for run in runs)
+
+
+def test_answers_so_far_are_put_into_an_outline(sf: Surefoot, model: str, tmp_path: Path) -> None:
+    file = tmp_path / "outline.json"
+    asked = (PRODUCT, "--votes", 4, "--model", model)
+    sf("solve", *asked, "--job", "part way", "--max-steps", 40)
+    sf("show", "part way", "--outline", file, "--answers")
+    given = [part.answer for part in read_outline(file.read_text()).parts]
+    assert given[0] == "66060"
+    done = sf("solve", "--outline", file, "--votes", 4, "--model", model, "--json")
+    assert json.loads(done.out)["answer"] == ANSWER
+    alone = sf("show", "part way", "--answers")
+    assert alone.code == 2 and "--outline" in alone.sentence

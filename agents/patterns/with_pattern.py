@@ -1,7 +1,7 @@
 """Any task, asked in a pattern of reasoning."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from surefoot.agents.tasks.fronted import EVERYWHERE, Fronted
 from surefoot.agents.tasks.task import A, S, Task, Value
@@ -9,6 +9,8 @@ from surefoot.errors import BadInput
 
 from .instructions import PATTERNS, instruction
 
+SHOWN = 100
+"""Characters of what was given, in a sentence."""
 ByStage = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
@@ -38,7 +40,7 @@ class WithPattern(Fronted[S, A]):
         super().__init__(task, arguments)
         given = {EVERYWHERE: pattern} if isinstance(pattern, str) else _pairs(pattern)
         if strange := [name for name in given.values() if name not in PATTERNS]:
-            raise BadInput(f"a pattern is one of {', '.join(PATTERNS)}, not {strange[0]!r}")
+            raise BadInput(f"a pattern is one of {', '.join(PATTERNS)}, not {strange[0][:SHOWN]!r}")
         if given.keys() - {EVERYWHERE}:
             _check_stages(self.task, given)
         self.pattern: str | tuple[tuple[str, str], ...] = (
@@ -53,11 +55,16 @@ class WithPattern(Fronted[S, A]):
 
 def _pairs(given: Any) -> dict[str, str]:
     try:
-        found = dict(given)
+        pairs = tuple(given.items() if isinstance(given, Mapping) else given)
+        found = dict(pairs)
     except (TypeError, ValueError):
-        found = {}
+        pairs, found = (), {}
     if not found or not all(isinstance(each, str) for each in (*found, *found.values())):
-        raise BadInput(f"patterns by stage are names, such as {{'solve': 'table'}}, not {given!r}")
+        raise BadInput(
+            f"patterns by stage are names, such as {{'solve': 'table'}}, not {repr(given)[:SHOWN]}"
+        )
+    if len(found) < len(pairs):
+        raise BadInput(f"a stage has one pattern: give each once, not {repr(pairs)[:SHOWN]}")
     return found
 
 
@@ -68,7 +75,9 @@ def _check_stages(task: Task[Any, Any], given: Mapping[str, str]) -> None:
         raise BadInput(f"task {task.name!r} has no stages: give one pattern for all of its steps")
     stages = _stages(type(state))
     if stages and (strange := sorted(given.keys() - {EVERYWHERE, *stages})):
-        raise BadInput(f"task {task.name!r} has the stages {', '.join(stages)}, and not {strange[0]!r}")
+        raise BadInput(
+            f"task {task.name!r} has the stages {', '.join(stages)}, and not {strange[0][:SHOWN]!r}"
+        )
 
 
 def _stages(state: type[Any]) -> tuple[str, ...]:
@@ -76,6 +85,7 @@ def _stages(state: type[Any]) -> tuple[str, ...]:
     own = getattr(state, "stage", None)
     said, name = (own.fget, "return") if isinstance(own, property) else (state, "stage")
     try:
-        return get_args(get_type_hints(said).get(name))
+        kind = get_type_hints(said).get(name)
     except Exception:  # a name that is only there for type checkers
         return ()
+    return tuple(map(str, get_args(kind))) if get_origin(kind) is Literal else ()

@@ -177,8 +177,10 @@ def leads(question: str) -> bool:
 def askable(question: str) -> str:
     """Return a question as it can be asked, in one line; raises `NotAnAnswer`."""
     question = " ".join(question.split())
-    if not question or not encodable(question):
+    if not question:
         raise NotAnAnswer("an empty question")
+    if not encodable(question):
+        raise NotAnAnswer("a question with half a character")
     if len(question) > LONGEST_QUESTION:
         raise NotAnAnswer(f"a question of more than {LONGEST_QUESTION} characters")
     if question.startswith("["):  # a panel would take it for the name of a reader

@@ -95,13 +95,13 @@ class Goal(Task[GoalState, PlannerAnswer]):
         self.outline = None if outline is None else read_outline(outline)
         if self.outline is not None and self.outline.problem != problem:
             raise BadInput("the outline is of another problem: give its own, or none")
-        self.problem, self._kind, self.votes, self._depth = problem, kind, votes, depth
+        self.problem, self.kind, self.votes, self._depth = problem, kind, votes, depth
 
     def spec(self) -> Mapping[str, Value]:
         """The constructor's arguments."""
         spec: dict[str, Value] = {
             "problem": self.problem,
-            "kind": self._kind,
+            "kind": self.kind,
             "votes": self.votes,
             "depth": self._depth,
         }
@@ -145,7 +145,7 @@ class Goal(Task[GoalState, PlannerAnswer]):
                 return Chosen(tuple(sorted(order[number - 1] + 1 for number in shown)))
             case _:
                 # Of a part only its problem is known, and not of which kind its answer is.
-                return prompts.read_answer(text, self._kind if len(state.nodes) == 1 else "any")
+                return prompts.read_answer(text, self.kind if len(state.nodes) == 1 else "any")
 
     def lead(self, answer: PlannerAnswer) -> int:
         """One proposal is a step; all else is voted on."""
@@ -224,10 +224,10 @@ class Goal(Task[GoalState, PlannerAnswer]):
 
     def _of_its_kind(self, made: str) -> str | None:
         """Return the answer of the whole in its form; None if what a program made of the parts is of another kind."""
-        if self._kind in ("any", "text"):
+        if self.kind in ("any", "text"):
             return made
         try:
-            return normal(made, self._kind)
+            return normal(made, self.kind)
         except NotAnAnswer:
             return None
 
@@ -242,7 +242,7 @@ class Goal(Task[GoalState, PlannerAnswer]):
             nodes, problem = (*nodes, Node(problem, given.split)), given.parts[0].problem
         if given is not None and given.answer is not None:
             return (*nodes, Node(problem, Proposal())), given.answer
-        hinted = given is not None and given.hint != ""
+        hinted = given is not None and given.hint != "" and len(nodes) < DEEPEST - 1
         if (len(nodes) < self._depth or hinted) and len(done) < MOST_PARTS:
             return (*nodes, Node(problem)), None
         return (*nodes, Node(problem, Proposal())), self.unasked

@@ -25,7 +25,8 @@ SHOWN = 100
 
 _PRODUCT = re.compile(r"\s*+Multiply the following numbers:\s*+(\d++)\s*+[×x*]\s*+(\d++)\s*+", re.ASCII)
 _LIST = re.compile(
-    r"\s*+Sort the following list of integers in ascending order[^\[\]]*+(\[[\d\s,-]*+\])\s*+", re.ASCII
+    r"\s*+Sort the following list of integers in ascending order(?:[.:\s]*+|[^\[\]#]*+\#{4}[^\[\]]*+)(\[[\d\s,-]*+\])\s*+",
+    re.ASCII,
 )
 
 

@@ -49,7 +49,7 @@ def flowchart(whole: Branch, costs: Mapping[Place, NodeCost]) -> str:
 
 def _label(branch: Branch, cost: NodeCost | None) -> Iterator[str]:
     yield escaped(branch.problem)
-    if branch.answer is not None:
+    if branch.answer:  # an outline alone has none
         yield escaped(f"= {branch.answer}")
     if branch.parts and branch.split is not None:
         yield escaped(branch.split.formula or branch.split.combine)

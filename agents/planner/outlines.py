@@ -28,6 +28,8 @@ from .trees import Branch, Place, tree
 
 LONGEST_FILE = 5_000_000
 """Characters of an outline."""
+LONGEST_ANSWER = 1_000_000
+"""Characters of an answer, which programs may have put together of many."""
 SHOWN = 12
 """Characters of a digest in a sentence."""
 
@@ -219,10 +221,14 @@ def _known(made: Outline, place: Place) -> tuple[str | None, str]:
         )
     if made.answer is not None and made.hint:
         raise _wrong(place, "nobody is asked about a problem with an answer, so leave its hint out")
-    answer = None if made.answer is None else " ".join(made.answer.split())
+    # Lines are kept: a program that puts texts together writes a line each.
+    lines = [" ".join(line.split()) for line in (made.answer or "").split("\n")]
+    answer = None if made.answer is None else "\n".join(filter(None, lines))
     for told in (answer, made.hint):
-        if told is not None and (len(told) > LONGEST or not encodable(told)):
-            raise _wrong(place, f"an answer or a hint is a text of at most {LONGEST:,} characters")
+        if told is not None and not encodable(told):
+            raise _wrong(place, "an answer or a hint holds half a character")
+        if told is not None and len(told) > LONGEST_ANSWER:
+            raise _wrong(place, f"an answer or a hint is a text of at most {LONGEST_ANSWER:,} characters")
     if answer == "":
         raise _wrong(place, "an answer is empty: give one, or leave it out")
     return answer, made.hint.strip()

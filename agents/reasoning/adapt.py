@@ -9,6 +9,7 @@ stays as it is.  PixelThink's own budget is a table: 96 words where d is below 3
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from statistics import quantiles
 
 from surefoot.errors import BadInput
@@ -187,6 +188,7 @@ class Adapt(Control):
 
 
 def _between(difficulty: object) -> float:
-    if not isinstance(difficulty, int | float) or not 0 <= difficulty <= 1:
+    found = float(difficulty) if isinstance(difficulty, Real) else math.nan  # also one of numpy
+    if not 0 <= found <= 1:
         raise BadInput(f"a difficulty is a number from 0 to 1, not {difficulty!r}")
-    return float(difficulty)
+    return found

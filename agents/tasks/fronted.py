@@ -125,7 +125,10 @@ class Fronted(Task[S, A]):
         return -(-max(len(block.encode()) for block in self._blocks.values()) // BYTES_PER_TOKEN)
 
     def _fronted(self, prompt: Prompt, state: S) -> Prompt:
-        block = self._blocks.get(getattr(state, "stage", EVERYWHERE), self._blocks.get(EVERYWHERE))
+        block = self._blocks.get(EVERYWHERE)
+        if self._blocks.keys() != {EVERYWHERE}:  # else a task of one's own may call anything its stage
+            stage = getattr(state, "stage", EVERYWHERE)
+            block = self._blocks.get(stage, block) if isinstance(stage, str) else block
         if not block:
             return prompt
         if isinstance(prompt, str):
@@ -148,7 +151,7 @@ class Fronted(Task[S, A]):
         return made(kind, dict(arguments))
 
 
-class Layer(NamedTuple):
+class OuterLayer(NamedTuple):
     """What a journal says of a task that is put around another."""
 
     kind: type[Fronted[Any, Any]]
@@ -158,7 +161,7 @@ class Layer(NamedTuple):
     """Its arguments."""
 
 
-def outer_layer(task: str, spec: Mapping[str, Any]) -> Layer | None:
+def outer_layer(task: str, spec: Mapping[str, Any]) -> OuterLayer | None:
     """Return what is around a task, given its name and its arguments in a journal; None if nothing is, or nothing that is known here."""
     if not spec.keys() >= {*AROUND}:
         return None
@@ -167,7 +170,7 @@ def outer_layer(task: str, spec: Mapping[str, Any]) -> Layer | None:
         inside = dict(spec["arguments"])
     except (SurefootError, TypeError, ValueError):
         return None
-    return Layer(kind, str(spec["task"]), inside) if issubclass(kind, Fronted) else None
+    return OuterLayer(kind, str(spec["task"]), inside) if issubclass(kind, Fronted) else None
 
 
 @overload

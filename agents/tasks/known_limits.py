@@ -4,6 +4,7 @@ from typing import Any
 
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, check_model
+from surefoot.models.connect import AND, SAME
 from surefoot.models.embedded import PEBBLES
 
 from .catalogue import TASKS
@@ -20,6 +21,8 @@ def check_known(model: str | Model, task: Task[Any, Any]) -> None:
     Nothing is known of other models, nor of ponder and a task of one's own.
     """
     check_model(model)
+    if isinstance(model, str):  # of several models as one that which reasons is the first
+        model = model.partition(AND)[0].partition(SAME)[0]
     if model in PEBBLES and (why := _not_for_pebble(task)):
         raise BadInput(
             f"{model} knows one procedure, Towers of Hanoi of up to 20 disks in the compact style: {why}"

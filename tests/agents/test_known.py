@@ -41,6 +41,7 @@ def test_a_list_is_asked_in_our_words_without_a_wish_for_a_form_of_the_answer() 
         SORT.format("[3, 1]") + "[2]",
         SORT.format("[3, [1]]"),
         SORT.format("3, 1"),
+        "Sort the following list of integers in ascending order of their absolute values: [3, -1]",
     ],
 )
 def test_every_other_question_is_asked_as_it_is(question: str) -> None:

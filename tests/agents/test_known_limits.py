@@ -68,6 +68,16 @@ async def test_run_and_plan_refuse_in_one_sentence_before_anything_is_opened(
         await surefoot.run(task, model=model, redis="unix:///nowhere")
 
 
+@pytest.mark.parametrize("others", [" ~ http://gpu:8000/v1", " + glance", " ~ pebble + glance"])
+def test_of_several_models_as_one_the_first_is_looked_at(others: str) -> None:
+    for model, task, said in REFUSED:
+        with pytest.raises(BadInput, match=said) as refused:
+            check_known(model + others, task)
+        assert str(refused.value).startswith(f"{model} knows ")
+    check_known(f"pebble{others}", Towers(20, "compact"))
+    check_known(f"http://gpu:8000/v1{others}", Columns((1, 2)))
+
+
 async def test_what_a_server_serves_is_looked_at_too() -> None:
     async with DoubleServer(towers_double(name="pebble")) as server:
         with pytest.raises(BadInput, match="pebble knows one procedure"):

@@ -85,7 +85,8 @@ def test_hostile_text_stays_text(text: str) -> None:
     assert len(found.labels) == 3
     assert len(found.edges) == 2
     if not text.startswith(" " * 1_000):
-        assert found.labels["n0"] == [told(text), told(f"= {text}"), "concatenate"]
+        answer = [told(f"= {text}")] if text else []  # of an outline alone there is none
+        assert found.labels["n0"] == [told(text), *answer, "concatenate"]
 
 
 @pytest.mark.parametrize(

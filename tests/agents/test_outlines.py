@@ -256,3 +256,60 @@ def test_reading_takes_time_linear_in_the_text(slope: Callable[..., float]) -> N
     assert slope(read, lambda size: '{"problem": "p", "parts": [' * (size // 27), sizes) <= 1.2
     twice = '{"problem": "p", "parts": [%s], "parts": []}'
     assert slope(read, lambda size: twice % ", ".join(['{"k": 1, "l": 2}'] * (size // 18)), sizes) <= 1.2
+
+
+ANSWERED = '{"problem": "p", "combine": "ask", "parts": [{"problem": "a", "answer": "5"}, {"problem": "b", "hint": "Try it."}]}'
+
+
+def test_an_answer_and_a_hint_come_back_and_count_in_the_digest() -> None:
+    outline = read_outline(ANSWERED)
+    assert (outline.parts[0].answer, outline.parts[1].hint) == ("5", "Try it.")
+    assert read_outline(outline.canonical) == outline
+    plain = read_outline('{"problem": "p", "combine": "ask", "parts": [{"problem": "a"}, {"problem": "b"}]}')
+    assert outline.digest != plain.digest
+    assert [place for place, _ in outline.open_leaves()] == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        ({"answer": " "}, "an answer is empty"),
+        ({"answer": "5", "hint": "h"}, "leave its hint out"),
+        ({"answer": "5", "parts": [{"problem": "c"}, {"problem": "d"}]}, "has neither an answer nor a hint"),
+        ({"hint": "h", "parts": [{"problem": "c"}, {"problem": "d"}]}, "has neither an answer nor a hint"),
+        ({"answer": "5" * 1_000_001}, "at most 1,000,000 characters"),
+        ({"answer": "\\ud800"}, "cannot be read"),
+    ],
+)
+def test_what_an_answer_and_a_hint_may_not_be(known: dict[str, Any], why: str) -> None:
+    part = json.dumps({"problem": "a", **known}).replace("\\\\ud800", "\\ud800")
+    with pytest.raises(BadInput, match=why):
+        read_outline(f'{{"problem": "p", "combine": "ask", "parts": [{part}, {{"problem": "b"}}]}}')
+
+
+def test_thousands_of_given_answers_are_handed_up_in_one_go() -> None:
+    """In a loop: no recursion, and what programs put together is put together."""
+
+    def made(depth: int, of: int) -> Outline:
+        if not depth:
+            return Outline(f"What is {of}?", answer=str(of))
+        parts = tuple(made(depth - 1, of * 8 + number) for number in range(8))
+        return Outline(
+            f"The sum below {of} at {depth}", parts, "formula", " + ".join(f"{{{n}}}" for n in range(1, 9))
+        )
+
+    whole = made(4, 1)
+    task = Goal(whole.problem, outline=whole)
+    state = task.start()
+    assert task.finished(state)
+    assert state.answer == str(sum(range(8**4, 2 * 8**4)))
+    assert len(state.done) == 8**4 + 8**3 + 8**2 + 8 + 1
+
+
+def test_an_answer_keeps_its_lines_and_nothing_else_of_its_blanks() -> None:
+    part = read_outline(Outline("a", (Outline("b", answer=" one  two \n\n\tthree\r\n"), Outline("c")))).parts[
+        0
+    ]
+    assert part.answer == "one two\nthree"
+    with pytest.raises(BadInput, match="an answer or a hint holds half a character"):
+        read_outline(Outline("a", (Outline("b", answer="\udcff"), Outline("c"))))

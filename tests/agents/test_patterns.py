@@ -128,6 +128,32 @@ def test_a_context_is_fitted_with_room_for_the_longest_of_the_patterns() -> None
     assert 4096 - longest < task.room < 4096 - longest / 4
 
 
+class Crowded(NamedTuple):
+    """A state whose stage is no name."""
+
+    stage: list[str]
+
+
+class Staged(Columns):
+    """A task that calls something else its stage."""
+
+    def start(self) -> Any:
+        return Crowded(["left", "right"])
+
+    def ask(self, state: Any, view: int = 0) -> str:
+        return f"Who is on {state.stage}?"
+
+
+def test_what_a_task_of_ones_own_calls_its_stage_may_be_anything() -> None:
+    task = Staged((12, 34))
+    for wrapped in (
+        WithPattern(task, "chain"),
+        WithPreference(task, LIKES),
+        WithPattern(task, {"": "chain", "left": "table"}),
+    ):
+        assert str(wrapped.ask(task.start())).endswith("\n\nWho is on ['left', 'right']?")
+
+
 # What is refused
 
 
@@ -144,6 +170,9 @@ def test_a_context_is_fitted_with_room_for_the_longest_of_the_patterns() -> None
         (Goal(PROBLEM), {"solve": 5}, "patterns by stage are names"),
         (Goal(PROBLEM), 5, "patterns by stage are names"),
         (Goal(PROBLEM), (("solve",),), "patterns by stage are names"),
+        (Goal(PROBLEM), (("solve", "chain"), ("solve", "table")), "a stage has one pattern: give each once"),
+        (Goal(PROBLEM), "x" * 10_000, "not 'x{100}'$"),
+        (Goal(PROBLEM), {"x" * 10_000: "table"}, "not 'x{100}'$"),
     ],
 )  # fmt: skip
 def test_what_is_no_pattern_or_no_stage_is_refused(task: Task[Any, Any], pattern: Any, why: str) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -247,6 +249,13 @@ async def test_a_difficulty_that_is_none_is_refused(found: Any) -> None:
     reasoner = Reasoner(ThinkingDouble(knowing(0.5)), Adapt(difficulty=lambda prompt: found))
     with pytest.raises(BadInput, match=f"a number from 0 to 1, not {found!r}"):
         await reasoner.think(ASK)
+
+
+@pytest.mark.parametrize("found", [Fraction(1, 2), np.float32(0.5), np.float64(0.5)])
+async def test_a_number_of_another_library_is_a_difficulty(found: Any) -> None:
+    control = Adapt(0, 100, measure=None, difficulty=lambda prompt: found)
+    double = ThinkingDouble(knowing(0.5))
+    assert (await control.budget(double, Reasoner(double).draw(ASK)))[0] == 50
 
 
 async def test_a_difficulty_that_fails_says_whose_it_is() -> None:

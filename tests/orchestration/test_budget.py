@@ -53,7 +53,7 @@ async def test_a_run_takes_so_many_steps_and_no_more(redis_url: str, speculate: 
 
 @pytest.mark.parametrize("speculate", [None, Speculation("leading"), Speculation("recall")], ids=str)
 @pytest.mark.parametrize("error", [0.0, 0.2])
-async def test_a_budget_of_tokens_is_never_overspent_and_a_larger_one_goes_on(
+async def test_a_budget_of_tokens_is_never_overspent_and_a_larger_one_may_go_on(
     redis_url: str, error: float, speculate: Speculation | None
 ) -> None:
     model = towers_double(error=error, seed=2)
@@ -158,7 +158,7 @@ async def test_the_tokens_of_the_calibration_count(redis_url: str) -> None:
     assert 0 < poor.steps <= 32
 
 
-async def test_a_journal_from_before_the_word_is_read_and_goes_on(redis_url: str) -> None:
+async def test_a_journal_from_before_the_word_is_read_and_may_go_on(redis_url: str) -> None:
     job: dict[str, Any] = {"model": towers_double(), "redis": redis_url}
     await surefoot.run(towers(), TENS, job="old", budget=Budget(steps=5), **job)
     async with Redis.from_url(redis_url) as redis:

@@ -51,7 +51,7 @@ async def test_prose_stalls_and_a_judge_decides(redis_url: str) -> None:
     )
     assert town_in(solution.answer) == TOWN
     notes = [each.sentence for each in told if isinstance(each, Noted)]
-    assert any("count as others that equivalence-double calls the same" in each for each in notes)
+    assert any("count as others, which equivalence-double calls the same" in each for each in notes)
 
 
 async def test_a_report_has_the_tokens_of_the_judge(redis_url: str) -> None:

@@ -1,7 +1,9 @@
+import functools
 import json
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -155,3 +157,28 @@ def test_frames_of_schema_1_are_still_read() -> None:
             Usage(70, 8, 28, 5),
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(1 << 70, -(1 << 64), True, None, "", 'é\n"[1,2]"', ()),
+        (1, (2, ("a", (None, (False, (1, (2, (3, (4,))))))))),
+        functools.reduce(lambda inside, _: (inside, 1), range(60), ("deep",)),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_an_answer_is_read_as_it_was_however_deep_and_large(answer: Any) -> None:
+    """Those that the fast reader of rows takes, and those that it leaves to the other one."""
+    entries = [Record(step, answer, 3, (), {}, Usage(5, 0, 7, 0, 0)) for step in range(3)]
+    rows = [write(entry)[1] for entry in entries]
+    _, read = decode(encode(0, rows, "0" * 32, "1" * 32), "here")
+    assert read == entries
+    assert [type(record.answer) for record in read] == [type(answer)] * 3
+    assert repr(read[0].answer) == repr(answer)
+
+
+@pytest.mark.parametrize("row", [b"[[1],true,5,7]", b"[[1],3.0,5,7]", b'[[1],"3",5,7]', b"[[1],3,5]"])
+def test_counts_that_are_no_whole_numbers_are_still_damage(row: bytes) -> None:
+    with pytest.raises(CorruptJournal):
+        decode(encode(0, [row, row], "0" * 32, "1" * 32), "here")

@@ -11,11 +11,13 @@ from langgraph.types import Command
 import surefoot
 from surefoot import BadInput, Budget, Sample, Stalled
 from surefoot.agents.handbook import Behaviour, WithHandbook
-from surefoot.agents.planner import Goal, Outline, Outlining, prompts
+from surefoot.agents.planner import Goal, Outline, Outlining, prompts, read_outline
 from surefoot.models import Ask
 from surefoot.models.doubles import goal_double
 from surefoot.models.doubles.goals import goal_right
-from surefoot.orchestration import AuditFailed, problem_graph
+from surefoot.orchestration import AuditFailed, problem_graph, solving
+from surefoot.orchestration.progress import ProgressOfSeveral
+from surefoot.voting.samples import Usage
 
 PROBLEM = "What is 73418 * 90217?"
 RIGHT = str(73418 * 90217)
@@ -24,6 +26,15 @@ SPLIT = Outline(
     (Outline("What is 734 * 90?"), Outline("What is 734 * 2?")),
     "formula",
     "{1} * 10 + {2}",
+)
+DEEP = SPLIT.put(
+    (0,),
+    Outline(
+        "What is 734 * 90?",
+        (Outline("What is 90 * 73?"), Outline("What is 90 * 4?")),
+        "formula",
+        "{1} * 10 + {2}",
+    ),
 )
 
 
@@ -239,3 +250,177 @@ async def test_ways_that_cannot_be(redis_url: str) -> None:
     await solved(redis_url, Stuck(), problem=PROBLEM, branches=2, job="two")
     with pytest.raises(BadInput, match="started with several branches and is given one"):
         await solved(redis_url, Stuck(), problem=PROBLEM, job="two")
+
+
+@pytest.mark.parametrize("wrong", [False, " ", 5])
+async def test_a_check_says_a_sentence_or_none(redis_url: str, wrong: Any) -> None:
+    async def later(_: str) -> str:
+        return "wrong"
+
+    for check in (lambda _: wrong, later):
+        with pytest.raises(BadInput, match="a check returns what is wrong in a sentence, or None, and not"):
+            await solved(redis_url, Stuck(), problem="What is 7 * 8?", check=check)
+    with pytest.raises(AuditFailed) as failed:
+        await solved(redis_url, Stuck(), problem="What is 7 * 8?", check=lambda _: "\x1b[2J" * 999, replans=0)
+    assert r"\x1b[2J" in str(failed.value) and len(str(failed.value)) < 300
+
+
+@pytest.mark.parametrize("branches", [1, 4])
+async def test_what_a_person_gives_and_cannot_be_is_asked_for_again(redis_url: str, branches: int) -> None:
+    graph = problem_graph(
+        SPLIT.problem,
+        outline=SPLIT,
+        depth=0,
+        votes=2,
+        limit=8,
+        replans=0,
+        branches=branches,
+        job="asks",
+        model=Stuck("What is 734 * 90?", whatever=True),
+        redis=redis_url,
+    ).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "1"}}
+    state = await graph.ainvoke({}, config)
+    for wrong in ({"answer": " "}, {"answer": "7" * 1_000_001}, {"answer": "\udcff"}, {"hint": "h" * 100_001}):
+        state = await graph.ainvoke(Command(resume=wrong), config)
+        assert state["__interrupt__"][0].value["problem"] == "What is 734 * 90?"
+    assert (await graph.ainvoke(Command(resume={"answer": "66060"}), config))["answer"] == "662068"
+
+
+async def test_the_answer_of_the_whole_that_a_person_gives_is_of_its_kind(redis_url: str) -> None:
+    graph = problem_graph(
+        "What is 7 * 8?",
+        kind="number",
+        votes=2,
+        limit=8,
+        replans=0,
+        job="asks",
+        model=Stuck("What is 7 * 8?", whatever=True),
+        redis=redis_url,
+    ).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "1"}}
+    await graph.ainvoke({}, config)
+    for wrong in (" ", "many"):
+        assert "__interrupt__" in await graph.ainvoke(Command(resume={"answer": wrong}), config)
+    assert (await graph.ainvoke(Command(resume={"answer": " 56 "}), config))["answer"] == "56"
+
+
+async def test_a_person_is_asked_about_a_problem_that_is_still_there(redis_url: str) -> None:
+    """The first part stalls for the first time, the second for the second: the whole is opened again, and the parts are gone."""
+    outline = Outline(
+        "What is 73 * 7?",
+        (Outline("What is 7 * 9?"), Outline("What is 6 * 0?", hint="Think.")),
+        "formula",
+        "{1} * 10 + {2}",
+    )
+    model = Stuck("What is 7 * 9?", "What is 6 * 0?", whatever=True)
+    graph = problem_graph(
+        outline.problem,
+        outline=outline,
+        depth=0,
+        votes=2,
+        limit=8,
+        replans=0,
+        branches=4,
+        job="asks",
+        model=model,
+        redis=redis_url,
+    ).compile(checkpointer=InMemorySaver())
+    state = await graph.ainvoke({}, {"configurable": {"thread_id": "1"}})
+    assert (state["__interrupt__"][0].value["place"], state["__interrupt__"][0].value["problem"]) == (
+        [],
+        "What is 73 * 7?",
+    )
+
+
+async def test_branches_bound_a_graph_of_ones_own_as_well(redis_url: str) -> None:
+    model = Stuck(seconds=0.01)
+    graph = problem_graph(PROBLEM, votes=2, limit=8, branches=3, job="job", model=model, redis=redis_url)
+    assert (await graph.compile().ainvoke({}))["answer"] == RIGHT
+    assert model.most_at_once == 3
+
+
+@pytest.mark.parametrize("branches", [1, 4])
+async def test_lines_of_an_answer_stay_lines_in_another_way(redis_url: str, branches: int) -> None:
+    class Words(Stuck):
+        def _said(self, ask: Ask) -> str:
+            assert not isinstance(ask.prompt, str)
+            told = ask.prompt[-1].content.removeprefix("Problem:\n")
+            if not ask.prompt[0].content.endswith(prompts.SOLVE):
+                return '{"parts": []}'
+            return f"answer = {ask.seed if told == 'C' else told[0]}"
+
+    first = Outline("AB", (Outline("A"), Outline("B")), "concatenate")
+    whole = Outline("ABC", (first, Outline("C")), "concatenate")
+    found = await solved(redis_url, Words(), outline=whole, depth=0, kind="text", branches=branches)
+    assert (found.answer, [run.report.status for run in found.runs].count("stalled")) == ("A\nB\nC", 1)
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+async def test_what_is_nested_as_deep_as_can_be_is_not_made_smaller(redis_url: str, branches: int) -> None:
+    outline = Outline("What is 49 * 49?")
+    for number in range(48, -1, -1):
+        outline = Outline(
+            f"Problem {number}", (Outline(f"Part {number}", answer="1"), outline), "concatenate"
+        )
+    model = Stuck("What is 49 * 49?", whatever=True)
+    with pytest.raises(Stalled):
+        await solved(redis_url, model, outline=outline, depth=0, branches=branches)
+
+
+@pytest.mark.parametrize("branches", [1, 4])
+async def test_what_stalled_jobs_took_counts_in_a_later_call_too(redis_url: str, branches: int) -> None:
+    class Counted(Stuck):
+        async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
+            for position, ask in enumerate(asks):
+                yield position, Sample(self._said(ask), "stop", 1, Usage(prompt=1, completion=1))
+
+    model = Counted("What is 90 * 4?", "What is 2 * 4?")
+    given: dict[str, Any] = {"outline": DEEP, "branches": branches, "replans": 4, "budget": Budget(tokens=40)}
+    for _ in range(3):
+        assert (await solved(redis_url, model, **given)).report.status == "stopped"
+    assert 2 * len(model.asked) < 40 * 2.2  # and not 40 more with each call
+
+
+async def test_what_a_budget_has_stopped_goes_on_before_another_way_is_taken(redis_url: str) -> None:
+    model = Stuck("What is 734 * 90?")
+    parts = (Outline("What is 734 * 90?"), Outline("What is 6 * 2?", hint="It is short."))
+    given: dict[str, Any] = {
+        "outline": Outline(SPLIT.problem, parts, "formula", "{1} * 10 + {2}"),
+        "branches": 4,
+        "depth": 0,
+    }
+    stopped = await solved(redis_url, model, **given, budget=Budget(steps=2))
+    assert [run.report.status for run in stopped.runs] == ["done", "stalled", "stopped"]
+    assert (stopped.report.status, stopped.report.job) == ("stopped", "job.2")
+    found = await solved(redis_url, model, **given)
+    assert (found.answer, found.runs[2].report.job) == ("660612", "job.2")
+
+
+@pytest.mark.parametrize("name", ["", "mine"])
+async def test_the_counters_of_several_jobs_are_their_sum(redis_url: str, name: str) -> None:
+    progress = ProgressOfSeveral(job=name)
+    found = await solved(redis_url, Stuck(), outline=DEEP, branches=4, on_event=progress.listen)
+    assert progress.job == (name or "job.plan")
+    assert progress.step == sum(run.report.steps for run in found.runs)
+    assert progress.votes == sum(run.report.votes for run in found.runs)
+
+
+async def test_all_branches_read_their_outline_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read by each branch it took quadratic time, and kept Redis waiting until it was taken for gone."""
+    read: list[Any] = []
+    monkeypatch.setattr(solving, "read_outline", lambda given: read.append(given) or read_outline(given))
+    split = "{1} + {2} + {3} + {4} + {5} + {6} + {7} + {8}"
+    parts = tuple(
+        Outline(
+            f"Sum {ten}", tuple(Outline(f"What is {ten}{one} * 7?") for one in range(8)), "formula", split
+        )
+        for ten in range(1, 9)
+    )
+    outline = Outline("All sums", parts, "formula", split)
+    found = await solved(redis_url, Stuck(), outline=outline, depth=0, branches=64)
+    assert (len(found.runs), found.answer) == (
+        66,
+        str(7 * sum(int(f"{ten}{one}") for ten in range(1, 9) for one in range(8))),
+    )
+    assert len(read) < 10

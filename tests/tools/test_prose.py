@@ -53,7 +53,11 @@ def test_what_is_put_in_its_place_is_found_there_again(text: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["12", "1,200.5", '"12"', "5 km", "$5", "30 November 2026", "2026-11-30", "007", "[1, 2]", '{"a": 1}', "[1, 2", "", ".", "\udc80"],
+    [
+        "12", "1,200.5", '"12"', "5 km", "$5", "30 November 2026", "2026-11-30", "007", "[1, 2]", '{"a": 1}', "[1, 2", "", ".", "\udc80",
+        "(1, 2)", "≤ 5", "-∞", "+", "½", "Ⅳ", "五", "１２", "192.168.0.1", "`", "\u200b",
+        "true", "null",
+    ],
 )  # fmt: skip
 def test_what_is_exact_or_nothing_is_no_words(said: str) -> None:
     assert in_words(said) is None
@@ -61,7 +65,7 @@ def test_what_is_exact_or_nothing_is_no_words(said: str) -> None:
 
 @pytest.mark.parametrize(
     ("said", "form"),
-    [("It is Paris.", "it is paris"), (' "Paris" ', "paris"), ("about 5 MW", "about 5 MW"), ("twelve", "twelve")],
+    [("It is Paris.", "it is paris"), (' "Paris" ', "paris"), ("about 5 MW", "about 5 MW"), ("twelve", "twelve"), ("π", "π"), ("第五", "第五")],
 )  # fmt: skip
 def test_words_have_their_normal_form(said: str, form: str) -> None:
     assert in_words(said) == form

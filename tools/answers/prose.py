@@ -12,7 +12,11 @@ Span = tuple[int, int]
 """Where something stands in a text: its first character, and the one after its last."""
 
 _ANSWER = re.compile(r"([*_`]*+)\s*+[Aa]nswer\s*+=\s*+(\S.*+)")
-_NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d++(?:[.,]\d++)*+")
+_MINUS = str.maketrans(dict.fromkeys("−–‐‑﹣－", "-"))
+"""What else is written for it; a dash between two digits is joined to them either way."""
+_NUMBER = re.compile(r"(?:(?<!\w)-)?(?:(?<!\w)\.)?\d++(?:(?:[.,:/^-]|\*\*|[eE][+-]?+)\d++)*+")
+_THOUSANDS = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})++(?:\.\d++)?")
+_JSON_WORDS = frozenset({"true", "false", "null"})
 _EXACT: tuple[Kind, ...] = ("number", "quantity", "date")
 
 
@@ -38,11 +42,14 @@ def answer_span(text: str) -> Span | None:
 def in_words(said: str) -> str | None:
     """Return the normal form of an answer in words.
 
-    None for a number, a quantity, a date and JSON, whose normal forms say all that there is to say, and for no answer.
+    None for a number, a quantity, a date, and JSON but for a text, whose normal forms say all that there is to say; for
+    what has no letter in it, such as `(1, 2)`, `≤ 5` and `五`; and for no answer.
     """
     said = said.strip()
     if (
         said.startswith(("[", "{"))
+        or said in _JSON_WORDS
+        or not any(each.isalpha() and not each.isnumeric() for each in said)
         or not encodable(said)
         or any(_is(unquoted(said), kind) for kind in _EXACT)
     ):
@@ -56,9 +63,13 @@ def in_words(said: str) -> str | None:
 def numbers_in(said: str) -> tuple[str, ...]:
     """Return the numbers that stand in an answer, sorted as text: two answers with other numbers do not mean the same.
 
-    Signs count, separators of thousands do not.  Words for numbers are none.
+    Signs count, separators of thousands do not.  What is joined to a number, `1/2`, `5:30`, `3-1`, `1e5` or `11/12/2026`, is one with it, and
+    keeps its order.  Words for numbers are none.
     """
-    digits = (found.replace(",", "").replace("−", "-") for found in _NUMBER.findall(said))
+    digits = (
+        found.replace(",", "") if _THOUSANDS.fullmatch(found) else found
+        for found in _NUMBER.findall(said.translate(_MINUS))
+    )
     others = (each for each in said if each.isnumeric() and not each.isdecimal())
     return tuple(sorted((*digits, *others)))
 
