@@ -224,11 +224,11 @@ def _known(made: Outline, place: Place) -> tuple[str | None, str]:
     # Lines are kept: a program that puts texts together writes a line each.
     lines = [" ".join(line.split()) for line in (made.answer or "").split("\n")]
     answer = None if made.answer is None else "\n".join(filter(None, lines))
-    for told in (answer, made.hint):
-        if told is not None and not encodable(told):
-            raise _wrong(place, "an answer or a hint holds half a character")
-        if told is not None and len(told) > LONGEST_ANSWER:
-            raise _wrong(place, f"an answer or a hint is a text of at most {LONGEST_ANSWER:,} characters")
+    for what, told, most in (("an answer", answer or "", LONGEST_ANSWER), ("a hint", made.hint, LONGEST)):
+        if not encodable(told):
+            raise _wrong(place, f"{what} holds half a character")
+        if len(told) > most:
+            raise _wrong(place, f"{what} is a text of at most {most:,} characters")
     if answer == "":
         raise _wrong(place, "an answer is empty: give one, or leave it out")
     return answer, made.hint.strip()

@@ -281,7 +281,12 @@ async def test_what_a_person_gives_and_cannot_be_is_asked_for_again(redis_url: s
     ).compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
     state = await graph.ainvoke({}, config)
-    for wrong in ({"answer": " "}, {"answer": "7" * 1_000_001}, {"answer": "\udcff"}, {"hint": "h" * 100_001}):
+    for wrong in (
+        {"answer": " "},
+        {"answer": "7" * 1_000_001},
+        {"answer": "\udcff"},
+        {"hint": "h" * 100_001},
+    ):
         state = await graph.ainvoke(Command(resume=wrong), config)
         assert state["__interrupt__"][0].value["problem"] == "What is 734 * 90?"
     assert (await graph.ainvoke(Command(resume={"answer": "66060"}), config))["answer"] == "662068"
