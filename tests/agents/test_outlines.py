@@ -311,5 +311,5 @@ def test_an_answer_keeps_its_lines_and_nothing_else_of_its_blanks() -> None:
         0
     ]
     assert part.answer == "one two\nthree"
-    with pytest.raises(BadInput, match="an answer or a hint holds half a character"):
+    with pytest.raises(BadInput, match="an answer holds half a character"):
         read_outline(Outline("a", (Outline("b", answer="\udcff"), Outline("c"))))
