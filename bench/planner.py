@@ -73,6 +73,7 @@ its samples, so that nothing leads by {votes} within {limit} of them. After a st
 ## Parts at once
 
 6 x 6 digits, {timed} runs a line, a double that is never wrong and takes {latency:.0f} ms for an answer, however many are asked for at once. Medians.
+Only the parts' answers come at once: the proposals of how to split follow one another, and take the rest of the time.
 
 {branches}
 """
