@@ -18,11 +18,12 @@ TRAINED_DISKS = 20
 def check_known(model: str | Model, task: Task[Any, Any]) -> None:
     """Raise `BadInput` if the model of this name or address is one of surefoot's own and was trained for something else.
 
-    Nothing is known of other models, nor of ponder and a task of one's own.
+    Nothing is known of other models, nor of ponder and a task of one's own, nor of a planner and a perceiver: which steps each of them gets only the
+    task knows.
     """
     check_model(model)
-    if isinstance(model, str):  # of several models as one that which reasons is the first
-        model = model.partition(AND)[0].partition(SAME)[0]
+    if isinstance(model, str) and AND not in model:
+        model = model.partition(SAME)[0]  # it answers, the other one compares
     if model in PEBBLES and (why := _not_for_pebble(task)):
         raise BadInput(
             f"{model} knows one procedure, Towers of Hanoi of up to 20 disks in the compact style: {why}"

@@ -68,14 +68,21 @@ async def test_run_and_plan_refuse_in_one_sentence_before_anything_is_opened(
         await surefoot.run(task, model=model, redis="unix:///nowhere")
 
 
-@pytest.mark.parametrize("others", [" ~ http://gpu:8000/v1", " + glance", " ~ pebble + glance"])
-def test_of_several_models_as_one_the_first_is_looked_at(others: str) -> None:
+def test_of_a_model_and_its_judge_the_first_is_looked_at() -> None:
+    others = " ~ http://gpu:8000/v1"
     for model, task, said in REFUSED:
         with pytest.raises(BadInput, match=said) as refused:
             check_known(model + others, task)
         assert str(refused.value).startswith(f"{model} knows ")
     check_known(f"pebble{others}", Towers(20, "compact"))
     check_known(f"http://gpu:8000/v1{others}", Columns((1, 2)))
+
+
+@pytest.mark.parametrize("others", [" + glance", " ~ pebble + glance"])
+def test_nothing_is_known_of_a_planner_with_a_perceiver(others: str) -> None:
+    """SeenTowers asks pebble what pebble knows; another task may ask the perceiver alone."""
+    for model, task, _ in REFUSED:
+        check_known(model + others, task)
 
 
 async def test_what_a_server_serves_is_looked_at_too() -> None:
