@@ -8,6 +8,7 @@ import pytest
 
 import surefoot
 from surefoot import BadInput, Columns, Settings, Task, Towers
+from surefoot.agents.perception import SeenTowers
 from surefoot.agents.tasks.known_limits import check_known
 from surefoot.models.base import Prompt
 from surefoot.models.doubles import towers_double
@@ -73,6 +74,7 @@ def test_of_a_model_and_its_judge_the_first_is_looked_at() -> None:
     for model, task, said in REFUSED:
         with pytest.raises(BadInput, match=said) as refused:
             check_known(model + others, task)
+    check_known(f"pebble{others}", SeenTowers(3))
         assert str(refused.value).startswith(f"{model} knows ")
     check_known(f"pebble{others}", Towers(20, "compact"))
     check_known(f"http://gpu:8000/v1{others}", Columns((1, 2)))
@@ -83,6 +85,7 @@ def test_nothing_is_known_of_a_planner_with_a_perceiver(others: str) -> None:
     """SeenTowers asks pebble what pebble knows; another task may ask the perceiver alone."""
     for model, task, _ in REFUSED:
         check_known(model + others, task)
+    check_known(f"pebble{others}", SeenTowers(3))
 
 
 async def test_what_a_server_serves_is_looked_at_too() -> None:
