@@ -15,7 +15,7 @@ from surefoot.agents.perception.looking_state import LookingState
 from surefoot.agents.planner.goal import Goal
 from surefoot.agents.planner.outlines import SHOWN, Outline
 from surefoot.agents.planner.state import GoalState, Part
-from surefoot.agents.tasks.fronted import fronted
+from surefoot.agents.tasks.around import surrounded
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, Sampling
@@ -270,7 +270,7 @@ async def _as_started(
         raise BadInput(
             f"job {job!r} was started with {_named(own)} and is given {_named(task)} now: give it its own, or choose another job name"
         )
-    return lambda given: fronted(given, known.task, known.spec)
+    return lambda given: surrounded(given, known.task, known.spec)
 
 
 def _named(task: Goal) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from surefoot.agents.tasks.catalogue import made, task_named
-from surefoot.agents.tasks.fronted import fronted
+from surefoot.agents.tasks.around import surrounded
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput, SurefootError
 
@@ -26,7 +26,7 @@ def task_again(job: Job, task: Given = None) -> Task[Any, Any]:
     Raises `BadInput` if it is not given and its name is not known here; the journal's word alone never imports anything.
     """
     if task is not None:
-        task = fronted(task, job.task, job.spec)
+        task = surrounded(task, job.task, job.spec)
     if task is not None and task.name != job.task:
         raise BadInput(f"job {job.id!r} is of task {job.task!r}, not of {task.name!r}")
     if isinstance(task, Task):

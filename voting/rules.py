@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from operator import gt
 from typing import Any, Generic, Protocol, TypeVar
 
 from surefoot.errors import BadInput
@@ -76,6 +77,39 @@ class AheadByStakes(FirstToAheadBy, Generic[B]):
 
     def _needed(self, ballot: B) -> int:
         return max(self.k, self.lead(ballot))
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """Decided when the leader is ahead of every other candidate by the lead that so much dissent asks for.
+
+    With one lead it is `FirstToAheadBy`.  Leads that grow with dissent are those of Wald's test where steps are not alike: the more
+    ballots are against the leader, the likelier the step is a hard one (`risk_budget` finds them).
+    """
+
+    leads: tuple[int, ...]
+    """The lead needed while so many ballots are for other candidates; the last one also for any more."""
+
+    def __post_init__(self) -> None:
+        if not self.leads or self.leads[0] < 1 or any(map(gt, self.leads, self.leads[1:])):
+            raise BadInput(f"leads are at least 1 and never fall as dissent grows, unlike {self.leads!r}")
+
+    def needed(self, dissent: int) -> int:
+        """Return the lead that decides while so many ballots are against the leader."""
+        return self.leads[min(dissent, len(self.leads) - 1)]
+
+    def winner(self, tally: Mapping[B, int]) -> B | None:
+        """Return the leader if it is far enough ahead of every other ballot, or None."""
+        leader, lead = _lead(tally)
+        return leader if leader is not None and lead >= self._needed(tally, leader) else None
+
+    def wanted(self, tally: Mapping[B, int]) -> int:
+        """Return what an unbroken run for the leader still needs: another candidate has more ballots against it, and fewer votes."""
+        leader, lead = _lead(tally)
+        return max(0, self._needed(tally, leader) - lead)
+
+    def _needed(self, tally: Mapping[B, int], leader: B | None) -> int:
+        return self.needed(sum(tally.values()) - tally[leader] if leader is not None else 0)
 
 
 def _lead(tally: Mapping[B, int]) -> tuple[B | None, int]:

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from surefoot.agents.handbook import Behaviour, WithHandbook
 from surefoot.agents.handbook.behaviour import MOST_USES
-from surefoot.agents.tasks.fronted import outer_layer
+from surefoot.agents.tasks.around import outer_layer
 from surefoot.errors import BadInput
 from surefoot.orchestration.journal import jobs
 from surefoot.orchestration.journal.records import CorruptJournal

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
 
 from surefoot.agents.handbook import Behaviour, WithHandbook
-from surefoot.agents.tasks.fronted import innermost
+from surefoot.agents.tasks.around import innermost
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.optional import Case, NoCases
 from surefoot.agents.tasks.task import Task, sampling_for

@@ -14,7 +14,7 @@ from surefoot.agents.perception import Looking
 from surefoot.agents.planner import Goal
 from surefoot.agents.preferences import WithPreference
 from surefoot.agents.tasks.catalogue import made, task_named
-from surefoot.agents.tasks.fronted import fronted, innermost, outer_layer
+from surefoot.agents.tasks.around import innermost, outer_layer, surrounded
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.cli.options import by_stage
 from surefoot.tools.drawing import draw_bars
@@ -222,9 +222,9 @@ BEHAVIOUR = Behaviour(name="behavior_a", instruction="Check the sum.", task="own
 def test_all_that_is_around_a_task_is_put_around_its_class_and_around_itself() -> None:
     whole = WithPattern(WithPreference(WithHandbook(Own(PROBLEM), [BEHAVIOUR]), LIKES), {"solve": "table"})
     assert innermost(whole) is whole.task.task.task  # type: ignore[attr-defined]
-    again = made(fronted(Own, whole.name, whole.spec()), whole.spec())
-    instance = fronted(Own(PROBLEM), whole.name, whole.spec())
-    for each in (again, instance, fronted(whole, whole.name, whole.spec())):
+    again = made(surrounded(Own, whole.name, whole.spec()), whole.spec())
+    instance = surrounded(Own(PROBLEM), whole.name, whole.spec())
+    for each in (again, instance, surrounded(whole, whole.name, whole.spec())):
         assert each.spec() == whole.spec() and isinstance(innermost(each), Own)
         assert each.ask(each.start()) == whole.ask(whole.start())
 
@@ -238,4 +238,4 @@ def test_what_only_looks_like_it_is_around_nothing() -> None:
         ("pattern", {"task": "goal", "arguments": (5,)}),
     ):
         assert outer_layer(name, spec) is None
-        assert fronted(Own, name, spec) is Own
+        assert surrounded(Own, name, spec) is Own
