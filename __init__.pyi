@@ -21,6 +21,7 @@ from .orchestration.plan import Plan, Unsupported, plan
 from .orchestration.progress import Progress
 from .orchestration.report import Report
 from .orchestration.run import resume, run
+from .orchestration.rungs import Ladder
 from .orchestration.settings import Settings
 from .orchestration.solve import Solution, solve
 from .orchestration.stream import events
@@ -43,6 +44,7 @@ __all__ = [
     "Codec",
     "Columns",
     "Crossing",
+    "Ladder",
     "Message",
     "Model",
     "ModelUnavailable",

@@ -18,7 +18,7 @@
         NoVLLM                     models.vllm                no vLLM here can do what was asked
         ServerFailed               models.vllm                a local vLLM does not come up, or ends by itself
         NotAnAnswer                voting                     a text is not an answer in the task's form
-        Stalled                    voting                     an election used up its samples undecided
+        Stalled                    voting                     an election ends undecided
             StepStalled            orchestration.engine       the same, of a step of a job
         Uncalibrated               voting                     the samples say nothing about the error rate
         Unreachable                voting                     no number of votes reaches the reliability
@@ -49,6 +49,8 @@
             WentBack               orchestration.journal      Redis lost acknowledged steps in a crash
         NoLocalRedis               orchestration.redis        the embedded Redis does not start
         RedisUnavailable           orchestration.redis        Redis cannot be reached, or refuses to work
+        NoRay                      orchestration.workers      Ray is not installed
+        ClusterLost                orchestration.workers      a Ray cluster ended under the work; the same again goes on
         AsyncOnly                  orchestration.checkpoints  a synchronous method of the saver was called
         DamagedCheckpoint          orchestration.checkpoints  a checkpoint is not of the form that was written
         LostValue                  orchestration.checkpoints  a checkpoint refers to a value that is gone

@@ -194,6 +194,8 @@ def arguments_of_the_bench() -> argparse.Namespace:
     for name in ("--depth", "--max-waste", "--capacity", "--k", "--limit"):
         parser.add_argument(name, help="surefoot's own default if absent")
     parser.add_argument("--states", type=int, default=1500, help="different states to calibrate on")
+    parser.add_argument("--rule", choices=("lead", "budget"), default="lead")
+    parser.add_argument("--hardest", type=float, default=0.1, help="see docs/risk.md; 0: steps are alike")
     parser.add_argument("--reliability", type=float, default=0.99)
     parser.add_argument("--seed", type=int, default=0, help="of the job and of the kills")
     parser.add_argument("--job", help="its name")
@@ -221,7 +223,7 @@ def main() -> None:
     with Redis.from_url(asyncio.run(local_redis.start_server(home))) as redis:
         job = arguments.job or f"million-{arguments.answers}"
         how = given(arguments, "speculate", "depth", "max-waste", "capacity", "limit")
-        plan = given(arguments, "model", "k", "states", "reliability", "seed")
+        plan = given(arguments, "model", "k", "rule", "hardest", "states", "reliability", "seed")
         bench = Bench(home, job, arguments.disks, arguments.answers, how, plan, redis, Console())
         if not drive(bench, diary):
             sys.exit(f"the runner ended with {diary.lives[-1].end}: see {home / 'runner.log'}")

@@ -22,6 +22,7 @@ COMMANDS = {
         "Calibrate, then say k, votes, tokens, cost, time and risk before anything is spent.",
     ),
     "resume": ("jobs:resume", "Take a job up where it stands."),
+    "worker": ("worker:worker", "Work on the parts of stitched jobs that nobody holds, until none is left."),
     "jobs": ("job_list:jobs", "List the jobs, those worked on last first."),
     "show": (
         "show:show",

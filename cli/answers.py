@@ -6,6 +6,7 @@ from typing import Any
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.orchestration.journal.jobs import load
+from surefoot.orchestration.journal.stitched import find
 from surefoot.orchestration.redis.open import open_redis
 from surefoot.orchestration.reporting import answer_line, records
 from surefoot.orchestration.task_of_job import task_known
@@ -36,12 +37,14 @@ async def write(
         return
     try:
         async with open_redis(redis) as store:
-            known = await load(store, job)
-            words = task_known(known, task)
+            whole = await find(store, job)
+            parts = [await load(store, name) for name in ([job] if whole is None else whole.names)]
+            words = task_known(parts[0], task)
             check_target(out)
             with replacement(out) as file:
-                async for record in records(store, known):
-                    file.write(printable(answer_line(words, record.answer)) + "\n")
+                for known in parts:
+                    async for record in records(store, known):
+                        file.write(printable(answer_line(words, record.answer)) + "\n")
     except OSError as error:
         raise BadInput(
             f"the answers cannot be written to {str(out)!r}: {error.strerror}; they are safe, and "

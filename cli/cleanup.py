@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from surefoot.errors import BadInput
 from surefoot.orchestration import deletion
-from surefoot.orchestration.journal import jobs
+from surefoot.orchestration.journal import jobs, stitched
 from surefoot.printable import printable
 
 from . import common
@@ -33,7 +33,7 @@ def delete(
 
     async def check(store: Redis) -> None:
         for name in names:
-            if not await jobs.exists(store, name):
+            if not (await jobs.exists(store, name) or await stitched.exists(store, name)):
                 await jobs.load(store, name)
 
     look_up(check, as_json, redis)
@@ -55,7 +55,9 @@ def prune(
 
     async def look(store: Redis) -> list[str]:
         age_s = _seconds(older_than)
-        return [found.id for found in await deletion.old(store, age_s, unfinished=unfinished)]
+        old = await deletion.old(store, age_s, unfinished=unfinished)
+        whole = await deletion.old_stitched(store, age_s, unfinished=unfinished)
+        return [*(found.id for found in old), *(found.id for found in whole)]
 
     names = look_up(look, as_json, redis)
     if dry_run or not names:

@@ -143,9 +143,9 @@ def _interrupted(progress: Progress | None) -> str:
 def _there(sentence: str, typed: _Typed) -> str:
     """Let the commands that a sentence names find the job and its task: only the command line knows what was typed."""
     return re.sub(
-        r"`(surefoot (show|resume|run|jobs|cancel|decide|delete)(?: [^`]+)?)`",
+        r"`(surefoot (show|resume|worker|run|jobs|cancel|decide|delete)(?: [^`]+)?)`",
         lambda found: (
-            f"`{found[1]}{_options(typed.task if found[2] == 'resume' else None)}{_elsewhere(typed.redis)}`"
+            f"`{found[1]}{_options(typed.task if found[2] in ('resume', 'worker') else None)}{_elsewhere(typed.redis)}`"
         ),
         sentence,
     )

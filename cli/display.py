@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.report import Ahead, Report
+from surefoot.orchestration.report import Ahead, KindOfStep, Report, RungUse
+from surefoot.voting.risk_budget import Spending
+from surefoot.voting.rules import FirstToAheadBy
 
 from .live import LiveDisplay
 from .terminal import Terminal, styled
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from surefoot.orchestration.plan import (
         Plan,  # loads the model clients, which lists and reports do without
     )
+    from surefoot.orchestration.workers.stitched import StitchedReport  # loads the journal
 
 FIRST_LINE_S = 1.0
 """Without a terminal the first line is printed as soon as something is done, and after so long in any case; an outage likewise."""
@@ -94,6 +97,8 @@ def _counters(table: "Grid", p: Progress) -> None:
         f"predicted {_chance(p.predicted)}, dissent allows {_chance(p.measured)}, if steps are alike",
     )
     table.row("tokens", token_counts(p.usage.known_all()))
+    if p.rungs:
+        table.row("ladder", _climbed(p.rungs))
     if p.ahead:
         table.row("ahead", _ahead(p.ahead, p.votes + p.flags.total()))
     table.row("durable", f"step {p.durable:,}, {p.durable_age_s:.1f} s ago")
@@ -114,6 +119,7 @@ def progress_line(progress: Progress) -> str:
                 f"contested {p.contested:,}",
                 f"red flags {_flags(p.flags) or 'none'}",
                 f"tokens {count(p.usage.known('total'))}",
+                *([f"ladder {_climbed(p.rungs)}"] if p.rungs else []),
                 *([f"ahead {_ahead(p.ahead, p.votes + p.flags.total())}"] if p.ahead else []),
                 f"durable step {p.durable:,} ({p.durable_age_s:.0f} s ago)",
             ]
@@ -136,6 +142,8 @@ def page(report: Report, then: str) -> RenderableType:
     table.row("job", r.job)
     table.row("task", f"{r.task} {arguments(r.spec)}")
     table.row("model", ", then ".join(r.models))
+    if whole := _stitched(r):
+        table.row("stitched", _parts(whole))
     table.row("steps", _of(r.steps, r.steps_expected))
     table.row("read back", _read_back(r))
     table.row("votes", f"{r.votes:,} in {r.samples:,} samples, k = {r.k}")
@@ -143,22 +151,32 @@ def page(report: Report, then: str) -> RenderableType:
     table.row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
     table.row("repaired", f"{r.repairs:,} segments")
     table.row("risk", _risk(r))
+    for kind in r.kinds:
+        table.row("kind" if kind is r.kinds[0] else "", _kind(kind))
     table.row("tokens", token_counts(r.tokens.model_dump()))
+    for use in r.rungs:
+        table.row("ladder" if use is r.rungs[0] else "", _rung(use))
     if (s := r.speculation) is not None:
         table.row("speculation", _speculation(s))
-    table.row("wall time", f"{_duration(r.wall_s)}   {r.steps / r.wall_s if r.wall_s else 0:,.1f} steps/s")
+    table.row("wall time", _wall_time(r))
+    if whole and whole.workers:
+        table.row("workers", ", ".join(f"{name} {steps:,} steps" for name, steps in whole.workers.items()))
     if r.calibration is not None:
         c = r.calibration
         spent = (
             f"{c.samples:,} samples, {count(c.tokens)} tokens, {_duration(c.wall_s)} before the first step"
         )
         table.row("calibration", spent)
-    table.row("final hash", r.head)
+    table.row("final hash", r.head or "none, not all parts are done")
     parts: list[RenderableType] = [table]
     if r.hard is not None:
         parts += [r.hard.why, *(styled(f"  hard: {state}", "yellow") for state in r.hard.states)]
+    if r.drift is not None:
+        parts.append(styled(r.drift, "bold yellow"))
     if r.contested_steps:
         parts.append(_contests(r))
+    if whole:
+        parts += [styled(fault, "yellow") for fault in whole.faults]
     if r.stopped is not None:
         parts.append(styled(r.stopped, "yellow"))
     if r.question is not None:
@@ -188,14 +206,38 @@ def forecast_table(plan: "Plan") -> RenderableType:
     )
     table.row("hard states", f"{c.hard:,} of {c.judged:,}, a share of at most {c.hard_bound:.3%}")
     if f is not None:
-        table.row("k", f"{f.k} (the observed rate alone: {plan.choice.k_at_point_estimate})")
-        table.row("risk", f"{plan.choice.risk:.3g} at the bound, {f.risk:.3g} at the observed rate")
+        if isinstance(plan.rule, FirstToAheadBy):
+            table.row("k", f"{f.k} (the observed rate alone: {plan.choice.k_at_point_estimate})")
+            table.row("risk", f"{plan.risk:.3g} at the bound, {f.risk:.3g} at the observed rate")
+        else:
+            assert plan.rule is not None
+            for name, kind in plan.rule.kinds.items():
+                table.row(f"leads {name!r}" if name else "leads", _leads(kind))
+            table.row("risk", f"{f.risk:.3g} at the bounds")
+        if plan.risk_bound is not None:
+            table.row("however", f"{plan.risk_bound:.3g} at most, however steps differ")
         table.row("votes", f"{f.votes:,.0f} in {f.samples:,.0f} samples")
         table.row("tokens", f"{count(f.input_tokens)} in, {count(f.output_tokens)} out")
         if f.cost is not None:
             table.row("cost", f"{f.cost:,.2f}")
         table.row("time", f"about {_duration(plan.seconds)} one step after the other, at the speed measured")
-    return Group(table, plan.choice.why)
+    return Group(table, plan.why)
+
+
+def _kind(k: KindOfStep) -> str:
+    """Say how steps of a kind went, beside what was to be expected."""
+    name = "not met by the calibration" if k.kind is None else repr(k.kind) if k.kind else "all steps"
+    expected = (
+        "" if k.dissent_predicted is None else f", {k.dissent_predicted:.3%} at most were to be expected"
+    )
+    return f"{name}: {k.votes:,} votes, {k.dissent_rate:.3%} against the winner{expected}"
+
+
+def _leads(kind: Spending) -> str:
+    """Say by which leads steps of a kind are decided."""
+    low, high = (", ".join(map(str, margins.leads)) for margins in (kind.low, kind.high))
+    mixed = f"{low} for {kind.share:.2%} of the steps, {high} for the others" if kind.share else high
+    return f"{mixed}, by dissent from 0 on; {kind.votes:.3f} votes a step"
 
 
 def sample_lines(texts: Iterable[str]) -> list[Text]:
@@ -241,14 +283,37 @@ def _stall(r: Report) -> RenderableType:
     return Group(what, *sample_lines(r.stall["examples"]))
 
 
+def _stitched(r: Report) -> "StitchedReport | None":
+    return cast("StitchedReport", r) if getattr(r, "kind", "") == "stitched" else None
+
+
+def _parts(r: "StitchedReport") -> str:
+    done = sum(part.status == "done" for part in r.parts)
+    return f"{done:,} of {len(r.parts):,} parts done, each from a state known in advance; the first is job {r.parts[0].job}"
+
+
+def _wall_time(r: Report) -> str:
+    whole = _stitched(r)
+    seconds = whole.elapsed_s if whole else r.wall_s
+    said = f"{_duration(seconds)}   {r.steps / seconds if seconds else 0:,.1f} steps/s"
+    return f"{said}   {_duration(r.wall_s)} of work" if whole else said
+
+
 def _read_back(r: Report) -> str:
+    if _stitched(r):
+        return "the ends of the parts that are done, each compared with the start of the next"
     if not r.steps:
         return "nothing, no step is decided"
     return f"the last {r.steps_read_back:,} steps" if r.steps_read_back else "none, it is being run"
 
 
 def _risk(r: Report) -> str:
-    predicted = "not calibrated" if r.risk is None else f"{r.risk:.3g} predicted if steps are alike"
+    alike = "of the kinds calibrated" if r.rule == "budget" else "alike"
+    predicted = "not calibrated" if r.risk is None else f"{r.risk:.3g} predicted if steps are {alike}"
+    if r.risk_bound is not None:
+        predicted += f", {r.risk_bound:.3g} at most however they differ"
+    if r.rule == "budget":
+        return predicted
     if not r.votes:
         return f"{predicted}; no votes yet"
     if r.risk_measured is None:
@@ -268,6 +333,24 @@ def _ahead(count: Counter[str], samples: int) -> str:
         f"{count['depth'] / max(1, count['decisions']):.1f} steps, "
         f"{accepted / max(1, accepted + count['rejected']):.2%} accepted, "
         f"{wasted / max(1, wasted + samples):.1%} of samples wasted"
+    )
+
+
+def _climbed(count: Counter[str]) -> str:
+    rungs = [name.removesuffix(":climbed") for name in count if name.endswith(":climbed")]
+    return ", ".join(
+        f"{rung} {count[f'{rung}:climbed']:,} ({count[f'{rung}:decided']:,} decided)" for rung in rungs
+    )
+
+
+def _rung(use: RungUse) -> str:
+    if not use.climbed:
+        return f"{use.rung}: no step climbed so far"
+    steps = ", ".join(f"{step:,}" for step in use.steps)
+    more = ", ..." if len(use.steps) < use.decided else ""
+    which = f" (step {steps}{more})" if steps else ""
+    return (
+        f"{use.rung}: {use.climbed:,} steps climbed, {use.decided:,} decided{which}, {use.samples:,} samples"
     )
 
 

@@ -1,13 +1,16 @@
 """Jobs: begin one, forecast it, take it up."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 from pydantic import TypeAdapter
 
 import surefoot  # what is taken from it is loaded when it is used, and LangGraph with it: a page of help needs none
 from surefoot.errors import BadInput
-from surefoot.orchestration.progress import Progress
+from surefoot.orchestration import workers
+from surefoot.orchestration.journal.jobs import new_id
+from surefoot.orchestration.progress import Progress, ProgressOfSeveral
 from surefoot.orchestration.report import Report
 
 from . import common, display
@@ -16,9 +19,11 @@ from .common import go
 from .grouped import grouped
 from .options import (
     AsJson,
+    AtOnce,
     BudgetOptions,
     JobId,
     Out,
+    RayOptions,
     RedisUrl,
     SettingsOptions,
     SpeculationOptions,
@@ -44,18 +49,49 @@ def run(
     redis: RedisUrl = None,
     settings: SettingsOptions,
     job: Annotated[str | None, typer.Option(help="A name for the job; taken up if it exists.")] = None,
+    parts: Annotated[
+        int | None,
+        typer.Option(
+            help="Do it in so many parts, each from a state that the task knows in advance; `surefoot worker` helps."
+        ),
+    ] = None,
+    at_once: AtOnce = 1,
+    ray: RayOptions,
     speculation: SpeculationOptions,
     budget: BudgetOptions,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Do a job, one voted step at a time."""
-    run_job = surefoot.run  # loaded before the display counts seconds
-    progress = Progress()
+    run_job, stitch = surefoot.run, workers.stitch  # loaded before the display counts seconds
+    progress = Progress() if parts is None else ProgressOfSeveral()
 
     async def work() -> Report:
         made = task.made(model)
         check_out(out)
+        on_ray = ray.made(redis)
+        if on_ray is not None and parts is None:
+            raise BadInput("--on ray spreads parts: say in how many, --parts P")
+        if parts is not None:
+            if budget.made() is not None:
+                raise BadInput("a budget is that of a job in one piece: leave it out, or leave --parts out")
+            progress.job, progress.steps = job or new_id(made.name), made.steps()
+            do: Any = stitch if on_ray is None else partial(workers.stitch_on_ray, on=on_ray)
+            with ray.quiet():
+                stitched: Report = await do(
+                    made,
+                    settings.made(made),
+                    parts=parts,
+                    model=server.address(model),
+                    redis=redis,
+                    job=progress.job,
+                    at_once=at_once,
+                    speculate=speculation.made(),
+                    options=server.made(),
+                    on_event=progress.listen,
+                )
+            await write(out if stitched.solved else None, redis, stitched.job, made)
+            return stitched
         found = await run_job(
             made,
             settings.made(made),
@@ -75,6 +111,9 @@ def run(
 
 @grouped(
     "k",
+    "ladder",
+    "dissent",
+    "model_k",
     "limit",
     "spare",
     "segment",

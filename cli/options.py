@@ -1,9 +1,11 @@
 """The options that several commands share."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
@@ -12,6 +14,7 @@ from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.orchestration.budget import Budget
 from surefoot.orchestration.engine.speculation import Speculation
+from surefoot.orchestration.rungs import RUNGS, Ladder, read_rungs
 from surefoot.orchestration.settings import USUAL, Settings
 from surefoot.voting.reliability import Price
 
@@ -31,6 +34,7 @@ PatternNames = Annotated[
         help=f"How the model is to think: {', '.join(PATTERNS)}; at one stage of the task alone: solve=table. May be repeated.",
     ),
 ]
+AtOnce = Annotated[int, Option(help="Parts that one process does at a time.")]
 AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
 Out = Annotated[Path | None, Option(help="Write the decided answers here, one a line.")]
 
@@ -41,6 +45,18 @@ class SettingsOptions:
 
     reliability: Annotated[float, Option(help="Wanted chance that every step is right.")] = USUAL.reliability
     k: Annotated[int | None, Option(help="Lead that decides; from calibration if absent.")] = USUAL.k
+    rule: Annotated[
+        Literal["lead", "budget"],
+        Option(
+            help="One lead for all steps, or a risk budget: leads by kind of step and by dissent, from calibration."
+        ),
+    ] = USUAL.rule
+    hardest: Annotated[
+        float,
+        Option(
+            help="Largest share of wrong ballots on a step that a risk budget reckons with; 0: steps are alike."
+        ),
+    ] = USUAL.hardest
     states: Annotated[int, Option(help="Different states to calibrate on.")] = USUAL.states
     temperature: Annotated[
         float | None, Option(help="Of every ballot but the first; the task's own if absent.")
@@ -51,6 +67,23 @@ class SettingsOptions:
     spare: Annotated[int, Option(help="Samples asked for beyond the fewest that could decide.")] = USUAL.spare
     segment: Annotated[int, Option(help="Steps per segment.")] = USUAL.segment
     seed: Annotated[int, Option(help="Seed of the job's random choices.")] = USUAL.seed
+    ladder: Annotated[
+        str | None,
+        Option(
+            metavar="RUNG,RUNG,...",
+            help=f"What a step climbs that its votes leave undecided: {', '.join(RUNGS)}, model=URL. Without it the job stalls there.",
+        ),
+    ] = None
+    dissent: Annotated[
+        int | None,
+        Option(
+            help=f"A step climbs the --ladder at so many votes against its leader; usually {Ladder.dissent}."
+        ),
+    ] = None
+    model_k: Annotated[
+        int | None,
+        Option(help="Lead that decides where another model of the --ladder does; usually that of the job."),
+    ] = None
 
     def made(self, task: Task[Any, Any]) -> Settings:
         """Return the settings; ballots are drawn in the task's own way but for what was given."""
@@ -62,6 +95,11 @@ class SettingsOptions:
             for name in ("temperature", "first_temperature", "max_tokens")
             if name in given
         }
+        own = {name: given.pop(name) for name in ("dissent", "model_k") if name in given}
+        if "ladder" in given:
+            given["ladder"] = Ladder(read_rungs(given["ladder"]), **own)
+        elif own:
+            raise BadInput("--dissent and --model-k are a ladder's: give it with --ladder")
         return Settings(**given, sampling=replace(task.sampling, **drawn))
 
 
@@ -133,6 +171,37 @@ class BudgetOptions:
                 "a cost takes both prices of a million tokens, --input-price and --output-price: 0 if it is free"
             )
         return Price(self.input_price, self.output_price)
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """Where the work is done."""
+
+    on: Annotated[
+        str | None,
+        Option(metavar="ray", help="Do it in the actors of a Ray cluster (surefoot[ray]), with --redis."),
+    ] = None
+    actors: Annotated[int | None, Option(help="Of the Ray cluster; as many as it has nodes if absent.")] = (
+        None
+    )
+
+    def made(self, redis: str | None) -> Any:
+        """Return how many actors work, None if this process does; `BadInput` for a Redis that they cannot share."""
+        from surefoot.orchestration.workers import OnRay  # a page of help needs none of what it brings along
+
+        if self.on is None:
+            if self.actors is not None:
+                raise BadInput("--actors are those of a Ray cluster: add --on ray")
+            return None
+        if self.on != "ray":
+            raise BadInput(f"work is done here or on a Ray cluster, --on ray, not on {self.on!r}")
+        if redis is None:
+            raise BadInput("--on ray takes the address of a Redis that every node reaches, --redis URL")
+        return OnRay(actors=self.actors)
+
+    def quiet(self) -> AbstractContextManager[object]:
+        """Keep standard output for the result: Ray prints there what befalls its actors."""
+        return nullcontext() if self.on is None else redirect_stdout(sys.stderr)
 
 
 def by_stage(pattern: Sequence[str]) -> dict[str, str]:

@@ -38,6 +38,9 @@ class ServerOptions:
             help="The token limit's name in chat: `max_tokens` or `max_completion_tokens`; found out if absent."
         ),
     ] = None
+    session: Annotated[
+        str | None, Option(help="Sent as x-session-id, for a router that keeps a job on one server.")
+    ] = None
     option: Annotated[
         list[str] | None,
         Option(metavar="NAME=VALUE", help="A field of every request, as JSON or text; may be repeated."),
@@ -54,6 +57,7 @@ class ServerOptions:
         return surefoot.Options(
             api_key=self.api_key if self.api_key_file is None else key_in(self.api_key_file),
             chat_limit=cast(Literal["max_tokens", "max_completion_tokens"], self.chat_limit or LIMITS[0]),
+            session=self.session,
             extra=dict(map(_field, self.option or ())),
         )
 

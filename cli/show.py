@@ -13,10 +13,11 @@ from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.plain_values import canonical
 from surefoot.errors import BadInput
 from surefoot.orchestration import decision
-from surefoot.orchestration.journal import jobs, segments
+from surefoot.orchestration.journal import jobs, segments, stitched
 from surefoot.orchestration.report import Question, Report
 from surefoot.orchestration.reporting import question_of, read_report, state_reached
 from surefoot.orchestration.task_of_job import AGENTS, agent_again, task_again, task_known
+from surefoot.orchestration.workers.stitched import StitchedReport, read_stitched
 
 from . import common, display
 from .answers import write
@@ -68,6 +69,8 @@ def _show_decided(
     async def whole(store: Redis) -> tuple[Report, str | None]:
         kind = at_address(task)
         await write(out, store, job, kind)
+        if (parts := await stitched.find(store, job)) is not None:
+            return await read_stitched(store, job, kind), _address(parts.code)
         known = await jobs.load(store, job)
         words = task_known(known, kind)
         return await read_report(store, job, words), task if words else _address(known.code)
@@ -103,7 +106,12 @@ def _show_state(job: str, task: str | None, redis: str | None, as_json: bool) ->
 
 def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
     """Stop a job for good, even while it runs."""
-    look_up(lambda store: jobs.cancel(store, job), as_json, redis)
+
+    async def stop(store: Redis) -> None:
+        parts = await stitched.find(store, job)
+        await (jobs.cancel(store, job) if parts is None else stitched.cancel(store, parts))
+
+    look_up(stop, as_json, redis)
     common.print_result({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
 
 
@@ -159,6 +167,10 @@ def _address(code: str) -> str:
 
 def _then(found: Report, redis: str | None, task: str | None) -> str:
     """Return the command that a reader of a report is likely to want next; "" if there is nothing to see."""
+    if isinstance(found, StitchedReport):
+        again = ("--again",) if found.faults and not found.solved else ()
+        worker = common.job_command("worker", found.job, redis, *common.task_option(task), *again)
+        return "" if found.solved or found.status == "running" else worker
     if found.status == "asking":
         return common.job_command("decide", found.job, redis)
     if found.status in ("stopped", "stalled", "cancelled") and found.task in AGENTS:

@@ -35,7 +35,8 @@ from .problem import ProblemOptions
 from .server_options import ServerOptions
 from .terminal import fail
 
-NOT_HERE = ("reliability", "k", "states", "spare", "segment", "seed", "speculation.depth")
+LADDER = ("ladder", "dissent", "model_k")
+NOT_HERE = ("reliability", "k", "states", "spare", "segment", "seed", "speculation.depth", *LADDER)
 """Steps of a problem in plain words cannot be calibrated and have their own leads; `--depth` is that of its parts."""
 _PARTS: TypeAdapter[tuple[Part, ...]] = TypeAdapter(tuple[Part, ...])
 _SEEN: TypeAdapter[tuple[VotedObservation, ...]] = TypeAdapter(tuple[VotedObservation, ...])

@@ -39,6 +39,9 @@ class StepView(NamedTuple):
         table.row("votes", f"{record.votes:,} for the winner, {record.against:,} against")
         for answer, votes in record.others:
             table.row("", f"{votes:,} for {self._shown(answer)}")
+        for rung, samples, tally in record.rungs:
+            said = ", ".join(f"{count:,} for {self._shown(answer)}" for answer, count in tally)
+            table.row("ladder", f"{rung}: {said or 'no election'}; {samples:,} samples")
         flags = ", ".join(f"{reason}: {count:,}" for reason, count in record.flags.items())
         table.row("red flags", flags or "none")
         table.row("tokens", token_counts(record.usage.known_all()))

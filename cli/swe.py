@@ -12,7 +12,7 @@ from surefoot.errors import BadInput
 
 from .common import INTERRUPTED, go, print_result
 from .grouped import grouped
-from .options import AsJson, RedisUrl
+from .options import AsJson, RayOptions, RedisUrl
 from .server_options import ServerOptions
 from .swe_display import FleetDisplay, results_table, status_table
 from .swe_replay import replay
@@ -24,7 +24,7 @@ app = typer.Typer(
     help="Work on the issues of SWE-bench, or of a set in its form.",
 )
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-Workers = Annotated[int, typer.Option(help="Instances at a time in this process.")]
+Workers = Annotated[int, typer.Option(help="Instances at a time in this process, or in each actor.")]
 STOPPED = 3
 """Some instances are not over; resuming goes on, as with any other job."""
 UNRESOLVED = 4
@@ -165,6 +165,7 @@ def run(
     server: ServerOptions,
     purse: PurseOptions,
     workers: Workers = 4,
+    ray: RayOptions,
     redis: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -175,9 +176,10 @@ def run(
     address = server.address(model)
 
     async def begun() -> Fleet:
+        ray.made(redis)  # refuses what cannot be before there is a folder
         return Fleet.begun(swe.out, swe.made(without_keys_in_query(address)))
 
-    _work(go(begun(), as_json), address, server, purse, workers, redis, as_json)
+    _work(go(begun(), as_json), address, server, purse, workers, ray, redis, as_json)
 
 
 @app.command("resume")
@@ -191,6 +193,7 @@ def resume(
     server: ServerOptions,
     purse: PurseOptions,
     workers: Workers = 4,
+    ray: RayOptions,
     redis: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -205,7 +208,7 @@ def resume(
             as_json,
             2,
         )
-    _work(fleet, address, server, purse, workers, redis, as_json)
+    _work(fleet, address, server, purse, workers, ray, redis, as_json)
 
 
 @app.command("status")
@@ -229,16 +232,34 @@ def _work(
     server: ServerOptions,
     purse: PurseOptions,
     workers: int,
+    ray: RayOptions,
     redis: str | None,
     as_json: bool,
 ) -> None:
     from surefoot.models.connect import open_model
     from surefoot.orchestration.redis.open import open_redis
+    from surefoot.orchestration.swe.in_folder import work_on_ray
 
     display = FleetDisplay(fleet)
 
     async def work() -> Any:
-        shared = purse.made(fleet.settings)
+        on, shared = ray.made(redis), purse.made(fleet.settings)
+        if on is not None and redis is not None:
+            if shared is not None:
+                raise BadInput(
+                    "--all-tokens, --all-cost and --all-wall-s bound one process: leave them out with --on ray"
+                )
+            with ray.quiet():
+                await work_on_ray(
+                    fleet.out,
+                    on,
+                    redis=redis,
+                    model=address,
+                    options=server.made(),
+                    workers=workers,
+                    listen=display.listen,
+                )
+            return fleet.results()
         async with (
             open_redis(redis, display.listen) as store,
             open_model(address, options=server.made()) as model,

@@ -45,13 +45,17 @@ assert report.solved
 
 {Sampling}
 
+`Ladder`, what a hard step [climbs](ladder.md):
+
+{Ladder}
+
 ## A run
 
 What each run chooses anew, as keyword arguments of `run`, `resume`, `events` and, as far as they apply, `plan`.
 
 | argument | usual | meaning |
 | --- | --- | --- |
-| `model` | `"pebble"` | `pebble`, `pebble-numpy` or `ponder` (embedded), the URL of a server, or a `Model` |
+| `model` | `"pebble"` | `pebble`, `pebble-numpy` or `ponder` (embedded), the URL of a server, those of [several](replicas.md), or a `Model` |
 | `redis` | `None` | a URL or a client; None starts the embedded one |
 | `job` | made up | a name; a job of that name is taken up where it stands |
 | `speculate` | `None` | a `Speculation`; see below |
@@ -60,6 +64,7 @@ What each run chooses anew, as keyword arguments of `run`, `resume`, `events` an
 | `on_event` | `None` | a function that is told the [events](concepts.md#events) |
 | `task` | the journal's | `resume` only: a task of your own |
 | `limit` | the job's | `resume` only: samples that one step may use |
+| `ladder` | the job's | `resume` only: the same [ladder](ladder.md) once more, where it has `Model` objects |
 | `again` | `False` | `resume` only: take up a cancelled job |
 
 `Speculation`, how far a run may ask ahead:
@@ -109,13 +114,15 @@ def table(kind: type[Any]) -> str:
         for field, doc in zip(tree.body, tree.body[1:], strict=False)
         if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr)
     }
-    rows = [(f"`{f.name}`", f"`{usual(f)!r}`", said[f.name]) for f in fields(kind)]
+    rows = [(f"`{f.name}`", usual(f), said[f.name]) for f in fields(kind)]
     return rows_of(("field", "usual", "meaning"), rows)
 
 
-def usual(field: Any) -> Any:
-    """Return the value of a field that is not given."""
-    return field.default if field.default_factory is MISSING else field.default_factory()
+def usual(field: Any) -> str:
+    """Return the value of a field that is not given; nothing for one that has to be."""
+    if field.default_factory is not MISSING:
+        return f"`{field.default_factory()!r}`"
+    return "" if field.default is MISSING else f"`{field.default!r}`"
 
 
 def rows_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -156,7 +163,14 @@ def options() -> str:
 
 def page() -> str:
     """Return the page."""
-    kinds = (surefoot.Settings, surefoot.Sampling, surefoot.Speculation, surefoot.Budget, surefoot.Options)
+    kinds = (
+        surefoot.Settings,
+        surefoot.Sampling,
+        surefoot.Ladder,
+        surefoot.Speculation,
+        surefoot.Budget,
+        surefoot.Options,
+    )
     filled = {f"{{{kind.__name__}}}": table(kind) for kind in kinds} | {"{options}": options()}
     text = FRAME
     for hole, content in filled.items():

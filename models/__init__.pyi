@@ -5,6 +5,7 @@ from .connect import open_model
 from .equivalence import Comparison, Equated
 from .gather import as_they_end, in_order
 from .offers import Call, Offer, ToolSchema, read_calls, without_thoughts, write_calls
+from .replicas import Replicas
 from .streaming import Draw, Piece, Streaming, Token, whole_stream
 from .tags import THINK, Tags
 
@@ -21,6 +22,7 @@ __all__ = [
     "Offer",
     "Piece",
     "Prompt",
+    "Replicas",
     "Sampling",
     "Streaming",
     "Tags",

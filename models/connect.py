@@ -17,9 +17,10 @@ from .openai import OpenAIModel
 from .openai.options import Options
 from .openai.redaction import redacted_url as shown
 from .openai.redaction import without_keys_in_query
+from .replicas import Replicas
 
-AND, OR, SAME = " + ", " | ", " ~ "
-_BETWEEN = re.compile(r"( [+|~] )")
+AND, OR, SAME, ALIKE = " + ", " | ", " ~ ", ", "
+_BETWEEN = re.compile(r"( [+|~] |, )")
 _READERS: Mapping[str, Callable[[], Model]] = {
     "glance": lambda: perceivers.GlanceModel(),
     "ocr": lambda: perceivers.OcrReader(),
@@ -40,12 +41,14 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
         http://gpu:8000/v1            the only model of an OpenAI-compatible server
         http://gpu:8000/v1#qwen3      the model of that name
         openai#gpt-5                  the model of that name at $OPENAI_BASE_URL, or OpenAI, with $OPENAI_API_KEY
+        http://a/v1, http://b/v1      several servers of one model as one: see `Replicas`; a comma and a blank, which no URL holds
         PLANNER + PERCEIVER           two of them as one: asks with pictures go to the second, all others to the first
         ocr | template                several as one: an ask says in its first line, `[template]`, which is meant
         ANSWERS ~ JUDGE               answers in words that the second says are the same get the same words: see `Equated`
         a `Model`                     taken as it is, and left to its owner
 
-    `options` are those of the planner; no key goes to another server.
+    Replicas bind closest: `http://a/v1, http://b/v1 + glance` is a planner on two servers, and a perceiver.  A name that the last one has, `#qwen3`, is
+    that of all that have none.  `options` are those of the planner, each of its replicas included; no key goes to another server.
     Raises `BadInput` for anything else, `ModelUnavailable` at once if no server answers there.
     """
     if not isinstance(address, str):
@@ -71,11 +74,14 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
             yield equated
     elif OR in address:
         async with AsyncExitStack() as opened:
-            parts = [open_model(part, options=options and _keyless(options)) for part in address.split(OR)]
+            parts = [open_model(part, options=options and keyless(options)) for part in address.split(OR)]
             each = [await opened.enter_async_context(part) for part in parts]
             yield perceivers.Panel(each)
     elif address in _READERS:
         yield _READERS[address]()
+    elif ALIKE in address:
+        async with _open_replicas(address.split(ALIKE), options or Options()) as replicas:
+            yield replicas
     elif is_address(address):
         options = options or Options()
         url, name, key = located(address, options.api_key)
@@ -99,7 +105,7 @@ async def open_perceiver(address: str | Model, options: Options | None = None) -
         raise BadInput(
             f"{address} sees no pictures: a perceiver is glance, ocr, template, or a server that takes them"
         )
-    async with open_model(address, options=options and _keyless(options)) as model:
+    async with open_model(address, options=options and keyless(options)) as model:
         yield model
 
 
@@ -114,7 +120,7 @@ async def open_equated(
     at_one = isinstance(address, str) and isinstance(judge, str) and _url(address) == _url(judge)
     async with (
         open_model(address, options=options) as answers,
-        open_model(judge, options=options if at_one else options and _keyless(options)) as says,
+        open_model(judge, options=options if at_one else options and keyless(options)) as says,
     ):
         equated = Equated(answers, says, on_notice=options.on_notice if options else None)
         try:
@@ -123,9 +129,27 @@ async def open_equated(
             equated.conclude()
 
 
+@asynccontextmanager
+async def _open_replicas(addresses: list[str], options: Options) -> AsyncIterator[Replicas]:
+    """Open several servers of one model; each fails at once, so that its asks go elsewhere, and all have the patience of `options` together."""
+    own = replace(options, patience_s=0.0, on_wait=None, on_back=None)
+    last = addresses[-1].partition("#")[2]
+    async with AsyncExitStack() as opened:
+        models = []
+        for address in addresses:
+            if not is_address(address) or address in _NAMED[:-1]:
+                raise BadInput(f"replicas are the URLs of servers of one model, not {shown(address)!r}")
+            url, name, key = located(address, options.api_key)
+            model = OpenAIModel(url, name or last or None, options=replace(own, api_key=key))
+            models.append(await opened.enter_async_context(model))
+        async with Replicas(models, options=options) as replicas:
+            await replicas.ready()
+            yield replicas
+
+
 def with_judge(address: str, judge: str) -> str:
     """Return an address whose answers in words are compared by the model at another; raises `BadInput` if that is more than one."""
-    if _BETWEEN.search(judge):
+    if any(sign in judge for sign in (AND, OR, SAME)):
         raise BadInput(f"who says which answers are the same is one model, not {shown(judge)!r}")
     planner, plus, perceiver = address.partition(AND)
     return f"{planner}{SAME}{judge}{plus}{perceiver}"
@@ -150,7 +174,7 @@ def _url(address: str) -> str:
     return address.partition("#")[0]
 
 
-def _keyless(options: Options) -> Options:
+def keyless(options: Options) -> Options:
     """Return options for another server: neither the key nor fields of one server's own go there."""
     return replace(options, api_key=None, extra={})
 

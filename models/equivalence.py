@@ -22,7 +22,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -200,10 +200,10 @@ class Equated:
                     usage = await self._classify(classes, _question(prompt), said, form)
         words = classes.words.get(form)
         if usage != NOTHING:
-            sample = replace(sample, usage=sample.usage + usage)
+            sample = sample._replace(usage=sample.usage + usage)
         if words is not None:
             self.merged += 1
-            sample = replace(sample, text=sample.text[: span[0]] + words + sample.text[span[1] :])
+            sample = sample._replace(text=sample.text[: span[0]] + words + sample.text[span[1] :])
         return position, sample
 
     def _classes(self, key: bytes) -> _Classes:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from surefoot.agents.tasks.failures import TaskFailed
 from surefoot.agents.tasks.guarded import outcome_of
-from surefoot.agents.tasks.optional import Acts, Case, Guesses, Offers, calibrating
+from surefoot.agents.tasks.optional import Acts, Case, Classifies, Guesses, Offers, calibrating
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.models.base import Ask, Model, Sampling
 from surefoot.voting.bounds import mean_upper
@@ -153,6 +153,7 @@ async def ask_about(
     """Draw so many samples of each case, its views in turn, and count what became of them; the same seed asks the same."""
     guess = _guesser(task)
     offering = task if isinstance(task, Offers) else None
+    classifying = task if isinstance(task, Classifies) else None
     asks = [
         Ask(
             task.ask(case.state, number % task.views),
@@ -165,14 +166,21 @@ async def ask_about(
         for place, case in enumerate(cases)
         for number in range(per_state)
     ]
-    outcomes: list[list[Any]] = [[] for _ in cases]
+    outcomes: list[list[Any]] = [[None] * per_state for _ in cases]
     usages = [NOTHING] * len(cases)
     async with aclosing(model.sample(asks)) as samples:
         async for position, sample in samples:
             place, number = divmod(position, per_state)
-            outcomes[place].append(outcome_of(task, sample, cases[place].state, number))
+            outcomes[place][number] = outcome_of(task, sample, cases[place].state, number)
             usages[place] += sample.usage
     return [
-        StateOutcome.count(case.state, outcome, case.answer, usage)
+        StateOutcome.count(
+            case.state,
+            outcome,
+            case.answer,
+            usage,
+            views=task.views,
+            kind="" if classifying is None else classifying.step_kind(case.state),
+        )
         for case, outcome, usage in zip(cases, outcomes, usages, strict=True)
     ]

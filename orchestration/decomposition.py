@@ -6,8 +6,8 @@ from surefoot.agents.planner.goal import Goal, Outlining
 from surefoot.agents.planner.mermaid import NodeCost
 from surefoot.agents.planner.state import GoalState
 from surefoot.agents.planner.trees import Branch, Place, place_of, tree
-from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.around import innermost, outer_layer
+from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.errors import BadInput
 

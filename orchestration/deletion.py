@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from surefoot.errors import BadInput
 
 from .checkpoints.layout import Layout
-from .journal import scripts
-from .journal.jobs import Job, Keys, NewerJournal, every, exists, load
+from .journal import scripts, stitched
+from .journal.jobs import Job, Keys, NewerJournal, every, exists, listed, load
 from .journal.lease_holder import describe, gone
 from .journal.records import CorruptJournal
 from .journal.snapshots import reading, text
@@ -21,10 +21,15 @@ BATCH = 1000
 
 
 async def delete(redis: Redis, job: str) -> None:
-    """Delete a job with any status, readable or not; safe to repeat after an interruption.
+    """Delete a job with any status, readable or not, a stitched one with its parts; safe to repeat after an interruption.
+
+    The parts of a stitched one whose record cannot be read are left as jobs by themselves.
 
     Raises `BadInput` while it is running, and `NoSuchJob` if there is none.
     """
+    if await stitched.exists(redis, job):
+        await _delete_stitched(redis, job)
+        return
     keys = Keys(job)
     if not await exists(redis, job):
         await redis.srem(keys.jobs, job)
@@ -40,10 +45,27 @@ async def delete(redis: Redis, job: str) -> None:
 
 
 async def old(redis: Redis, older_than_s: float, *, unfinished: bool = False) -> list[Job]:
-    """Return the jobs that are not running and were not written to for so many seconds.
+    """Return the jobs that are not running and were not written to for so many seconds; parts of stitched ones are left to `old_stitched`.
 
     Only those that are done or cancelled, unless the `unfinished` ones are wanted too.
     """
+    parts = {name for each in await _stitched(redis) for name in each.names}
+    return [job for job in await _old(redis, older_than_s, unfinished) if job.id not in parts]
+
+
+async def old_stitched(
+    redis: Redis, older_than_s: float, *, unfinished: bool = False
+) -> list[stitched.StitchedJob]:
+    """Return the stitched jobs of which all parts are old in the same sense."""
+    old = {job.id for job in await _old(redis, older_than_s, unfinished)}
+    return [each for each in await _stitched(redis) if old.issuperset(each.names)]
+
+
+async def _stitched(redis: Redis) -> list[stitched.StitchedJob]:
+    return [each for each in await stitched.every(redis) if isinstance(each, stitched.StitchedJob)]
+
+
+async def _old(redis: Redis, older_than_s: float, unfinished: bool) -> list[Job]:
     if not 0 <= older_than_s < float("inf"):
         raise BadInput(f"an age is a number of seconds, 0 or more, not {older_than_s!r}")
     before = time.time() - older_than_s
@@ -53,6 +75,22 @@ async def old(redis: Redis, older_than_s: float, *, unfinished: bool = False) ->
         if isinstance(job, Job) and job.holder is None and job.updated <= before
     ]
     return [job for job in idle if unfinished or job.status in OVER]
+
+
+async def _delete_stitched(redis: Redis, job: str) -> None:
+    """Delete the parts, and the record last: a deletion that is cut short can be repeated."""
+    with suppress(NewerJournal, CorruptJournal):
+        known = await stitched.load(redis, job)
+        there = await listed(redis, known.names)
+        for part in there:
+            if isinstance(part, Job) and part.holder is not None:
+                raise BadInput(
+                    f"part {part.id!r} is being run by {part.holder}: cancel the job, or stop its workers, before you delete it"
+                )
+        for name, part in zip(known.names, there, strict=True):
+            if part is not None:
+                await delete(redis, name)
+    await stitched.forget(redis, job)
 
 
 async def _close(redis: Redis, job: str) -> None:

@@ -3,7 +3,8 @@
     Calibrating ...             a new job is calibrated, unless k is given
     Began                       the job is taken; the counters begin where it stands
       SegmentBegan
-        StepDecided ...         an election
+        Climbed ...             a step that its election leaves undecided took a rung of the ladder
+        StepDecided ...         an election, or a ladder, has decided
         Committed               the steps so far are durable, and counted
       AuditBegan
       Audited                   the segment is sealed, or has a fault, and then it is
@@ -23,7 +24,7 @@ It cannot end the run: when it raises, asyncio's exception handler is told, and 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -76,6 +77,8 @@ class Counts:
     ahead: Mapping[str, int]
     """What speculation has done: see `Ledger.counts`."""
     usage: Usage
+    rungs: Mapping[str, int] = field(default_factory=dict)
+    """What a ladder has done: `RUNG:climbed`, `RUNG:decided` and `RUNG:samples`."""
 
     @classmethod
     def of(cls, counters: Mapping[str, int]) -> Self:
@@ -87,6 +90,7 @@ class Counts:
             flags={name[5:]: count for name, count in counters.items() if name.startswith("flag:")},
             ahead={name: counters[name] for name in SPECULATION_COUNTERS if name in counters},
             usage=Usage(*(counters.get(name, 0) for name in Usage._fields)),
+            rungs={name[5:]: count for name, count in counters.items() if name.startswith("rung:")},
         )
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -97,6 +101,7 @@ class Counts:
             flags=Counter(self.flags) + Counter(other.flags),
             ahead=Counter(self.ahead) + Counter(other.ahead),
             usage=self.usage + other.usage,
+            rungs=Counter(self.rungs) + Counter(other.rungs),
         )
 
 
@@ -216,8 +221,19 @@ class GoneBack(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Climbed(Event):
+    """A step that its own election left undecided has taken a rung of the ladder."""
+
+    step: int
+    rung: str
+    """By the name under which the journal has it: `votes`, `views`, `model`, ..."""
+    decided: bool
+    """Whether this rung has decided it; if not, the next one is tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Undecided(Event):
-    """A step stalled: it used up its samples, and no ballot led by k.  The run ends."""
+    """A step stalled: it used up its samples, or its ballots were too divided, and no ballot led by k.  The run ends."""
 
     step: int
     tally: Mapping[str, int]

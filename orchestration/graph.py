@@ -17,22 +17,25 @@ from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.failures import TaskFailed, said
 from surefoot.agents.tasks.guarded import Guarded
 from surefoot.agents.tasks.optional import Acts, Stakes
-from surefoot.agents.tasks.task import Task
 from surefoot.errors import SurefootError
 from surefoot.models.base import Model
+from surefoot.voting.risk_budget import RiskBudget
 from surefoot.voting.rules import AheadByStakes, FirstToAheadBy
 
-from .engine.open_step import Terms
+from .engine.climbing import Climbs
+from .engine.open_step import StepStalled, Terms, seed_of
 from .engine.speculation import Speculation
 from .engine.stride import Stride
-from .events import AuditBegan, Audited, GoneBack, Repaired, SegmentBegan
+from .events import AuditBegan, Audited, GoneBack, Noted, Repaired, SegmentBegan
 from .journal.journal import Journal, WentBack
 from .journal.lease import GIVE_BACK_S
 from .journal.records import CorruptJournal, verified
 from .journal.segments import frames, snapshot
 from .journal.snapshots import Snapshot
+from .ladder.person import answered
 from .meter import Meter
 from .record import Record
+from .reporting import drift
 from .settings import Settings
 
 S = TypeVar("S", bound=Hashable)
@@ -42,6 +45,8 @@ REMEMBERED_SEGMENTS = 20
 """Segments that a draft is reminded of when a job is taken up again."""
 REPAIRS = 3
 """How often one segment is decided again, with k one higher each time, before the job is given up."""
+_AGAIN = -9
+"""The number, of no sample, that the seed of steps which are decided again is drawn with."""
 RETURNS = 5
 """A journal that is found at the same place so many times in a row is damaged; it has not gone back."""
 Outcome = Literal["run", "audit", "repair", "finish"]
@@ -73,26 +78,30 @@ class Runner(Generic[S, A]):
         settings: Settings,
         speculation: Speculation | None = None,
         meter: Meter | None = None,
+        climbs: Climbs[S, A] | None = None,
     ) -> None:
         self._task = task
         self._journal = journal
         self._listen = journal.listen
-        self._k = journal.job.k
+        self._k, self._budget = journal.job.k, journal.job.budget
         self._limit = settings.limit
         self._size = settings.segment
         terms = Terms(
             task,
-            _rule(task, self._k),
+            self._rule(),
             settings.sampling or task.sampling,
             limit=settings.limit,
+            dissent=settings.ladder.dissent if settings.ladder else None,
             spare=settings.spare,
             seed=settings.seed,
         )
-        self._stride = Stride(terms, model, speculation, meter, journal.listen)
+        self._terms, self._climbs = terms, climbs is not None
+        self._stride = Stride(terms, model, speculation, meter, journal.listen, climbs)
         self._sealed = journal.job.start
         self._sealed_state: S = self._read_state(journal.job.start.state)
         self._state = self._sealed_state
         self._fault = ""
+        self._drifted = False
         self._returns: tuple[tuple[int, int], ...] = ()
 
     async def go(self, saver: BaseCheckpointSaver[str]) -> S:
@@ -101,6 +110,10 @@ class Runner(Generic[S, A]):
         Raises `Paused` before the budget is overspent, and `AuditFailed` when a segment is given up.  The graph ends there too, so whoever resumes begins its repairs anew.
         """
         await self._recover()
+        if self._climbs and (record := await answered(self._journal)) is not None:
+            await self._journal.append(record)
+            self._state = self._after(self._state, record)
+            await self._journal.commit()
         if self._over():
             return self._state
         graph = self._graph().compile(checkpointer=saver)
@@ -134,20 +147,57 @@ class Runner(Generic[S, A]):
         """Decide what is left of the oldest segment that is not sealed."""
         segment = self._segment()
         repairs = state["repairs"] if state["segment"] == segment else 0
-        self._stride.terms = replace(
-            self._stride.terms,
-            rule=_rule(self._task, self._k + repairs),
-            limit=-(-self._limit * (self._k + repairs) // self._k),  # a larger lead takes more samples
-        )
         self._listen(SegmentBegan(segment=segment, k=self._k + repairs))
         then: Outcome = "audit"
         try:
-            self._state = await self._stride.run(self._state, self._journal, self._end(segment))
+            for first, end in self._stretches(segment):
+                if first <= self._journal.step < end:
+                    self._stride.terms = self._terms_of(repairs, first)
+                    self._state = await self._stride.run(self._state, self._journal, end)
             await self._journal.commit()
+        except StepStalled as stall:
+            if stall.back_to is None:
+                raise
+            await self._decide_again(stall, stall.back_to)
+            then = "run"
         except WentBack as went_back:
             await self._go_back(went_back)
             then = "run"
         return {"segment": segment, "repairs": repairs, "then": then}
+
+    def _stretches(self, segment: int) -> list[tuple[int, int]]:
+        """Return the parts of a segment that are decided on other terms: those that a ladder wants decided again stand apart."""
+        begin, end = segment * self._size, self._end(segment)
+        again = self._journal.job.redo
+        if again is None or not begin <= again[0] < end:
+            return [(begin, end)]
+        first, last = again
+        return [(begin, first), (first, last + 1), (last + 1, end)]
+
+    def _terms_of(self, repairs: int, first: int) -> Terms[S, A]:
+        """Return the terms of the steps from `first` on: with other seeds and a larger lead, if they are decided again."""
+        again = self._journal.job.redo
+        redone = again is not None and first == again[0]
+        self._stride.redone = again[1] if again is not None and redone else None
+        more = repairs + redone
+        return replace(
+            self._terms,
+            rule=self._rule(more),
+            limit=-(-self._limit * (self._k + more) // self._k),  # a larger lead takes more samples
+            seed=seed_of(self._terms.seed, again[1], _AGAIN)
+            if again is not None and redone
+            else self._terms.seed,
+        )
+
+    async def _decide_again(self, stall: StepStalled, step: int) -> None:
+        """Take the steps from `step` on back, so that they are decided again; what the stalled one has cost no step has."""
+        try:
+            self._journal.also.update(stall.cost())
+            await self._journal.go_back(step)
+        except WentBack as went_back:
+            await self._go_back(went_back)
+        else:
+            await self._recover()
 
     async def audit(self, state: Walk) -> Walk:
         """Read the segment back from Redis and check it from outside the model, then seal it.
@@ -165,6 +215,7 @@ class Runner(Generic[S, A]):
             await self._go_back(went_back)
             return {"segment": self._segment(), "repairs": 0, "then": "run"}
         self._listen(Audited(segment=segment, fault="" if sealed else self._fault))
+        self._look_for_drift()
         if sealed is None:
             # What was done to the world cannot be taken back, so it is not decided again.
             repairable = state["repairs"] < REPAIRS and not isinstance(self._task, Acts)
@@ -231,6 +282,12 @@ class Runner(Generic[S, A]):
                     before, state = state, self._after(state, record)
                     self._stride.draft.decided(before, state)
 
+    def _look_for_drift(self) -> None:
+        """Say once that the run has left what was calibrated, if its dissent is evidence of that."""
+        if not self._drifted and (found := drift(self._journal.job.calibrated, self._journal.counters)):
+            self._drifted = True
+            self._listen(Noted(sentence=found))
+
     async def _audited(self, segment: int) -> Snapshot | None:
         """Return the sealed end of the segment, or None if it does not pass."""
         journal, task = self._journal, self._task
@@ -273,10 +330,17 @@ class Runner(Generic[S, A]):
     def _read_answer(self, plain: Any) -> A:
         return read_back(self._task.answer_codec, plain)
 
+    def _rule(self, more: int = 0) -> FirstToAheadBy | RiskBudget:
+        """Return what decides the steps, with leads larger by `more` for a segment that turned out wrong."""
+        if self._budget is not None:
+            return self._budget.raised(more) if more else self._budget
+        k = self._k + more
+        return AheadByStakes(k, self._task.lead) if isinstance(self._task, Stakes) else FirstToAheadBy(k)
+
     def _stride_k(self) -> int:
         rule = self._stride.terms.rule
-        assert isinstance(rule, FirstToAheadBy)
-        return rule.k
+        assert isinstance(rule, FirstToAheadBy | RiskBudget)
+        return rule.least if isinstance(rule, RiskBudget) else rule.k
 
     def _segment(self) -> int:
         return self._journal.sealed
@@ -308,9 +372,6 @@ async def _ended_soon(run: Coroutine[Any, Any, Any]) -> None:
             await asyncio.wait([running], timeout=patience)
 
 
-def _rule(task: Task[S, A], k: int) -> FirstToAheadBy:
-    return AheadByStakes(k, task.lead) if isinstance(task, Stakes) else FirstToAheadBy(k)
-
-
-def _then(state: Walk) -> Outcome:
+async def _then(state: Walk) -> Outcome:
+    # LangGraph calls a plain function in a thread of its own.
     return state["then"]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.known_limits import check_known
-from surefoot.agents.tasks.optional import calibrating
+from surefoot.agents.tasks.optional import Stakes, calibrating
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Model
@@ -17,9 +17,10 @@ from surefoot.models.connect import open_model
 from surefoot.models.openai.options import Options, Wait
 from surefoot.typed_input import checked
 from surefoot.voting.calibration import Calibration
-from surefoot.voting.choice import ChosenK, choose_k
+from surefoot.voting.choice import ChosenBudget, ChosenK, choose_budget, choose_k
 from surefoot.voting.election import Stalled
-from surefoot.voting.reliability import Forecast, Price, forecast
+from surefoot.voting.reliability import Forecast, Price, expected_votes, risk
+from surefoot.voting.risk_budget import RiskBudget
 from surefoot.voting.rules import FirstToAheadBy
 
 from .budget import Budget
@@ -48,10 +49,41 @@ class Plan:
     reliability: float
     calibration: Calibration
     choice: ChosenK
-    forecast: Forecast | None
-    """None if no k supports the reliability."""
-    seconds: float | None
-    """Wall time of a chained run, from the time that k samples of one state took; None without a k."""
+    """The lead that decides every step, if one does."""
+    spending: ChosenBudget | None = None
+    """What decides in its place with the rule `budget`; None with the other one."""
+    forecast: Forecast | None = None
+    """None if nothing supports the reliability.  For one lead at the observed error rate, for a budget at the bounds that it is spent by."""
+    seconds: float | None = None
+    """Wall time of a chained run, from the time that a few elections took; None if nothing supports the reliability."""
+
+    @property
+    def rule(self) -> FirstToAheadBy | RiskBudget | None:
+        """What decides the steps; None if nothing supports the reliability."""
+        if self.spending is not None:
+            return self.spending.budget
+        return None if self.choice.k is None else FirstToAheadBy(self.choice.k)
+
+    @property
+    def risk(self) -> float | None:
+        """Probability of a wrong step somewhere in the job, if steps are as the calibration says; None without a rule."""
+        if self.spending is None:
+            return self.choice.risk
+        return None if self.spending.budget is None else self.spending.budget.risk
+
+    @property
+    def risk_bound(self) -> float | None:
+        """What it does not exceed however steps differ, at the calibration's confidence; None if nothing bounds it."""
+        return (self.choice if self.spending is None else self.spending).risk_bound
+
+    @property
+    def why(self) -> str:
+        """All of this in plain sentences."""
+        return (
+            self.choice.why
+            if self.spending is None
+            else f"{self.spending.why} One lead for all: {self.choice.why}"
+        )
 
 
 @checked
@@ -67,7 +99,8 @@ async def plan(
     """Calibrate `model` on random states of `task`, and say which k the whole job needs and what it will take.
 
     `options`: how a model server is asked, if `model` is one's address; what its callbacks would be told goes to `on_event`.
-    `k` comes from the upper bound of the error rate, the forecast of votes and cost from the observed rate.
+    `k` comes from the upper bound of the error rate, the forecast of votes and cost from the observed rate.  With the rule `budget`
+    both come from the upper bounds.
     """
     if settings.k is not None:
         raise BadInput(f"a plan says which k the job needs: give it a reliability, not k = {settings.k}")
@@ -87,34 +120,47 @@ async def plan_with(
     budget: Budget | None = None,
 ) -> Plan:
     """Plan a job with a model that is open already."""
+    if settings.rule == "budget" and isinstance(task, Stakes):
+        raise BadInput(
+            f"task {task.name!r} has leads of its own, which a risk budget does not know: let one lead decide"
+        )
     steps = task.steps()
     if steps is None:
         raise BadInput(
             f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
         )
     calibration = await calibrate(task, model, settings, listen=listen, budget=budget)
-    choice = choose_k(calibration, steps, settings.reliability)
-    expected = seconds = None
-    if choice.k is not None:
-        seconds = steps * await _seconds_per_step(task, model, choice.k, settings)
-        expected = forecast(
-            1 - calibration.error_rate,
-            choice.k,
-            steps,
-            valid_rate=calibration.valid_rate,
-            per_sample=calibration.per_sample,
-            price=price,
+    plan = Plan(steps, settings.reliability, calibration, choose_k(calibration, steps, settings.reliability))
+    if settings.rule == "budget":
+        plan = replace(
+            plan, spending=choose_budget(calibration, steps, settings.reliability, settings.hardest)
         )
-    return Plan(steps, settings.reliability, calibration, choice, expected, seconds)
+    rule = plan.rule
+    if rule is None:
+        return plan
+    right = 1 - calibration.error_rate
+    taken = Forecast.of(
+        *(rule.least, rule.risk, steps * rule.votes)
+        if isinstance(rule, RiskBudget)
+        else (rule.k, risk(right, rule.k, steps), steps * expected_votes(right, rule.k)),
+        valid_rate=calibration.valid_rate,
+        per_sample=calibration.per_sample,
+        price=price,
+    )
+    seconds = steps * await _seconds_per_step(task, model, rule, settings)
+    return replace(plan, forecast=taken, seconds=seconds)
 
 
-async def _seconds_per_step(task: Task[S, A], model: Model, k: int, settings: Settings) -> float:
+async def _seconds_per_step(
+    task: Task[S, A], model: Model, rule: FirstToAheadBy | RiskBudget, settings: Settings
+) -> float:
     """Time a few elections on random states, one after the other as in a run.
 
     A state that cannot be decided is left out: whether steps stall is not the question here.
     """
     sampling = sampling_for(task, settings.sampling)
-    terms = Terms(task, FirstToAheadBy(k), sampling, limit=10 * k, seed=settings.seed)
+    most = rule.most if isinstance(rule, RiskBudget) else rule.k
+    terms = Terms(task, rule, sampling, limit=10 * most, seed=settings.seed)
     stride = Stride(terms, model)
     cases, rng = calibrating(task), random.Random(settings.seed)
     began = time.perf_counter()

@@ -53,6 +53,8 @@ class Progress:
     flags: Counter[str] = field(default_factory=Counter)
     ahead: Counter[str] = field(default_factory=Counter)
     """What speculation has done: see `Ledger.counts`."""
+    rungs: Counter[str] = field(default_factory=Counter)
+    """What a ladder has done: `RUNG:climbed`, `RUNG:decided` and `RUNG:samples`."""
     usage: Usage = NOTHING
     predicted: float | None = None
     """Chance that the whole job is right, as calibrated; None if nothing was."""
@@ -106,6 +108,7 @@ class Progress:
         self.contested += counts.contested
         self.flags.update(counts.flags)
         self.ahead.update(counts.ahead)
+        self.rungs.update(counts.rungs)
         self.usage += counts.usage
 
     @property

@@ -9,6 +9,15 @@ from surefoot.voting.samples import NOTHING, Usage
 NO_FLAGS: Mapping[str, int] = MappingProxyType({})
 
 
+class RungTally(NamedTuple):
+    """What one rung of the ladder took, and found, at a step."""
+
+    rung: str
+    samples: int
+    votes: tuple[tuple[Any, int], ...]
+    """The candidates of its own election and their votes; empty for one that holds none."""
+
+
 class Record(NamedTuple):
     """What was decided at a step, and on what grounds; plain values throughout."""
 
@@ -16,12 +25,14 @@ class Record(NamedTuple):
     answer: Any
     """The winner, a plain value."""
     votes: int
-    """Ballots for the winner."""
+    """Ballots for the winner; none where the world or a ladder has decided."""
     others: tuple[tuple[Any, int], ...] = ()
     """The losing candidates and their votes."""
     flags: Mapping[str, int] = NO_FLAGS
     """Samples thrown away, by reason."""
     usage: Usage = NOTHING
+    rungs: tuple[RungTally, ...] = ()
+    """What a step has climbed that its own election left undecided; the last one decided.  Their votes are none of those above."""
 
     @property
     def against(self) -> int:

@@ -58,6 +58,22 @@ class Hard(BaseModel):
     """What the risk leaves out, in plain sentences."""
 
 
+class KindOfStep(BaseModel):
+    """Steps of one kind, of a job whose risk is spent step by step."""
+
+    kind: str | None
+    """As the task calls it; "" where it tells no kinds apart, and None of those that the calibration had not met."""
+    votes: int
+    dissent_rate: float
+    """Share of votes against the winner of their step."""
+    dissent_predicted: float | None
+    """What it is no larger than, as far as the calibration knows."""
+    leads: list[list[int]]
+    """The leads that decide, by dissent: of the cheaper and of the safer table."""
+    share: float | None
+    """Of the steps that are decided by the cheaper one."""
+
+
 class Ahead(BaseModel):
     """What speculation did, over all runners that used it; the decisions are what they would have been without."""
 
@@ -93,7 +109,10 @@ class Stall(BaseModel, extra="allow"):
 
 
 class Question(BaseModel, extra="allow"):
-    """What a person has to decide before a job can go on."""
+    """What a person has to decide before a job can go on.
+
+    One that a ladder asks has `candidates` besides: the answers that the choices stand for, as the journal has them, with their votes.
+    """
 
     id: str
     """Of this question alone: the step, and the beginning of the hash chain's head there."""
@@ -101,6 +120,21 @@ class Question(BaseModel, extra="allow"):
     question: str
     choices: list[str]
     """What may be answered; empty if anything may."""
+
+
+class RungUse(BaseModel):
+    """What one rung of the ladder did."""
+
+    rung: str
+    """As the settings have it."""
+    climbed: int
+    """Steps that got so far.  Like votes, those of segments decided again count twice."""
+    decided: int
+    """Of these, the steps that it decided."""
+    samples: int
+    """What it took; none of them is among the job's `samples`, the tokens of all are among its `tokens`."""
+    steps: list[int]
+    """The first few that it decided."""
 
 
 class Report(BaseModel):
@@ -132,6 +166,14 @@ class Report(BaseModel):
     """What was asked for; None if k was given."""
     risk: float | None
     """Predicted chance of at least one wrong step if all are alike, from the bound of the calibration; None without one."""
+    risk_bound: float | None = None
+    """What the chance of a wrong step does not exceed however steps differ, at 95 % confidence; None if nothing bounds it."""
+    rule: Literal["lead", "budget"] = "lead"
+    """What decides the steps: a lead of k, or a risk budget, whose smallest lead k is then."""
+    kinds: list[KindOfStep] = []
+    """Of a job with a risk budget."""
+    drift: str | None = None
+    """Why the run is not as it was calibrated, so that no risk above holds any more; None as long as it may be."""
     hard: Hard | None
     """Why steps may not be alike; None if k was given."""
     dissent_rate: float
@@ -139,8 +181,10 @@ class Report(BaseModel):
     dissent_bound: float | None
     """Upper bound, at 95 % confidence, of the error per vote that the dissent allows; None at k = 1, where no vote can dissent."""
     risk_measured: float | None
-    """`risk` at the `dissent_bound`.  Mistakes that all ballots of a step share leave no dissent."""
+    """`risk` at the `dissent_bound`; None with a risk budget, too.  Mistakes that all ballots of a step share leave no dissent."""
     tokens: Tokens
+    rungs: list[RungUse] = []
+    """What the ladder did, from the first rung on; empty if there is none."""
     speculation: Ahead | None = None
     """None if nothing was asked ahead."""
     wall_s: float

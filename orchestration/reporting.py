@@ -11,20 +11,26 @@ from surefoot.agents.tasks.task import Task
 from surefoot.printable import printable
 from surefoot.tools.pictures.picture import without_bytes
 from surefoot.voting.choice import about_hard_steps
+from surefoot.voting.drift import ALARM, drift_evidence
 from surefoot.voting.reliability import dissent_bound, dissent_risk
+from surefoot.voting.risk_budget import UNMET
 from surefoot.voting.samples import Usage
 
+from .journal.fixed import Calibrated
 from .journal.jobs import Job, Keys, load
 from .journal.records import CorruptJournal, verified
-from .journal.segments import contested, frames, segment_records, snapshot
+from .journal.segments import climbed, contested, frames, segment_records, snapshot
 from .journal.snapshots import reading
 from .record import Record
-from .report import Ahead, Bound, Contest, Hard, Question, Report, Spent, Stall, Tokens
+from .report import Ahead, Bound, Contest, Hard, KindOfStep, Question, Report, RungUse, Spent, Stall, Tokens
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
 CONTESTED_SHOWN = 20
+RUNGS_READ = 50
+"""Steps that have climbed that are looked at for the first few of each rung."""
+STEPS_OF_A_RUNG = 5
 
 
 async def read_report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Report:
@@ -34,42 +40,96 @@ async def read_report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Rep
     if they do not lead to the head and the sealed end that the job is said to have; `records` reads all of them.
     """
     job = await load(redis, job_id)
-    steps = job.steps if task is None else task.steps()
-    count = job.counters
-    votes, dissent = count.get("votes", 0), count.get("dissent", 0)
+    fields = told(job, job.steps if task is None else task.steps())
     return Report(
-        job=job.id,
-        task=job.task,
-        spec=without_bytes(dict(job.spec)),
-        models=list(job.models),
-        status=job.status,
-        solved=job.status == "done",
-        steps=job.step,
+        **{**fields, "rungs": await _with_steps(redis, job, fields["rungs"])},
         steps_read_back=await _read_back(redis, job),
-        steps_expected=steps,
-        votes=votes,
-        samples=votes + sum(job.flags.values()),
-        red_flags=job.flags,
-        contested=count.get("contested", 0),
-        contested_steps=[_contest(task, record) for record in await contested(redis, job, CONTESTED_SHOWN)],
-        repairs=count.get("repairs", 0),
-        k=job.k,
-        reliability=job.reliability,
-        risk=job.risk,
-        hard=_hard(job, steps),
-        dissent_rate=dissent / votes if votes else 0.0,
-        dissent_bound=dissent_bound(dissent, votes, job.k),
-        risk_measured=dissent_risk(dissent, votes, job.k, steps or max(1, job.step)),
-        tokens=Tokens.model_validate(job.usage.known_all()),
-        speculation=_ahead(job, votes + sum(job.flags.values())),
-        wall_s=round(job.wall_s, 3),
-        calibration=_spent(job),
-        head=job.head,
+        contested_steps=await contests(redis, job, task, CONTESTED_SHOWN),
         stall=await _stall(redis, job),
         question=None if (asked := await question_of(redis, job)) is None else asked.model_dump(),
         stopped=job.paused or None if job.status in ("stopped", "failed") else None,
         bound=cast(Bound, job.bound) if job.bound and job.status == "stopped" else None,
     )
+
+
+def told(job: Job, steps: int | None) -> dict[str, Any]:
+    """Return the fields of a report that a job's description and its counters tell; `steps` are those that it should take."""
+    count = job.counters
+    votes, dissent = count.get("votes", 0), count.get("dissent", 0)
+    return {
+        "job": job.id,
+        "task": job.task,
+        "spec": without_bytes(dict(job.spec)),
+        "models": list(job.models),
+        "status": job.status,
+        "solved": job.status == "done",
+        "steps": job.step,
+        "steps_expected": steps,
+        "votes": votes,
+        "samples": votes + sum(job.flags.values()),
+        "red_flags": job.flags,
+        "contested": count.get("contested", 0),
+        "repairs": count.get("repairs", 0),
+        "k": job.k,
+        "reliability": job.reliability,
+        "risk": job.risk,
+        "risk_bound": job.risk_bound,
+        "rule": job.settings.rule,
+        "kinds": _kinds(job),
+        "drift": drift(job.calibrated, count),
+        "hard": _hard(job, steps),
+        "dissent_rate": dissent / votes if votes else 0.0,
+        "dissent_bound": dissent_bound(dissent, votes, job.k),
+        "risk_measured": None
+        if job.budget is not None  # steps have leads of their own, and k is only the smallest
+        else dissent_risk(dissent, votes, job.k, steps or max(1, job.step)),
+        "tokens": Tokens.model_validate(job.usage.known_all()),
+        "rungs": _rungs(job),
+        "speculation": _ahead(job, votes + sum(job.flags.values())),
+        "wall_s": round(job.wall_s, 3),
+        "calibration": _spent(job),
+        "head": job.head,
+    }
+
+
+def drift(calibrated: Calibrated | None, count: Mapping[str, int]) -> str | None:
+    """Say that a job with these counters is not as it was calibrated, if its dissent is evidence of that."""
+    votes, dissent = count.get("votes", 0), count.get("dissent", 0)
+    if calibrated is None or drift_evidence(dissent, votes, calibrated.error) < ALARM:
+        return None
+    return (
+        f"The run is not as it was calibrated: {dissent / votes:.3g} of {votes:,} votes were against the winner, where no more than "
+        f"{calibrated.error:.3g} were to be expected. The predicted risk does not hold: look at the server, or calibrate a new job."
+    )
+
+
+def _kinds(job: Job) -> list[KindOfStep]:
+    if job.budget is None:
+        return []
+    known = {name: name for name in job.budget.kinds} | {UNMET: None}
+    found = []
+    for name, shown_as in known.items():
+        votes, dissent = (job.counters.get(f"kind:{name}:{what}", 0) for what in ("votes", "dissent"))
+        each = job.budget.kinds.get(name)
+        if votes or each is not None:
+            found.append(
+                KindOfStep(
+                    kind=shown_as,
+                    votes=votes,
+                    dissent_rate=dissent / votes if votes else 0.0,
+                    dissent_predicted=None if each is None else each.error,
+                    leads=[] if each is None else [list(each.low.leads), list(each.high.leads)],
+                    share=None if each is None else each.share,
+                )
+            )
+    return found
+
+
+async def contests(
+    redis: Redis, job: Job, task: Task[S, A] | None, count: int, first: int = 0
+) -> list[Contest]:
+    """Return the first contested steps of a job, no more than `count`; its steps are numbered from `first` on."""
+    return [_contest(task, record, first) for record in await contested(redis, job, count)]
 
 
 async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
@@ -133,6 +193,33 @@ async def _stall(redis: Redis, job: Job) -> dict[str, Any] | None:
         return None if raw is None else Stall.model_validate_json(raw).model_dump()
 
 
+def _rungs(job: Job) -> list[RungUse]:
+    """Return what the counters have of each rung."""
+    ladder, count = job.settings.ladder, job.counters
+    return [
+        RungUse(
+            rung=spelled,
+            climbed=count.get(f"rung:{name}:climbed", 0),
+            decided=count.get(f"rung:{name}:decided", 0),
+            samples=count.get(f"rung:{name}:samples", 0),
+            steps=[],
+        )
+        for name, spelled in (zip(ladder.names, ladder.spelled, strict=True) if ladder else ())
+    ]
+
+
+async def _with_steps(redis: Redis, job: Job, rungs: list[RungUse]) -> list[RungUse]:
+    """Name the first few steps that each rung has decided, as far as they are among the first that climbed."""
+    ladder = job.settings.ladder
+    if ladder is None or not any(use.decided for use in rungs):
+        return rungs
+    decided = [(entry.rungs[-1].rung, entry.step) for entry in await climbed(redis, job, RUNGS_READ)]
+    return [
+        use.model_copy(update={"steps": [step for rung, step in decided if rung == name][:STEPS_OF_A_RUNG]})
+        for name, use in zip(ladder.names, rungs, strict=True)
+    ]
+
+
 async def question_of(redis: Redis, job: Job) -> Question | None:
     """Return what a job waits for a person to decide; None if it waits for nothing."""
     if job.status != "asking":
@@ -172,9 +259,11 @@ def _spent(job: Job) -> Spent | None:
     return Spent(samples=samples, tokens=tokens, wall_s=seconds)
 
 
-def _contest(task: Task[S, A] | None, record: Record) -> Contest:
+def _contest(task: Task[S, A] | None, record: Record, first: int) -> Contest:
     against = {shown(task, answer): votes for answer, votes in record.others}
-    return Contest(step=record.step, winner=shown(task, record.answer), votes=record.votes, against=against)
+    return Contest(
+        step=first + record.step, winner=shown(task, record.answer), votes=record.votes, against=against
+    )
 
 
 def shown(task: Task[S, A] | None, plain: Any) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -19,11 +19,12 @@ from surefoot.agents.tasks.optional import DecisionNeeded, Fits
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, check_model, context_of
-from surefoot.models.connect import as_kept, is_address
+from surefoot.models.connect import as_kept, is_address, keyless
 from surefoot.models.openai.options import Options
 from surefoot.models.openai.redaction import HIDDEN
 from surefoot.printable import printable
 from surefoot.typed_input import checked
+from surefoot.voting.risk_budget import RiskBudget
 from surefoot.voting.samples import Usage
 
 from .budget import Budget, Paused
@@ -37,12 +38,17 @@ from .journal import jobs
 from .journal.fixed import Calibrated, Fixed
 from .journal.journal import Journal, WentBack
 from .journal.lease import Cancelled, JobDone, cancelled, claimed
+from .journal.lease_holder import here
+from .journal.stitched import check_free
+from .ladder.climber import Climber
+from .ladder.opening import open_others
 from .meter import Meter
 from .plan import Unsupported, open_for, plan_with
 from .redis.open import open_redis
 from .redis.persistence import forgetful
 from .report import Question, Report, Stall
 from .reporting import read_report, shown
+from .rungs import Ladder
 from .settings import USUAL, Settings
 from .task_of_job import task_again
 
@@ -50,6 +56,10 @@ S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
 
 CHECKPOINTS_KEPT = 2
+CANDIDATES = 20
+"""Answers that a person is asked to choose from."""
+LONGEST_CHOICE = 200
+"""Characters of an answer that is typed as it is to choose it."""
 ENDS = 3
 """How often a job is brought to its end before a Redis that has lost it every time is not trusted any more."""
 
@@ -93,10 +103,13 @@ async def run(
         _work(store, name, given, model, speculate, budget, options, emitter) as work,
     ):
         if holder is not None:
+            await check_free(store, name)
+            async with open_others(settings.ladder, work.open_other):
+                pass  # they answer: else nothing is begun
             await create(store, fixed=await work.fixed(settings))
         else:
             await work.note_other_settings(settings)
-        return await work.go(holder=holder)
+        return await work.go(holder=holder, ladder=settings.ladder)
 
 
 @checked
@@ -107,6 +120,7 @@ async def resume(
     model: str | Model | None = None,
     redis: str | Redis | None = None,
     limit: int | None = None,
+    ladder: Ladder | None = None,
     again: bool = False,
     speculate: Speculation | None = None,
     budget: Budget | None = None,
@@ -118,7 +132,8 @@ async def resume(
     `task` is needed for one that is neither part of surefoot nor an installed package's (entry points `surefoot.tasks`): the task, or
     its class, which is then made with the arguments that the journal has.  `model` is needed if the job was started with a
     `Model` object or is to go on with another one, and if there was a key in its address's query: no journal keeps it.  `limit`
-    overrides the samples that one step may use.  `speculate` is each runner's own choice, since it changes no decision, and so is
+    overrides the samples that one step may use.  `ladder` is the job's own once more, needed if a `Model` object, or an address with a key, is
+    among its rungs.  `speculate` is each runner's own choice, since it changes no decision, and so is
     `budget`.
     """
     if model is not None:
@@ -133,13 +148,48 @@ async def resume(
             return emitter.report
         if found.status == "cancelled" and not again:
             raise Cancelled(cancelled(job))
-        model = model or _address_again(job, found.models[-1])
+        if ladder is not None and ladder.kept() != found.settings.ladder:
+            raise BadInput(
+                f"job {job!r} keeps the ladder that it was started with: {found.settings.ladder!r}"
+            )
+        model = model or address_again(job, found.models[-1])
         check_known(model, given)
         async with _work(store, job, given, model, speculate, budget, options, emitter) as work:
-            return await work.go(limit=limit, again=again)
+            return await work.go(limit=limit, ladder=ladder, again=again)
 
 
-def _address_again(job: str, kept: str) -> str:
+async def take_up(
+    redis: Redis,
+    job: str,
+    task: Task[S, A],
+    model: Model,
+    address: str,
+    *,
+    again: bool = False,
+    speculate: Speculation | None = None,
+    options: Options | None = None,
+    on_event: Listen | None = None,
+) -> Report:
+    """Take a job up as `resume` does, with a Redis and a model that are open already: a worker does so with one after another.
+
+    The journal names the model by its `address`, and counts the steps as those of this process.  Raises `JobHeld`, and what `run` raises.
+    """
+    async with (
+        Emitter(on_event) as emitter,
+        _work(redis, job, task, model, speculate, None, options, emitter) as work,
+    ):
+        return await replace(work, address=address, worker=here()).go(again=again)
+
+
+async def fixed_for(
+    redis: Redis, job: str, task: Task[S, A], settings: Settings, model: Model, address: str, listen: Listen
+) -> Fixed:
+    """Find out what a new job is fixed with, as `run` does, before it is written down."""
+    work = _Work(redis, job, guarded(task), model, address, None, None, Emitter(listen))
+    return await work.fixed(settings)
+
+
+def address_again(job: str, kept: str) -> str:
     """Return the address of a job's model; `BadInput` if it had none, or a key in it, which the journal does not keep."""
     if not is_address(kept):
         raise BadInput(
@@ -180,41 +230,55 @@ class _Work(Generic[S, A]):
     speculation: Speculation | None
     budget: Budget | None
     emitter: Emitter
+    options: Options | None = None
+    """Those of the model, if it is an address; a ladder's models have the same patience."""
+    worker: str = ""
+    """As whose the journal counts the steps; "" where nobody asks."""
 
     async def fixed(self, settings: Settings) -> Fixed:
         """Find out what a new job is fixed with, by a calibration unless k is given."""
         for sentence in await forgetful(self.redis):
             self.emitter.emit(Noted(sentence=sentence))
-        calibrated = None
-        if settings.k is None:
-            k, calibrated = await self._calibrated(settings)
-            settings = replace(settings, k=k)
         sampling = sampling_for(self.task, settings.sampling)
-        return Fixed(replace(settings, sampling=sampling), self.address, calibrated)
+        if settings.k is not None:
+            if settings.rule == "budget":
+                raise BadInput(
+                    f"a risk budget finds its own leads, by calibration: leave out k = {settings.k}"
+                )
+            return Fixed(replace(settings, sampling=sampling), self.address)
+        fixed = await self._calibrated(settings)
+        return fixed._replace(settings=replace(fixed.settings, sampling=sampling))
 
-    async def _calibrated(self, settings: Settings) -> tuple[int, Calibrated]:
-        """Return the k that supports the reliability, and what it was chosen by."""
+    async def _calibrated(self, settings: Settings) -> Fixed:
+        """Return the k, or the budget, that supports the reliability, and what it was chosen by."""
         began = time.monotonic()
         listen = self.emitter.emit
         planned = await plan_with(self.task, self.model, settings, None, listen, self.budget)
-        choice, found = planned.choice, planned.calibration
-        if choice.k is None:
-            raise Unsupported(choice.why)
-        listen(Noted(sentence=choice.why))
+        found = planned.calibration
+        rule = planned.rule
+        if rule is None:
+            raise Unsupported(planned.why)
+        listen(Noted(sentence=planned.why))
+        budget, k = (rule, rule.least) if isinstance(rule, RiskBudget) else (None, rule.k)
         shown = tuple(hard.shown() for hard in found.hard_states)
-        return choice.k, Calibrated(
+        calibrated = Calibrated(
             error=found.bound,
-            risk=choice.risk,
+            risk=planned.risk,
             calibration=(found.samples, found.usage.known("total"), round(time.monotonic() - began, 3)),
             hard=None
             if found.worst_bound is not None  # no step is left out of the risk
             else (found.judged, found.hard, found.hard_bound, found.known_answers, shown),
         )
+        return Fixed(replace(settings, k=k), self.address, calibrated, budget, planned.risk_bound)
 
     async def note_other_settings(self, wanted: Settings) -> None:
         """Say which settings of an existing job are others than those that are wanted now."""
         found = (await jobs.load(self.redis, self.job)).settings
-        wanted = replace(wanted, sampling=sampling_for(self.task, wanted.sampling))
+        wanted = replace(
+            wanted,
+            sampling=sampling_for(self.task, wanted.sampling),
+            ladder=wanted.ladder and wanted.ladder.kept(),
+        )
         usual = replace(USUAL, sampling=sampling_for(self.task))
         others = [
             f"{name} = {getattr(found, name)!r}, not {getattr(wanted, name)!r}"
@@ -226,27 +290,47 @@ class _Work(Generic[S, A]):
                 Noted(sentence=f"job {self.job!r} keeps what it was started with: {'; '.join(others)}")
             )
 
-    async def go(self, *, limit: int | None = None, holder: str | None = None, again: bool = False) -> Report:
+    async def go(
+        self,
+        *,
+        limit: int | None = None,
+        ladder: Ladder | None = None,
+        holder: str | None = None,
+        again: bool = False,
+    ) -> Report:
         """Take the job from where it stands to its end, and return its report."""
         found = await jobs.load(self.redis, self.job)
         _check_task(self.task, found)
         settings = found.settings if limit is None else replace(found.settings, limit=limit)
+        if ladder is not None and settings.ladder == ladder.kept():
+            settings = replace(settings, ladder=ladder)  # the same, and it has the models themselves
         emitter = self.emitter
         try:
             async with await Journal.acquire(
                 self.redis, self.job, holder=holder, again=again, listen=emitter.emit
             ) as journal:
+                journal.worker = self.worker
                 await _taken(journal, self.address)
                 emitter.job = self.job
                 emitter.emit(_began(journal.job, self.task))
-                with _metered(self.budget, journal.job) as meter:
-                    runner = Runner(self.task, self.model, journal, settings, self.speculation, meter)
-                    saver = RedisSaver(self.redis, keep=CHECKPOINTS_KEPT)
-                    await _to_the_end(runner, journal, self.task, saver)
+                async with open_others(settings.ladder, self.open_other) as others:
+                    climber: Climber[S, A] | None = None
+                    if settings.ladder is not None:
+                        climber = Climber(settings.ladder, others, journal)
+                    with _metered(self.budget, journal.job) as meter:
+                        runner = Runner(
+                            self.task, self.model, journal, settings, self.speculation, meter, climber
+                        )
+                        saver = RedisSaver(self.redis, keep=CHECKPOINTS_KEPT)
+                        await _to_the_end(runner, journal, self.task, saver)
         except JobDone:
             pass
         emitter.report = await read_report(self.redis, self.job, self.task)
         return emitter.report
+
+    def open_other(self, model: str | Model) -> AbstractAsyncContextManager[Model]:
+        """Open another model that a ladder names: with the patience of the job's own, and without its key."""
+        return open_for(self.task, model, self.options and keyless(self.options), self.emitter.emit)
 
 
 @asynccontextmanager
@@ -269,7 +353,7 @@ async def _work(
         address = as_kept(model) if isinstance(model, str) else opened.name
         if isinstance(task, Fits) and (context := await context_of(opened)):
             task.fit(context)
-        yield _Work(redis, job, task, opened, address, speculation, budget, emitter)
+        yield _Work(redis, job, task, opened, address, speculation, budget, emitter, options)
 
 
 async def _taken(journal: Journal, address: str) -> None:
@@ -300,9 +384,11 @@ async def _to_an_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], s
         state = await runner.go(saver)
     except StepStalled as stall:
         await journal.commit()
-        # No step has them, and they were paid for.
-        journal.also.update(stall.usage._asdict())
-        journal.also.update({f"flag:{reason}": count for reason, count in stall.flags.items()})
+        # No step has it, and it was paid for.
+        journal.also.update(stall.cost())
+        if stall.candidates:
+            await _ask(journal, _which(task, stall, journal.head))
+            return
         where = _stall(task, stall)
         await journal.settle("stalled", stall=to_json(where.model_dump()).decode())
         journal.listen(
@@ -318,8 +404,7 @@ async def _to_an_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], s
             question=needed.question,
             choices=list(needed.choices),
         )
-        await journal.settle("asking", question=asked.model_dump_json())
-        journal.listen(Asking(step=asked.step, question=asked.question, choices=needed.choices))
+        await _ask(journal, asked)
     except AuditFailed as failure:
         await journal.settle("failed", paused=failure.sentence)
         raise
@@ -337,6 +422,33 @@ async def _to_an_end(runner: Runner[S, A], journal: Journal, task: Task[S, A], s
                 else "all that `steps` says, and `finished` says no"
             )
             await journal.settle("failed", paused=f"after {journal.step:,} steps, {why}")
+
+
+async def _ask(journal: Journal, asked: Question) -> None:
+    """Write down what a person has to decide before the job can go on."""
+    await journal.settle("asking", question=asked.model_dump_json())
+    journal.listen(Asking(step=asked.step, question=asked.question, choices=tuple(asked.choices)))
+
+
+def _which(task: Task[S, A], stall: StepStalled, head: str) -> Question:
+    """Ask which candidate of a step is right, the one with the most votes first; long ones are chosen by their number."""
+    ranked = sorted(stall.candidates, key=lambda each: -each[1])[:CANDIDATES]
+    words = [shown(task, answer) for answer, _ in ranked]
+    if max(map(len, words)) > LONGEST_CHOICE:
+        choices = [str(number) for number in range(1, len(words) + 1)]
+        said = [f"{number}: {cut(word)}" for number, word in zip(choices, words, strict=True)]
+    else:
+        choices = said = words
+    listed = ", ".join(f"{each} ({votes} votes)" for each, (_, votes) in zip(said, ranked, strict=True))
+    return Question.model_validate(
+        {
+            "id": f"{stall.step}-{head[:12]}",
+            "step": stall.step,
+            "question": f"no rung of the ladder decides step {stall.step}; which answer is right: {listed}?",
+            "choices": choices,
+            "candidates": ranked,
+        }
+    )
 
 
 @contextmanager

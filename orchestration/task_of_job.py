@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from surefoot.agents.tasks.catalogue import made, task_named
 from surefoot.agents.tasks.around import surrounded
+from surefoot.agents.tasks.catalogue import made, task_named
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput, SurefootError
 

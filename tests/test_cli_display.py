@@ -11,7 +11,7 @@ from surefoot.cli.job_list import Listing, cells
 from surefoot.cli.terminal import Terminal
 from surefoot.orchestration.journal.jobs import UnreadableJob
 from surefoot.orchestration.progress import Progress
-from surefoot.orchestration.report import Contest, Report, Tokens
+from surefoot.orchestration.report import Contest, Report, RungUse, Tokens
 
 PATIENCE_S = 60.0
 MARKUP = ["[/INST]", "yes [true,1]", "[red]no", ":smile:"]
@@ -51,6 +51,7 @@ def full_of(text: str) -> Report:
         risk_measured=None,
         calibration=None,
         speculation=None,
+        rungs=[RungUse(rung=f"g{text}", climbed=2, decided=1, samples=9, steps=[1])],
         tokens=Tokens(prompt=1, cached=0, completion=1, reasoning=0, total=2),
         wall_s=1.0,
         head="0" * 32,
@@ -61,7 +62,7 @@ def full_of(text: str) -> Report:
 @pytest.mark.parametrize("text", MARKUP)
 def test_a_report_loses_nothing(text: str) -> None:
     shown = printed(page(full_of(text), "surefoot show x"))
-    for place in "jnsmrwatfe":
+    for place in "jnsmrwatfeg":
         assert f"{place}{text}" in shown
 
 

@@ -1,9 +1,10 @@
 """How many answers become one decision: pure, no I/O, no clock, no model."""
 
 from .bounds import binomial_lower, binomial_upper, count_needed, mean_upper
-from .calibration import Calibration, StateOutcome, Uncalibrated
-from .choice import ChosenK, choose_k
+from .calibration import Calibration, StateOutcome, StepKind, Uncalibrated
+from .choice import ChosenBudget, ChosenK, choose_budget, choose_k, risk_bound, wrong_upper
 from .conformal import ConformalExit, CueEvent, unsafe_needed
+from .drift import ALARM, drift_evidence
 from .election import Election, Stalled, Verdict
 from .flags import (
     PAPER,
@@ -36,16 +37,20 @@ from .reliability import (
     risk,
     vote_risk,
 )
-from .rules import AheadByStakes, FirstToAheadBy, Rule
+from .risk_budget import RiskBudget, Spending, Weighed, spend, weigh
+from .rules import AheadByStakes, FirstToAheadBy, Margins, Rule
 from .samples import NOTHING, Sample, Usage
+from .step_classes import StepClass, TailBound, tail_bound, worst_classes
 from .weighting import WeightedVote, weighted
 
 __all__ = [
+    "ALARM",
     "NOTHING",
     "PAPER",
     "AheadByStakes",
     "AnyOf",
     "Calibration",
+    "ChosenBudget",
     "ChosenK",
     "ConformalExit",
     "CueEvent",
@@ -55,28 +60,37 @@ __all__ = [
     "Forecast",
     "InvariantBroken",
     "Malformed",
+    "Margins",
     "MeanInterval",
     "NotAnAnswer",
     "PerSample",
     "Price",
     "Reading",
     "RedFlag",
+    "RiskBudget",
     "Rule",
     "Sample",
+    "Spending",
     "Stalled",
     "StateOutcome",
+    "StepClass",
+    "StepKind",
+    "TailBound",
     "TooLong",
     "Truncated",
     "Uncalibrated",
     "Unreachable",
     "Usage",
     "Verdict",
+    "Weighed",
     "WeightedVote",
     "beats",
     "binomial_lower",
     "binomial_upper",
+    "choose_budget",
     "choose_k",
     "count_needed",
+    "drift_evidence",
     "expected_samples",
     "expected_votes",
     "forecast",
@@ -89,8 +103,14 @@ __all__ = [
     "p_step",
     "p_vote",
     "risk",
+    "risk_bound",
     "screen",
+    "spend",
+    "tail_bound",
     "unsafe_needed",
     "vote_risk",
+    "weigh",
     "weighted",
+    "worst_classes",
+    "wrong_upper",
 ]

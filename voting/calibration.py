@@ -11,7 +11,7 @@ without one having been met.  Where every state gave one observation of yes or n
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from surefoot.errors import BadInput, SurefootError
 
@@ -19,6 +19,7 @@ from .bounds import binomial_upper, mean_upper
 from .flags import RedFlag
 from .reliability import PerSample
 from .samples import NOTHING, Usage
+from .step_classes import TailBound, tail_bound
 
 B = TypeVar("B", bound=Hashable)
 
@@ -34,6 +35,16 @@ STATE_CHARACTERS = 200
 
 class Uncalibrated(SurefootError):
     """The samples drawn say nothing about the error rate."""
+
+
+class StepKind(NamedTuple):
+    """What a calibration says of one kind of step."""
+
+    share: float
+    """Of the states drawn, and so of the job's steps, as far as states are drawn as the job meets them."""
+    states: int
+    bound: TailBound
+    """How many steps of this kind may be hard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,10 @@ class StateOutcome:
     """Samples thrown away, by reason."""
     usage: Usage = NOTHING
     """Tokens of all samples of this state."""
+    kind: str = ""
+    """What kind of step the task says it is."""
+    by_view: tuple[tuple[int, int], ...] = ()
+    """Wrong and all valid samples, a view each; empty where the right answer is unknown."""
 
     def __post_init__(self) -> None:
         if min(self.agreeing, self.rival) < 0 or self.agreeing + self.rival > self.valid:
@@ -62,21 +77,39 @@ class StateOutcome:
 
     @classmethod
     def count(
-        cls, state: Hashable, outcomes: Iterable[B | RedFlag], answer: B | None = None, usage: Usage = NOTHING
+        cls,
+        state: Hashable,
+        outcomes: Iterable[B | RedFlag],
+        answer: B | None = None,
+        usage: Usage = NOTHING,
+        *,
+        views: int = 1,
+        kind: str = "",
     ) -> "StateOutcome":
-        """Count the ballots and red flags of one state; `answer` is the right ballot, None where it is unknown."""
+        """Count the ballots and red flags of one state; `answer` is the right ballot, None where it is unknown.
+
+        The outcomes come in the order in which their samples were submitted, `views` in turn.
+        """
         tally: Counter[B] = Counter()
         flags: Counter[str] = Counter()
-        for outcome in outcomes:
+        seen: Counter[tuple[int, bool]] = Counter()
+        for number, outcome in enumerate(outcomes):
             if isinstance(outcome, RedFlag):
                 flags[outcome.reason] += 1
             else:
                 tally[outcome] += 1
+                seen[number % views, outcome == answer] += 1
         valid = tally.total()
-        if answer is None and tally:
+        by_view: tuple[tuple[int, int], ...] = ()
+        if answer is not None:
+            by_view = tuple(
+                (seen[view, False], seen[view, False] + seen[view, True]) for view in range(views)
+            )
+        elif tally:
             answer = tally.most_common(1)[0][0]
         agreeing = 0 if answer is None else tally.pop(answer, 0)
-        return cls(state, valid, agreeing, max(tally.values(), default=0), dict(flags), usage)
+        rival = max(tally.values(), default=0)
+        return cls(state, valid, agreeing, rival, dict(flags), usage, kind, by_view)
 
     @property
     def drawn(self) -> int:
@@ -131,6 +164,12 @@ class Calibration:
     """Whether these are all states of the job, so that none is left that was not met."""
     worst_bound: float | None = None
     """What the error rate of no state exceeds, at this confidence for all of them together; None unless each was drawn often."""
+    erring: int = 0
+    """States with a wrong ballot, or without any valid one."""
+    fewest: int = 0
+    """Valid samples of the state that has the fewest."""
+    kinds: Mapping[str, StepKind] = field(default_factory=dict)
+    """What is known of each kind of step, by name; empty where the right answers are unknown."""
 
     @property
     def bound(self) -> float:
@@ -183,6 +222,9 @@ class Calibration:
             hard_states=tuple(hard[:SHOWN]),
             every_state=every_state,
             worst_bound=worst,
+            erring=sum(outcome.agreeing < max(1, outcome.valid) for outcome in outcomes),
+            fewest=min(outcome.valid for outcome in outcomes),
+            kinds=_kinds(outcomes, confidence) if known_answers else {},
         )
 
     @property
@@ -213,6 +255,21 @@ def worst_upper(counted: Sequence[tuple[int, int]], confidence: float = 0.95) ->
     """
     alone = 1 - (1 - confidence) / len(counted)
     return max(binomial_upper(wrong, among, alone) for wrong, among in counted)
+
+
+def _kinds(outcomes: Sequence[StateOutcome], confidence: float) -> dict[str, StepKind]:
+    """Return what is known of each kind; all of it holds together at the confidence."""
+    by_kind: dict[str, list[tuple[tuple[int, int], ...]]] = {}
+    for outcome in outcomes:
+        # A state without a valid ballot has told nothing of how ballots err; neither has a view without one.
+        if outcome.by_view and all(drawn for _, drawn in outcome.by_view):
+            by_kind.setdefault(outcome.kind, []).append(outcome.by_view)
+    alone = 1 - (1 - confidence) / max(1, len(by_kind))
+    total = sum(map(len, by_kind.values()))
+    return {
+        kind: StepKind(len(states) / total, len(states), tail_bound(states, alone))
+        for kind, states in sorted(by_kind.items())
+    }
 
 
 def _error_bound(counted: Sequence[tuple[int, int]], confidence: float, every_state: bool) -> float:

@@ -1,10 +1,18 @@
 """The `k` for a job, from a calibration: what it promises, what it cannot, and what it would take to know better."""
 
+import math
 from dataclasses import dataclass
 
-from .bounds import count_needed
-from .calibration import JUDGED_FROM, Calibration
+from surefoot.errors import BadInput
+
+from .bounds import binomial_upper, count_needed
+from .calibration import JUDGED_FROM, Calibration, StepKind
 from .reliability import Unreachable, k_min, largest_error, risk
+from .risk_budget import RiskBudget, spend
+from .step_classes import StepClass, worst_classes
+
+HARDEST = 0.1
+"""Share of wrong ballots on the hardest step that a risk budget reckons with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,10 @@ class ChosenK:
     """Hard steps to expect in the job, at the observed share of hard states; None if none was judged."""
     hard_steps_bound: float
     """The same at the upper bound of that share."""
+    risk_bound: float | None
+    """What the risk with `k` exceeds in at most 1 - confidence of all calibrations, however steps differ; None if that is unknown."""
+    states_to_promise: int | None
+    """Different states, none with a wrong ballot, from which on `risk_bound` is what was asked for; None if it is, or none can be."""
     why: str
     """All of this in plain sentences.  Hard steps are always among them: no k mends a step whose mode is wrong."""
 
@@ -50,6 +62,10 @@ def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 
     hard_steps_bound = calibration.hard_bound * steps
     if calibration.worst_bound is not None and calibration.worst_bound < 0.5:
         hard_steps_bound = 0.0  # a hard step is wrong in half of its samples or more
+    anyhow = None if k is None else risk_bound(calibration, k, steps, m)
+    promise = None
+    if anyhow is not None and anyhow > 1 - reliability and not calibration.every_state:
+        promise = states_to_promise(calibration, steps, reliability, m)
     return ChosenK(
         k=k,
         k_at_point_estimate=hoped,
@@ -59,6 +75,8 @@ def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 
         states_to_lower_k=lower,
         hard_steps=hard_steps,
         hard_steps_bound=hard_steps_bound,
+        risk_bound=anyhow,
+        states_to_promise=promise,
         why=_about_each(calibration, k, hoped)
         if calibration.worst_bound is not None
         else " ".join(
@@ -73,8 +91,128 @@ def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 
                     known_answers=calibration.known_answers,
                     confidence=calibration.confidence,
                 ),
+                *_about_bound(calibration, anyhow, promise, steps, reliability),
             )
         ),
+    )
+
+
+def wrong_upper(calibration: Calibration, k: int) -> float | None:
+    """Return what the share of wrongly decided steps does not exceed with `k`, however steps and ballots depend on each other.
+
+    An election that elects a wrong answer has a wrong ballot among its first k: if those are all right they decide.  So the share of
+    wrong elections is no larger than that of states with a wrong ballot among k, for which states drawn at random have the exact
+    binomial bound.  It holds for hard steps, for views that differ and for ballots of a state that share a mistake, as
+    long as they were drawn as those of the run are.  Where fewer than k ballots were drawn of a state, the bound is multiplied
+    by how many times as many k are (the union bound), and ballots of a state must be independent of each other.  None where the
+    right answers are unknown.
+    """
+    if not calibration.known_answers:
+        return None
+    if not calibration.fewest:
+        return 1.0
+    share = binomial_upper(calibration.erring, calibration.states, calibration.confidence)
+    return min(1.0, share * -(-k // calibration.fewest))
+
+
+def risk_bound(calibration: Calibration, k: int, steps: int, m: int = 1) -> float | None:
+    """Return a bound of the risk of a job that holds however steps differ, at the calibration's confidence; None if there is none.
+
+    From `wrong_upper` for states drawn at random, and from the bound of each state where all of the job's were met.
+    """
+    if calibration.worst_bound is not None:
+        return risk(1 - calibration.worst_bound, k, steps, m) if calibration.worst_bound < 0.5 else 1.0
+    share, elections = wrong_upper(calibration, k), -(-steps // m)
+    if share is None or share == 1:
+        return share
+    # Of states drawn at random each step is one more; where they are the job's own, steps may differ in any way, and only the sum holds.
+    return (
+        min(1.0, share * elections)
+        if calibration.every_state
+        else -math.expm1(elections * math.log1p(-share))
+    )
+
+
+def states_to_promise(calibration: Calibration, steps: int, reliability: float, m: int = 1) -> int:
+    """Return how many states without one wrong ballot among k would bound the risk by what is asked for: about 3 steps / risk at 95 %."""
+    allowed = math.log(reliability) / -(-steps // m)
+    # The exact binomial bound of no hit in n trials is 1 - (1 - confidence)^(1/n).
+    return math.ceil(math.log1p(-calibration.confidence) / allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenBudget:
+    """How the risk of a job is spent, why, and what that cannot promise."""
+
+    budget: RiskBudget | None
+    """None if the calibration cannot support the reliability."""
+    risk_bound: float | None
+    """As in `ChosenK`."""
+    why: str
+
+
+def choose_budget(
+    calibration: Calibration, steps: int, reliability: float, hardest: float = HARDEST
+) -> ChosenBudget:
+    """Spend the risk that a reliability leaves, however steps differ, if on none ballots are wrong more often than `hardest`.
+
+    With `hardest` = 0 the steps of a kind are taken to be alike, as for one k.
+    """
+    if not calibration.kinds:
+        return ChosenBudget(
+            None,
+            None,
+            "A risk budget is spent by how often ballots are wrong, and that is unknown here: the task's `case` must give right answers, "
+            "and every state a valid sample in each view; or let one lead decide.",
+        )
+    try:
+        kinds = {
+            name: (kind.share, _classes(calibration, kind, hardest))
+            for name, kind in calibration.kinds.items()
+        }
+        budget = spend(kinds, steps, reliability)
+    except (BadInput, Unreachable) as error:
+        return ChosenBudget(None, None, f"No budget holds: {error}.")
+    return ChosenBudget(
+        budget,
+        risk_bound(calibration, budget.most, steps),
+        f"A risk of {_percent(1 - reliability)} buys {budget.votes:.3g} votes a step at worst, {_about_kinds(calibration, hardest, steps)}.",
+    )
+
+
+def _classes(c: Calibration, kind: StepKind, hardest: float) -> tuple[StepClass, ...]:
+    if hardest:
+        return worst_classes(kind.bound, hardest)
+    return (StepClass(1.0, (c.bound if len(c.kinds) == 1 else kind.bound.everywhere(),)),)
+
+
+def _about_kinds(c: Calibration, hardest: float, steps: int) -> str:
+    """Say what the steps are taken to be like."""
+    of = "" if len(c.kinds) == 1 else f"of {len(c.kinds)} kinds, each by itself, "
+    if not hardest:
+        return f"{of}if steps of a kind are alike"
+    harder = sum(kind.share * kind.bound.share(hardest) for kind in c.kinds.values())
+    return (
+        f"{of}however steps differ, if on none more than {_percent(hardest)} of the ballots are wrong; no more than {_steps(harder * steps)} "
+        f"steps are ({_percent(c.confidence)} confidence)"
+    )
+
+
+def _about_bound(
+    c: Calibration, anyhow: float | None, promise: int | None, steps: int, reliability: float
+) -> tuple[str, ...]:
+    """Say what is promised if steps are not alike, and what would promise more."""
+    if anyhow is None:
+        return ()
+    held = (
+        f"However steps differ, the risk is no more than {_percent(anyhow)} ({c.erring} of {c.states} states had a wrong ballot; "
+        f"{_percent(c.confidence)} confidence)"
+    )
+    if promise is None:
+        return (f"{held}.",)
+    return (
+        f"{held}; {_percent(1 - reliability)} would take {promise:,} states without one. Where that is too many, the task's own check "
+        "of every step, or votes of views and models that do not share mistakes, cost less.",
     )
 
 

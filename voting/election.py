@@ -38,7 +38,7 @@ class Verdict(NamedTuple, Generic[B]):
 
 
 class Stalled(SurefootError):
-    """An election used up its samples without a decision.  The tally is shown; there is no winner."""
+    """An election ended without a decision: its samples are used up, or its ballots are too divided.  There is no winner."""
 
     def __init__(
         self, tally: Mapping[Any, int], flags: Mapping[str, int], examples: Sequence[Sample] = ()
@@ -67,15 +67,20 @@ class Election(Generic[B]):
             for number in election.submit(wanted):
                 election.cast(number, outcome_of_sample(number))
         verdict = election.verdict()
+
+    With a `dissent` it is given up as soon as so many ballots are against the leader: nothing further is counted.
     """
 
     __slots__ = (
-        "_counted", "_early", "_flags", "_limit", "_missing", "_rule", "_submitted", "_tally", "_winner",
+        "_counted", "_dissent", "_early", "_flags", "_given_up", "_limit", "_missing", "_rule", "_submitted",
+        "_tally", "_winner",
     )  # fmt: skip
 
-    def __init__(self, rule: Rule, limit: int) -> None:
+    def __init__(self, rule: Rule, limit: int, dissent: int | None = None) -> None:
         self._rule = rule
         self._limit = limit
+        self._dissent = dissent
+        self._given_up = False
         self._tally: dict[B, int] = {}
         self._flags: dict[str, int] = {}
         self._early: dict[int, B | RedFlag] = {}
@@ -94,10 +99,12 @@ class Election(Generic[B]):
     def wanted(self) -> int:
         """The fewest samples to submit now so that the election can be decided; 0 once it is.
 
-        Raises `Stalled` when the limit leaves no room for them.
+        Raises `Stalled` when the limit leaves no room for them, or once it is given up.
         """
         if self._winner is not None:
             return 0
+        if self._given_up:
+            raise Stalled(dict(self._tally), dict(self._flags))
         self._missing = self._rule.wanted(self._tally)
         wanted = self._missing - (self._submitted - self._counted)
         if wanted <= 0:
@@ -112,8 +119,8 @@ class Election(Generic[B]):
         self._submitted = min(first + count, self._limit)
         return range(first, self._submitted)
 
-    def cast(self, number: int, outcome: B | RedFlag) -> None:
-        """Record what sample `number` turned out to be: a ballot or a red flag.
+    def cast(self, number: int, outcome: B | RedFlag) -> bool:
+        """Record what sample `number` turned out to be, a ballot or a red flag; return whether there is a winner.
 
         Raises `BadInput` for a number that was not handed out and for None, which would never win.
         """
@@ -125,9 +132,9 @@ class Election(Generic[B]):
             )
         if number != self._counted:
             self._early[number] = outcome
-            return
+            return self._winner is not None
         next_one: B | RedFlag | None = outcome
-        while next_one is not None and self._winner is None:
+        while next_one is not None and self._winner is None and not self._given_up:
             self._counted += 1
             if isinstance(next_one, RedFlag):
                 self._flags[next_one.reason] = self._flags.get(next_one.reason, 0) + 1
@@ -136,7 +143,11 @@ class Election(Generic[B]):
                 self._missing -= 1
                 if self._missing <= 0:
                     self._winner = self._rule.winner(self._tally)
+                if self._dissent is not None and self._winner is None:
+                    against = sum(self._tally.values()) - max(self._tally.values())
+                    self._given_up = against >= self._dissent
             next_one = self._early.pop(self._counted, None) if self._early else None
+        return self._winner is not None
 
     def verdict(self) -> Verdict[B]:
         """Return the decision; raises `Stalled` if there is none."""

@@ -189,6 +189,27 @@ class Forecast:
     cost: float | None
     """In the price's currency; None without a price."""
 
+    @classmethod
+    def of(
+        cls,
+        k: int,
+        risk: float,
+        votes: float,
+        *,
+        valid_rate: float = 1.0,
+        per_sample: PerSample | None = None,
+        price: Price | None = None,
+    ) -> "Forecast":
+        """Return what so many votes take, where a share `valid_rate` of the samples raises no red flag."""
+        samples = votes / valid_rate
+        if per_sample is None:
+            return cls(k, risk, votes, samples, None, None, None, None, None)
+        requests = samples * per_sample.requests
+        read, cached = samples * per_sample.input_tokens, samples * per_sample.cached_tokens
+        written = samples * per_sample.output_tokens
+        cost = None if price is None else price.of(read, written, cached)
+        return cls(k, risk, votes, samples, requests, read, cached, written, cost)
+
 
 def forecast(
     p: float,
@@ -206,15 +227,10 @@ def forecast(
     """
     elections = _elections(steps, m)
     votes = elections * expected_votes(p, k, m)
-    samples = elections * expected_samples(p, k, m, valid_rate)
-    wrong = risk(p, k, steps, m)
-    if per_sample is None:
-        return Forecast(k, wrong, votes, samples, None, None, None, None, None)
-    requests = samples * per_sample.requests
-    read, cached = samples * per_sample.input_tokens, samples * per_sample.cached_tokens
-    written = samples * per_sample.output_tokens
-    cost = None if price is None else price.of(read, written, cached)
-    return Forecast(k, wrong, votes, samples, requests, read, cached, written, cost)
+    expected_samples(p, k, m, valid_rate)  # refuses a rate that cannot be
+    return Forecast.of(
+        k, risk(p, k, steps, m), votes, valid_rate=valid_rate, per_sample=per_sample, price=price
+    )
 
 
 def _log_odds(p: float) -> float:

@@ -94,22 +94,26 @@ class Margins:
         if not self.leads or self.leads[0] < 1 or any(map(gt, self.leads, self.leads[1:])):
             raise BadInput(f"leads are at least 1 and never fall as dissent grows, unlike {self.leads!r}")
 
+    def raised(self, by: int) -> "Margins":
+        """Return the same with leads that are larger by so much."""
+        return Margins(tuple(lead + by for lead in self.leads))
+
     def needed(self, dissent: int) -> int:
         """Return the lead that decides while so many ballots are against the leader."""
         return self.leads[min(dissent, len(self.leads) - 1)]
 
     def winner(self, tally: Mapping[B, int]) -> B | None:
         """Return the leader if it is far enough ahead of every other ballot, or None."""
-        leader, lead = _lead(tally)
-        return leader if leader is not None and lead >= self._needed(tally, leader) else None
+        found = _lead(tally)
+        return found[0] if found[0] is not None and found[1] >= self._needed(tally, found[0]) else None
 
     def wanted(self, tally: Mapping[B, int]) -> int:
         """Return what an unbroken run for the leader still needs: another candidate has more ballots against it, and fewer votes."""
-        leader, lead = _lead(tally)
-        return max(0, self._needed(tally, leader) - lead)
+        found = _lead(tally)
+        return max(0, self._needed(tally, found[0]) - found[1])
 
     def _needed(self, tally: Mapping[B, int], leader: B | None) -> int:
-        return self.needed(sum(tally.values()) - tally[leader] if leader is not None else 0)
+        return self.needed(0 if leader is None else sum(tally.values()) - tally[leader])
 
 
 def _lead(tally: Mapping[B, int]) -> tuple[B | None, int]:

@@ -9,14 +9,18 @@ from .optional import (
     Attempt,
     Calibrates,
     Case,
+    Classifies,
     DecisionNeeded,
     Guesses,
     NoCases,
     Offers,
     Recurs,
+    Rephrases,
     Shortens,
+    Splits,
     Stakes,
 )
+from .part_of import PartOf
 from .puzzles import Blocks, Checkers, Crossing
 from .sorting import Sorting
 from .task import Task
@@ -30,6 +34,7 @@ __all__ = [
     "Calibrates",
     "Case",
     "Checkers",
+    "Classifies",
     "Codec",
     "Columns",
     "Crossing",
@@ -38,9 +43,12 @@ __all__ = [
     "NoCases",
     "NotPlain",
     "Offers",
+    "PartOf",
     "Recurs",
+    "Rephrases",
     "Shortens",
     "Sorting",
+    "Splits",
     "Stakes",
     "Task",
     "TaskFailed",

@@ -6,7 +6,7 @@ most 99, and answers with its two digits: the new carry and the new digit of the
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from surefoot.errors import BadInput
 from surefoot.models.base import Message, Prompt, Sampling
@@ -79,8 +79,7 @@ class Columns(Task[ColumnsState, ColumnSum]):
 
     def solved(self, state: ColumnsState) -> bool:
         """Compare with the product as the machine works it out."""
-        product = int("".join(map(str, reversed(state[2]))))
-        return self.finished(state) and product == int(self._first) * int(self._second)
+        return self.finished(state) and _number(state[2]) == int(self._first) * int(self._second)
 
     def steps(self) -> int:
         """One step for each pair of digits."""
@@ -100,6 +99,17 @@ class Columns(Task[ColumnsState, ColumnSum]):
         a, b, digit, carry = self._terms(state)
         return Case(state, divmod(a * b + digit + carry, 10))
 
+    def boundary(self, step: int) -> ColumnsState:
+        """Whole rows are a product; of the row that is being written the columns so far are another, whose carry goes on."""
+        row, column = divmod(step, len(self._b))
+        done = _number(self._a[:row]) * _number(self._b)
+        if not column:
+            return step, 0, _digits(done, len(self._a) + len(self._b))
+        place, base = 10**row, 10**column
+        carry, written = divmod(done // place % base + self._a[row] * _number(self._b[:column]), base)
+        done += (written - done // place % base) * place
+        return step, carry, _digits(done, len(self._a) + len(self._b))
+
     def show(self, answer: ColumnSum) -> str:
         """Write carry and digit."""
         return f"{answer[0]}{answer[1]}"
@@ -114,3 +124,13 @@ class Columns(Task[ColumnsState, ColumnSum]):
         done, carry, result = state
         row, column = divmod(done, len(self._b))
         return self._a[row], self._b[column], result[row + column], carry
+
+
+def _number(digits: Sequence[int]) -> int:
+    """Read digits, ones first."""
+    return int("".join(map(str, reversed(digits))) or "0")
+
+
+def _digits(number: int, count: int) -> tuple[int, ...]:
+    """Write a number as so many digits, ones first."""
+    return tuple(map(int, reversed(str(number).zfill(count))))

@@ -23,11 +23,14 @@ from .optional import (
     Acts,
     Calibrates,
     Case,
+    Classifies,
     DecisionNeeded,
     Fits,
     Guesses,
     Measures,
     Offers,
+    Rephrases,
+    Splits,
     Stakes,
     check_optional,
 )
@@ -38,6 +41,8 @@ T = TypeVar("T")
 
 MOST_STEPS = 2**53
 """What Redis counts exactly."""
+KIND_CHARACTERS = 40
+"""The longest name of a kind of steps; counters are kept by it."""
 _WHOLE_HINT = "leave it out, or replace it: no server takes it"
 
 
@@ -71,14 +76,20 @@ class Guarded(Task[S, A]):
             self.acts, self.act = partial(self._decided, "acts", task.acts), partial(self._act, task.act)
         if isinstance(task, Stakes):
             self.lead = partial(self._lead, task.lead)
+        if isinstance(task, Classifies):
+            self.step_kind = partial(self._step_kind, task.step_kind)
         if isinstance(task, Offers):
             self.offer = partial(self._called, "offer", task.offer)
         if isinstance(task, Measures):
             self.measured = partial(self._measured, task.measured)
         if isinstance(task, Fits):
             self.fit = partial(self._called, "fit", task.fit)
+        if isinstance(task, Rephrases):
+            self.paraphrases = partial(self._paraphrases, task.paraphrases)
         if isinstance(task, Guesses):
             self.guess = task.guess
+        if isinstance(task, Splits):
+            self.boundary = partial(self._boundary, task.boundary)
 
     def _look_at(self, attribute: str, right: bool, what: str) -> None:
         """Refuse an attribute of another type, before anything is spent."""
@@ -222,6 +233,22 @@ class Guarded(Task[S, A]):
             )
         return votes
 
+    def _step_kind(self, step_kind: Callable[[S], str], state: S) -> str:
+        name = self._called("step_kind", step_kind, state)
+        if not (
+            isinstance(name, str) and len(name) <= KIND_CHARACTERS and name.isprintable() and encodable(name)
+        ):
+            hint = f"it returns a short printable name, of no more than {KIND_CHARACTERS} characters"
+            raise TaskFailed(self.name, "step_kind", f"returned {said(name)}", hint)
+        return name
+
+    def _paraphrases(self, paraphrases: Callable[[], int]) -> int:
+        views = self._called("paraphrases", paraphrases)
+        if not (_count(views) and views >= 0):
+            hint = "it returns a whole number from 0 on"
+            raise TaskFailed(self.name, "paraphrases", f"returned {said(views)}", hint)
+        return views
+
     def _measured(self, measured: Callable[[A, int], A], answer: A, prompt_tokens: int) -> A:
         """Let an answer keep how long its prompt was, and look whether it is still the same and can be written down."""
         found = self._called("measured", measured, answer, prompt_tokens)
@@ -231,6 +258,12 @@ class Guarded(Task[S, A]):
                 raise TaskFailed(self.name, "measured", why, "what was voted for has to be equal to it")
             self._check("measured", found, self.answer_codec)
         return found
+
+    def _boundary(self, boundary: Callable[[int], S], step: int) -> S:
+        """Return a state that a part may begin at, which can be written down."""
+        state = self._called("boundary", boundary, step)
+        self._check("boundary", state, self.state_codec)
+        return state
 
     def _called(self, method: str, call: Callable[..., T], *given: Any) -> T:
         try:

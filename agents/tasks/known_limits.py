@@ -8,6 +8,7 @@ from surefoot.models.connect import AND, SAME
 from surefoot.models.embedded import PEBBLES
 
 from .catalogue import TASKS
+from .part_of import PartOf
 from .task import Task
 from .towers import Towers
 
@@ -21,6 +22,8 @@ def check_known(model: str | Model, task: Task[Any, Any]) -> None:
     Nothing is known of other models, nor of ponder and a task of one's own, nor of a planner and a perceiver: which steps each of them gets only the
     task knows.
     """
+    if isinstance(task, PartOf):
+        task = task.task  # its steps are asked as they are without parts
     check_model(model)
     if isinstance(model, str) and AND not in model:
         model = model.partition(SAME)[0]  # it answers, the other one compares

@@ -5,13 +5,16 @@ A task does one of these by having its methods; there is nothing to derive from 
     Calibrates    case                     k is found from a reliability
     Acts          acts, act                the world answers a step, and no model is asked
     Stakes        lead                     some answers need a larger lead than others
+    Classifies    step_kind               a risk budget spends more on kinds of steps that err more
     Offers        offer                    the model may call tools
     Measures      measured                 an answer keeps how long its prompt was
     Fits          fit                      prompts are kept within the model's context
+    Rephrases     paraphrases              a hard step is asked in further views
     Guesses       guess                    an answer that is expected comes faster
     Shortens      short                    the draft `short`
     AsksAhead     ask_ahead, read_ahead    the draft `ahead`
     Recurs        gist, unfold             the draft `recall`
+    Splits        boundary                 parts of the job run at the same time, on any number of machines
 
 Each is looked for once a run, by isinstance.  Half of one, or a name that is a slip away from one, or from a member
 that is inherited, is refused before anything is spent.
@@ -34,6 +37,7 @@ from .task import A, S, Task
 
 S_contra = TypeVar("S_contra", bound=Hashable, contravariant=True)
 A_contra = TypeVar("A_contra", bound=Hashable, contravariant=True)
+S_co = TypeVar("S_co", bound=Hashable, covariant=True)
 A_co = TypeVar("A_co", bound=Hashable, covariant=True)
 
 ALIKE = 0.8
@@ -116,6 +120,15 @@ class Stakes(Protocol[A_contra]):
 
 
 @runtime_checkable
+class Classifies(Protocol[S_contra]):
+    """Tells kinds of steps apart before anybody is asked: by length, by place, by what has been difficult before."""
+
+    @abstractmethod
+    def step_kind(self, state: S_contra) -> str:
+        """Return the kind of the step at `state`, a short name; a handful for a job, since each kind is calibrated by itself."""
+
+
+@runtime_checkable
 class Offers(Protocol[S_contra]):
     """Lets the model call tools; the calls stand in the text that `read` is given, see `surefoot.models.read_calls`."""
 
@@ -143,6 +156,15 @@ class Fits(Protocol):
     @abstractmethod
     def fit(self, context: int) -> None:
         """Take note of how many tokens prompt and answer may have together; called before the first step of a run, if the model says it."""
+
+
+@runtime_checkable
+class Rephrases(Protocol):
+    """Has further views of a step, for the ladder: other words, another order, another picture of the same."""
+
+    @abstractmethod
+    def paraphrases(self) -> int:
+        """Return how many views there are beyond `views`; `ask` and `read` are called with `view` from `views` on."""
 
 
 @runtime_checkable
@@ -189,9 +211,35 @@ class Recurs(Protocol[S]):
         """Return the state that this gist leads to from `state`, or None if it cannot be."""
 
 
+@runtime_checkable
+class Splits(Protocol[S_co]):
+    """Knows states of the right way in advance, so that parts of the job can begin before those in front of them are done."""
+
+    @abstractmethod
+    def boundary(self, step: int) -> S_co:
+        """Return the state before a step, as it is where all steps before are right; `boundary(0)` is `start()`.
+
+        It is called for steps from 0 to `steps()` - 1.  Each part of a job is solved only if it ends at the state that the next one starts from.
+        """
+
+
 OPTIONAL = tuple(
     each.__abstractmethods__
-    for each in (Calibrates, Acts, Stakes, Offers, Measures, Fits, Guesses, Shortens, AsksAhead, Recurs)
+    for each in (
+        Calibrates,
+        Acts,
+        Stakes,
+        Classifies,
+        Offers,
+        Measures,
+        Fits,
+        Rephrases,
+        Guesses,
+        Shortens,
+        AsksAhead,
+        Recurs,
+        Splits,
+    )
 )
 """The methods of each."""
 

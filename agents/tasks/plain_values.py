@@ -10,7 +10,6 @@ import orjson
 from pydantic_core import to_json
 
 _ATOMS = frozenset({type(None), bool, int, str})
-_all_atoms = _ATOMS.issuperset
 _KNOWN: set[type] = {*_ATOMS, tuple}
 """Types that are plain; named tuples join them when they are first met."""
 
@@ -19,19 +18,19 @@ DEEPEST = 100
 
 
 def is_plain(value: Any, depth: int = DEEPEST) -> bool:
-    """Whether a value is plain.  Looked at by exact type, a tuple of atoms in one go: a run asks this at every step."""
-    kind = type(value)
-    if kind in _ATOMS:
-        return True
-    if not depth or (kind not in _KNOWN and not _named(kind)):
-        return False
-    for item in value:
-        kind = type(item)
-        if kind in _ATOMS or (kind in _KNOWN and _all_atoms(map(type, item))):
-            continue
-        if not is_plain(item, depth - 1):
-            return False
-    return True
+    """Whether a value is plain.  Looked at by exact type, level by level and without a call: a run asks this at every step."""
+    level = [] if type(value) in _ATOMS else [value]
+    while level and depth >= 0:
+        below: list[Any] = []
+        for each in level:
+            kind = type(each)
+            if kind not in _KNOWN and not _named(kind):
+                return False
+            for item in each:
+                if type(item) not in _ATOMS:
+                    below.append(item)  # a comprehension would be a call of its own
+        level, depth = below, depth - 1
+    return not level
 
 
 def _named(kind: type) -> bool:

@@ -190,6 +190,10 @@ class _ByMoves(Task[S, tuple[M, B | None]], Generic[S, P, B, M]):
         state = self._reached(rng.randrange(steps))
         return Case(state, self._right(state))
 
+    def boundary(self, step: int) -> S:
+        """The procedure leads there from the start."""
+        return self._reached(step)
+
     def steps(self) -> int:
         """The number of moves that the procedure needs."""
         return len(self._way)

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar, cast, get_args
 from surefoot.errors import BadInput
 from surefoot.models.base import Prompt, Sampling
 from surefoot.tools.towers import board, compact
-from surefoot.tools.towers.board import PEGS, IllegalMove, Move, Pegs
+from surefoot.tools.towers.board import PEGS, IllegalMove, Move, Pegs, new_move
 from surefoot.voting.flags import PAPER, InvariantBroken, NotAnAnswer
 
 from . import verbose
@@ -121,9 +121,13 @@ class Towers(Task[TowersState, MoveAndBoard]):
         """Draw one of the job's own states, uniformly over its steps, with the right answer."""
         step = rng.randrange(self.steps())
         move = board.optimal_move(self.disks, step)
-        previous = board.optimal_move(self.disks, step - 1) if step else None
         after = None if self.form == "move" else board.optimal_state(self.disks, step + 1)
-        return Case((previous, board.optimal_state(self.disks, step)), (move, after))
+        return Case(self.boundary(step), (move, after))
+
+    def boundary(self, step: int) -> TowersState:
+        """The optimal sequence is known in closed form."""
+        previous = board.optimal_move(self.disks, step - 1) if step else None
+        return previous, board.optimal_state(self.disks, step)
 
     def show(self, answer: MoveAndBoard) -> str:
         """Write `disk from to`."""
@@ -196,13 +200,13 @@ class Towers(Task[TowersState, MoveAndBoard]):
 
     def _shown_move(self, move: Move, view: int) -> Move:
         disk, source, target = move
-        return Move(disk, self._shown_pegs[view][source], self._shown_pegs[view][target])
+        return new_move((disk, self._shown_pegs[view][source], self._shown_pegs[view][target]))
 
     def _real_move(self, move: Move, view: int) -> Move:
         disk, source, target = move
         if not (source < PEGS and target < PEGS):
             raise NotAnAnswer(f"there is no such peg in move {list(move)!r}")
-        return Move(disk, self._real_pegs[view][source], self._real_pegs[view][target])
+        return new_move((disk, self._real_pegs[view][source], self._real_pegs[view][target]))
 
 
 def _illegal(state: TowersState, answer: MoveAndBoard) -> str | None:

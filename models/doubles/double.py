@@ -6,6 +6,7 @@ in any order, in any process.  The temperature plays no part.
     exact = towers_double()                                    # always right
     sloppy = towers_double(error=0.05, invalid=0.02)           # wrong one time in twenty, unusable one in fifty
     stubborn = towers_double(hard=0.001, hard_error=0.9)       # one prompt in a thousand is nearly always wrong
+    mistaken = towers_double(hard=0.001, hard_alike=True)      # and so in the same way, which votes repeat
     slow = towers_double(latency=Latency(p50_s=0.2, p99_s=2))  # long-tailed answer times
 """
 
@@ -13,7 +14,7 @@ import asyncio
 import math
 import struct
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from statistics import NormalDist
@@ -59,6 +60,7 @@ class Faults(TypedDict, total=False):
     error: float
     hard: float
     hard_error: float
+    hard_alike: bool
     correlation: float
     invalid: float
     latency: float | Latency
@@ -73,6 +75,8 @@ class _Known(NamedTuple):
     key: bytes
     shared: bytes | None
     """The one draw of a prompt whose samples are correlated."""
+    which: int | None
+    """What all wrong answers of a hard prompt are chosen by, if they are alike."""
 
 
 class Double:
@@ -83,6 +87,7 @@ class Double:
 
         error        a valid sample is wrong
         hard         a prompt is hard, and its samples are wrong with chance `hard_error` instead
+        hard_alike   the wrong samples of a hard prompt are all the same answer, instead of any
         correlation  the samples of a prompt are all the same draw, so that voting on it is useless
         invalid      a sample is unusable: malformed, cut off at the token limit, or ended without a reason
 
@@ -98,6 +103,7 @@ class Double:
         error: float = 0.0,
         hard: float = 0.0,
         hard_error: float = 0.9,
+        hard_alike: bool = False,
         correlation: float = 0.0,
         invalid: float = 0.0,
         latency: float | Latency = 0.0,
@@ -113,6 +119,7 @@ class Double:
         self._right = right
         self._wrong = wrong
         self._error, self._hard, self._hard_error = error, hard, hard_error
+        self._hard_alike = hard_alike
         self._correlation = correlation
         self._invalid = invalid
         self._latency = latency
@@ -150,7 +157,7 @@ class Double:
         if _chance(invalid) < self._invalid:
             return _unusable(right, which, ask.max_tokens)
         if _chance(error) < known.error:
-            wrong = self._wrong(ask.prompt, which)
+            wrong = self._wrong(ask.prompt, which if known.which is None else known.which)
             return _cut(_sample(wrong, right.usage.prompt), ask.max_tokens)
         return _cut(right, ask.max_tokens)
 
@@ -166,10 +173,11 @@ class Double:
 
     def _study(self, prompt: Prompt) -> _Known:
         own = blake2b(_text(prompt).encode(), key=self._key, digest_size=32).digest()
-        hard, correlated, _, _ = _DRAWS.unpack(own)
-        error = self._hard_error if _chance(hard) < self._hard else self._error
+        hard, correlated, which, _ = _DRAWS.unpack(own)
+        is_hard = _chance(hard) < self._hard
+        error = self._hard_error if is_hard else self._error
         shared = blake2b(own, digest_size=32).digest() if _chance(correlated) < self._correlation else None
-        return _Known(error, own, shared)
+        return _Known(error, own, shared, which if is_hard and self._hard_alike else None)
 
     def _digest(self, known: _Known, ask: Ask) -> bytes:
         return blake2b(b"%d" % ask.seed, key=known.key, digest_size=32).digest()
@@ -273,4 +281,4 @@ def _unusable(right: Sample, which: int, max_tokens: int) -> Sample:
         rambling = "~" + right.text + "~" * (max_tokens * CHARACTERS_PER_TOKEN)
         return _cut(_sample(rambling, prompt_tokens), max_tokens)
     half = _sample(right.text[: len(right.text) // 2], prompt_tokens)
-    return replace(_cut(half, max_tokens), finish=None)
+    return _cut(half, max_tokens)._replace(finish=None)

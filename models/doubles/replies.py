@@ -1,7 +1,6 @@
 """What the server double reads and says: the OpenAI API from the other side."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from aiohttp import web
@@ -172,7 +171,7 @@ def echoed(body: Body, samples: Sequence[Sample]) -> list[Sample]:
     prompts = body.prompts()
     each = len(samples) // len(prompts)
     return [
-        replace(sample, text=f"{prompts[place // each]}{sample.text}") for place, sample in enumerate(samples)
+        sample._replace(text=f"{prompts[place // each]}{sample.text}") for place, sample in enumerate(samples)
     ]
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import replace
 from hashlib import blake2b
 
 from surefoot.errors import BadInput
@@ -97,9 +96,8 @@ class Scripted:
 
 def _cut_off(sample: Sample, tokens: int) -> Sample:
     text = sample.text[: tokens * CHARACTERS_PER_TOKEN]
-    return replace(
-        sample, text=text, finish="length", tokens=tokens, usage=sample.usage._replace(completion=tokens)
-    )
+    usage = sample.usage._replace(completion=tokens)
+    return sample._replace(text=text, finish="length", tokens=tokens, usage=usage)
 
 
 def _length(prompt: Prompt) -> int:

@@ -26,12 +26,13 @@ def towers_right(prompt: Prompt) -> str:
     if found is None:
         return CANNOT_READ
     previous, pegs, full = found
-    source = _smallest(pegs, range(3))
+    tops = [_RANK[peg[:1]] for peg in pegs]
+    smallest = tops.index(min(tops))
+    one, other = (smallest + 1) % 3, (smallest + 2) % 3
     if previous[0] != compact.DISK_NAMES[0]:
-        return _answer(pegs, source, (source + 1) % 3, full)
-    one, other = (source + 1) % 3, (source + 2) % 3
-    source = _smallest(pegs, (one, other))
-    return _answer(pegs, source, other if source == one else one, full)
+        return _answer(pegs, smallest, one, full)
+    source, target = (one, other) if tops[one] <= tops[other] else (other, one)
+    return _answer(pegs, source, target, full)
 
 
 def towers_wrong(prompt: Prompt, which: int) -> str:
@@ -59,12 +60,6 @@ def _read(prompt: Prompt) -> tuple[str, tuple[str, str, str], bool] | None:
         return None
     previous, a, b, c, mark = match.groups()
     return previous, (a, b, c), mark == compact.FULL
-
-
-def _smallest(pegs: Sequence[str], among: Sequence[int]) -> int:
-    """Return the peg with the smallest disk on top."""
-    ranks = [_RANK[pegs[peg][:1]] for peg in among]
-    return among[ranks.index(min(ranks))]
 
 
 def _answer(pegs: Sequence[str], source: int, target: int, full: bool) -> str:

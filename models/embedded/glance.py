@@ -21,7 +21,7 @@ from surefoot.tools.pictures.picture import Picture
 from surefoot.tools.pictures.pixels import decoded
 
 from . import WEIGHTS
-from .inference import choose_tokens, uniform
+from .draws import choose_tokens, uniform
 
 SIDE = 80
 """Pixels of a picture's side as the network sees it."""

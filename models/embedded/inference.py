@@ -10,6 +10,12 @@ Except for the last bits of float32: a sum may be rounded differently in a batch
 4e-5, measured, and a draw that falls into so small a gap comes out as its neighbour: not once in 28,000 samples at
 temperatures 1 and 2.
 
+What is known already is not computed again: prompts are read from where none before began like them (`PrefixCache`), and
+the first layer's queries, keys and values are looked up, since they follow from the token alone.
+
+Nearly every answer is the one that was expected, and far from any other.  So a network whose products are rounded (`Bfloat16`)
+may say which answers are beyond doubt (`certain`), and only the others are made in float32.
+
 Weights are laid out for a few large matrix products: norms' weights and the scale of attention are part of the matrices
 that follow, queries, keys and values are one matrix, and rotated pairs lie side by side, as one complex number each.
 """
@@ -28,31 +34,36 @@ from surefoot.models.base import Ask
 from surefoot.voting.samples import Sample, Usage
 
 from . import WEIGHTS
-from .worker_protocol import CONTEXT, EOS, flat, tokens
+from .arithmetic import Arithmetic, Buffers, Float32, Floats
+from .draws import TokenArray, choose_tokens, sure_tokens, uniform
+from .prefix_cache import BLOCK, PrefixCache
+from .worker_protocol import CONTEXT, EOS, flat
 
 TILE = 440
 """Most tokens read in one pass: activations stay in a core's own cache, and matrix products are as fast as they get."""
+MARGIN = 3.0
+"""What bfloat16 is taken to move the difference of two likely logits by, at most: seen on boards (`bench/precision.py`) was 0.46.
 
-Floats = NDArray[np.float32]
-TokenArray = NDArray[np.int64]
+On prompts without sense logits move further, and of 227 answers to 1,200 of them none came out other than in float32.
+"""
 
 
 class LayerWeights(NamedTuple):
-    """One decoder layer; every matrix is (in, out)."""
+    """One decoder layer; every matrix is (in, out), as the network's arithmetic keeps it."""
 
-    qkv: Floats
-    out: Floats
-    gate: Floats
-    up: Floats
-    down: Floats
+    qkv: Any
+    out: Any
+    gate: Any
+    up: Any
+    down: Any
 
 
 class Generation:
     """An answer in the making: what is known of it, and how long it may get."""
 
-    def __init__(self, position: int, ask: Ask) -> None:
-        self.position = position
-        self.prompt = tokens(flat(ask.prompt))
+    def __init__(self, ask: Ask, prefixes: PrefixCache) -> None:
+        self.prompt = flat(ask.prompt).encode()
+        self.known = prefixes.find(self.prompt)
         self.limit = min(ask.max_tokens, CONTEXT - len(self.prompt))
         self.guess = list((ask.guess or "").encode(errors="replace"))[: self.limit - 1]
         self.temperature = ask.temperature
@@ -80,28 +91,32 @@ class Generation:
 
 
 class CachedAnswers(NamedTuple):
-    """Answers that go on, and the keys and values of what was read for them: (batch, length, 2, heads, head width) a layer."""
+    """Answers that go on, and the keys and values of what was read for them: (layers, batch, length, 2, heads, head width)."""
 
     answers: list[Generation]
-    kept: list[Floats]
+    kept: Floats
 
 
 class Network:
     """The weights, and what can be done with them."""
 
-    def __init__(self, folder: Path = WEIGHTS / "pebble") -> None:
+    def __init__(self, arithmetic: Arithmetic | None = None, folder: Path = WEIGHTS / "pebble") -> None:
         config = json.loads((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
         self.width: int = config["hidden_size"]
         self.heads: int = config["num_attention_heads"]
         self.head_width = self.width // self.heads
         self.epsilon = np.float32(config["rms_norm_eps"])
+        self.arithmetic = arithmetic or Float32()
         self.embedding: Floats = weights["model.embed_tokens.weight"]
         self.layers = [self._layer(weights, number) for number in range(config["num_hidden_layers"])]
-        self.head: Floats = _folded(weights["lm_head.weight"], weights["model.norm.weight"])
+        self.head = self._matrix(weights["lm_head.weight"], weights["model.norm.weight"])
         self.turns = self._turns(config["rope_theta"])
-        self.future = _hidden(np.tri(CONTEXT))
-        self._buffers: dict[str, Floats] = {}
+        self.future = _hidden(np.tri(CONTEXT).T)
+        self.prefixes = PrefixCache(len(self.layers), 2 * self.width)
+        self._buffers = Buffers()
+        self.table = self._product(self._normed(self.embedding), self.layers[0].qkv, "qkv").copy()
+        """The first layer's queries, keys and values of every token, before their rotation."""
 
     def complete(self, asks: Sequence[Ask]) -> list[Sample]:
         """Draw one sample per ask, in their order.
@@ -109,34 +124,59 @@ class Network:
         A guess shortens the work and nothing else.  An answer ends with `<eos>` (finish `stop`), at the ask's limit or
         where prompt and answer fill the context (finish `length`).
         """
-        answers = [Generation(position, ask) for position, ask in enumerate(asks)]
+        self.prefixes.make_room(len(asks))
+        answers = [Generation(ask, self.prefixes) for ask in asks]
         parts = [self._verify(alike) for alike in _alike(answers)]
         unfinished = [part for part in parts if part.answers]
         if unfinished:
             self._go_on([answer for part in unfinished for answer in part.answers], self._memory(unfinished))
         return [answer.sample() for answer in answers]
 
-    def read(self, texts: TokenArray, first: int) -> tuple[Floats, list[Floats]]:
+    def certain(self, asks: Sequence[Ask]) -> list[Sample | None]:
+        """Return the samples that are beyond doubt, in the order of the asks; None for each of the others.
+
+        Beyond doubt is an expected answer whose every token is drawn even if all differences of logits are wrong by `MARGIN`: it is
+        what `complete` returns, by this network or by one whose arithmetic is more exact.
+        """
+        self.prefixes.make_room(len(asks))
+        answers = [Generation(ask, self.prefixes) for ask in asks]
+        for alike in _alike([answer for answer in answers if answer.guess]):
+            expected = np.array([[*answer.guess, EOS] for answer in alike])
+            logits, _ = self._read_all(alike)
+            flat_logits = logits.reshape(expected.size, -1)
+            sure = sure_tokens(flat_logits, *_quantiles(alike, np.arange(expected.shape[1])), MARGIN)
+            for answer, right in zip(alike, sure.reshape(expected.shape) == expected, strict=True):
+                if right.all():
+                    answer.made = [*answer.guess, EOS]
+        return [answer.sample() if answer.made else None for answer in answers]
+
+    def read(self, texts: TokenArray, first: int, known: Floats | None = None) -> tuple[Floats, Floats]:
         """Read (batch, length) tokens; return the logits at positions `first` and later, (batch, length - first, vocabulary).
 
-        Beside them each layer's queries, keys and values, (batch, length, 3, heads, head width); they hold until the next call.
+        Beside them every layer's keys and values, (layers, batch, length, 2 width); they hold until the next call.  `known` are
+        those of the positions that need not be read, all of them before `first`.
         """
         batch, length = texts.shape
-        x = self.embedding[texts.ravel()]
-        kept = []
+        begin = 0 if known is None else known.shape[2]
+        fresh = texts[:, begin:].ravel()
+        x = self.embedding[fresh]
+        kept = self._buffers.take("kept", len(self.layers), batch, length, 2 * self.width)
+        if known is not None:
+            kept[:, :, :begin] = known
         for number, layer in enumerate(self.layers):
-            qkv = self._buffer(f"qkv{number}", batch * length, 3 * self.width)
-            np.matmul(self._normed(x), layer.qkv, out=qkv)
-            self._rotate(qkv.reshape(batch, length, -1), self.turns[:length])
-            kept.append(qkv.reshape(batch, length, 3, self.heads, self.head_width))
-            start = first if number == len(self.layers) - 1 else 0
-            if start:
+            qkv = self._product(self._normed(x), layer.qkv, "qkv") if number else self._look_up(fresh)
+            by_text = qkv.reshape(batch, length - begin, -1)
+            self._rotate(by_text, self.turns[begin:length])
+            kept[number, :, begin:] = by_text[..., self.width :]
+            start = begin
+            if number == len(self.layers) - 1:
                 # The last layer's output at the other positions is not used.
-                x = x.reshape(batch, length, -1)[:, start:].reshape(-1, self.width)
-            mixed = self._attention(kept[-1], start)
-            x += np.matmul(mixed, layer.out, out=self._buffer("out", *x.shape))
+                start = first
+                x = x.reshape(batch, length - begin, -1)[:, start - begin :].reshape(-1, self.width)
+            mixed = self._attention(by_text[:, start - begin :, : self.width], kept[number])
+            x += self._product(mixed, layer.out, "out")
             x += self._feed_forward(x, layer)
-        logits: Floats = self._normed(x) @ self.head
+        logits = self._product(self._normed(x), self.head, "logits")
         return logits.reshape(batch, length - first, -1), kept
 
     def step(self, last: TokenArray, lengths: TokenArray, keys: Floats, values: Floats) -> Floats:
@@ -146,19 +186,21 @@ class Network:
         """
         batch, room = len(last), keys.shape[3]
         rows = np.arange(batch)
-        hidden = _hidden(np.arange(room) <= lengths[:, None])[:, None, None]
+        hidden = _hidden(np.arange(room)[:, None] <= lengths)[:, :, None]
         x = self.embedding[last]
         for number, layer in enumerate(self.layers):
-            qkv = self._normed(x) @ layer.qkv
+            qkv = self._product(self._normed(x), layer.qkv, "qkv") if number else self._look_up(last)
             self._rotate(qkv, self.turns[lengths])
             q, k, v = qkv.reshape(batch, 3, self.heads, self.head_width).swapaxes(0, 1)
             keys[number, rows, :, lengths], values[number, rows, :, lengths] = k, v
-            scores = q[:, :, None] @ keys[number].swapaxes(2, 3)
-            mixed = _softmax(scores, hidden) @ values[number]
-            x += mixed.reshape(batch, -1) @ layer.out
+            scores = np.empty((room, batch, self.heads), np.float32)
+            by_text = scores.transpose(1, 2, 0)[..., None]
+            np.matmul(keys[number], q[..., None], out=by_text)
+            _softmax(scores, hidden)
+            mixed = by_text.swapaxes(2, 3) @ values[number]
+            x += self._product(mixed.reshape(batch, -1), layer.out, "out")
             x += self._feed_forward(x, layer)
-        logits: Floats = self._normed(x) @ self.head
-        return logits
+        return self._product(self._normed(x), self.head, "logits")
 
     def _verify(self, answers: Sequence[Generation]) -> CachedAnswers:
         """Take from each guess what is drawn, and the first token that is not; the answers are of one shape.
@@ -166,13 +208,23 @@ class Network:
         Returns those that are not at their end then.
         """
         guesses = np.array([[*answer.guess, -1] for answer in answers])
-        texts = np.array([answer.prompt + answer.guess for answer in answers])
-        logits, kept = self.read(texts, len(answers[0].prompt) - 1)
+        logits, kept = self._read_all(answers)
         drawn = _draw(logits, answers, np.arange(guesses.shape[1]))
         for answer, row, agreed in zip(answers, drawn, (drawn != guesses).argmax(axis=1), strict=True):
             answer.made = row[: agreed + 1].tolist()
         rows = [row for row, answer in enumerate(answers) if not answer.done]
-        return CachedAnswers([answers[row] for row in rows], [layer[rows, :, 1:] for layer in kept])
+        by_head = kept.reshape(*kept.shape[:3], 2, self.heads, self.head_width)
+        return CachedAnswers([answers[row] for row in rows], by_head[:, rows])
+
+    def _read_all(self, answers: Sequence[Generation]) -> tuple[Floats, Floats]:
+        """Read prompts and guesses, all of one shape, from where a prompt is new; return what `read` does."""
+        texts = np.array([[*answer.prompt, *answer.guess] for answer in answers])
+        fewest = min(len(answer.known) for answer in answers)
+        known = self.prefixes.load([answer.known[:fewest] for answer in answers])
+        logits, kept = self.read(texts, len(answers[0].prompt) - 1, known)
+        for row, answer in enumerate(answers):
+            self.prefixes.learn(answer.prompt, len(answer.known), kept[:, row])
+        return logits, kept
 
     def _memory(self, parts: Sequence[CachedAnswers]) -> Floats:
         """Return the keys and values of unfinished answers, with room for the rest of them, as `step` wants them."""
@@ -182,8 +234,7 @@ class Network:
         row = 0
         for part in parts:
             rows = slice(row, row + len(part.answers))
-            for number, layer in enumerate(part.kept):
-                memory[:, number, rows, :, : layer.shape[1]] = layer.transpose(2, 0, 3, 1, 4)
+            memory[:, :, rows, :, : part.kept.shape[2]] = part.kept.transpose(3, 0, 1, 4, 2, 5)
             row = rows.stop
         return memory
 
@@ -202,29 +253,38 @@ class Network:
                 answers = [answers[row] for row in going]
                 lengths, memory = lengths[going], memory[:, :, going]
 
-    def _attention(self, qkv: Floats, first: int) -> Floats:
-        """Mix the values at positions `first` and later: (batch times (length - first), width)."""
-        batch, length = qkv.shape[:2]
-        q, k, v = qkv.transpose(2, 0, 3, 1, 4)
-        scores = self._buffer("scores", batch * self.heads * (length - first), length)
-        scores = scores.reshape(batch, self.heads, length - first, length)
-        np.matmul(q[:, :, first:], k.swapaxes(2, 3), out=scores)
-        mixed = self._buffer("mixed", batch * (length - first), self.width)
-        by_head = mixed.reshape(batch, length - first, self.heads, self.head_width).swapaxes(1, 2)
-        np.matmul(_softmax(scores, self.future[first:length, :length]), v, out=by_head)
-        return mixed
+    def _attention(self, queries: Floats, kept: Floats) -> Floats:
+        """Mix the values that are kept of texts, for the last positions, whose queries these are: (batch times count, width)."""
+        batch, count = queries.shape[:2]
+        length = kept.shape[1]
+        q = queries.reshape(batch, count, self.heads, self.head_width).swapaxes(1, 2)
+        k, v = kept.reshape(batch, length, 2, self.heads, self.head_width).transpose(2, 0, 3, 1, 4)
+        scores = self._buffers.take("scores", length, batch, self.heads, count)
+        by_text = scores.transpose(1, 2, 0, 3)
+        np.matmul(k, q.swapaxes(2, 3), out=by_text)
+        _softmax(scores, self.future[:count, None, None, :count])
+        mixed = self._buffers.take("mixed", batch, count, self.heads, self.head_width)
+        np.matmul(by_text.swapaxes(2, 3), v, out=mixed.swapaxes(1, 2))
+        return mixed.reshape(batch * count, -1)
 
     def _feed_forward(self, x: Floats, layer: LayerWeights) -> Floats:
-        """SwiGLU, by silu(2h) = h (1 + tanh h), which cannot overflow; the 2 is part of the weights."""
-        normed = self._normed(x)
-        rows, hidden = len(x), layer.gate.shape[1]
-        half = np.matmul(normed, layer.gate, out=self._buffer("half", rows, hidden))
-        up = np.matmul(normed, layer.up, out=self._buffer("up", rows, hidden))
-        gate = np.tanh(half, out=self._buffer("gate", rows, hidden))
-        gate += 1
-        gate *= half
+        """SwiGLU, by silu(2h) = h + h tanh h, which cannot overflow; the 2 is part of the weights."""
+        normed = self.arithmetic.operand(self._normed(x))
+        half = self.arithmetic.product(normed, layer.gate, "half")
+        up = self.arithmetic.product(normed, layer.up, "up")
+        up *= half
+        gate = np.tanh(half, out=half)
         gate *= up
-        return np.matmul(gate, layer.down, out=self._buffer("down", rows, self.width))
+        gate += up
+        return self._product(gate, layer.down, "down")
+
+    def _look_up(self, tokens: TokenArray) -> Floats:
+        """Return the first layer's queries, keys and values of tokens."""
+        out = self._buffers.take("looked up", len(tokens), 3 * self.width)
+        return np.take(self.table, tokens, axis=0, out=out, mode="clip")  # "raise", the default, would copy
+
+    def _product(self, x: Floats, matrix: Any, name: str) -> Floats:
+        return self.arithmetic.product(self.arithmetic.operand(x), matrix, name)
 
     def _normed(self, x: Floats) -> Floats:
         """RMSNorm without its weights."""
@@ -232,24 +292,19 @@ class Network:
         scale /= self.width
         scale += self.epsilon
         np.sqrt(scale, out=scale)
-        return np.divide(x, scale[:, None], out=self._buffer("normed", *x.shape))
+        return np.divide(x, scale[:, None], out=self._buffers.take("normed", *x.shape))
 
     def _rotate(self, qkv: Floats, turns: NDArray[np.complex64]) -> None:
-        """Apply the rotary embedding to queries and keys, in place."""
-        pairs = qkv.view(np.complex64)[..., : self.width]
+        """Apply the rotary embedding, in place."""
+        pairs = qkv.view(np.complex64)
         np.multiply(pairs, turns, out=pairs)
 
-    def _buffer(self, name: str, rows: int, columns: int) -> Floats:
-        """Return memory for a result that is gone before the name is used again: fresh memory costs page faults."""
-        held = self._buffers.get(name)
-        if held is None or held.size < rows * columns:
-            held = self._buffers[name] = np.empty(rows * columns, np.float32)
-        return held[: rows * columns].reshape(rows, columns)
-
     def _turns(self, theta: float) -> NDArray[np.complex64]:
-        """Return the rotation of every pair at every position, (positions, width), queries' and keys' alike."""
+        """Return the rotation of every pair at every position, (positions, 3/2 width): of queries and keys alike, none of values."""
         angles = np.outer(np.arange(CONTEXT), theta ** -(np.arange(0, self.head_width, 2) / self.head_width))
-        return np.tile(np.exp(1j * angles), 2 * self.heads).astype(np.complex64)
+        # Values come along, by one: rows in one piece are several times as fast.
+        turned = np.tile(np.exp(1j * angles), 2 * self.heads)
+        return np.hstack([turned, np.ones((CONTEXT, self.width // 2))]).astype(np.complex64)
 
     def _layer(self, weights: dict[str, Any], number: int) -> LayerWeights:
         own = {
@@ -261,12 +316,17 @@ class Network:
         keys = self._paired(own["self_attn.k_proj.weight"])
         before, between = own["input_layernorm.weight"], own["post_attention_layernorm.weight"]
         return LayerWeights(
-            qkv=_folded(np.concatenate([queries, keys, own["self_attn.v_proj.weight"]]), before),
-            out=_folded(own["self_attn.o_proj.weight"]),
-            gate=_folded(own["mlp.gate_proj.weight"] / 2, between),
-            up=_folded(own["mlp.up_proj.weight"], between),
-            down=_folded(own["mlp.down_proj.weight"]),
+            qkv=self._matrix(np.concatenate([queries, keys, own["self_attn.v_proj.weight"]]), before),
+            out=self._matrix(own["self_attn.o_proj.weight"]),
+            gate=self._matrix(own["mlp.gate_proj.weight"] / 2, between),
+            up=self._matrix(own["mlp.up_proj.weight"], between),
+            down=self._matrix(own["mlp.down_proj.weight"]),
         )
+
+    def _matrix(self, weight: Floats, norm: Floats | None = None) -> Any:
+        """Turn a checkpoint's (out, in) matrix into (in, out), with the weights of the norm before it."""
+        folded = weight.T if norm is None else weight.T * norm[:, None]
+        return self.arithmetic.matrix(np.ascontiguousarray(folded))
 
     def _paired(self, weight: Floats) -> Floats:
         """Put the two rows that are rotated together side by side: they lie half a head apart."""
@@ -274,71 +334,43 @@ class Network:
         return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
-def uniform(seeds: NDArray[np.uint64], positions: TokenArray) -> NDArray[np.float64]:
-    """Return numbers in [0, 1) that depend on seed and position alone: splitmix64 (Steele, Lea and Flood, 2014)."""
-    state = _mixed(seeds) + (positions.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    return (_mixed(state) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def choose_tokens(logits: Floats, temperatures: Floats, at: NDArray[np.float64]) -> TokenArray:
-    """Pick the token at quantile `at` of each row of logits at its temperature; the likeliest at temperature 0.
-
-    The quantiles run through the likeliest token first and then through the others: nearly every pick ends there.
-    """
-    likeliest = logits.argmax(axis=1)
-    if not temperatures.any():
-        return likeliest
-    rows = np.arange(len(logits))
-    shares = logits - logits[rows, likeliest][:, None]
-    with np.errstate(over="ignore"):
-        shares /= np.where(temperatures > 0, temperatures, 1)[:, None]
-    np.exp(shares, out=shares)
-    beyond = at * shares.sum(axis=1) - 1
-    others = np.flatnonzero((temperatures > 0) & (beyond >= 0))
-    shares[others, likeliest[others]] = 0
-    sums = shares[others].cumsum(axis=1, dtype=np.float64)
-    picked = (sums <= beyond[others, None]).sum(axis=1)
-    # Rounding may leave the very last quantile beyond the sum of all.
-    likeliest[others] = np.where(picked < logits.shape[1], picked, likeliest[others])
-    return likeliest
-
-
 def _draw(logits: Floats, answers: Sequence[Generation], positions: TokenArray) -> TokenArray:
     """Draw the tokens at `positions` of the answers: (batch, positions)."""
     batch, count = logits.shape[:2]
+    drawn = choose_tokens(logits.reshape(batch * count, -1), *_quantiles(answers, positions))
+    return drawn.reshape(batch, count)
+
+
+def _quantiles(answers: Sequence[Generation], positions: TokenArray) -> tuple[Floats, NDArray[np.float64]]:
+    """Return the temperature and the quantile of the token at each of the `positions` of each answer."""
     seeds = np.array([answer.seed for answer in answers], np.uint64)[:, None]
-    temperatures = np.array([answer.temperature for answer in answers], np.float32).repeat(count)
-    at = uniform(seeds, positions).reshape(-1)
-    return choose_tokens(logits.reshape(batch * count, -1), temperatures, at).reshape(batch, count)
+    temperatures = np.array([answer.temperature for answer in answers], np.float32)
+    at = uniform(seeds, positions)
+    return temperatures.repeat(at.shape[1]), at.reshape(-1)
 
 
 def _alike(answers: Sequence[Generation]) -> Iterator[list[Generation]]:
-    """Cut answers into parts that are read in one pass: of one shape, so that nothing is padded."""
-    for (prompt, guess), found in groupby(sorted(answers, key=lambda one: one.shape), lambda one: one.shape):
-        same, size = list(found), max(1, TILE // (prompt + guess))
-        yield from (same[first : first + size] for first in range(0, len(same), size))
+    """Cut answers into parts that are read in one pass: of one shape, so that nothing is padded, the least known first."""
+    ordered = sorted(answers, key=lambda one: (one.shape, len(one.known)))
+    for (prompt, guess), found in groupby(ordered, lambda one: one.shape):
+        same = list(found)
+        while same:
+            size = max(1, TILE // (prompt + guess - BLOCK * len(same[0].known)))
+            yield same[:size]
+            del same[:size]
 
 
-def _softmax(scores: Floats, hidden: Floats) -> Floats:
-    """Softmax over the last axis, in place; `hidden` is 0 where a position is seen and minus infinity where not."""
-    scores += hidden
-    scores -= scores.max(axis=-1, keepdims=True)
+def _softmax(scores: Floats, hidden: Floats) -> None:
+    """Softmax over the first axis, in place; `hidden`, for the last positions, is 0 where one is seen and minus infinity where not.
+
+    Over the first, since numpy goes along the last: a few long rows are faster than many short ones.
+    """
+    scores[-len(hidden) :] += hidden
+    scores -= scores.max(axis=0)
     np.exp(scores, out=scores)
-    scores /= np.einsum("...i->...", scores)[..., None]
-    return scores
+    scores /= scores.sum(axis=0)
 
 
 def _hidden(seen: NDArray[Any]) -> Floats:
     """Return what is added to scores so that only what is seen counts."""
     return np.where(seen, np.float32(0), np.float32(-np.inf))
-
-
-def _folded(weight: Floats, norm: Floats | None = None) -> Floats:
-    """Turn a checkpoint's (out, in) matrix into (in, out), with the weights of the norm before it."""
-    return np.ascontiguousarray(weight.T if norm is None else weight.T * norm[:, None])
-
-
-def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))

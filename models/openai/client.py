@@ -111,6 +111,11 @@ class OpenAIModel:
         return self._model or self._exchange.server
 
     @property
+    def server(self) -> str:
+        """What sentences call the server: its address, without what may be a key."""
+        return self._exchange.server
+
+    @property
     def usage(self) -> Usage:
         """Tokens billed so far, but for the few of the probe and what aborted streams had sent unread."""
         return self._usage

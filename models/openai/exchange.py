@@ -94,6 +94,8 @@ class Exchange:
         )
         if options.api_key:
             self._headers["authorization"] = f"Bearer {options.api_key}"
+        if options.session:
+            self._headers["x-session-id"] = options.session
         self._extensions = {
             "timeout": {"connect": options.connect_s, "read": None, "write": None, "pool": None}
         }

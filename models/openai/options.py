@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic_core import to_json
 
 from surefoot.errors import BadInput
+from surefoot.models.keys import is_key
 from surefoot.typed_input import check_fields
 
 
@@ -30,6 +31,8 @@ class Options:
 
     api_key: str | None = field(default=None, repr=False)
     """Sent to the server, and in no message and no `repr`."""
+    session: str | None = None
+    """Sent as the header `x-session-id`: a router such as vllm-router keeps on one server what has it in common, the name of a job, say."""
     extra: Mapping[str, object] = field(default_factory=dict)
     """Merged into every request: `{"top_k": 0, "min_p": 0}` for llama.cpp, which truncates the distribution unasked."""
     stop: tuple[str, ...] = ()
@@ -69,6 +72,10 @@ class Options:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.session is not None and not is_key(self.session):
+            raise BadInput(
+                f"a session is visible ASCII without blanks, for it goes into a header, not {self.session!r}"
+            )
         try:
             to_json(self.extra)
         except ValueError as error:

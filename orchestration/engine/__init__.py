@@ -6,6 +6,7 @@
         Lookahead  the expected states beyond the open steps, and the draft that proposes more of them
         Calls      the calls of the model: what they still owe, and what to do when one fails
         Ledger     samples asked for, used and wasted; depth says how far ahead it pays to ask
+      Climbs       what decides a step that its election leaves undecided: the ladder, see climbing
       Draft        what proposes states: Rollout, AskAhead, Recall, Supplied, RolloutProcess
 
     Draft --> Lookahead --_open_next--> OpenStep <--> Calls <--> model
@@ -28,12 +29,14 @@ Election, which counts in the order of submission.  Where an invariant is kept a
     IN ORDER     Open steps are numbered without a gap; only the first of them, the head, is handed out.
                  Kept by Pipeline._open_next, which appends, _squash, which cuts the end off, and _retire.
     NO BALLOT    A draft proposes states and casts no ballot, and each ask is answered once.
-                 Kept by Calls._draw and Stride.decide: OpenStep.cast is given samples of the job's model only,
-                 each at a place of the call that is owed one (claim); a call that ends before all came has failed.
+                 Kept by Calls._draw and Stride._hold: OpenStep.cast is given samples of the model that was asked only, the
+                 job's own but for a climb, each at a place of the call that is owed one (claim); a call that ends before all came
+                 has failed.
     ITS TURN     A failure on a state that is only expected ends the run only if the state comes true, in its turn.
                  Kept by hypothetically (what a task says of a state), OpenStep.fail and retire (its asks,
                  readings and stalls), Calls._split (the model) and Pipeline._draft_failed (a draft, which just ends
                  where it fails on a state that has not come true).  Whatever was cancelled, but not by us, has failed.
+                 No step climbs before its stall is handed out: Stride.decide, which takes it off by Pipeline.hand_over.
     BARRIER      Nothing is asked beyond a step that acts on the world before it has acted, nor beyond the end.
                  Kept by Pipeline._may_open, and by Stride.run: commit (`begin`), act, and only then the next step.
     ONE CALL     All samples of a step that are outstanding are in one call of the model.

@@ -11,16 +11,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Generic, NamedTuple
 
 from surefoot.agents.tasks.guarded import outcome_of
-from surefoot.agents.tasks.optional import Acts, Guesses, Measures, Offers
+from surefoot.agents.tasks.optional import Acts, Classifies, Guesses, Measures, Offers
 from surefoot.agents.tasks.task import A, S, Task
 from surefoot.models.base import Ask, Prompt, Sampling
 from surefoot.models.offers import Offer
+from surefoot.orchestration.journal.group import rung_counts
+from surefoot.orchestration.record import RungTally
 from surefoot.voting.election import Election, Stalled, Verdict
 from surefoot.voting.flags import RedFlag
-from surefoot.voting.rules import Rule
+from surefoot.voting.risk_budget import RiskBudget
+from surefoot.voting.rules import FirstToAheadBy, Rule
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
 from .hypothetical import hypothetically
@@ -29,16 +33,39 @@ EXAMPLES = 5
 """Samples shown when an election stalls."""
 
 _SEED_MASK = (1 << 63) - 1
+_RULE = -2
+"""The number, of no sample, that a step's rule is drawn with."""
 
 
 class StepStalled(Stalled):
     """A step that could not be decided, with the last few samples that were drawn for it."""
 
-    def __init__(self, step: int, stall: Stalled, examples: Sequence[Sample], usage: Usage = NOTHING) -> None:
+    def __init__(
+        self,
+        step: int,
+        stall: Stalled,
+        examples: Sequence[Sample],
+        usage: Usage = NOTHING,
+        drawn: "Sequence[Drawn]" = (),
+    ) -> None:
         super().__init__(stall.tally, stall.flags, examples)
         self.step = step
         self.usage = usage
-        """What its samples have cost."""
+        """What its samples have cost, those of a ladder included."""
+        self.drawn = drawn
+        """The samples of its own election."""
+        self.rungs: tuple[RungTally, ...] = ()
+        """What it has climbed in vain."""
+        self.back_to: int | None = None
+        """The step from which on the ladder wants the steps decided again; None if it does not."""
+        self.candidates: tuple[tuple[Any, int], ...] = ()
+        """What a person is to choose from, with the votes of its own election; empty if no person is asked."""
+
+    def cost(self) -> Counter[str]:
+        """Return what the job's counters have of a step that was not decided, and that was paid for all the same."""
+        count = Counter({**self.usage._asdict(), **{f"flag:{reason}": n for reason, n in self.flags.items()}})
+        count.update(rung_counts(self.rungs))
+        return count
 
     @property
     def sentence(self) -> str:
@@ -52,16 +79,23 @@ class Terms(Generic[S, A]):
     """What decides a step besides the model: the same terms, state and samples give the same verdict."""
 
     task: Task[S, A]
-    rule: Rule
+    rule: Rule | RiskBudget
+    """What decides every step, or says by what each is decided."""
     sampling: Sampling
     _: KW_ONLY
     limit: int = 100
     """Samples that one election may use before it stalls."""
+    dissent: int | None = None
+    """It stalls, too, as soon as so many ballots are against the leader; None: never."""
     spare: int = 0
     """Samples asked for beyond the fewest that could decide."""
     seed: int = 0
+    budget: RiskBudget | None = field(init=False, compare=False)
+    """The risk budget, if one says what decides."""
     acting: Acts[S, A] | None = field(init=False, compare=False)
     """The task, if it acts on the world."""
+    classifying: Classifies[S] | None = field(init=False, compare=False)
+    """The task, if it names kinds of steps."""
     guessing: Guesses[S] | None = field(init=False, compare=False)
     """The task, if it can guess."""
     offering: Offers[S] | None = field(init=False, compare=False)
@@ -70,15 +104,29 @@ class Terms(Generic[S, A]):
     """The task, if its answers keep how long their prompts were."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "budget", self.rule if isinstance(self.rule, RiskBudget) else None)
         object.__setattr__(self, "acting", self.task if isinstance(self.task, Acts) else None)
+        object.__setattr__(self, "classifying", self.task if isinstance(self.task, Classifies) else None)
         object.__setattr__(self, "guessing", self.task if isinstance(self.task, Guesses) else None)
         object.__setattr__(self, "offering", self.task if isinstance(self.task, Offers) else None)
         object.__setattr__(self, "measuring", self.task if isinstance(self.task, Measures) else None)
 
     @property
     def fewest(self) -> int:
-        """Samples that a step asks for at first."""
-        return self.rule.wanted({}) + self.spare
+        """The fewest samples that a step asks for at first."""
+        fewest = self.rule.least if isinstance(self.rule, RiskBudget) else self.rule.wanted({})
+        return fewest + self.spare
+
+    def kind_of(self, state: S) -> str:
+        """Return the kind of the step at `state`; "" if the task names none."""
+        return "" if self.classifying is None else self.classifying.step_kind(state)
+
+    def rule_of(self, state: S, step: int) -> Rule:
+        """Return what decides this step, which is known before anybody is asked."""
+        if not isinstance(self.rule, RiskBudget):
+            return self.rule
+        # Drawn by a seed that no sample has: SAME ASKS, whenever the step is opened.
+        return self.rule.rule(self.kind_of(state), seed_of(self.seed, step, _RULE) / (_SEED_MASK + 1))
 
 
 Drawn = tuple[int, Sample, Any]
@@ -88,6 +136,9 @@ Drawn = tuple[int, Sample, Any]
 _Rendered = tuple[Prompt, str | None, Offer | None]
 """What a view is asked: the prompt, a guess, and what may be called."""
 
+_ask = partial(tuple.__new__, Ask)
+"""`Ask(...)` of all its fields, as a tuple, in two thirds of the time: every sample needs one."""
+
 
 class Decision(NamedTuple, Generic[A]):
     """A verdict, and the samples that it rests on."""
@@ -95,6 +146,8 @@ class Decision(NamedTuple, Generic[A]):
     verdict: Verdict[A]
     drawn: Sequence[Drawn]
     usage: Usage
+    rungs: tuple[RungTally, ...] = ()
+    """What a ladder took to it; empty if the step's own election decided."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -145,7 +198,6 @@ class OpenStep(Generic[S, A]):
         """The state that is expected next, if there is one."""
         self.status = READY
         """Written by the methods of this class alone."""
-        self.election: Election[A] = Election(terms.rule, terms.limit)
         self.numbers: Sequence[int] = ()
         """The samples that are asked for, in the order of the asks; those refused, if the step is."""
         self.outstanding = 0
@@ -156,6 +208,12 @@ class OpenStep(Generic[S, A]):
         """Whether samples that have come back differ in what they turned out to be, those not yet counted included."""
         self.failure: Exception | None = None
         """Why it will not be decided."""
+        try:
+            rule = terms.rule_of(state, step)
+        except Exception as failure:  # ITS TURN: the task may fail on a state that never comes true
+            rule = FirstToAheadBy(1)
+            self.fail(failure)
+        self.election: Election[A] = Election(rule, terms.limit, terms.dissent)
         self.distance = 0
         """How many steps ahead of the decided ones it was opened."""
         self.due = False
@@ -188,8 +246,11 @@ class OpenStep(Generic[S, A]):
     def asks(self) -> list[Ask]:
         """Return the next samples to ask for, whose numbers are `numbers`; none if the step is decided.
 
-        Those that were refused come before any new ones, by themselves.  Raises `StepStalled` when the limit leaves no room for them.
+        Those that were refused come before any new ones, by themselves.  Raises `StepStalled` when the limit leaves no room for them, and
+        why the step will not be decided, if that is known.
         """
+        if self.failure is not None:
+            raise self.failure
         if self.status is DECIDED:
             return []
         # SAME ASKS: the same numbers, and so the same views and seeds, as if they had not been refused.
@@ -198,7 +259,7 @@ class OpenStep(Generic[S, A]):
                 wanted = self.election.wanted
             except Stalled as stall:
                 examples = [sample for _, sample, _ in self.drawn[-EXAMPLES:]]
-                raise StepStalled(self.step, stall, examples, self.usage) from None
+                raise StepStalled(self.step, stall, examples, self.usage, self.drawn) from None
             self.numbers = self.election.submit(wanted + self.terms.spare)
         asks = self._asks_for(self.numbers)
         self.outstanding += len(asks)
@@ -223,7 +284,7 @@ class OpenStep(Generic[S, A]):
         """Count what sample `number` turned out to be."""
         task, election = self.terms.task, self.election
         # All that a red flag or the task may look at: two samples that agree in it have one outcome.
-        key = (number % task.views, sample.text, sample.finish, sample.tokens, sample.usage)
+        key = (number % task.views, sample)
         known = self._outcomes.get(key)
         if known is None:  # a reader that returns None is refused, so no outcome is None
             # Before anything is counted, because it may raise: the sample then stays outstanding, and `asked` has it in any case.
@@ -233,11 +294,11 @@ class OpenStep(Generic[S, A]):
                 self.disputed = True
         else:
             outcome = known
-        election.cast(number, outcome)  # may raise, too
+        decided = election.cast(number, outcome)  # may raise, too
         self.outstanding -= 1
         self.drawn.append((number, sample, outcome))
         # Whatever is outstanding: the election counts in the order of submission, and has what it needs.
-        if election.decided:
+        if decided:
             self.status = DECIDED
         elif not self.outstanding:
             self.status = READY
@@ -280,7 +341,9 @@ class OpenStep(Generic[S, A]):
             view = number % views
             prompt, guess, offer = prompts.get(view) or self._prompt(view)
             seed = seed_of(terms.seed, self.step, number)
-            asks.append(Ask(prompt, sampling.temperature_of(number), sampling.max_tokens, seed, guess, offer))
+            asks.append(
+                _ask((prompt, sampling.temperature_of(number), sampling.max_tokens, seed, guess, offer))
+            )
         return asks
 
     def _prompt(self, view: int) -> _Rendered:

@@ -163,6 +163,15 @@ class Pipeline(Generic[S, A]):
         self._wake.set()  # WAKE-UP: there is room for one more step
         return decision
 
+    def hand_over(self) -> None:
+        """Take the head off, which has failed: it is decided by other means, and what it has cost goes with that decision."""
+        head = self._retired = self._open.popleft()
+        self._ledger.use(head, len(self._open))
+        if head.distance:
+            self._acceptance.learn(head.distance, True)
+        head.squash()  # so that a look at what was touched passes it by
+        self._wake.set()  # WAKE-UP: there is room for one more step
+
     def _best_depth(self, terms: Terms[S, A]) -> int:
         limits = self._speculation
         return best_depth(self._acceptance, self._calls.pace, terms.fewest, limits.capacity, limits.depth)

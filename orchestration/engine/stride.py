@@ -13,11 +13,16 @@ from surefoot.models.base import Model
 from surefoot.orchestration.events import Listen, ignore
 from surefoot.orchestration.journal.journal import Journal
 from surefoot.orchestration.meter import Meter
-from surefoot.orchestration.record import Record
+from surefoot.orchestration.record import Record, RungTally
+from surefoot.orchestration.rungs import BACKTRACK
+from surefoot.voting.election import Verdict
 from surefoot.voting.flags import RedFlag
+from surefoot.voting.risk_budget import RiskBudget
+from surefoot.voting.samples import NOTHING, Usage
 
 from .background import failure_of
 from .calls import check_all_answered, claim
+from .climbing import Climbs, HardStep
 from .drafts import Draft
 from .open_step import DECIDED, Decision, Drawn, OpenStep, StepStalled, Terms, seed_of
 from .pipeline import Pipeline
@@ -46,8 +51,12 @@ class Stride(Generic[S, A]):
         speculation: Speculation | None = None,
         meter: Meter | None = None,
         listen: Listen = ignore,
+        climbs: Climbs[S, A] | None = None,
     ) -> None:
         self.terms, self._model, self._meter = terms, model, meter
+        self._climbs = climbs
+        self.redone: int | None = None
+        """The step for whose sake those before it are decided again."""
         self._pipeline: Pipeline[S, A] | None = None
         if speculation is not None:
             self._pipeline = Pipeline(model, speculation, meter, listen)
@@ -79,12 +88,13 @@ class Stride(Generic[S, A]):
                     continue
                 decision = await self.decide(state, step)
                 answer = self._answer(decision)
+                # Before the record is appended: they are written down with it.
                 if self._pipeline is not None:
-                    # Before the record is appended: they are written down with it.
                     self._note(self.take_counts(), journal)
-                await journal.append(
-                    self._record(step, decision, answer), self._kept(decision, step, journal)
-                )
+                if self.terms.budget is not None:
+                    journal.also.update(_by_kind(self.terms, self.terms.budget, state, decision.verdict))
+                record = self._record(step, decision, answer)
+                await journal.append(record, self._kept(decision, record, journal))
                 state = task.advance(state, answer)
                 if self._meter is not None:
                     self._meter.spend(decision.usage, len(decision.drawn))
@@ -104,29 +114,71 @@ class Stride(Generic[S, A]):
         return state
 
     async def decide(self, state: S, step: int) -> Decision[A]:
-        """Hold the election of one step, or take what speculation has made of it already."""
-        if self._pipeline is not None:
-            return await self._pipeline.decide(self.terms, state, step)
-        open_step = OpenStep(self.terms, step, state)
+        """Hold the election of one step, or take what speculation has made of it already; climb if it is left undecided."""
+        try:
+            if self._pipeline is not None:
+                return await self._pipeline.decide(self.terms, state, step)
+            open_step = OpenStep(self.terms, step, state)
+            await self._hold(open_step, self._model)
+            return open_step.retire()
+        except StepStalled as stall:
+            if self._climbs is None:
+                raise
+            if self._pipeline is not None:
+                self._pipeline.hand_over()
+            # ITS TURN: no step climbs before its stall is handed out.
+            return await self._climb(self._climbs, stall, state)
+
+    async def _climb(self, climbs: Climbs[S, A], stall: StepStalled, state: S) -> Decision[A]:
+        """Let a step climb, and return the decision; the tally and the red flags in it are those of its own election."""
+        usage, samples = stall.usage, len(stall.drawn)
+
+        async def hold(
+            terms: Terms[Any, Any], state: Any, step: int, model: Model | None = None
+        ) -> Decision[Any]:
+            nonlocal usage, samples
+            open_step = OpenStep(terms, step, state)
+            try:
+                await self._hold(open_step, model or self._model, usage, samples)
+                return open_step.retire()
+            finally:
+                usage, samples = usage + open_step.usage, samples + len(open_step.drawn)
+
+        ascent = await climbs.climb(HardStep(stall, state, self.terms, hold))
+        tally: dict[A, int] = dict(stall.tally)
+        if ascent.winner is None:
+            stall.usage, stall.rungs, stall.back_to = usage, ascent.rungs, ascent.back_to
+            stall.candidates = tuple(
+                (written(self.terms.task.answer_codec, each), tally.get(each, 0))
+                for each in ascent.candidates
+            )
+            raise stall
+        tally = {ascent.winner: tally.pop(ascent.winner, 0), **tally}
+        verdict = Verdict(ascent.winner, tally, stall.flags)
+        return Decision(verdict, [*stall.drawn, *ascent.drawn], usage, ascent.rungs)
+
+    async def _hold(
+        self, open_step: OpenStep[Any, Any], model: Model, usage: Usage = NOTHING, samples: int = 0
+    ) -> None:
+        """Ask a model until an election is decided; `usage` and `samples` are what other elections of this step have taken."""
         while asks := open_step.asks():
             # What the first samples may cost was checked before the step; only a further round may be too much.
-            if self._meter is not None and open_step.drawn:
-                self._meter.check_more(step, open_step.usage, len(open_step.drawn), len(asks))
+            if self._meter is not None and (drawn := samples + len(open_step.drawn)):
+                self._meter.check_more(open_step.step, usage + open_step.usage, drawn, len(asks))
             owed = dict(enumerate(open_step.numbers))
-            samples = self._model.sample(asks)
+            answers = model.sample(asks)
             try:
-                async for position, sample in samples:
+                async for position, sample in answers:
                     # NO BALLOT: the only other place that casts.
-                    open_step.cast(claim(self._model, owed, position), sample)
+                    open_step.cast(claim(model, owed, position), sample)
                     if open_step.status is DECIDED:
                         break
                 else:
-                    check_all_answered(self._model, owed, len(asks))
+                    check_all_answered(model, owed, len(asks))
             except asyncio.CancelledError as error:
-                raise failure_of(error, f"a call of {self._model.name}") from error
+                raise failure_of(error, f"a call of {model.name}") from error
             finally:
-                await samples.aclose()  # ends the call, and with it what is still running
-        return open_step.retire()
+                await answers.aclose()  # ends the call, and with it what is still running
 
     async def _keep_to_the_budget(self, meter: Meter, journal: Journal) -> None:
         """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
@@ -156,12 +208,12 @@ class Stride(Generic[S, A]):
                 self._note(self.take_counts(), journal)
             self._pipeline = None
 
-    def _kept(self, decision: Decision[A], step: int, journal: Journal) -> bytes | None:
-        notable = decision.verdict.contested or decision.verdict.flags
+    def _kept(self, decision: Decision[A], record: Record, journal: Journal) -> bytes | None:
+        notable = record.others or record.flags or decision.rungs
         if notable and journal.notable >= KEPT_STEPS:
             return None
         # Drawn by a seed that no sample has, so that a replay keeps the same ones.
-        if not notable and seed_of(self.terms.seed, step, -1) % KEPT_ONE_IN:
+        if not notable and seed_of(self.terms.seed, record.step, -1) % KEPT_ONE_IN:
             return None
         return to_json([self._shown(entry) for entry in decision.drawn])
 
@@ -173,14 +225,17 @@ class Stride(Generic[S, A]):
 
     def _record(self, step: int, decision: Decision[A], answer: A) -> Record:
         codec = self.terms.task.answer_codec
-        winner, tally = decision.verdict.winner, decision.verdict.tally
+        winner, tally, flags = decision.verdict
         others: tuple[tuple[Any, int], ...] = ()
-        if decision.verdict.contested:
+        if len(tally) > 1:
             others = tuple(
                 (written(codec, other), votes) for other, votes in tally.items() if other != winner
             )
         plain = written(codec, answer)
-        return Record(step, plain, tally[winner], others, decision.verdict.flags, decision.usage)
+        rungs = decision.rungs
+        if step == self.redone:
+            rungs = (RungTally(BACKTRACK, 0, ()), *rungs)
+        return Record(step, plain, tally[winner], others, flags, decision.usage, rungs)
 
     def _shown(self, entry: Drawn) -> dict[str, Any]:
         number, sample, outcome = entry
@@ -191,6 +246,12 @@ class Stride(Generic[S, A]):
         )
         finish = sample.finish and _whole(sample.finish)
         return {"number": number, "text": _whole(sample.text), "finish": finish, **fate}
+
+
+def _by_kind(terms: Terms[S, A], budget: RiskBudget, state: S, verdict: Verdict[A]) -> dict[str, int]:
+    """Return what a job's counters have of a step, by its kind."""
+    kind, votes = budget.known(terms.kind_of(state)), verdict.votes
+    return {f"kind:{kind}:votes": votes, f"kind:{kind}:dissent": votes - verdict.tally.get(verdict.winner, 0)}
 
 
 def _whole(text: str) -> str:

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 
 from surefoot.agents.handbook import Behaviour, Trace, TracedStep
 from surefoot.agents.handbook.reflection import MOST_STEPS, read_behaviours, reflect
-from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.around import innermost
+from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.guarded import Guarded, guarded
 from surefoot.agents.tasks.optional import Acts
 from surefoot.models.base import Ask, Model, Prompt

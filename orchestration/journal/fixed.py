@@ -1,13 +1,17 @@
 """What a job is fixed with when it is created, and how the journal writes that down."""
 
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from typing import NamedTuple
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from surefoot.models.base import Sampling
+from surefoot.orchestration.rungs import Ladder
 from surefoot.orchestration.settings import Settings
+from surefoot.voting.risk_budget import RiskBudget
+
+from .records import SCHEMA
 
 
 class Calibrated(NamedTuple):
@@ -32,6 +36,15 @@ class Fixed(NamedTuple):
     model: str
     calibrated: Calibrated | None = None
     """None if k was given."""
+    budget: RiskBudget | None = None
+    """What decides in place of k, which is then the smallest lead that does."""
+    risk_bound: float | None = None
+    """Bound of the risk that holds however steps differ.  The journal has it beside this text, which older readers know word by word."""
+
+    @property
+    def schema(self) -> int:
+        """The version of the journal: an older reader, which would decide otherwise, is to refuse a job with a budget or a ladder."""
+        return 1 if self.budget is None and self.settings.ladder is None else SCHEMA
 
     @property
     def k(self) -> int:
@@ -42,8 +55,10 @@ class Fixed(NamedTuple):
     def written(self) -> bytes:
         """Return the text that the journal keeps."""
         given, found = self.settings, self.calibrated
+        budget = {} if self.budget is None else {"budget": self.budget, "hardest": given.hardest}
         return to_json(
             {
+                **budget,
                 "k": given.k,
                 "model": self.model,
                 "segment": given.segment,
@@ -56,6 +71,7 @@ class Fixed(NamedTuple):
                 "limit": given.limit,
                 "spare": given.spare,
                 "sampling": given.sampling and astuple(given.sampling),
+                **({"ladder": given.ladder.written()} if given.ladder else {}),
             }
         )
 
@@ -67,6 +83,8 @@ class Fixed(NamedTuple):
         """
         stored = from_json(raw)
         parts = {"model": stored.pop("model"), "settings": stored}
+        if budget := stored.pop("budget", None):
+            parts["budget"] = budget
         found = {name: stored.pop(name) for name in Calibrated._fields if name in stored}
         if sampling := stored.pop("sampling", None):
             stored["sampling"] = dict(zip(_SAMPLING, sampling, strict=True))
@@ -74,9 +92,18 @@ class Fixed(NamedTuple):
             stored.pop("reliability", None)
         else:
             parts["calibrated"] = found
+        ladder = stored.pop("ladder", None)
         if stored["k"] is None or stored.keys() - _SETTINGS:
             raise ValueError(f"settings {raw!r}")
-        return _FIXED.validate_json(to_json(parts), strict=True)
+        if budget:
+            stored["rule"] = "budget"
+        fixed = _FIXED.validate_json(to_json(parts), strict=True)
+        # By its own checks: pydantic cannot tell a `Model` in JSON.
+        return (
+            fixed
+            if ladder is None
+            else fixed._replace(settings=replace(fixed.settings, ladder=Ladder.read(ladder)))
+        )
 
 
 _FIXED = TypeAdapter(Fixed)

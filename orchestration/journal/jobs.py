@@ -9,12 +9,14 @@ Keys of one job, all in one cluster slot (`{job}` is a hash tag):
     surefoot:{job}:contested  list    the first contested steps
     surefoot:{job}:kept       hash    step -> raw samples of a contested, flagged or randomly drawn step, compressed
     surefoot:jobs             set     every job id
+    surefoot:stitched         hash    name -> what a stitched job is, whose parts are jobs (see `stitched`)
 """
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from shlex import quote
 from typing import Any, NamedTuple, get_args
 
 from pydantic import TypeAdapter
@@ -27,6 +29,7 @@ from surefoot.errors import BadInput, SurefootError
 from surefoot.orchestration.report import Bound
 from surefoot.orchestration.settings import Settings
 from surefoot.printable import encodable, printable
+from surefoot.voting.risk_budget import RiskBudget
 from surefoot.voting.samples import Usage
 
 from . import scripts
@@ -82,6 +85,12 @@ class Job(NamedTuple):
     """How many steps the task said it would take; None if it did not know, or before this was written down."""
     calibrated: Calibrated | None = None
     """What the calibration found; None if k was given."""
+    redo: tuple[int, int] | None = None
+    """The steps from the first to the second one are decided again, since that one could not be decided; the last such ones."""
+    budget: RiskBudget | None = None
+    """What decides in place of k, if the risk is spent step by step."""
+    risk_bound: float | None = None
+    """Bound of the risk that holds however steps differ, from the calibration; None if there is none."""
 
     @property
     def reliability(self) -> float | None:
@@ -111,6 +120,7 @@ class Job(NamedTuple):
 
 _SPEC = TypeAdapter(dict[str, Any])
 _MODELS = TypeAdapter(tuple[str, ...])
+_REDO = TypeAdapter(tuple[int, int])
 
 
 class UnreadableJob(NamedTuple):
@@ -128,6 +138,7 @@ class Keys:
             raise BadInput(f"the job's name {job!r} cannot be used: it is no text that UTF-8 can write")
         self._base = f"{prefix}:{{{job}}}"
         self.jobs = f"{prefix}:jobs"
+        self.stitched = f"{prefix}:stitched"
         self.meta = f"{self._base}:meta"
         self.lease = f"{self._base}:lease"
         self.segments = f"{self._base}:segments"
@@ -187,7 +198,7 @@ async def create(
     head = genesis(task, spec, start)
     now = f"{time.time():.6f}"
     fields: dict[str, str | bytes | int] = {
-        "schema": SCHEMA,
+        "schema": fixed.schema,
         "task": task,
         "spec": canonical(dict(spec)),
         "settings": fixed.written(),
@@ -203,6 +214,8 @@ async def create(
         "code": code,
         "steps": "" if steps is None else steps,
     }
+    if fixed.risk_bound is not None:
+        fields["risk_bound"] = repr(fixed.risk_bound)
     pairs = [item for pair in fields.items() for item in pair]
     with reading(f"the list of jobs, {keys.jobs!r},"):
         # Listed first: an id without a job is passed over, a job without its id would never be found.
@@ -226,6 +239,10 @@ async def load(redis: Redis, job: str) -> Job:
     with reading(f"job {job!r}: its description"):
         meta = await redis.hgetall(keys.meta)
     if not meta:
+        if await redis.hexists(keys.stitched, job):
+            raise NoSuchJob(
+                f"job {job!r} is a stitched one: `surefoot show {quote(job)}` says how its parts stand, `surefoot worker {quote(job)}` goes on"
+            )
         with reading(f"the list of jobs, {keys.jobs!r},"):
             known = sorted(map(shown_id, await redis.smembers(keys.jobs)))
         raise NoSuchJob(f"there is no job {job!r} here; {_listing(known)}")
@@ -241,24 +258,26 @@ async def every(redis: Redis) -> list[Job | UnreadableJob]:
     """
     with reading(f"the list of jobs, {Keys('').jobs!r},"):
         ids = sorted(await redis.smembers(Keys("").jobs))
-    readable: list[Job] = []
-    unreadable: list[UnreadableJob] = []
-    left_behind: list[bytes | str] = []
+    found = await listed(redis, ids)
+    await _forget(redis, [raw for raw, job in zip(ids, found, strict=True) if job is None])
+    readable = sorted((job for job in found if isinstance(job, Job)), key=lambda job: job.created)
+    return [*readable, *(job for job in found if isinstance(job, UnreadableJob))]
+
+
+async def listed(redis: Redis, ids: Sequence[bytes | str]) -> list[Job | UnreadableJob | None]:
+    """Return the jobs of these ids, in their order; None where there is none."""
+    found: list[Job | UnreadableJob | None] = []
     for place in range(0, len(ids), PAGE):
         page = ids[place : place + PAGE]
         for raw, (meta, lease) in zip(page, await _descriptions(redis, page), strict=True):
             try:
-                if meta:
-                    readable.append(_described(raw, meta, lease))
-                else:
-                    left_behind.append(raw)
+                found.append(_described(raw, meta, lease) if meta else None)
             except (NewerJournal, CorruptJournal) as error:
-                unreadable.append(UnreadableJob(shown_id(raw), str(error)))
-    await _forget(redis, left_behind)
-    return [*sorted(readable, key=lambda job: job.created), *unreadable]
+                found.append(UnreadableJob(shown_id(raw), str(error)))
+    return found
 
 
-async def _descriptions(redis: Redis, ids: list[bytes | str]) -> list[tuple[Any, Any]]:
+async def _descriptions(redis: Redis, ids: Sequence[bytes | str]) -> list[tuple[Any, Any]]:
     """Read description and lease of many jobs; what Redis refuses to read comes as the error."""
     async with redis.pipeline(transaction=False) as pipe:
         for raw in ids:
@@ -333,6 +352,9 @@ def _filled(name: str, meta: Mapping[str, str]) -> Job:
         bound=meta.get("bound", ""),
         steps=whole_number(meta["steps"]) if meta.get("steps") else None,
         calibrated=fixed.calibrated,
+        redo=_REDO.validate_json(meta["redo"], strict=True) if "redo" in meta else None,
+        budget=fixed.budget,
+        risk_bound=float(meta["risk_bound"]) if meta.get("risk_bound") else None,
     )
     if job.start.head != genesis(job.task, job.spec, job.start.state):
         raise ValueError("task, arguments and start state are not those that the hash chain begins with")
@@ -344,6 +366,7 @@ def _filled(name: str, meta: Mapping[str, str]) -> Job:
         "updated": 0 <= job.updated < FAR_FUTURE,
         "models": bool(job.models),
         "bound": job.bound in ("", *get_args(Bound)),
+        "risk_bound": job.risk_bound is None or 0 <= job.risk_bound <= 1,
     }
     if wrong := [field for field, right in sound.items() if not right]:
         raise ValueError(f"{wrong[0]} {meta[wrong[0]]!r}")

@@ -83,6 +83,8 @@ class Journal:
         self.committed_at = time.monotonic()
         self.also: Counter[str] = Counter()
         """Further counts for the job's counters, written with the next commit."""
+        self.worker = ""
+        """The worker whose steps these are, in the job's counters; "" where nobody asks."""
         self.redis = redis
         self._keys = Keys(job.id)
         self._holder = holder
@@ -172,6 +174,11 @@ class Journal:
             raise refused
 
     @property
+    def counters(self) -> Mapping[str, int]:
+        """The job's counters as they are in Redis."""
+        return self._totals
+
+    @property
     def head(self) -> str:
         """The hash chain's head before the next step."""
         return self._head.hex()
@@ -220,6 +227,8 @@ class Journal:
             self._group, self.also = Group(), Counter()
             counters = group.counters()
             counters.update(also)
+            if self.worker:
+                counters[f"by:{self.worker}"] += len(group.rows)
             counters["wall_ms"] += self._lap_ms()
             counters = +counters
             frame = encode(after - len(group.rows), group.rows, self._durable_head, head)
@@ -289,6 +298,33 @@ class Journal:
             [*self._stands(), to.step, to.head, self.sealed],
         )
         self._stand_at(to.step, to.head)
+
+    async def go_back(self, step: int) -> None:
+        """Take back the steps from `step` on, all of the segment that is not sealed, so that they are decided again.
+
+        The job knows from then on that they are: `redo`.
+        """
+        log = self._keys.log(self.sealed)
+        stay, head, rest, cut = 0, "", b"", self.step
+        for frame, part in await frames(self.redis, self.job, self.sealed):
+            if frame.first >= step:
+                break
+            if frame.first + frame.steps <= step:
+                stay, head = stay + 1, frame.after
+                continue
+            kept = [write(record) for record in part if record.step < step]
+            end = bytes.fromhex(frame.before)
+            for answer, _ in kept:
+                end = link(end, answer)
+            head = end.hex()
+            rest = encode(frame.first, [row for _, row in kept], frame.before, head)
+        if not head:
+            head = (await snapshot(self.redis, self.job, self.sealed - 1)).head
+        redo = (step, cut)
+        args = [*self._stands(), step, head, stay, rest, to_json(redo)]
+        await self._call(scripts.BACK, [self._keys.kept, log], args)
+        self.job = self.job._replace(redo=redo)
+        self._stand_at(step, head)
 
     async def settle(self, status: str, **fields: str) -> None:
         """Write down how the job stands now that its run has ended, and what `also` still counts."""

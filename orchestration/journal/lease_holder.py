@@ -37,6 +37,11 @@ def me() -> str:
     return holder
 
 
+def here() -> str:
+    """Name this process for a person and for counts: its host and its number."""
+    return f"{printable(socket.gethostname())}:{os.getpid()}"
+
+
 def left(holder: str) -> None:
     """Say that a holder of this process has given up what it held, whether or not Redis could be told."""
     _here.discard(holder)

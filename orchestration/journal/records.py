@@ -22,11 +22,11 @@ from pydantic_core import from_json, to_json
 
 from surefoot.agents.tasks.plain_values import canonical
 from surefoot.errors import BadInput, SurefootError
-from surefoot.orchestration.record import NO_FLAGS, Record
+from surefoot.orchestration.record import NO_FLAGS, Record, RungTally
 from surefoot.printable import printable
-from surefoot.voting.samples import Usage
+from surefoot.voting.samples import Usage, new_usage
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of everything that the journal writes; raised when an older reader would misread it."""
 HEAD_BYTES = 16
 ANSWER_BYTES = 1 << 22
@@ -104,7 +104,7 @@ def write(record: Record) -> tuple[bytes, bytes]:
 
     Raises `BadInput` for an answer that is too large and a number that cannot be counted.
     """
-    _, plain, votes, others, flags, (prompt, cached, completion, reasoning, uncounted) = record
+    _, plain, votes, others, flags, (prompt, cached, completion, reasoning, uncounted), rungs = record
     answer = canonical(plain)
     if len(answer) > ANSWER_BYTES:
         raise BadInput(
@@ -121,6 +121,8 @@ def write(record: Record) -> tuple[bytes, bytes]:
         extras["more"] = (cached, reasoning)
     if uncounted:
         extras["uncounted"] = uncounted
+    if rungs:
+        extras["rungs"] = rungs
     more = b"," + to_json(extras) if extras else b""
     if len(more) > OTHERS_BYTES:
         raise BadInput(
@@ -248,7 +250,7 @@ def _record(step: int, fields: Sequence[Any]) -> Record:
     if len(fields) == 4:  # nearly every step: unanimous, and nothing out of the ordinary
         answer, votes, prompt, completion = fields
         if type(fields) is tuple:
-            return Record(step, answer, votes, (), NO_FLAGS, Usage(prompt, 0, completion, 0, 0))
+            return Record(step, answer, votes, (), NO_FLAGS, new_usage((prompt, 0, completion, 0, 0)))
         if type(votes) is not int or type(prompt) is not int or type(completion) is not int:
             raise TypeError(f"counts {fields[1:]!r}")
         return Record(step, frozen(answer), votes, (), NO_FLAGS, Usage(prompt, 0, completion, 0, 0))
@@ -257,10 +259,16 @@ def _record(step: int, fields: Sequence[Any]) -> Record:
     others = tuple((frozen(other), count) for other, count in extras.get("others", ()))
     flags = extras.get("flags", {})
     usage = Usage(prompt, cached, completion, reasoning, extras.get("uncounted", 0))
+    rungs = tuple(_rung(*each) for each in extras.get("rungs", ()))
     counts = (votes, *usage, *flags.values(), *[count for _, count in others])
-    if not all(type(count) is int for count in counts):
+    counts += tuple(count for _, samples, tally in rungs for count in (samples, *[each for _, each in tally]))
+    if not all(type(count) is int for count in counts) or not all(type(each.rung) is str for each in rungs):
         raise TypeError(f"counts {counts!r}")
-    return Record(step, frozen(answer), votes, others, flags, usage)
+    return Record(step, frozen(answer), votes, others, flags, usage, rungs)
+
+
+def _rung(name: Any, samples: Any, tally: Any) -> RungTally:
+    return RungTally(name, samples, tuple((frozen(answer), count) for answer, count in tally))
 
 
 def _why(error: Exception) -> str:

@@ -235,6 +235,26 @@ return {'ok'}
 """
 )
 
+BACK = Script(
+    "-- KEYS meta, lease, kept, log; ARGV fence, next, head, next to go back to, head there, frames that stay, a frame that follows them\n"
+    "--      ('' for none), JSON [first, last] of what is decided again\n"
+    + _GUARD
+    + "if found[2] == ARGV[4] and found[3] == ARGV[5] then return {'ok'} end -- done before; only the reply was lost"
+    + _STANDS
+    + """
+bad = mistyped(KEYS[3], 'hash') or mistyped(KEYS[4], 'list')
+if bad then return bad end
+if not whole(ARGV[6]) then return {'number', 'frames', ARGV[6]} end
+if ARGV[6] == '0' then redis.call('DEL', KEYS[4]) else redis.call('LTRIM', KEYS[4], 0, whole(ARGV[6]) - 1) end
+if ARGV[7] ~= '' then redis.call('RPUSH', KEYS[4], ARGV[7]) end
+for _, step in ipairs(redis.call('HKEYS', KEYS[3])) do
+    if tonumber(step) >= tonumber(ARGV[4]) then redis.call('HDEL', KEYS[3], step) end
+end
+redis.call('HSET', KEYS[1], 'next', ARGV[4], 'head', ARGV[5], 'redo', ARGV[8])
+return {'ok'}
+"""
+)
+
 SETTLE = Script(
     "-- KEYS meta, lease; ARGV fence, next, head, (field, value)*\n"
     + _GUARD

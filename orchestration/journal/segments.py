@@ -1,6 +1,6 @@
 """The segments of a job, read without holding it: snapshots, frames, single records, and the samples that were kept."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -64,6 +64,16 @@ async def record(redis: Redis, job: Job, step: int) -> Record:
 
 async def contested(redis: Redis, job: Job, count: int) -> list[Record]:
     """Return the records of the first `count` contested steps; each segment is read once."""
+    # A repair may have decided a listed step again, unanimously.
+    return await _listed(redis, job, count, lambda entry: bool(entry.others))
+
+
+async def climbed(redis: Redis, job: Job, count: int) -> list[Record]:
+    """Return the records of the first `count` steps that have climbed, as far as they are among the steps listed."""
+    return await _listed(redis, job, count, lambda entry: bool(entry.rungs))
+
+
+async def _listed(redis: Redis, job: Job, count: int, wanted: Callable[[Record], bool]) -> list[Record]:
     with reading(f"job {job.id!r}: its list of contested steps"):
         listed = await redis.lrange(Keys(job.id).contested, 0, -1)
         steps = sorted({whole_number(text(step)) for step in listed})
@@ -76,7 +86,7 @@ async def contested(redis: Redis, job: Job, count: int) -> list[Record]:
             segment = step // job.settings.segment
             records = await segment_records(redis, job, segment)
         entry = _of(job, records, step)
-        if entry.others:  # a repair may have decided it again, unanimously
+        if wanted(entry):
             found.append(entry)
     return found
 

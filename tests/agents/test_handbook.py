@@ -440,7 +440,7 @@ def test_what_cannot_be_a_handbook_is_refused() -> None:
         WithHandbook(**{**spec, "behaviours": (("behavior_a", "Another sentence altogether."),)})  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="is not part of surefoot"):
         WithHandbook("no such task", [])
-    with pytest.raises(BadInput, match="before a task"):
+    with pytest.raises(BadInput, match="around a task"):
         WithHandbook(Columns, [])
     with pytest.raises(BadInput, match="around task 'towers', not 'columns'"):
         WithHandbook.around(Columns)("towers", [])

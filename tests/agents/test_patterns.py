@@ -13,8 +13,8 @@ from surefoot.agents.patterns.instructions import HEAD, instruction
 from surefoot.agents.perception import Looking
 from surefoot.agents.planner import Goal
 from surefoot.agents.preferences import WithPreference
-from surefoot.agents.tasks.catalogue import made, task_named
 from surefoot.agents.tasks.around import innermost, outer_layer, surrounded
+from surefoot.agents.tasks.catalogue import made, task_named
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.cli.options import by_stage
 from surefoot.tools.drawing import draw_bars

@@ -21,11 +21,13 @@ WHOLE = {
     "chaos.py": ("--rounds 1 --disks 3", "1 identical, 0 differing"),
     "conformal.py": ("--splits 20", "# Conformal exits"),
     "conformance.py": ("", "level"),
+    "risk.py": ("--jobs 5 --million 2 --learned 1 --states 300 --disks 4 --results .", "risk budget"),
     "difficulty.py": ("--problems 8 --ponder 8 --results .", "The product beside"),
     "domains.py": ("--small --runs 1 --states 60", "# Jobs beside the towers"),
     "equivalence.py": ("--runs 3 --results .", "# Answers in words"),
     "flat.py": ("--disks 6 --latency 0.1", "the same final hash"),
     "handbook.py": ("--rounds 1 --ponder 20", "# A handbook, off and on"),
+    "ladder.py": ("--disks 8 --hard 0.01 --results .", "| solved, 0 wrong |"),
     "latency.py": (
         "--disks 6 --steps 10 --serial 5 --few 5 --draft 0.001 --only '100 ms, 0.2'",
         "10 chained steps",
@@ -35,7 +37,13 @@ WHOLE = {
     "overhead.py": ("--disks 4 --rounds 1", "in memory"),
     "patterns.py": ("--states 20", "# Patterns of reasoning, off and on"),
     "planner.py": ("--small --runs 1", "# Problems made smaller"),
+    "precision.py": ("--asks 96 --nonsense 24 --results .", "Bfloat16 beside float32"),
     "preferences.py": ("--users 2", "# Preferences, off and on"),
+    "replicas.py": ("--disks 3 --latency 0.01 --slots 4 --results .", "Replicas: 7 steps"),
+    "scale.py": (
+        "--steps 100000 --parts 200 --workers 8 --replicas 2 --seeds 1 --no-real --results .",
+        "100,000 steps over 8 workers",
+    ),
     "streamed.py": ("--asks 1 --rounds 1", "streamed / unstreamed"),
     "swe_decomposed.py": ("--repositories 1 --rounds 1 --real 1", "real run 1 of 1: as the table says"),
     "swe_grading.py": ("--logs 20", "20 "),
@@ -47,6 +55,10 @@ WHOLE = {
     "swe_selection.py": ("--repositories 1 --attempts 2", "# Choosing among attempts"),
     "swe_set.py": ("out", "17 instances in out/instances.jsonl"),
     "vision.py": ("--towers --results .", "| glance |"),
+    "workers.py": (
+        "--workers 1 2 --steps 4 --latency 0.01 --repeat 1 --jobs 2 --job-disks 3 --rounds 1 --chaos-workers 2 --chaos-disks 5 --chaos-parts 3 --results .",
+        "1 identical, 0 differing",
+    ),
     "thinking.py": ("--problems 2 --difficulties sum2 --results .", "Plain is right"),
 }
 """Options, and what the output has to say, of benches whose exit code is 0 if all that was done is right."""
@@ -106,5 +118,13 @@ def test_the_picture_shows_the_display_and_the_report(tmp_path: Path) -> None:
 
 def test_every_script_is_run_here_or_on_a_real_vllm() -> None:
     scripts = {path.name for path in BENCH.glob("*.py") if "__main__" in path.read_text()}
-    # beside.py runs its job; quixbugs.py has tests of its own, with a checkout to work on
-    assert scripts == {*WHOLE, *TIMED, "beside_job.py", "picture.py", "quixbugs.py", "vllm.py"}
+    # beside.py and scale.py run their jobs; quixbugs.py has tests of its own, with a checkout to work on
+    assert scripts == {
+        *WHOLE,
+        *TIMED,
+        "beside_job.py",
+        "picture.py",
+        "quixbugs.py",
+        "scale_real.py",
+        "vllm.py",
+    }

@@ -88,6 +88,14 @@ def test_hard_prompts_are_a_share_of_all_and_have_an_error_of_their_own() -> Non
     assert 0.77 < sum(hard) / (40 * len(hard)) < 0.83
 
 
+def test_the_wrong_samples_of_a_hard_prompt_may_be_alike() -> None:
+    found = texts(Double(right, wrong, error=0.3, hard=0.5, hard_alike=True), asks(40_000, prompts=100))
+    kinds = [{text for text in found[i::100] if text.startswith("wrong")} for i in range(100)]
+    assert 30 <= sum(len(kind) == 1 for kind in kinds) <= 70  # and the other prompts have all three
+    assert {len(kind) for kind in kinds} == {1, 3}
+    assert {text for kind in kinds if len(kind) == 1 for text in kind} == {"wrong 0", "wrong 1", "wrong 2"}
+
+
 def test_correlated_prompts_draw_once_for_all_their_samples() -> None:
     double = Double(right, wrong, error=0.3, correlation=1.0)
     found = texts(double, asks(10_000, prompts=1000))

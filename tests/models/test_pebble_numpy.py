@@ -22,7 +22,8 @@ from threadpoolctl import threadpool_limits
 from surefoot import Ask, BadInput, Message, ModelUnavailable, OpenAIModel, Sample, Towers
 from surefoot.models.connect import open_model
 from surefoot.models.embedded import PEBBLES, WEIGHTS, pool
-from surefoot.models.embedded.inference import CONTEXT, Network, uniform
+from surefoot.models.embedded.draws import uniform
+from surefoot.models.embedded.inference import CONTEXT, Network
 from surefoot.models.embedded.llama_cpp import NAME, EmbeddedServer, embedded_options
 from surefoot.models.embedded.pool import NumpyPebble
 from surefoot.tools.towers.board import optimal_length

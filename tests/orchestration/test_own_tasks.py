@@ -130,6 +130,7 @@ class Pair(NamedTuple):
         (Box(1), False),
         (Colour.RED, False),
         (((), (), (b"x",)), False),
+        (((1, (2,)), (3, (4, [5])), 6), False),
         ({"a": 1}, False),
     ],
 )

@@ -22,7 +22,7 @@ from surefoot.orchestration.journal.records import (
     verified,
     write,
 )
-from surefoot.orchestration.record import Record
+from surefoot.orchestration.record import Record, RungTally
 from surefoot.voting import Usage
 
 GOLDEN = Path(__file__).parent / "golden" / "frame-v1.json"
@@ -32,14 +32,18 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4).map(tuple),
     max_leaves=10,
 )
+tallies = st.lists(st.tuples(values, st.integers(1, 9)), max_size=2).map(tuple)
 records = st.builds(
     Record,
     step=st.just(0),
     answer=values,
     votes=st.integers(1, 99),
-    others=st.lists(st.tuples(values, st.integers(1, 9)), max_size=2).map(tuple),
+    others=tallies,
     flags=st.dictionaries(st.text(min_size=1), st.integers(1, 9), max_size=2),
     usage=st.builds(Usage, *[st.integers(0, 9999)] * 5),
+    rungs=st.lists(st.builds(RungTally, st.text(min_size=1), st.integers(0, 9), tallies), max_size=2).map(
+        tuple
+    ),
 )
 
 

@@ -52,7 +52,7 @@ def test_it_is_decided_at_the_first_lead_of_k_and_not_before(k: int, drawn: list
     election: Election[str] = Election(FirstToAheadBy(k), limit=len(drawn))
     for number in election.submit(len(drawn)):
         assert not election.decided
-        election.cast(number, drawn[number])
+        assert election.cast(number, drawn[number]) == (lead(drawn[: number + 1]) >= k)
         assert election.decided == (lead(drawn[: number + 1]) >= k)
         if election.decided:
             break

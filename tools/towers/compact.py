@@ -13,7 +13,7 @@ Pegs are A, B, C with their disks top first; disk 1 is `a`.  In this text disk 1
 import re
 import string
 
-from .board import MAX_DISKS, Move, Pegs
+from .board import MAX_DISKS, Move, Pegs, new_move
 
 PEG_NAMES = "ABC"
 DISK_NAMES = (
@@ -73,7 +73,7 @@ def read_answer(text: str) -> tuple[Move, Pegs] | None:
 
 
 def _move(disk: str, source: str, target: str) -> Move:
-    return Move(_READ[ord(disk)], PEG_NAMES.index(source), PEG_NAMES.index(target))
+    return new_move((_READ[ord(disk)], PEG_NAMES.index(source), PEG_NAMES.index(target)))
 
 
 def _peg(names: str) -> tuple[int, ...]:

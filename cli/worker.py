@@ -1,0 +1,105 @@
+"""`surefoot worker`: one of many, on any number of machines, at the parts of stitched jobs."""
+
+from typing import Annotated
+
+import typer
+from redis.asyncio import Redis
+from rich.console import Group
+
+from surefoot.errors import BadInput
+from surefoot.orchestration import workers
+from surefoot.orchestration.journal import stitched
+from surefoot.orchestration.journal.jobs import listed
+from surefoot.orchestration.progress import ProgressOfSeveral
+from surefoot.orchestration.redis.open import open_redis
+from surefoot.orchestration.workers.stitched import StitchedReport, summed
+
+from . import common
+from .common import go
+from .grouped import grouped
+from .options import AsJson, AtOnce, RedisUrl, SpeculationOptions, TaskAddress
+from .server_options import ServerOptions
+from .tasks import at_address
+
+
+@grouped()
+def worker(
+    *,
+    job: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[JOB]...",
+            help="Names of stitched jobs; all that are not done if absent, the oldest first.",
+        ),
+    ] = None,
+    task: TaskAddress = None,
+    model: Annotated[
+        str | None, typer.Option(help="Another model than the job began with, or the same with its key.")
+    ] = None,
+    server: ServerOptions,
+    redis: RedisUrl = None,
+    at_once: AtOnce = 1,
+    again: Annotated[
+        bool, typer.Option("--again", help="Take up parts that stalled, failed or were cancelled, too.")
+    ] = False,
+    speculation: SpeculationOptions,
+    as_json: AsJson = False,
+) -> None:
+    """Work on the parts of stitched jobs that nobody holds, until none is left.
+
+    Start it on any number of machines, at any time: `surefoot run TASK --parts P --job NAME` begins a stitched job.
+    """
+    work, read = workers.work, workers.read_stitched  # loaded before the display counts seconds
+    progress = ProgressOfSeveral()
+
+    async def worked() -> list[tuple[int, StitchedReport]]:
+        if model is None and server.model_name is not None:
+            raise BadInput(
+                f"--model-name {server.model_name!r} is a name on a server: give the server's address with --model too"
+            )
+        kind = at_address(task)
+        found: list[tuple[int, StitchedReport]] = []
+        async with open_redis(redis, progress.listen) as store:
+            for name in job or await _not_done(store):
+                progress.job = name
+                done = await work(
+                    name,
+                    redis=store,
+                    model=None if model is None else server.address(model),
+                    task=kind,
+                    at_once=at_once,
+                    again=again,
+                    speculate=speculation.made(),
+                    options=server.made(),
+                    on_event=progress.listen,
+                )
+                found.append((done, await read(store, name, kind)))
+        return found
+
+    done = go(worked(), as_json, progress, redis, task)
+    rows = [{"finished": count, **report.model_dump(mode="json")} for count, report in done]
+    common.print_result(
+        rows,
+        Group(*(_line(*each) for each in done)) if done else "no stitched job is left to work on",
+        as_json,
+    )
+    if not all(report.solved for _, report in done):
+        raise typer.Exit(1)
+
+
+async def _not_done(redis: Redis) -> list[str]:
+    """Return the stitched jobs of which a part is not done, oldest first."""
+    return [
+        each.id
+        for each in await stitched.every(redis)
+        if isinstance(each, stitched.StitchedJob)
+        and summed(each, await listed(redis, each.names)).status != "done"
+    ]
+
+
+def _line(count: int, report: StitchedReport) -> str:
+    over = sum(part.status == "done" for part in report.parts)
+    said = (
+        f"{report.job}: {count:,} parts done here, {over:,} of {len(report.parts):,} in all, {report.status}"
+    )
+    return "\n".join((said, *report.faults))

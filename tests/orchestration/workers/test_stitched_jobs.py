@@ -1,0 +1,257 @@
+"""What a stitched job may be called and made of, and how it is listed, shown and deleted."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+import surefoot
+from surefoot import BadInput, Settings, Towers
+from surefoot.agents.handbook import Behaviour, WithHandbook
+from surefoot.agents.patterns import WithPattern
+from surefoot.agents.tasks import Attempt, PartOf
+from surefoot.agents.tasks.around import innermost
+from surefoot.models.doubles import towers_double
+from surefoot.orchestration import deletion
+from surefoot.orchestration.journal import jobs, stitched
+from surefoot.orchestration.journal.jobs import NewerJournal, NoSuchJob
+from surefoot.orchestration.journal.journal import Journal
+from surefoot.orchestration.journal.records import CorruptJournal
+from surefoot.orchestration.task_of_job import task_again
+from surefoot.orchestration.workers import begin, read_stitched, stitch, work
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+K1 = Settings(k=1)
+MODEL = towers_double()
+TASK = Towers(4, "compact")
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+class Acting(Towers):
+    """Towers that act on the world, for no good reason."""
+
+    def acts(self, state: Any) -> bool:
+        return False
+
+    async def act(self, state: Any, attempt: Attempt) -> Any:
+        raise AssertionError
+
+
+class Endless(Towers):
+    """Towers that do not say how many steps they take."""
+
+    def steps(self) -> int:
+        return None  # type: ignore[return-value]
+
+
+class Elsewhere(Towers):
+    """Towers whose first boundary is not the start."""
+
+    def boundary(self, step: int) -> Any:
+        return super().boundary(step + 1)
+
+
+@pytest.mark.parametrize(
+    ("task", "parts", "why"),
+    [
+        (TASK, 0, "1 to 10,000 parts, not 0"),
+        (TASK, -3, "1 to 10,000 parts, not -3"),
+        (TASK, 10**9, "1 to 10,000 parts"),
+        (TASK, 16, "has 15 steps, and so no 16 parts"),
+        (Acting(4, "compact"), 2, "acts on the world"),
+        (surefoot.Sorting((3, 1, 2), "size"), 2, "knows no states in advance"),
+        (Endless(4, "compact"), 2, "does not say how many steps"),
+        (Elsewhere(4, "compact"), 2, r"its `boundary\(0\)` is"),
+    ],
+)
+async def test_what_cannot_be_split_is_refused_before_anything_is_opened(
+    redis: Redis, task: Any, parts: int, why: str
+) -> None:
+    with pytest.raises(BadInput, match=why):
+        await stitch(task, K1, parts=parts, model="http://127.0.0.1:1/v1", redis=redis, job="job")
+    assert await redis.keys("*") == []
+
+
+async def test_as_many_parts_as_steps(redis: Redis) -> None:
+    report = await stitch(TASK, K1, parts=15, model=MODEL, redis=redis, job="job", at_once=15)
+    assert report.solved and [part.steps for part in report.parts] == [1] * 15
+    assert (report.parts[0].job, report.parts[14].job) == ("job/00", "job/14")
+
+
+async def test_a_name_is_that_of_one_job(redis: Redis) -> None:
+    await surefoot.run(TASK, K1, model=MODEL, redis=redis, job="plain")
+    await surefoot.run(TASK, K1, model=MODEL, redis=redis, job="under/1")
+    before = {key: await redis.dump(key) for key in await redis.keys("*")}
+    with pytest.raises(BadInput, match="'plain' was begun in one piece"):
+        await stitch(TASK, K1, parts=2, model=MODEL, redis=redis, job="plain")
+    with pytest.raises(BadInput, match="'under/1' already that is no part"):
+        await stitch(TASK, K1, parts=2, model=MODEL, redis=redis, job="under")
+    with pytest.raises(NoSuchJob, match="has no parts: `surefoot resume plain`"):
+        await work("plain", redis=redis, model=MODEL)
+    assert {key: await redis.dump(key) for key in await redis.keys("*")} == before
+    await begin(TASK, K1, parts=2, model=MODEL, redis=redis, job="parts")
+    with pytest.raises(BadInput, match="'parts' is a stitched one: `surefoot worker parts`"):
+        await surefoot.run(TASK, K1, model=MODEL, redis=redis, job="parts")
+    with pytest.raises(NoSuchJob, match="`surefoot worker parts` goes on"):
+        await surefoot.resume("parts", redis=redis)
+    with pytest.raises(NoSuchJob, match="there is no job 'nope' here"):
+        await work("nope", redis=redis, model=MODEL)
+
+
+@pytest.mark.parametrize("other", [Towers(5, "compact"), Towers(4, "compact", "move"), surefoot.Checkers(3)])
+async def test_another_task_or_another_number_of_parts_is_refused(redis: Redis, other: Any) -> None:
+    await begin(TASK, K1, parts=2, model=MODEL, redis=redis, job="job")
+    with pytest.raises(BadInput, match="'job' was begun as towers in 2 parts"):
+        await stitch(other, K1, parts=2, model=MODEL, redis=redis, job="job")
+    with pytest.raises(BadInput, match="'job' was begun as towers in 2 parts"):
+        await stitch(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
+    with pytest.raises(BadInput, match="is of task 'towers', not of 'checkers'"):
+        await work("job", redis=redis, model=MODEL, task=surefoot.Checkers)
+
+
+async def test_a_model_made_in_python_is_given_again(redis: Redis) -> None:
+    await begin(TASK, K1, parts=2, model=MODEL, redis=redis, job="job")
+    with pytest.raises(BadInput, match="a model made in Python"):
+        await work("job", redis=redis)
+    with pytest.raises(BadInput, match="1 to 1,000 parts at once, not 0"):
+        await work("job", redis=redis, model=MODEL, at_once=0)
+
+
+async def test_what_is_around_a_task_is_inside_its_parts(redis: Redis) -> None:
+    habits = [Behaviour(name="behavior_look", instruction="Look at the board.", task="towers")]
+    task = WithPattern(WithHandbook(TASK, habits), "table")
+    await begin(task, K1, parts=3, model=MODEL, redis=redis, job="job")
+    part = task_again(await jobs.load(redis, "job/1"))
+    assert isinstance(part, PartOf) and isinstance(innermost(part), Towers)
+    asked = str(part.ask(part.start()))
+    assert "Look at the board." in asked and "table" in asked
+    assert part.start() == TASK.boundary(5)
+
+
+async def test_parts_that_a_crash_kept_from_being_made_are_made_by_the_next_worker(redis: Redis) -> None:
+    await begin(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
+    await deletion.delete(redis, "job/1")
+    assert [part.status for part in (await read_stitched(redis, "job")).parts] == [
+        *("stopped", "missing", "stopped")
+    ]
+    assert await work("job", redis=redis, model=MODEL) == 3
+
+
+@pytest.mark.parametrize("name", ["plain", "a b/c:d", "glob*?[x]\\", "with {braces}"])
+async def test_a_deleted_one_leaves_nothing_behind(redis: Redis, name: str) -> None:
+    await surefoot.run(TASK, K1, model=MODEL, redis=redis, job=f"{name}/more")
+    before = {key: await redis.dump(key) for key in await redis.keys("*")}
+    await stitch(TASK, Settings(k=1, segment=2), parts=3, model=MODEL, redis=redis, job=name)
+    await deletion.delete(redis, name)
+    assert {key: await redis.dump(key) for key in await redis.keys("*")} == before
+    with pytest.raises(NoSuchJob):
+        await deletion.delete(redis, name)
+
+
+async def test_one_that_is_worked_on_is_not_deleted(redis: Redis) -> None:
+    await begin(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
+    async with await Journal.acquire(redis, "job/2"):
+        with pytest.raises(BadInput, match="'job/2' is being run by process"):
+            await deletion.delete(redis, "job")
+        assert len(await jobs.every(redis)) == 3
+
+
+async def test_old_parts_of_a_job_that_goes_on_are_not_pruned(redis: Redis) -> None:
+    await stitch(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
+    for name in ("job/0", "job/1"):
+        await redis.hset(jobs.Keys(name).meta, "updated", f"{time.time() - 100:.3f}")
+    assert (await deletion.old(redis, 50), await deletion.old_stitched(redis, 50)) == ([], [])
+    await redis.hset(jobs.Keys("job/2").meta, "updated", f"{time.time() - 100:.3f}")
+    assert await deletion.old(redis, 50) == []
+    assert [each.id for each in await deletion.old_stitched(redis, 50)] == ["job"]
+
+
+async def test_the_record_of_the_first_schema_stays_readable(redis: Redis) -> None:
+    raw = (GOLDEN / "stitched-v1.json").read_text()
+    await redis.hset(jobs.Keys("job").stitched, "job", raw)
+    known = await stitched.load(redis, "job")
+    assert (known.task, known.spec, known.steps, known.parts) == ("columns", {"factors": ("12", "34")}, 4, 3)
+    assert (known.fixed.k, known.fixed.model, known.names) == (
+        2,
+        "towers-double",
+        ["job/0", "job/1", "job/2"],
+    )
+    # What is written for it now is the same.
+    await redis.delete(jobs.Keys("job").stitched)
+    await stitched.create(redis, known)
+    assert json.loads(await redis.hget(jobs.Keys("job").stitched, "job") or "") == json.loads(raw)
+
+
+DAMAGE = [
+    b"",
+    b"\xff",
+    b"[]",
+    b"{}",
+    b'{"schema": 1}',
+    b'{"schema": 1, "task": "towers", "spec": {}, "steps": 5, "parts": 9, "fixed": "{}", "created": 1, "code": ""}',
+]
+
+
+@pytest.mark.parametrize("raw", DAMAGE)
+async def test_a_record_that_cannot_be_read_is_named_and_can_be_deleted(redis: Redis, raw: bytes) -> None:
+    await redis.hset(jobs.Keys("job").stitched, "job", raw)
+    with pytest.raises(CorruptJournal, match="the stitched job 'job' cannot be read"):
+        await work("job", redis=redis, model=MODEL)
+    (found,) = await stitched.every(redis)
+    assert isinstance(found, jobs.UnreadableJob)
+    await deletion.delete(redis, "job")
+    assert await redis.keys("*") == []
+
+
+async def test_too_many_parts_and_a_newer_record_are_refused_at_once(redis: Redis) -> None:
+    await begin(Towers(20, "compact"), K1, parts=2, model=MODEL, redis=redis, job="job")
+    raw = json.loads(await redis.hget(jobs.Keys("job").stitched, "job") or "")
+    await redis.hset(jobs.Keys("job").stitched, "job", json.dumps({**raw, "parts": 10**6}))
+    with pytest.raises(CorruptJournal, match="parts 1000000"):
+        await stitched.load(redis, "job")
+    await redis.hset(jobs.Keys("job").stitched, "job", json.dumps({**raw, "schema": 99}))
+    with pytest.raises(NewerJournal, match="schema 99"):
+        await stitched.load(redis, "job")
+
+
+def surefoot_says(url: str, *arguments: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "surefoot.cli", *arguments, "--redis", url]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout, done.stderr
+
+
+async def test_the_command_line_begins_works_shows_and_deletes(redis: Redis, redis_url: str) -> None:
+    code, out, _ = surefoot_says(
+        redis_url,
+        *("run", "towers", "--disks", "4", "--model", "pebble", "--k", "2", "--parts", "3", "--job", "job"),
+        "--json",
+    )
+    report = json.loads(out)
+    assert (code, report["kind"], report["solved"], report["steps"]) == (0, "stitched", True, 15)
+    assert [part["job"] for part in report["parts"]] == ["job/0", "job/1", "job/2"]
+    code, out, _ = surefoot_says(redis_url, "show", "job")
+    assert code == 0 and "3 of 3 parts done" in out and "SOLVED" in out and "chained" not in out
+    code, out, _ = surefoot_says(redis_url, "jobs", "--json")
+    (row,) = json.loads(out)
+    assert (row["job"], row["kind"], row["parts"], row["step"], row["status"]) == (
+        *("job", "stitched", 3, 15),
+        "done",
+    )
+    await begin(TASK, K1, parts=2, model=MODEL, redis=redis, job="more")
+    code, out, said = surefoot_says(redis_url, "worker", "more", "--model", "pebble")
+    assert (code, out) == (0, "more: 2 parts done here, 2 of 2 in all, done\n"), said
+    assert surefoot_says(redis_url, "worker")[:2] == (0, "no stitched job is left to work on\n")
+    assert surefoot_says(redis_url, "cancel", "more")[0] == 0
+    assert surefoot_says(redis_url, "delete", "job", "more", "--yes")[0] == 0
+    assert await redis.keys("surefoot:*") == []
