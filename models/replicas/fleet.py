@@ -17,7 +17,7 @@ from .affinity import weight
 from .replica import Assignment, BreakerState, Replica
 
 BOUND = 1.5
-"""A prompt's own replica is asked unless that takes so many times as long as the quickest would."""
+"""A prompt's own replica is asked unless that costs so many times as much as the one that costs least."""
 LATE = 0.95
 """Share of the latest answers that came faster than one that is late."""
 LATENCIES, FEWEST_LATENCIES = 500, 20

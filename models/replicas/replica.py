@@ -102,15 +102,16 @@ class Replica:
         )
 
     def cost(self, more: int, quickest_s: float) -> float:
-        """Return about how long so many more asks would take: what is outstanding then, times the latency.
+        """Return how little it suits to be given so many asks more: what is outstanding then, times the square of the latency.
 
-        That is peak EWMA, without the peaks (Finagle's load balancer, twitter.github.io/finagle/guide/Clients.html).
+        Times the latency alone is what Finagle's load balancer compares (peak EWMA, twitter.github.io/finagle/guide/Clients.html).
+        Squared, since a step waits for its slowest sample: a slow one that is kept as full as the others holds up all that follows.
         """
         latency_s = quickest_s if self._latency_s is None else self._latency_s
         if latency_s > quickest_s:
             forgotten = math.exp2(-(self._clock() - self._latest) / HALF_LIFE_S)
             latency_s = quickest_s + (latency_s - quickest_s) * forgotten
-        return (self.outstanding + more) * max(latency_s, NOISE_S)
+        return (self.outstanding + more) * max(latency_s, NOISE_S) ** 2
 
     def assign(self, count: int) -> "Assignment":
         """Give it so many asks; where it was left alone they are what it is tried with."""

@@ -31,8 +31,8 @@ class Replicas:
         Replicas([a, b, c], hedge=0.05)               late asks, 5 % of all at most, are asked of a second one, too; the first answer counts
         Replicas([a, b, c], compare=0.005)            one ask in 200 is asked of two more: who differs beyond chance is set aside
 
-    An ask goes to its key's own replica, by rendezvous hashing, unless that would take `BOUND` times as long there as where it is quickest:
-    outstanding asks times latency.  After two failures in a row a replica is left alone for a growing time, its asks go elsewhere, and it
+    An ask goes to its key's own replica, by rendezvous hashing, unless that would cost 1.5 times as much there as where it costs least:
+    outstanding asks times the square of the latency.  After two failures in a row a replica is left alone for a growing time, its asks go elsewhere, and it
     is then tried with one.  Only when none answers the patience of `options` decides; `ModelUnavailable` then names them all.  A request that one
     refuses is sent to one other: if that answers, the first has failed, otherwise the refusal is raised.
 

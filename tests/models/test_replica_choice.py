@@ -117,7 +117,7 @@ def test_one_that_was_slow_is_asked_again_after_a_while() -> None:
     found = fleet(clock, {0: 0.1, 1: 0.1, 2: 0.5})
     key = next(key for number in range(99) if home(found, key := digest(str(number))) is found.replicas[2])
     assert found.choose(key, 1) is not found.replicas[2]
-    clock.now += 4 * HALF_LIFE_S
+    clock.now += 6 * HALF_LIFE_S
     assert found.choose(key, 1) is found.replicas[2]
 
 
