@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 from redis.asyncio import Redis
 from rich.console import RenderableType
 
-from surefoot.errors import SurefootError
+from surefoot.errors import BadInput, SurefootError
 from surefoot.orchestration.progress import Progress, ProgressOfSeveral
 from surefoot.orchestration.redis.client import without_password
 from surefoot.orchestration.redis.open import open_redis
@@ -37,6 +37,8 @@ class _Typed(NamedTuple):
 
     redis: str | None
     task: str | None
+    named: bool
+    """Whether the same command finds the same jobs, as it does where the user has named them."""
 
 
 def go(
@@ -47,11 +49,13 @@ def go(
     task: str | None = None,
     live: bool = True,
     samples: bool = True,
+    named: bool = False,
 ) -> T:
     """Run a coroutine to its end, showing a job's progress; an error becomes one sentence and an exit code.
 
     Without `live` its progress is shown in lines even on a terminal, without `samples` a stall does not print its last ones on standard output.
     `redis` and `task` are the addresses that the user gave: the commands that a sentence names need them too.
+    With `named` the same command goes on with the same jobs, and needs no `--job`.
     """
     if not gc.get_freeze_count():
         gc.freeze()  # the modules stay, so that the garbage collector need not go through them again and again
@@ -61,10 +65,11 @@ def go(
         with ProgressDisplay(progress, live=live):
             return asyncio.run(_interruptible(work))
     except SurefootError as error:
-        _failed(error, progress, as_json, _Typed(redis, task), samples)
+        _failed(error, progress, as_json, _Typed(redis, task, named), samples)
     except (KeyboardInterrupt, asyncio.CancelledError):
         more = {"job": progress.job} if progress and progress.job else {}
-        fail(_there(_interrupted(progress), _Typed(redis, task)), as_json, INTERRUPTED, more)
+        typed = _Typed(redis, task, named)
+        fail(_there(_interrupted(progress, typed), typed), as_json, INTERRUPTED, more)
 
 
 def look_up(ask: Callable[[Redis], Coroutine[Any, Any, T]], as_json: bool, redis: str | None) -> T:
@@ -113,7 +118,11 @@ def _failed(
         if error.examples and samples and not as_json:
             # On standard output, as in a report: standard error has the one sentence.
             Terminal().print(*sample_lines(more["examples"]), sep="\n", soft_wrap=True)
-    fail(_there(error.sentence + _hint(error.sentence, job), typed), as_json, error.exit_code, more)
+    if isinstance(progress, ProgressOfSeveral) and not error.job:
+        hint = _again(error, progress, typed)
+    else:
+        hint = _hint(error.sentence, job)
+    fail(_there(error.sentence + hint, typed), as_json, error.exit_code, more)
 
 
 def _stalled(stall: Stalled) -> dict[str, Any]:
@@ -131,12 +140,21 @@ def _hint(sentence: str, job: str) -> str:
     return f"; `{job_command('show', job, None)}` shows the job, `{job_command('resume', job, None)}` goes on"
 
 
-def _interrupted(progress: Progress | None) -> str:
+def _again(error: SurefootError, progress: Progress, typed: _Typed) -> str:
+    """Say how several jobs go on; nothing where something was refused, for there may be no job."""
+    return "" if not progress.job or isinstance(error, BadInput) else f"; {_same_command(progress, typed)}"
+
+
+def _same_command(progress: Progress, typed: _Typed) -> str:
+    named = "" if typed.named else f" with `--job {shlex.quote(progress.job)}`"
+    return f"the same command{named} goes on"
+
+
+def _interrupted(progress: Progress | None, typed: _Typed) -> str:
     if progress is None or not progress.job:
         return "interrupted"
     if isinstance(progress, ProgressOfSeveral):
-        again = f"the same command with `--job {shlex.quote(progress.job)}` goes on"
-        return f"interrupted; what was decided is safe; {again}"
+        return f"interrupted; what was decided is safe; {_same_command(progress, typed)}"
     return f"interrupted; what was decided is safe; `{job_command('resume', progress.job, None)}` goes on"
 
 

@@ -76,7 +76,7 @@ def worker(
                 found.append((done, await read(store, name, kind)))
         return found
 
-    done = go(worked(), as_json, progress, redis, task)
+    done = go(worked(), as_json, progress, redis, task, named=True)
     rows = [{"finished": count, **report.model_dump(mode="json")} for count, report in done]
     common.print_result(
         rows,

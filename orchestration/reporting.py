@@ -93,13 +93,13 @@ def told(job: Job, steps: int | None) -> dict[str, Any]:
 
 
 def drift(calibrated: Calibrated | None, count: Mapping[str, int]) -> str | None:
-    """Say that a job with these counters is not as it was calibrated, if its dissent is evidence of that."""
-    votes, dissent = count.get("votes", 0), count.get("dissent", 0)
-    if calibrated is None or drift_evidence(dissent, votes, calibrated.error) < ALARM:
+    """Say that a job with these counters is not as it was calibrated, if its contested steps are evidence of that."""
+    votes, contested_steps = count.get("votes", 0), count.get("contested", 0)
+    if calibrated is None or drift_evidence(contested_steps, votes, calibrated.error) < ALARM:
         return None
     return (
-        f"The run is not as it was calibrated: {dissent / votes:.3g} of {votes:,} votes were against the winner, where no more than "
-        f"{calibrated.error:.3g} were to be expected. The predicted risk does not hold: look at the server, or calibrate a new job."
+        f"The run is not as it was calibrated: ballots differed on {contested_steps:,} steps in {votes:,} votes, where no more than "
+        f"{calibrated.error * votes:.3g} such steps were to be expected. The predicted risk does not hold: look at the server, or calibrate a new job."
     )
 
 

@@ -258,6 +258,10 @@ class _Work(Generic[S, A]):
         rule = planned.rule
         if rule is None:
             raise Unsupported(planned.why)
+        if isinstance(rule, RiskBudget) and settings.limit < rule.most:
+            raise BadInput(
+                f"this budget takes up to {rule.most} votes where all agree: limit must be at least that, not {settings.limit!r}"
+            )
         listen(Noted(sentence=planned.why))
         budget, k = (rule, rule.least) if isinstance(rule, RiskBudget) else (None, rule.k)
         shown = tuple(hard.shown() for hard in found.hard_states)

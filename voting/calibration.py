@@ -43,6 +43,7 @@ class StepKind(NamedTuple):
     share: float
     """Of the states drawn, and so of the job's steps, as far as states are drawn as the job meets them."""
     states: int
+    """Those that `bound` rests on."""
     bound: TailBound
     """How many steps of this kind may be hard."""
 
@@ -258,17 +259,19 @@ def worst_upper(counted: Sequence[tuple[int, int]], confidence: float = 0.95) ->
 
 
 def _kinds(outcomes: Sequence[StateOutcome], confidence: float) -> dict[str, StepKind]:
-    """Return what is known of each kind; all of it holds together at the confidence."""
+    """Return what is known of each kind; all of it holds together at the confidence.  Empty if one has no state with a ballot in each view."""
     by_kind: dict[str, list[tuple[tuple[int, int], ...]]] = {}
     for outcome in outcomes:
-        # A state without a valid ballot has told nothing of how ballots err; neither has a view without one.
-        if outcome.by_view and all(drawn for _, drawn in outcome.by_view):
-            by_kind.setdefault(outcome.kind, []).append(outcome.by_view)
-    alone = 1 - (1 - confidence) / max(1, len(by_kind))
-    total = sum(map(len, by_kind.values()))
+        by_kind.setdefault(outcome.kind, []).append(outcome.by_view)
+    alone = 1 - (1 - confidence) / len(by_kind)
+    if not all(
+        any(counts and all(among for _, among in counts) for counts in states) for states in by_kind.values()
+    ):
+        return {}
+    bounds = {kind: tail_bound(states, alone) for kind, states in sorted(by_kind.items())}
     return {
-        kind: StepKind(len(states) / total, len(states), tail_bound(states, alone))
-        for kind, states in sorted(by_kind.items())
+        kind: StepKind(len(by_kind[kind]) / len(outcomes), bound.states, bound)
+        for kind, bound in bounds.items()
     }
 
 

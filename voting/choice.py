@@ -173,9 +173,11 @@ def choose_budget(
         budget = spend(kinds, steps, reliability)
     except (BadInput, Unreachable) as error:
         return ChosenBudget(None, None, f"No budget holds: {error}.")
+    # That a wrong ballot is among the first takes the largest lead; that each state is outvoted, the smallest.
+    lead = budget.most if calibration.worst_bound is None else budget.least
     return ChosenBudget(
         budget,
-        risk_bound(calibration, budget.most, steps),
+        risk_bound(calibration, lead, steps),
         f"A risk of {_percent(1 - reliability)} buys {budget.votes:.3g} votes a step at worst, {_about_kinds(calibration, hardest, steps)}.",
     )
 

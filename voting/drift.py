@@ -6,12 +6,15 @@ ALARM = 100.0
 """Evidence from which on a run is said to have left what was calibrated: a run that has not comes to so much in one of a hundred jobs."""
 
 
-def drift_evidence(dissent: int, votes: int, bound: float) -> float:
-    """Return the evidence that ballots err more often than `bound`, from how many of a run's votes were against their winners.
+def drift_evidence(contested: int, votes: int, bound: float) -> float:
+    """Return the evidence that ballots err more often than `bound`, on average over steps, from a run's contested steps and its votes.
+
+    A contested step counts once, however many votes it took: a hard one takes many, and that is no drift.  It has a wrong ballot among those
+    that would have decided it had they agreed, so that no more than `bound` of so many ballots are to be expected.
 
     A mixture of likelihood ratios against the bound, over error rates of 2, 4, 8 ... times as much with weights 1/2, 1/4, 1/8 ... (Robbins
-    1970, Ann. Math. Stat. 41:1397).  Its expectation is 1 at most while ballots err no more often, so it comes to `ALARM` with a
-    probability of no more than 1 / `ALARM`, however often it is looked at (Ville 1939).  A wrong winner hides its own dissent, so this
+    1970, Ann. Math. Stat. 41:1397).  Its expectation is 1 at most while steps are drawn as they were calibrated, so it comes to `ALARM` with a
+    probability of no more than 1 / `ALARM`, however often it is looked at (Ville 1939).  A mistake that all ballots of a step share is not seen, so this
     finds drift late rather than wrongly.  At a bound of 0.5 or more nothing is evidence.
     """
     bound = max(bound, 1e-12)
@@ -20,8 +23,8 @@ def drift_evidence(dissent: int, votes: int, bound: float) -> float:
         weight /= 2
         logs.append(
             math.log(weight)
-            + dissent * math.log(rate / bound)
-            + (votes - dissent) * (math.log1p(-rate) - math.log1p(-bound))
+            + contested * math.log(rate / bound)
+            + (votes - contested) * (math.log1p(-rate) - math.log1p(-bound))
         )
         rate *= 2
     if not logs:

@@ -96,7 +96,7 @@ class RiskBudget:
     @property
     def most(self) -> int:
         """The largest number of ballots that decide a step if they are all alike."""
-        return max(each.high.leads[0] for each in self.kinds.values())
+        return max(margins.leads[0] for each in self.kinds.values() for margins in (each.low, each.high))
 
     @property
     def least(self) -> int:

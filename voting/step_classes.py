@@ -98,13 +98,24 @@ def _at_least(wrong: int, ballots: int, error: float) -> float:
 def tail_bound(states: Sequence[tuple[tuple[int, int], ...]], confidence: float = 0.95) -> TailBound:
     """Return the bound from the ballots of different states: a view each, how many were wrong, of how many.
 
-    Only as many ballots count as the state has that has the fewest; raises `BadInput` if that is none.
+    A state without any ballot counts as one where all are wrong, since what is never answered may be what is hard.  One that lacks a
+    view counts if a ballot is wrong, and is left out if none is: whether a view was answered is taken to say nothing of how it errs.  Of the
+    others only as many ballots count as the state has that has the fewest; raises `BadInput` if there are no others.
     """
-    fewest = min((drawn for counts in states for _, drawn in counts), default=0)
+    fewest = min((min(drawn) for _, drawn in map(_sums, states) if all(drawn)), default=0)
     views = {len(counts) for counts in states}
     if not fewest or len(views) != 1:
         raise BadInput("hard steps are bounded by states with a ballot in each of the same views")
     most = fewest if views == {1} else 1
-    wrong = [sum(wrong for wrong, _ in counts) for counts in states]
+    wrong = [
+        wrong if any(drawn) else most
+        for wrong, drawn in map(_sums, states)
+        if wrong or all(drawn) or not any(drawn)
+    ]
     erring = tuple(sum(each >= least for each in wrong) for least in range(1, most + 1))
-    return TailBound(len(states), fewest, erring, confidence)
+    return TailBound(len(wrong), fewest, erring, confidence)
+
+
+def _sums(counts: tuple[tuple[int, int], ...]) -> tuple[int, list[int]]:
+    """Return how many ballots of a state were wrong, and how many it has in each view."""
+    return sum(wrong for wrong, _ in counts), [drawn for _, drawn in counts]

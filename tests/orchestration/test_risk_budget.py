@@ -183,6 +183,15 @@ async def test_what_a_budget_cannot_promise_is_unsupported(redis_url: str) -> No
         await surefoot.run(Towers(6, "compact"), BUDGET, model=towers_double(error=0.3), redis=redis_url)
 
 
+async def test_a_limit_below_the_leads_of_a_budget_is_refused_before_the_job_is_made(redis_url: str) -> None:
+    settings = Settings(rule="budget", limit=2)
+    with pytest.raises(BadInput, match=r"up to \d votes where all agree: limit must be at least that, not 2"):
+        await surefoot.run(
+            Towers(8, "compact"), settings, model=towers_double(error=0.002), redis=redis_url, job="short"
+        )
+    assert [job for job in await surefoot.jobs(redis=redis_url) if job.job == "short"] == []
+
+
 async def test_a_budget_and_a_lead_are_not_given_together(redis_url: str) -> None:
     with pytest.raises(BadInput, match="a risk budget finds its own leads"):
         await surefoot.run(Towers(4), Settings(rule="budget", k=3), model=towers_double(), redis=redis_url)

@@ -44,3 +44,25 @@ def test_what_is_no_evidence_never_alarms(dissent: int, votes: int, bound: float
 
 def test_evidence_without_end_is_a_number() -> None:
     assert ALARM < drift_evidence(10**9, 10**9, 1e-9) < float("inf")
+
+
+def test_hard_steps_that_were_calibrated_are_no_drift_however_many_votes_they_take() -> None:
+    """One step in two hundred is a coin; those take four times the votes of the others, and half of them are dissent."""
+    rng, k, states = random.Random(5), 5, 0.005
+    error, votes, dissent, contested = states / 2, 0, 0, 0
+    for _ in range(20_000):
+        tally = [0, 0]
+        rate = 0.5 if rng.random() < states else 0.0
+        while abs(tally[0] - tally[1]) < k:
+            tally[rng.random() < rate] += 1
+        votes, dissent, contested = votes + sum(tally), dissent + min(tally), contested + (min(tally) > 0)
+    assert drift_evidence(dissent, votes, error) > ALARM  # as it would be if each of these votes counted
+    assert drift_evidence(contested, votes, error) < ALARM
+
+
+@pytest.mark.parametrize("lead", [1, 2, 3, 5, 12, 40])
+@pytest.mark.parametrize("bound", [1e-4, 0.003, 0.02, 0.1, 0.24, 0.4])
+def test_a_step_adds_no_evidence_on_average(lead: int, bound: float) -> None:
+    contested = min(1.0, lead * bound)  # the most that the bound leaves possible, with the fewest votes
+    mean = (1 - contested) * drift_evidence(0, lead, bound) + contested * drift_evidence(1, lead, bound)
+    assert mean <= 1

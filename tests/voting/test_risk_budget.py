@@ -12,6 +12,7 @@ from surefoot.voting import (
     Election,
     FirstToAheadBy,
     Margins,
+    RiskBudget,
     Stalled,
     StepClass,
     Unreachable,
@@ -20,6 +21,7 @@ from surefoot.voting import (
     spend,
     weigh,
 )
+from surefoot.voting.risk_budget import Spending
 
 STEPS, RELIABILITY = 1_000_000, 0.99
 
@@ -171,3 +173,8 @@ def test_leads_that_are_out_of_reach_stall() -> None:
         while wanted := election.wanted:
             for number in election.submit(wanted):
                 election.cast(number, "ab"[number % 2])
+
+
+def test_the_most_votes_that_agree_are_those_of_either_leads() -> None:
+    kind = Spending(low=Margins((3,)), high=Margins((2, 6)), share=0.5, risk=0.0, votes=3.0, error=0.1)
+    assert RiskBudget(kinds={"": kind}, risk=0.0, votes=3.0).most == 3

@@ -18,6 +18,7 @@ from surefoot.voting import (
     worst_classes,
 )
 from surefoot.voting.choice import risk_bound, states_to_promise, wrong_upper
+from surefoot.voting.reliability import risk
 from surefoot.voting.step_classes import StepClass
 
 
@@ -126,3 +127,36 @@ def test_a_wrong_election_has_a_wrong_ballot_among_its_first() -> None:
     assert promised is not None
     assert promised <= 0.01 * (1 + 1e-6)
     assert risk_bound(calibration([0] * (needed - 1)), 3, 100) > 0.01  # type: ignore[operator]
+
+
+def test_states_that_red_flags_have_emptied_are_not_forgotten() -> None:
+    clean, silent = [((0, 3),)] * 90, [((0, 0),)] * 10
+    assert tail_bound(clean + silent).erring == (10, 10, 10)
+    views = [((0, 1), (0, 1))] * 90
+    lacking = tail_bound([*views, ((1, 1), (0, 0)), ((0, 1), (0, 0))])
+    assert (lacking.states, lacking.erring) == (
+        91,
+        (1,),
+    )  # a wrong ballot counts, a right one tells nothing of the other view
+
+
+def test_a_kind_of_which_nothing_is_known_is_not_left_out_of_the_budget() -> None:
+    easy = [StateOutcome(state, 3, 3, by_view=((0, 3),)) for state in range(3000)]
+    mute = [
+        StateOutcome(-1 - state, 0, 0, flags={"length": 3}, kind="mute", by_view=((0, 0),))
+        for state in range(30)
+    ]
+    assert choose_budget(Calibration.of(easy, known_answers=True), 100, 0.99).budget is not None
+    chosen = choose_budget(Calibration.of(easy + mute, known_answers=True), 100, 0.99)
+    assert chosen.budget is None
+    assert "a valid sample in each view" in chosen.why
+
+
+def test_the_bound_of_a_budget_by_each_state_is_that_of_its_smallest_lead() -> None:
+    outcomes = [StateOutcome(state, 300, 300, by_view=((0, 300),)) for state in range(7)]
+    known = Calibration.of(outcomes, known_answers=True, every_state=True, each=True)
+    chosen = choose_budget(known, 7, 0.99)
+    assert chosen.budget is not None
+    assert known.worst_bound is not None
+    assert chosen.budget.least < chosen.budget.most
+    assert chosen.risk_bound == risk(1 - known.worst_bound, chosen.budget.least, 7)

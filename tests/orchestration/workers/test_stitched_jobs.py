@@ -1,5 +1,6 @@
 """What a stitched job may be called and made of, and how it is listed, shown and deleted."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from redis.asyncio import Redis
 
 import surefoot
@@ -17,12 +19,15 @@ from surefoot.agents.handbook import Behaviour, WithHandbook
 from surefoot.agents.patterns import WithPattern
 from surefoot.agents.tasks import Attempt, PartOf
 from surefoot.agents.tasks.around import innermost
+from surefoot.cli.common import go
+from surefoot.models.base import ModelUnavailable
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration import deletion
 from surefoot.orchestration.journal import jobs, stitched
 from surefoot.orchestration.journal.jobs import NewerJournal, NoSuchJob
 from surefoot.orchestration.journal.journal import Journal
 from surefoot.orchestration.journal.records import CorruptJournal
+from surefoot.orchestration.progress import ProgressOfSeveral
 from surefoot.orchestration.task_of_job import task_again
 from surefoot.orchestration.workers import begin, read_stitched, stitch, work
 
@@ -255,3 +260,28 @@ async def test_the_command_line_begins_works_shows_and_deletes(redis: Redis, red
     assert surefoot_says(redis_url, "cancel", "more")[0] == 0
     assert surefoot_says(redis_url, "delete", "job", "more", "--yes")[0] == 0
     assert await redis.keys("surefoot:*") == []
+
+
+def test_what_is_refused_leads_to_no_job_that_was_not_begun(redis_url: str) -> None:
+    code, out, said = surefoot_says(redis_url, "run", "towers", "--disks", "4", "--parts", "40")
+    assert (code, out) == (2, "")
+    assert said.endswith("has 15 steps, and so no 40 parts: give at most 15\n")
+
+
+@pytest.mark.parametrize(
+    ("named", "goes_on"),
+    [(True, "the same command goes on"), (False, "the same command with `--job tall` goes on")],
+)
+def test_whoever_works_on_parts_is_told_what_goes_on(
+    named: bool, goes_on: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def ends(how: BaseException) -> None:
+        raise how
+
+    for how, sentence in (
+        (asyncio.CancelledError(), "interrupted; what was decided is safe"),
+        (ModelUnavailable("the server is away"), "the server is away"),
+    ):
+        with pytest.raises(typer.Exit):
+            go(ends(how), False, ProgressOfSeveral(job="tall"), named=named)
+        assert capsys.readouterr().err.endswith(f"surefoot: {sentence}; {goes_on}\n")
