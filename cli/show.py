@@ -70,7 +70,8 @@ def _show_decided(
         kind = at_address(task)
         await write(out, store, job, kind)
         if (parts := await stitched.find(store, job)) is not None:
-            return await read_stitched(store, job, kind), _address(parts.code)
+            known_here = task_known(parts.whole, kind)
+            return await read_stitched(store, job, kind), task if known_here else _address(parts.code)
         known = await jobs.load(store, job)
         words = task_known(known, kind)
         return await read_report(store, job, words), task if words else _address(known.code)

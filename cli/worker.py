@@ -6,11 +6,13 @@ import typer
 from redis.asyncio import Redis
 from rich.console import Group
 
-from surefoot.errors import BadInput
+from surefoot.errors import BadInput, SurefootError
 from surefoot.orchestration import workers
+from surefoot.orchestration.events import Noted
 from surefoot.orchestration.journal import stitched
 from surefoot.orchestration.journal.jobs import listed
 from surefoot.orchestration.progress import ProgressOfSeveral
+from surefoot.orchestration.redis.client import RedisUnavailable
 from surefoot.orchestration.redis.open import open_redis
 from surefoot.orchestration.workers.stitched import StitchedReport, summed
 
@@ -47,10 +49,13 @@ def worker(
 ) -> None:
     """Work on the parts of stitched jobs that nobody holds, until none is left.
 
-    Start it on any number of machines, at any time: `surefoot run TASK --parts P --job NAME` begins a stitched job.
+    Start it on any number of machines, at any time: `surefoot run TASK --parts P --job NAME` begins a stitched job.  Of several jobs, one that cannot
+    be worked on is named, and the others are worked on.
     """
     work, read = workers.work, workers.read_stitched  # loaded before the display counts seconds
     progress = ProgressOfSeveral()
+
+    failed: dict[str, SurefootError] = {}
 
     async def worked() -> list[tuple[int, StitchedReport]]:
         if model is None and server.model_name is not None:
@@ -60,40 +65,46 @@ def worker(
         kind = at_address(task)
         found: list[tuple[int, StitchedReport]] = []
         async with open_redis(redis, progress.listen) as store:
-            for name in job or await _not_done(store):
+            names = job or await _not_done(store)
+            for name in names:
                 progress.job = name
-                done = await work(
-                    name,
-                    redis=store,
-                    model=None if model is None else server.address(model),
-                    task=kind,
-                    at_once=at_once,
-                    again=again,
-                    speculate=speculation.made(),
-                    options=server.made(),
-                    on_event=progress.listen,
-                )
-                found.append((done, await read(store, name, kind)))
+                try:
+                    done = await work(
+                        name,
+                        redis=store,
+                        model=None if model is None else server.address(model),
+                        task=kind,
+                        at_once=at_once,
+                        again=again,
+                        speculate=speculation.made(),
+                        options=server.made(),
+                        on_event=progress.listen,
+                    )
+                    found.append((done, await read(store, name, kind)))
+                except SurefootError as error:
+                    # A task that is not installed here, a model that is away, a record that cannot be read: other jobs have others.
+                    if len(names) == 1 or isinstance(error, RedisUnavailable):
+                        raise
+                    failed[name] = error
+                    progress.listen(Noted(sentence=f"{name}: {error.sentence}"))
         return found
 
     done = go(worked(), as_json, progress, redis, task, named=True)
     rows = [{"finished": count, **report.model_dump(mode="json")} for count, report in done]
-    common.print_result(
-        rows,
-        Group(*(_line(*each) for each in done)) if done else "no stitched job is left to work on",
-        as_json,
-    )
-    if not all(report.solved for _, report in done):
+    rows += [{"job": name, "error": error.sentence} for name, error in failed.items()]
+    lines = [*(_line(*each) for each in done), *(f"{name}: left as it is" for name in failed)]
+    common.print_result(rows, Group(*lines) if lines else "no stitched job is left to work on", as_json)
+    if failed or not all(report.solved for _, report in done):
         raise typer.Exit(1)
 
 
 async def _not_done(redis: Redis) -> list[str]:
-    """Return the stitched jobs of which a part is not done, oldest first."""
+    """Return the stitched jobs of which a part is not done, oldest first, and those that cannot be read."""
     return [
         each.id
         for each in await stitched.every(redis)
-        if isinstance(each, stitched.StitchedJob)
-        and summed(each, await listed(redis, each.names)).status != "done"
+        if not isinstance(each, stitched.StitchedJob)
+        or summed(each, await listed(redis, each.names)).status != "done"
     ]
 
 

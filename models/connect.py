@@ -21,6 +21,7 @@ from .replicas import Replicas
 
 AND, OR, SAME, ALIKE = " + ", " | ", " ~ ", ", "
 _BETWEEN = re.compile(r"( [+|~] |, )")
+_RUN_TOGETHER = re.compile(r",https?://")
 _READERS: Mapping[str, Callable[[], Model]] = {
     "glance": lambda: perceivers.GlanceModel(),
     "ocr": lambda: perceivers.OcrReader(),
@@ -79,6 +80,10 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
             yield perceivers.Panel(each)
     elif address in _READERS:
         yield _READERS[address]()
+    elif _RUN_TOGETHER.search(address):
+        raise BadInput(
+            f'several servers are given with a comma and a blank between them, "http://a/v1, http://b/v1", not as {shown(address)!r}'
+        )
     elif ALIKE in address:
         async with _open_replicas(address.split(ALIKE), options or Options()) as replicas:
             yield replicas
@@ -136,7 +141,7 @@ async def _open_replicas(addresses: list[str], options: Options) -> AsyncIterato
     last = addresses[-1].partition("#")[2]
     async with AsyncExitStack() as opened:
         models = []
-        for address in addresses:
+        for address in map(str.strip, addresses):
             if not is_address(address) or address in _NAMED[:-1]:
                 raise BadInput(f"replicas are the URLs of servers of one model, not {shown(address)!r}")
             url, name, key = located(address, options.api_key)

@@ -17,6 +17,7 @@ from surefoot.voting.calibration import Calibration, StateOutcome, worst_upper
 from surefoot.voting.samples import NOTHING, Usage
 
 from .budget import Budget, OverBudget
+from .engine.calls import check_all_answered, claim
 from .engine.open_step import seed_of
 from .events import Calibrating, Listen, ignore
 from .settings import USUAL, Settings
@@ -168,11 +169,13 @@ async def ask_about(
     ]
     outcomes: list[list[Any]] = [[None] * per_state for _ in cases]
     usages = [NOTHING] * len(cases)
+    owed = {position: divmod(position, per_state) for position in range(len(asks))}
     async with aclosing(model.sample(asks)) as samples:
         async for position, sample in samples:
-            place, number = divmod(position, per_state)
+            place, number = claim(model, owed, position, sample)
             outcomes[place][number] = outcome_of(task, sample, cases[place].state, number)
             usages[place] += sample.usage
+    check_all_answered(model, owed, len(asks))
     return [
         StateOutcome.count(
             case.state,

@@ -130,7 +130,8 @@ async def plan_with(
             f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
         )
     calibration = await calibrate(task, model, settings, listen=listen, budget=budget)
-    plan = Plan(steps, settings.reliability, calibration, choose_k(calibration, steps, settings.reliability))
+    choice = choose_k(calibration, steps, settings.reliability, own_leads=isinstance(task, Stakes))
+    plan = Plan(steps, settings.reliability, calibration, choice)
     if settings.rule == "budget":
         plan = replace(
             plan, spending=choose_budget(calibration, steps, settings.reliability, settings.hardest)

@@ -511,7 +511,12 @@ def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
         others = [
             name for name in names if (name in spec, spec.get(name)) != (name in begun, begun.get(name))
         ]
-        if task.name != job.task or not others:
+        if task.name == job.task and not others:
+            raise BadInput(
+                f"job {job.id!r} began at another state than task {task.name!r} of the same arguments gives now: it has to give the same "
+                f"whenever it is asked; use another job name, or the task as it was"
+            )
+        if task.name != job.task:
             others = names
         raise BadInput(
             f"job {job.id!r} was started as {job.task} with {_arguments(begun, others)}, "

@@ -48,8 +48,13 @@ class ChosenK:
         return self.k is not None
 
 
-def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 1) -> ChosenK:
-    """Choose `k` for a job of `steps` steps from the upper bound of the error rate, never from the point estimate."""
+def choose_k(
+    calibration: Calibration, steps: int, reliability: float, m: int = 1, *, own_leads: bool = False
+) -> ChosenK:
+    """Choose `k` for a job of `steps` steps from the upper bound of the error rate, never from the point estimate.
+
+    `own_leads`: whether some answers need larger leads than k, so that k right ballots may not decide, which `risk_bound` rests on.
+    """
     rate, bound = calibration.error_rate, calibration.bound
     k, hoped = _k_or_none(bound, steps, reliability, m), _k_or_none(rate, steps, reliability, m)
     support = lower = None
@@ -62,10 +67,10 @@ def choose_k(calibration: Calibration, steps: int, reliability: float, m: int = 
     hard_steps_bound = calibration.hard_bound * steps
     if calibration.worst_bound is not None and calibration.worst_bound < 0.5:
         hard_steps_bound = 0.0  # a hard step is wrong in half of its samples or more
-    anyhow = None if k is None else risk_bound(calibration, k, steps, m)
+    anyhow = None if k is None or own_leads else risk_bound(calibration, k, steps, m)
     promise = None
     if anyhow is not None and anyhow > 1 - reliability and not calibration.every_state:
-        promise = states_to_promise(calibration, steps, reliability, m)
+        promise = states_to_promise(calibration, k or 1, steps, reliability, m)
     return ChosenK(
         k=k,
         k_at_point_estimate=hoped,
@@ -133,11 +138,14 @@ def risk_bound(calibration: Calibration, k: int, steps: int, m: int = 1) -> floa
     )
 
 
-def states_to_promise(calibration: Calibration, steps: int, reliability: float, m: int = 1) -> int:
-    """Return how many states without one wrong ballot among k would bound the risk by what is asked for: about 3 steps / risk at 95 %."""
-    allowed = math.log(reliability) / -(-steps // m)
+def states_to_promise(calibration: Calibration, k: int, steps: int, reliability: float, m: int = 1) -> int:
+    """Return how many states with as many ballots as here, none of them wrong, would bound the risk by what is asked for.
+
+    About 3 steps / risk at 95 %, and so many times as many as `wrong_upper` multiplies by where k is more than a state's ballots.
+    """
+    allowed = -math.expm1(math.log(reliability) / -(-steps // m)) / -(-k // max(1, calibration.fewest))
     # The exact binomial bound of no hit in n trials is 1 - (1 - confidence)^(1/n).
-    return math.ceil(math.log1p(-calibration.confidence) / allowed)
+    return math.ceil(math.log1p(-calibration.confidence) / math.log1p(-allowed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def parts_of(task: Task[S, A], parts: int) -> list[PartOf[S, A]]:
     """Return the parts of a task; raises `BadInput` for one that cannot have so many, `TaskFailed` and `NotPlain` where it fails at a boundary."""
     found = [PartOf(task, part, parts) for part in range(parts if _splitting(task, parts) else 0)]
     checked = cast(Splits[S], guarded(task))
-    if (begin := checked.boundary(0)) != (start := task.start()):
+    if (begin := checked.boundary(0)) != (start := checked.start()):
         raise BadInput(f"task {task.name!r} starts at {said(start)}, and its `boundary(0)` is {said(begin)}")
     for each in found:
         checked.boundary(each.first)
@@ -92,7 +92,7 @@ def _splitting(task: Task[Any, Any], parts: Any) -> int:
         raise BadInput(
             f"task {task.name!r} knows no states in advance: run it as one job, or give it a method `boundary`"
         )
-    total = task.steps()
+    total = guarded(task).steps()
     if total is None:
         raise BadInput(f"task {task.name!r} does not say how many steps it takes: run it as one job")
     if parts > total:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
+from surefoot.agents.tasks.failures import said
 from surefoot.models.base import Ask, Model, ModelUnavailable
-from surefoot.voting.samples import Sample
+from surefoot.voting.samples import Sample, Usage
 
 from .background import Failed, background, cancel_once, failure_of
 from .depth import Pace
@@ -60,7 +61,7 @@ class Calls:
         try:
             async with aclosing(self._model.sample([ask for *_, ask in asked])) as samples:
                 async for position, sample in samples:
-                    step, number, _ = claim(self._model, unanswered, position)
+                    step, number, _ = claim(self._model, unanswered, position, sample)
                     self._ledger.arrive(sample)
                     # NO BALLOT: from the job's own model alone.  If the step is not ASKED it came too late to count.
                     if step.status is ASKED:
@@ -124,8 +125,12 @@ class Calls:
         self._changed()  # WAKE-UP: there is room again, and `_split` may have touched a step
 
 
-def claim(model: Model, owed: dict[int, T], position: int) -> T:
+def claim(model: Model, owed: dict[int, T], position: int, sample: Sample) -> T:
     """Return what a model's sample at a position of its call is for; it is owed no longer."""
+    if not (isinstance(sample, Sample) and isinstance(sample.text, str) and isinstance(sample.usage, Usage)):
+        raise ModelUnavailable(
+            f"{model.name} answered {said(sample)}: an answer is a surefoot.Sample of a text, with a surefoot.voting.Usage or none"
+        )
     try:
         return owed.pop(position)
     except KeyError:

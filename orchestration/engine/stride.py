@@ -170,7 +170,7 @@ class Stride(Generic[S, A]):
             try:
                 async for position, sample in answers:
                     # NO BALLOT: the only other place that casts.
-                    open_step.cast(claim(model, owed, position), sample)
+                    open_step.cast(claim(model, owed, position, sample), sample)
                     if open_step.status is DECIDED:
                         break
                 else:

@@ -5,7 +5,7 @@
 The parts are jobs like any other, `NAME/0` to `NAME/7`: whatever happens to them is in their journals, and nothing of it here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from shlex import quote
 from typing import Any, NamedTuple
@@ -135,6 +135,13 @@ async def exists(redis: Redis, job: str) -> bool:
         return bool(await redis.hexists(Keys(job).stitched, job))
 
 
+async def taken(redis: Redis, names: Sequence[str]) -> str | None:
+    """Return the first of these names that is that of a stitched job; None if none is."""
+    with reading("the list of stitched jobs"):
+        found = await redis.hmget(Keys("").stitched, [*names])
+    return next((name for name, raw in zip(names, found, strict=True) if raw is not None), None)
+
+
 async def check_free(redis: Redis, job: str) -> None:
     """Refuse the name of a stitched job for one in one piece."""
     if await exists(redis, job):
@@ -144,7 +151,10 @@ async def check_free(redis: Redis, job: str) -> None:
 
 
 async def cancel(redis: Redis, job: StitchedJob) -> None:
-    """Stop all parts that are not done, even while they run."""
+    """Stop all parts that are not done, even while they run; raises `BadInput` if all are."""
+    found = await jobs.listed(redis, job.names)
+    if all(isinstance(each, Job) and each.status == "done" for each in found):
+        raise BadInput(f"job {job.id!r} is done already, there is nothing to cancel")
     for name in job.names:
         with suppress(BadInput):  # it is done, or not there
             await jobs.cancel(redis, name)

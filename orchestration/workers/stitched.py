@@ -67,8 +67,11 @@ async def read_stitched(redis: Redis, job: str, task: Given = None) -> StitchedR
     record of the whole; a part that cannot be read is a fault.
     """
     known = await load(redis, job)
-    found = await listed(redis, known.names)
-    stands = [_stands(known, part, each) for part, each in enumerate(found)]
+    names = known.names  # once: there may be thousands
+    found = await listed(redis, names)
+    stands = [
+        _stands(known, name, part, each) for part, (name, each) in enumerate(zip(names, found, strict=True))
+    ]
     _look_at_seams(stands, found, [await _end(redis, each) for each in found])
     whole = summed(known, found)
     faults = [each.fault for each in stands if each.fault]
@@ -105,8 +108,8 @@ def summed(known: StitchedJob, found: Sequence[Job | UnreadableJob | None]) -> J
     )
 
 
-def _stands(known: StitchedJob, part: int, job: Job | UnreadableJob | None) -> PartStands:
-    name, first = known.names[part], known.first(part)
+def _stands(known: StitchedJob, name: str, part: int, job: Job | UnreadableJob | None) -> PartStands:
+    first = known.first(part)
     stands = PartStands(
         job=name,
         first=first,
@@ -127,8 +130,8 @@ def _stands(known: StitchedJob, part: int, job: Job | UnreadableJob | None) -> P
 
 
 async def _end(redis: Redis, job: Job | UnreadableJob | None) -> Snapshot | None:
-    """Return the sealed end of a part that has taken all its steps."""
-    if not isinstance(job, Job) or not job.sealed or job.step != job.steps:
+    """Return the sealed end of a part that is done, perhaps in fewer steps than it may take, or that has taken all."""
+    if not isinstance(job, Job) or not job.sealed or (job.status != "done" and job.step != job.steps):
         return None
     return await snapshot(redis, job, job.sealed - 1)
 

@@ -157,7 +157,10 @@ async def _create(
 ) -> None:
     """Find out what the parts are fixed with, and write the job down."""
     # Before anything is spent.
-    _check_own(await jobs.listed(redis, stitched.names_of(name, len(split))), split)
+    names = stitched.names_of(name, len(split))
+    _check_own(await jobs.listed(redis, names), split)
+    if (other := await stitched.taken(redis, names)) is not None:
+        raise BadInput(f"there is a stitched job {other!r} already, as a part would be named: choose another name")
     wanted = stitched.StitchedJob(
         id=name,
         task=task.name,

@@ -424,6 +424,20 @@ async def test_replicas_are_urls(address: str) -> None:
             pass
 
 
+async def test_addresses_without_the_blank_are_no_address() -> None:
+    with pytest.raises(BadInput, match="with a comma and a blank between them"):
+        async with open_model("http://a/v1,http://b/v1?key=abc") as model:
+            await in_order(model, three())
+
+
+async def test_a_blank_too_many_is_none_of_an_address() -> None:
+    async with AsyncExitStack() as stack:
+        one, other = await stack.enter_async_context(served(*[towers_double()] * 2))
+        model = await stack.enter_async_context(open_model(f"{one.url} ,  {other.url}"))
+        assert len(await in_order(model, three())) == 3
+        assert all(each.state == "ready" for each in model.counts())
+
+
 def test_what_cannot_be_replicas_is_refused() -> None:
     a, b, c = (OpenAIModel(f"http://{name}/v1") for name in "abc")
     for wrong, why in (

@@ -2,15 +2,17 @@
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from surefoot import Speculation, Task, Typed
+from surefoot import Case, Settings, Speculation, Task, Typed
 from surefoot.agents.tasks.task import Value
 from surefoot.models.base import Ask, ModelUnavailable
+from surefoot.orchestration.calibrate import calibrate
 from surefoot.orchestration.engine.drafts import Draft, Rollout, Supplied
 from surefoot.orchestration.engine.open_step import OpenStep, Terms
 from surefoot.orchestration.engine.stride import Stride
@@ -136,6 +138,61 @@ async def test_a_model_answers_each_ask_once(
 ) -> None:
     with pytest.raises(ModelUnavailable, match=said):
         await decided(Misplacing(places), speculation)
+
+
+class Answering:
+    """Answers every ask with the same thing."""
+
+    name = "odd"
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Any], None]:
+        for position in range(len(asks)):
+            yield position, self.answer
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "answer",
+    [None, "1", tuple(Sample("1")), Sample(1), Sample("1", usage=None), Sample("1", usage=(1, 0, 1, 0, 0))],  # type: ignore[arg-type]
+)
+async def test_an_answer_is_a_sample_and_nothing_that_looks_like_one(
+    answer: Any, speculation: Speculation | None
+) -> None:
+    with pytest.raises(ModelUnavailable, match=r"odd answered .*: an answer is a surefoot\.Sample"):
+        await decided(Answering(answer), speculation)
+
+
+@EITHER
+async def test_a_sample_may_be_of_a_class_of_its_own(speculation: Speculation | None) -> None:
+    class Thought(Sample):
+        pass
+
+    assert await decided(Answering(Thought("1")), speculation) == ["1"] * 4
+
+
+class Drawn(Line):
+    """The same, with states to calibrate on."""
+
+    def case(self, rng: random.Random) -> Case[State, Any]:
+        return Case((rng.randrange(1000), 1), 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Misplacing(lambda asked: range(asked - 1)), r"says left 1 of \d+ asks unanswered"),
+        (Misplacing(lambda asked: range(-1, asked - 1)), "says answered ask -1 of a call"),
+        (Misplacing(lambda asked: range(asked + 1)), r"says answered ask \d+ of a call"),
+        (Answering("1"), r"odd answered '1': an answer is a surefoot\.Sample"),
+    ],
+    ids=["one too few", "before the first", "one too many", "a text"],
+)
+async def test_a_calibration_takes_one_sample_for_each_ask(model: Any, said: str) -> None:
+    with pytest.raises(ModelUnavailable, match=said):
+        await calibrate(Drawn(), model, Settings(states=5))
 
 
 async def test_a_draft_that_was_cancelled_by_itself_ends_where_it_is() -> None:

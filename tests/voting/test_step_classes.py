@@ -13,6 +13,7 @@ from surefoot.voting import (
     StateOutcome,
     TailBound,
     choose_budget,
+    choose_k,
     tail_bound,
     weigh,
     worst_classes,
@@ -122,7 +123,7 @@ def test_a_wrong_election_has_a_wrong_ballot_among_its_first() -> None:
     assert share == pytest.approx(1 - 0.05 ** (1 / 500))
     assert wrong_upper(clean, 4) == pytest.approx(2 * share)  # a fourth ballot was not drawn
     assert risk_bound(clean, 3, 100) == pytest.approx(1 - (1 - share) ** 100)
-    needed = states_to_promise(clean, 100, 0.99)
+    needed = states_to_promise(clean, 3, 100, 0.99)
     promised = risk_bound(calibration([0] * needed), 3, 100)
     assert promised is not None
     assert promised <= 0.01 * (1 + 1e-6)
@@ -160,3 +161,17 @@ def test_the_bound_of_a_budget_by_each_state_is_that_of_its_smallest_lead() -> N
     assert known.worst_bound is not None
     assert chosen.budget.least < chosen.budget.most
     assert chosen.risk_bound == risk(1 - known.worst_bound, chosen.budget.least, 7)
+
+
+def test_states_that_would_promise_keep_the_promise_where_k_is_more_than_their_ballots() -> None:
+    needed = states_to_promise(calibration([0] * 50), 7, 20, 0.9)
+    for states, kept in ((needed, True), (needed - 1, False)):
+        promised = risk_bound(calibration([0] * states), 7, 20)
+        assert promised is not None
+        assert (promised <= 0.1 * (1 + 1e-9)) is kept
+
+
+def test_leads_of_a_tasks_own_have_no_bound_that_rests_on_k() -> None:
+    chosen = choose_k(calibration([0] * 500), 100, 0.99, own_leads=True)
+    assert (chosen.risk_bound, chosen.states_to_promise) == (None, None)
+    assert "However steps differ" not in chosen.why

@@ -257,7 +257,8 @@ async def test_the_command_line_begins_works_shows_and_deletes(redis: Redis, red
     code, out, said = surefoot_says(redis_url, "worker", "more", "--model", "pebble")
     assert (code, out) == (0, "more: 2 parts done here, 2 of 2 in all, done\n"), said
     assert surefoot_says(redis_url, "worker")[:2] == (0, "no stitched job is left to work on\n")
-    assert surefoot_says(redis_url, "cancel", "more")[0] == 0
+    code, _, said = surefoot_says(redis_url, "cancel", "more")
+    assert (code, said) == (2, "surefoot: job 'more' is done already, there is nothing to cancel\n")
     assert surefoot_says(redis_url, "delete", "job", "more", "--yes")[0] == 0
     assert await redis.keys("surefoot:*") == []
 
@@ -285,3 +286,55 @@ def test_whoever_works_on_parts_is_told_what_goes_on(
         with pytest.raises(typer.Exit):
             go(ends(how), False, ProgressOfSeveral(job="tall"), named=named)
         assert capsys.readouterr().err.endswith(f"surefoot: {sentence}; {goes_on}\n")
+
+
+async def test_a_job_that_cannot_be_worked_on_here_keeps_no_worker_from_the_others(
+    redis: Redis, redis_url: str
+) -> None:
+    await begin(Away(), K1, parts=2, model="pebble", redis=redis, job="away")
+    await begin(TASK, K1, parts=2, model="pebble", redis=redis, job="mine")
+    await redis.hset("surefoot:stitched", "torn", "{}")
+    code, out, said = surefoot_says(redis_url, "worker", "--json")
+    assert code == 1 and "away: task 'away' is not part of surefoot" in said
+    rows = {row["job"]: row for row in json.loads(out)}
+    assert rows["mine"]["solved"] and "'away' is not part" in rows["away"]["error"]
+    assert "the stitched job 'torn' cannot be read" in rows["torn"]["error"]
+    code, out, _ = surefoot_says(redis_url, "show", "away")
+    assert "surefoot worker away --task " in out
+
+
+async def test_the_name_of_a_stitched_job_is_not_given_to_a_part(redis: Redis) -> None:
+    await begin(TASK, K1, parts=2, model=MODEL, redis=redis, job="tall/1")
+    with pytest.raises(BadInput, match="there is a stitched job 'tall/1' already"):
+        await begin(TASK, K1, parts=2, model=MODEL, redis=redis, job="tall")
+
+
+async def test_a_boundary_that_is_another_each_time_is_named(redis: Redis) -> None:
+    task = Restless()
+    await begin(task, K1, parts=2, model=MODEL, redis=redis, job="job")
+    with pytest.raises(BadInput, match="began at another state than task 'part' of the same arguments gives now"):
+        await work("job", redis=redis, model=MODEL, task=task)
+
+
+@pytest.mark.parametrize("method", ["start", "steps"])
+async def test_a_task_that_fails_before_it_is_split_says_where(redis: Redis, method: str) -> None:
+    def boom(self: Any) -> Any:
+        raise ValueError("boom")
+
+    task = type("Broken", (Away,), {method: boom})()
+    with pytest.raises(TaskFailed, match=f"failed in `{method}`: ValueError: boom"):
+        await begin(task, K1, parts=2, model=MODEL, redis=redis)
+
+
+async def test_a_last_part_that_needs_fewer_steps_than_it_may_take_is_no_fault(redis: Redis) -> None:
+    report = await stitch(Early(), K1, parts=2, model=MODEL, redis=redis)
+    assert report.solved and not report.faults, report.faults
+
+
+async def test_thousands_of_parts_are_read_in_a_moment() -> None:
+    known = stitched.StitchedJob("job", "away", {}, 10_000, 10_000, FIXED, 0.0)
+    names = known.names
+    began = time.process_time()
+    for part, name in enumerate(names):
+        _stands(known, name, part, None)
+    assert time.process_time() - began < 2
