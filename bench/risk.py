@@ -320,7 +320,7 @@ class World(NamedTuple):
         return -math.expm1(steps * math.log1p(-step))
 
     def job(self, k: int, steps: int, rng: np.random.Generator) -> tuple[bool, int, int]:
-        """Do a job: whether a step is decided wrongly, votes against winners, and all votes."""
+        """Do a job: whether a step is decided wrongly, steps on which ballots differed, and all votes."""
         drifted = self._replace(
             usual=min(1.0, self.usual * self.drift), hard=min(1.0, self.hard * self.drift)
         )
@@ -331,7 +331,7 @@ class World(NamedTuple):
         at = np.arange(steps)
         failed, votes = lead[at, ends] < 0, ends + 1
         against = (votes - np.abs(lead[at, ends])) // 2
-        return bool(failed.any()), int(against.sum()), int(votes.sum())
+        return bool(failed.any()), int((against > 0).sum()), int(votes.sum())
 
 
 LONGEST = 60
@@ -358,8 +358,8 @@ def coverage_page(jobs: int, console: Console) -> str:
             calibration = world.calibrated(STATES, rng)
             chosen = choose_k(calibration, JOB, RELIABILITY)
             assert chosen.k is not None and chosen.risk is not None and chosen.risk_bound is not None
-            wrong, against, votes = world.job(chosen.k, JOB, rng)
-            alarm = drift_evidence(against, votes, calibration.bound) >= ALARM
+            wrong, contested, votes = world.job(chosen.k, JOB, rng)
+            alarm = drift_evidence(contested, votes, calibration.bound) >= ALARM
             leads.append(chosen.k)
             printed.append(chosen.risk)
             # A run that says that it has drifted says that nothing holds any more.

@@ -132,7 +132,7 @@ def _run() -> int:
 
 def _misused(error: typer.TyperException) -> int:
     """Answer a wrong use of the command line like any other bad input."""
-    said, where = error.format_message(), getattr(error, "ctx", None)
+    said, where = error.format_message().replace(": Value error, ", ": "), getattr(error, "ctx", None)
     if where and said == where.get_help():  # nothing at all was asked for
         typer.echo(said)
     else:

@@ -312,6 +312,8 @@ def _risk(r: Report) -> str:
     predicted = "not calibrated" if r.risk is None else f"{r.risk:.3g} predicted if steps are {alike}"
     if r.risk_bound is not None:
         predicted += f", {r.risk_bound:.3g} at most however they differ"
+    if r.risk is not None and len(r.models) > 1:
+        predicted += f" (calibrated with {r.models[0]} alone)"
     if r.rule == "budget":
         return predicted
     if not r.votes:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import from_json
 from redis.asyncio import Redis
+from rich.console import Group
 
 from surefoot.agents.planner.goal import Goal
 from surefoot.agents.tasks.codec import Typed, written
@@ -142,11 +143,13 @@ def decide(
     asked = look_up(told, as_json, redis)
     done = answer is not None
     said = (
-        f"step {asked.step} of job {job} is told {answer!r}; resume the job, or run its agent again with this job"
+        (
+            f"step {asked.step} of job {job} is told {answer!r}; resume the job, or run its agent again with this job",
+        )
         if done
-        else f"step {asked.step} asks: {asked.question}\nanswer with: {_reply(asked, job, redis)}"
+        else (f"step {asked.step} asks: {asked.question}", f"answer with: {_reply(asked, job, redis)}")
     )
-    common.print_result({"job": job, **asked.model_dump(), "answer": answer}, said, as_json)
+    common.print_result({"job": job, **asked.model_dump(), "answer": answer}, Group(*said), as_json)
 
 
 def _reply(asked: Question, job: str, redis: str | None, answer: str = "") -> str:
@@ -169,6 +172,8 @@ def _address(code: str) -> str:
 def _then(found: Report, redis: str | None, task: str | None) -> str:
     """Return the command that a reader of a report is likely to want next; "" if there is nothing to see."""
     if isinstance(found, StitchedReport):
+        if (asking := next((part for part in found.parts if part.status == "asking"), None)) is not None:
+            return common.job_command("decide", asking.job, redis)
         again = ("--again",) if found.faults and not found.solved else ()
         worker = common.job_command("worker", found.job, redis, *common.task_option(task), *again)
         return "" if found.solved or found.status == "running" else worker

@@ -92,7 +92,7 @@ def worker(
     done = go(worked(), as_json, progress, redis, task, named=True)
     rows = [{"finished": count, **report.model_dump(mode="json")} for count, report in done]
     rows += [{"job": name, "error": error.sentence} for name, error in failed.items()]
-    lines = [*(_line(*each) for each in done), *(f"{name}: left as it is" for name in failed)]
+    lines = [line for each in done for line in _lines(*each)] + [f"{name}: left as it is" for name in failed]
     common.print_result(rows, Group(*lines) if lines else "no stitched job is left to work on", as_json)
     if failed or not all(report.solved for _, report in done):
         raise typer.Exit(1)
@@ -108,9 +108,8 @@ async def _not_done(redis: Redis) -> list[str]:
     ]
 
 
-def _line(count: int, report: StitchedReport) -> str:
+def _lines(count: int, report: StitchedReport) -> list[str]:
     over = sum(part.status == "done" for part in report.parts)
-    said = (
-        f"{report.job}: {count:,} parts done here, {over:,} of {len(report.parts):,} in all, {report.status}"
-    )
-    return "\n".join((said, *report.faults))
+    here = "1 part" if count == 1 else f"{count:,} parts"
+    said = f"{report.job}: {here} done here, {over:,} of {len(report.parts):,} in all, {report.status}"
+    return [said, *report.faults]

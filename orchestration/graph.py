@@ -283,7 +283,7 @@ class Runner(Generic[S, A]):
                     self._stride.draft.decided(before, state)
 
     def _look_for_drift(self) -> None:
-        """Say once that the run has left what was calibrated, if its dissent is evidence of that."""
+        """Say once that the run has left what was calibrated, if its contested steps are evidence of that."""
         if not self._drifted and (found := drift(self._journal.job.calibrated, self._journal.counters)):
             self._drifted = True
             self._listen(Noted(sentence=found))

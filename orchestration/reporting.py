@@ -20,7 +20,7 @@ from .journal.fixed import Calibrated
 from .journal.jobs import Job, Keys, load
 from .journal.records import CorruptJournal, verified
 from .journal.segments import climbed, contested, frames, segment_records, snapshot
-from .journal.snapshots import reading
+from .journal.snapshots import reading, text
 from .record import Record
 from .report import Ahead, Bound, Contest, Hard, KindOfStep, Question, Report, RungUse, Spent, Stall, Tokens
 
@@ -229,6 +229,14 @@ async def question_of(redis: Redis, job: Job) -> Question | None:
         return None if raw is None else Question.model_validate_json(raw)
 
 
+async def answered(redis: Redis, job: Job) -> bool:
+    """Whether a job asks a person what has been answered, so that it can go on."""
+    if job.status != "asking":
+        return False
+    with reading(f"job {job.id!r}: its question"):
+        return text(await redis.hget(Keys(job.id).meta, "decided") or b"") == f"{job.step} {job.head}"
+
+
 def _ahead(job: Job, samples: int) -> Ahead | None:
     count = job.counters
     if not count.get("ahead"):
@@ -285,5 +293,6 @@ def _hard(job: Job, steps: int | None) -> Hard | None:
         return None
     judged, found, share, known, states = job.calibrated.hard
     most = None if steps is None else share * steps
-    why = about_hard_steps(found, judged, share, steps, known_answers=known)
+    hardest = None if job.budget is None else job.settings.hardest
+    why = about_hard_steps(found, judged, share, steps, known_answers=known, hardest=hardest)
     return Hard(judged=judged, found=found, share_bound=share, steps_bound=most, states=list(states), why=why)

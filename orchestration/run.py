@@ -204,6 +204,13 @@ def address_again(job: str, kept: str) -> str:
     return kept
 
 
+def _check_limit(budget: RiskBudget, limit: int) -> None:
+    if limit < budget.most:
+        raise BadInput(
+            f"this budget takes up to {budget.most} votes where all agree: limit must be at least that, not {limit!r}"
+        )
+
+
 def _creation(name: str, given: Task[S, A], task: Task[S, A]) -> Callable[..., Coroutine[Any, Any, None]]:
     """Return what writes a new job down; what the task says of itself is found out now, before anything is spent."""
     return partial(
@@ -258,10 +265,8 @@ class _Work(Generic[S, A]):
         rule = planned.rule
         if rule is None:
             raise Unsupported(planned.why)
-        if isinstance(rule, RiskBudget) and settings.limit < rule.most:
-            raise BadInput(
-                f"this budget takes up to {rule.most} votes where all agree: limit must be at least that, not {settings.limit!r}"
-            )
+        if isinstance(rule, RiskBudget):
+            _check_limit(rule, settings.limit)
         listen(Noted(sentence=planned.why))
         budget, k = (rule, rule.least) if isinstance(rule, RiskBudget) else (None, rule.k)
         shown = tuple(hard.shown() for hard in found.hard_states)
@@ -306,6 +311,8 @@ class _Work(Generic[S, A]):
         found = await jobs.load(self.redis, self.job)
         _check_task(self.task, found)
         settings = found.settings if limit is None else replace(found.settings, limit=limit)
+        if found.budget is not None:
+            _check_limit(found.budget, settings.limit)
         if ladder is not None and settings.ladder == ladder.kept():
             settings = replace(settings, ladder=ladder)  # the same, and it has the models themselves
         emitter = self.emitter
@@ -362,6 +369,14 @@ async def _work(
 
 async def _taken(journal: Journal, address: str) -> None:
     """Write down who is asked from here on, and that the job is paused no more."""
+    calibrated, *_ = journal.job.models
+    if journal.job.calibrated is not None and address != calibrated:
+        journal.listen(
+            Noted(
+                sentence=f"job {journal.job.id!r} was calibrated with {calibrated}, and {address} answers now: "
+                "the predicted risk holds only if that errs no more often"
+            )
+        )
     if address != journal.job.models[-1]:
         await journal.settle("running", models=to_json([*journal.job.models, address]).decode())
     if journal.job.paused or journal.job.bound:

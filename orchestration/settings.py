@@ -61,6 +61,8 @@ class Settings:
             raise BadInput(
                 f"hardest is a share of wrong ballots from 0 to {MOST_ERRORS}, not {self.hardest!r}"
             )
+        if self.rule != "budget" and self.hardest != HARDEST:
+            raise BadInput(f"hardest is a risk budget's: give it with the rule 'budget', not {self.rule!r}")
         if self.states < 1:
             raise BadInput(f"a calibration needs at least one state, not {self.states!r}")
         for what, least in (("limit", self.k or 1), ("spare", 0), ("segment", 1)):

@@ -37,6 +37,10 @@ def surefoot(
         (("jobs", "--lst"), "no such option: --lst (Possible options: --last)"),
         (("show",), "missing argument 'JOB'"),
         (("run", "towers", "--disks", "x"), "invalid value for '--disks'"),
+        (
+            ("run", "towers", "--rule", "x"),
+            "invalid value for '--rule': 'x' is not one of 'lead', 'budget'; ",
+        ),
         (("jobs", "--last", "0"), "invalid value for '--last'"),
         (("jobs", "surplus"), "got unexpected extra argument(s) (surplus)"),
         (("show", "x", "--step"), "option '--step' requires an argument"),

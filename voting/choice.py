@@ -175,7 +175,7 @@ def choose_budget(
         )
     try:
         kinds = {
-            name: (kind.share, _classes(calibration, kind, hardest))
+            name: (kind.share, _classes(calibration, name, kind, hardest))
             for name, kind in calibration.kinds.items()
         }
         budget = spend(kinds, steps, reliability)
@@ -190,9 +190,14 @@ def choose_budget(
     )
 
 
-def _classes(c: Calibration, kind: StepKind, hardest: float) -> tuple[StepClass, ...]:
+def _classes(c: Calibration, name: str, kind: StepKind, hardest: float) -> tuple[StepClass, ...]:
     if hardest:
-        return worst_classes(kind.bound, hardest)
+        try:
+            return worst_classes(kind.bound, hardest)
+        except BadInput as error:
+            if len(c.kinds) == 1:
+                raise
+            raise BadInput(f"of kind {name!r} ({kind.states:,} of the states), {error}") from error
     return (StepClass(1.0, (c.bound if len(c.kinds) == 1 else kind.bound.everywhere(),)),)
 
 
@@ -284,15 +289,23 @@ def about_hard_steps(
     *,
     known_answers: bool,
     confidence: float = 0.95,
+    hardest: float | None = None,
 ) -> str:
-    """Say what a risk computed from a mean error rate leaves out.
+    """Say what a risk leaves out: one computed from a mean error rate, or that of a budget, which reckons with the `hardest`.
 
     Of `judged` states `hard` looked hard, which bounds their share by `bound`; `steps` is None where it is unknown how many
     steps the job has.
     """
+    holds = "steps are alike"
+    if hardest is not None:
+        holds = (
+            f"on no step more than {_percent(hardest)} of the ballots are wrong"
+            if hardest
+            else "steps of a kind are alike"
+        )
     if not judged:
         return (
-            "The risk holds if steps are alike, and hard steps, where votes repeat the mistake, were not looked for: "
+            f"The risk holds if {holds}, and hard steps, where votes repeat the mistake, were not looked for: "
             f"no state has {JUDGED_FROM} valid samples."
         )
     sign = "the right answer is not the most frequent one" if known_answers else "the samples disagree"
@@ -302,7 +315,7 @@ def about_hard_steps(
     )
     usual = "" if steps is None or not hard else f"about {_steps(hard / judged * steps)} and "
     return (
-        f"The risk holds if steps are alike: {found}, so expect {usual}{most} ({_percent(confidence)} confidence) where votes "
+        f"The risk holds if {holds}: {found}, so expect {usual}{most} ({_percent(confidence)} confidence) where votes "
         "repeat the mistake. More states would tell; other views, the task's own check or another model help."
     )
 

@@ -57,7 +57,7 @@ class Spending:
     votes: float
     """Ballots a step, on average."""
     error: float
-    """Share of wrong ballots, on average over classes and views."""
+    """Share of wrong ballots among all that are cast, of which hard steps take more."""
 
     def raised(self, by: int) -> "Spending":
         """Return the same with leads that are larger by so much."""
@@ -124,8 +124,11 @@ def spend(
     `kinds`: by name, the share of the job's steps and the classes of steps that are hidden in the kind.  Raises `Unreachable` if no
     leads can promise so much, as where a class is wrong in half of its ballots.
     """
-    if not kinds or abs(sum(share for share, _ in kinds.values()) - 1) > 1e-6:
+    if not _whole([share for share, _ in kinds.values()]):
         raise BadInput("the shares of a job's kinds of steps must sum up to 1")
+    for name, (_, classes) in kinds.items():
+        if not _whole([each.share for each in classes]):
+            raise BadInput(f"the shares of the classes of steps of kind {name!r} must sum up to 1")
     if steps < 1 or not 0 < reliability < 1:
         raise BadInput(
             f"a budget is for one step or more and a reliability between 0 and 1, not {steps!r} and {reliability!r}"
@@ -164,6 +167,10 @@ def spend(
     )
 
 
+def _whole(shares: Sequence[float]) -> bool:
+    return min(shares, default=-1) >= 0 and abs(sum(shares) - 1) <= 1e-6
+
+
 def _unreachable(steps: int, reliability: float) -> Unreachable:
     return Unreachable(
         f"no lead makes a job of {steps:,} steps right at {reliability!r}: on some steps votes repeat the mistake; "
@@ -183,13 +190,20 @@ def _moves(
 def _spending(hull: list[Weighed], place: int, share: float, classes: Sequence[StepClass]) -> Spending:
     high = hull[place]
     low = hull[place - 1] if share else high
+    # By Wald's equation, of each class by itself.
+    cast = [
+        (part * each.share * weigh(margins, [replace(each, share=1.0)], NEGLIGIBLE).votes, fmean(each.errors))
+        for part, margins in ((share, low.margins), (1 - share, high.margins))
+        for each in classes
+        if part and each.share
+    ]
     return Spending(
         low=low.margins,
         high=high.margins,
         share=share,
         risk=share * low.risk + (1 - share) * high.risk,
         votes=share * low.votes + (1 - share) * high.votes,
-        error=sum(each.share * fmean(each.errors) for each in classes),
+        error=sum(votes * error for votes, error in cast) / sum(votes for votes, _ in cast),
     )
 
 

@@ -72,8 +72,9 @@ class PartOf(Around[S, A]):
 def parts_of(task: Task[S, A], parts: int) -> list[PartOf[S, A]]:
     """Return the parts of a task; raises `BadInput` for one that cannot have so many, `TaskFailed` and `NotPlain` where it fails at a boundary."""
     found = [PartOf(task, part, parts) for part in range(parts if _splitting(task, parts) else 0)]
-    checked = cast(Splits[S], guarded(task))
-    if (begin := checked.boundary(0)) != (start := checked.start()):
+    whole = guarded(task)
+    checked = cast(Splits[S], whole)
+    if (begin := checked.boundary(0)) != (start := whole.start()):
         raise BadInput(f"task {task.name!r} starts at {said(start)}, and its `boundary(0)` is {said(begin)}")
     for each in found:
         checked.boundary(each.first)

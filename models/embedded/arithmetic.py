@@ -1,7 +1,6 @@
 """How activations are multiplied by weights: in float32 by numpy, or in bfloat16 by NumKong, where a processor has AMX for it."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from math import prod
 from typing import Any, Protocol
 
@@ -75,9 +74,11 @@ class Bfloat16:
     @classmethod
     def available(cls) -> bool:
         """Whether the library is installed, and the processor has AMX."""
-        return find_spec(LIBRARY) is not None and import_module(LIBRARY).get_capabilities().get(
-            "sapphireamx", False
-        )
+        try:
+            library = import_module(LIBRARY)
+        except ImportError:  # not there, or not for this machine
+            return False
+        return bool(library.get_capabilities().get("sapphireamx", False))
 
     def matrix(self, weights: Floats) -> Any:
         """Return them rounded, in the order in which the processor takes them."""

@@ -14,7 +14,7 @@ What is known already is not computed again: prompts are read from where none be
 the first layer's queries, keys and values are looked up, since they follow from the token alone.
 
 Nearly every answer is the one that was expected, and far from any other.  So a network whose products are rounded (`Bfloat16`)
-may say which answers are beyond doubt (`certain`), and only the others are made in float32.
+may say which answers hold by a margin (`certain`), and only the others are made in float32.
 
 Weights are laid out for a few large matrix products: norms' weights and the scale of attention are part of the matrices
 that follow, queries, keys and values are one matrix, and rotated pairs lie side by side, as one complex number each.
@@ -133,9 +133,9 @@ class Network:
         return [answer.sample() for answer in answers]
 
     def certain(self, asks: Sequence[Ask]) -> list[Sample | None]:
-        """Return the samples that are beyond doubt, in the order of the asks; None for each of the others.
+        """Return the samples that hold by a margin, in the order of the asks; None for each of the others.
 
-        Beyond doubt is an expected answer whose every token is drawn even if all differences of logits are wrong by `MARGIN`: it is
+        By a margin holds an expected answer whose every token is drawn even if all differences of logits are wrong by `MARGIN`: it is
         what `complete` returns, by this network or by one whose arithmetic is more exact.
         """
         self.prefixes.make_room(len(asks))

@@ -151,13 +151,18 @@ async def check_free(redis: Redis, job: str) -> None:
 
 
 async def cancel(redis: Redis, job: StitchedJob) -> None:
-    """Stop all parts that are not done, even while they run; raises `BadInput` if all are."""
+    """Stop all parts that are not done, even while they run; raises `BadInput` if all are, and if some are not there yet."""
     found = await jobs.listed(redis, job.names)
     if all(isinstance(each, Job) and each.status == "done" for each in found):
         raise BadInput(f"job {job.id!r} is done already, there is nothing to cancel")
     for name in job.names:
         with suppress(BadInput):  # it is done, or not there
             await jobs.cancel(redis, name)
+    if absent := found.count(None):
+        raise BadInput(
+            f"{absent:,} of {job.parts:,} parts of job {job.id!r} are not there, and a worker would make them; the others are cancelled: "
+            f"delete the job to be rid of it"
+        )
 
 
 async def forget(redis: Redis, job: str) -> None:

@@ -125,7 +125,12 @@ def _stands(known: StitchedJob, name: str, part: int, job: Job | UnreadableJob |
     fault = ""
     if stands.status in WORDS:
         why = f": {job.paused}" if stands.status == "failed" and job.paused else ""
-        fault = f"part {name} {WORDS[stands.status]} after {job.step:,} steps{why}; `surefoot show {quote(name)}` says more"
+        more = (
+            f"`surefoot decide {quote(name)}` shows the question"
+            if stands.status == "asking"
+            else f"`surefoot show {quote(name)}` says more"
+        )
+        fault = f"part {name} {WORDS[stands.status]} after {job.step:,} steps{why}; {more}"
     return stands.model_copy(update={"steps": job.step, "head": job.head, "fault": fault})
 
 

@@ -160,7 +160,9 @@ async def _create(
     names = stitched.names_of(name, len(split))
     _check_own(await jobs.listed(redis, names), split)
     if (other := await stitched.taken(redis, names)) is not None:
-        raise BadInput(f"there is a stitched job {other!r} already, as a part would be named: choose another name")
+        raise BadInput(
+            f"there is a stitched job {other!r} already, as a part would be named: choose another name"
+        )
     wanted = stitched.StitchedJob(
         id=name,
         task=task.name,

@@ -29,6 +29,7 @@ from surefoot.orchestration.journal.lease import JobHeld, WriteRefused
 from surefoot.orchestration.plan import open_for
 from surefoot.orchestration.redis.client import RedisUnavailable
 from surefoot.orchestration.redis.open import open_redis
+from surefoot.orchestration.reporting import answered
 from surefoot.orchestration.run import address_again, take_up
 from surefoot.orchestration.task_of_job import Given, task_again
 from surefoot.typed_input import checked
@@ -62,7 +63,8 @@ async def work(
 
     `task` is needed for one that is neither part of surefoot nor installed, `model` if the job was begun with a `Model` object, both as for `resume`.
     A part that stalls, fails or is cancelled is told of in a `Noted` event and in the report, and the others go on; `again` takes up, once, those that
-    were left so.  `speculate` and `options` are those of `run`; `on_event` hears the events of all parts.
+    were left so; one that asked a person is taken up as soon as that is answered, too.  `speculate` and `options` are those of
+    `run`; `on_event` hears the events of all parts.
 
     Raises `NoSuchJob` for one that is not there or has no parts, `ModelUnavailable`, `RedisUnavailable`, and `BadInput` for another task.
     """
@@ -193,7 +195,9 @@ class Worker:
                 return True
             if found.holder is not None:
                 return False
-            if found.status in ENDED and (not self._again or name in self._taken):
+            if found.status in ENDED and name in self._taken:
+                return True
+            if found.status in ENDED and not (self._again or await answered(redis, found)):
                 return True
             return await self._done(name)
         except (JobHeld, WriteRefused):

@@ -434,8 +434,8 @@ async def test_a_blank_too_many_is_none_of_an_address() -> None:
     async with AsyncExitStack() as stack:
         one, other = await stack.enter_async_context(served(*[towers_double()] * 2))
         model = await stack.enter_async_context(open_model(f"{one.url} ,  {other.url}"))
-        assert len(await in_order(model, three())) == 3
-        assert all(each.state == "ready" for each in model.counts())
+        answering = [f"{each.server}/v1".split()[-1] for each in model.counts()]
+        assert answering == [one.url, other.url]
 
 
 def test_what_cannot_be_replicas_is_refused() -> None:

@@ -13,6 +13,7 @@ from surefoot.cli.display import page
 from surefoot.cli.terminal import Terminal
 from surefoot.models.base import Message, Prompt
 from surefoot.models.doubles import Double, towers_double
+from surefoot.orchestration.events import Noted
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.reporting import shown
 from surefoot.voting.reliability import dissent_bound, dissent_risk
@@ -191,3 +192,31 @@ def test_the_bound_from_dissent_is_a_probability_or_nothing(k: int, votes: int, 
         assert votes == 0 or k == 1
     else:
         assert dissent / votes <= bound <= 1
+
+
+async def test_a_model_that_was_not_calibrated_is_never_silent(redis_url: str) -> None:
+    notes: list[str] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, Noted):
+            notes.append(event.sentence)
+
+    async def go_on(name: str) -> surefoot.Report:
+        return await surefoot.resume(
+            "m",
+            model=towers_double(name=name),
+            redis=redis_url,
+            budget=surefoot.Budget(steps=5),
+            on_event=listen,
+        )
+
+    few = surefoot.Budget(steps=5)
+    begun = Settings(states=200)
+    await surefoot.run(
+        Towers(6, "compact"), begun, model=towers_double(name="first"), redis=redis_url, job="m", budget=few
+    )
+    same = await go_on("first")
+    assert (notes, "calibrated with" in printed(same)) == ([], False)
+    other = await go_on("second")
+    assert any("was calibrated with first, and second answers now" in note for note in notes)
+    assert "(calibrated with first alone)" in printed(other)

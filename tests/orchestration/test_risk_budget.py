@@ -192,11 +192,32 @@ async def test_a_limit_below_the_leads_of_a_budget_is_refused_before_the_job_is_
     assert [job for job in await surefoot.jobs(redis=redis_url) if job.job == "short"] == []
 
 
+async def test_a_job_with_a_budget_is_resumed_with_no_less_than_its_leads_and_says_what_its_risk_rests_on(
+    redis_url: str,
+) -> None:
+    model, task = towers_double(error=0.01), Towers(8, "compact")
+    first = await surefoot.run(
+        task, BUDGET, model=model, redis=redis_url, job="low", budget=surefoot.Budget(steps=20)
+    )
+    most = max(lead[0] for kind in first.kinds for lead in kind.leads)
+    assert most > first.k
+    with pytest.raises(BadInput, match=f"up to {most} votes where all agree"):
+        await surefoot.resume("low", model=model, redis=redis_url, limit=most - 1)
+    report = await surefoot.resume("low", model=model, redis=redis_url, limit=100)
+    assert report.solved
+    assert report.hard is not None
+    assert report.hard.why.startswith(
+        "The risk holds if on no step more than 10 % of the ballots are wrong: "
+    )
+
+
 async def test_a_budget_and_a_lead_are_not_given_together(redis_url: str) -> None:
     with pytest.raises(BadInput, match="a risk budget finds its own leads"):
         await surefoot.run(Towers(4), Settings(rule="budget", k=3), model=towers_double(), redis=redis_url)
-    with pytest.raises(BadInput, match="hardest"):
-        Settings(hardest=0.5)
+    with pytest.raises(BadInput, match="hardest is a share"):
+        Settings(rule="budget", hardest=0.5)
+    with pytest.raises(BadInput, match="hardest is a risk budget's"):
+        Settings(hardest=0.2)
 
 
 async def test_leads_that_follow_stakes_are_not_overruled(redis_url: str) -> None:

@@ -101,7 +101,16 @@ def test_what_no_vote_mends_is_refused() -> None:
         spend({"": (1.0, half)}, 1000, RELIABILITY)
 
 
-@pytest.mark.parametrize("kinds", [{}, {"": (0.5, HIDDEN)}])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {},
+        {"": (0.5, HIDDEN)},
+        {"": (1.5, HIDDEN), "none": (-0.5, HIDDEN)},
+        {"": (1.0, HIDDEN[:1])},
+        {"": (1.0, [])},
+    ],
+)
 def test_shares_that_are_not_the_whole_are_refused(kinds: dict[str, tuple[float, list[StepClass]]]) -> None:
     with pytest.raises(BadInput, match="sum up to 1"):
         spend(kinds, 10, RELIABILITY)
@@ -178,3 +187,17 @@ def test_leads_that_are_out_of_reach_stall() -> None:
 def test_the_most_votes_that_agree_are_those_of_either_leads() -> None:
     kind = Spending(low=Margins((3,)), high=Margins((2, 6)), share=0.5, risk=0.0, votes=3.0, error=0.1)
     assert RiskBudget(kinds={"": kind}, risk=0.0, votes=3.0).most == 3
+
+
+def test_the_share_of_wrong_ballots_counts_that_hard_steps_take_more() -> None:
+    classes = [StepClass(0.99, (0.001,)), StepClass(0.01, (0.4,))]
+    spending = spend({"": (1.0, classes)}, 100, RELIABILITY).kinds[""]
+    rng, wrong, votes = random.Random(6), 0, 0
+    for number in range(40_000):
+        rule = spending.low if rng.random() < spending.share else spending.high
+        error, tally = classes[number % 100 == 0].errors[0], {True: 0, False: 0}
+        while rule.winner(tally) is None:
+            tally[rng.random() >= error] += 1
+        wrong, votes = wrong + tally[False], votes + sum(tally.values())
+    assert spending.error == pytest.approx(wrong / votes, rel=0.05)
+    assert spending.error > 2 * (0.99 * 0.001 + 0.01 * 0.4)

@@ -175,3 +175,10 @@ def test_leads_of_a_tasks_own_have_no_bound_that_rests_on_k() -> None:
     chosen = choose_k(calibration([0] * 500), 100, 0.99, own_leads=True)
     assert (chosen.risk_bound, chosen.states_to_promise) == (None, None)
     assert "However steps differ" not in chosen.why
+
+
+def test_the_kind_that_no_budget_holds_for_is_named() -> None:
+    easy = [StateOutcome(state, 3, 3, by_view=((0, 3),)) for state in range(3000)]
+    rare = StateOutcome(-1, 3, 3, kind="rare", by_view=((0, 3),))
+    chosen = choose_budget(Calibration.of([*easy, rare], known_answers=True), 100, 0.99)
+    assert "of kind 'rare' (1 of the states), ballots may be wrong" in chosen.why
