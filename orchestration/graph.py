@@ -1,4 +1,4 @@
-"""The outer graph: plan -> run segment -> audit -> (repair | next | finish), one LangGraph superstep per node.
+"""The outer graph: plan -> segment, decided and audited -> (repair | the next one | finish), one LangGraph superstep per node.
 
 A superstep is a segment of hundreds of steps, never one step: the stride inside is a plain asyncio loop whose durability is
 the journal.  The graph's state holds counters only, and every node begins from what the journal says, so a node may
@@ -49,7 +49,7 @@ _AGAIN = -9
 """The number, of no sample, that the seed of steps which are decided again is drawn with."""
 RETURNS = 5
 """A journal that is found at the same place so many times in a row is damaged; it has not gone back."""
-Outcome = Literal["run", "audit", "repair", "finish"]
+Outcome = Literal["run", "repair", "finish"]
 
 
 class AuditFailed(SurefootError):
@@ -119,7 +119,7 @@ class Runner(Generic[S, A]):
         graph = self._graph().compile(checkpointer=saver)
         config: Any = {
             "configurable": {"thread_id": self._journal.job.id},
-            # Three supersteps a segment, and room for repairs; the default would stop a long job.
+            # A superstep a segment, and room for repairs; the default would stop a long job.
             "recursion_limit": 1_000_000_000,
         }
         pending = (await graph.aget_state(config)).next
@@ -144,11 +144,11 @@ class Runner(Generic[S, A]):
         return {"segment": self._segment(), "repairs": 0, "then": "run"}
 
     async def run_segment(self, state: Walk) -> Walk:
-        """Decide what is left of the oldest segment that is not sealed."""
+        """Decide what is left of the oldest segment that is not sealed, and audit it."""
         segment = self._segment()
         repairs = state["repairs"] if state["segment"] == segment else 0
         self._listen(SegmentBegan(segment=segment, k=self._k + repairs))
-        then: Outcome = "audit"
+        walk: Walk = {"segment": segment, "repairs": repairs, "then": "run"}
         try:
             for first, end in self._stretches(segment):
                 if first <= self._journal.step < end:
@@ -159,11 +159,11 @@ class Runner(Generic[S, A]):
             if stall.back_to is None:
                 raise
             await self._decide_again(stall, stall.back_to)
-            then = "run"
+            return walk
         except WentBack as went_back:
             await self._go_back(went_back)
-            then = "run"
-        return {"segment": segment, "repairs": repairs, "then": then}
+            return walk
+        return await self._audit(walk)
 
     def _stretches(self, segment: int) -> list[tuple[int, int]]:
         """Return the parts of a segment that are decided on other terms: those that a ladder wants decided again stand apart."""
@@ -199,15 +199,13 @@ class Runner(Generic[S, A]):
         else:
             await self._recover()
 
-    async def audit(self, state: Walk) -> Walk:
+    async def _audit(self, state: Walk) -> Walk:
         """Read the segment back from Redis and check it from outside the model, then seal it.
 
         Checked are the hash chain, which covers the answers and not the votes, that each step starts from the end of the step before, the task's own check of
         every step, and that the end is the state that the stride holds.
         """
-        segment = self._segment()
-        if self._journal.step < self._end(segment) and not self._task.finished(self._state):
-            return {**state, "then": "run"}  # the checkpoint is of another time than the journal
+        segment = state["segment"]
         self._listen(AuditBegan(segment=segment))
         try:
             sealed = await self._audited(segment)
@@ -239,13 +237,11 @@ class Runner(Generic[S, A]):
         graph = StateGraph(Walk)
         graph.add_node("plan", self.plan)
         graph.add_node("run", self.run_segment)
-        graph.add_node("audit", self.audit)
         graph.add_node("repair", self.repair)
         graph.add_edge(START, "plan")
         graph.add_edge("plan", "run")
         graph.add_edge("repair", "run")
-        graph.add_conditional_edges("run", _then, {"run": "run", "audit": "audit"})
-        graph.add_conditional_edges("audit", _then, {"run": "run", "repair": "repair", "finish": END})
+        graph.add_conditional_edges("run", _then, {"run": "run", "repair": "repair", "finish": END})
         return graph
 
     async def _go_back(self, went_back: WentBack) -> None:
