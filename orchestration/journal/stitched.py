@@ -101,8 +101,9 @@ async def create(redis: Redis, job: StitchedJob) -> None:
 
 async def find(redis: Redis, job: str) -> StitchedJob | None:
     """Return the stitched job of this name, None if there is none; `NewerJournal` or `CorruptJournal` if it cannot be read."""
+    keys = Keys(job)  # refuses a name that is no text
     with reading("the list of stitched jobs"):
-        raw = await redis.hget(Keys(job).stitched, job)
+        raw = await redis.hget(keys.stitched, job)
     return None if raw is None else _read(job, raw)
 
 
@@ -131,8 +132,9 @@ async def every(redis: Redis) -> list[StitchedJob | UnreadableJob]:
 
 async def exists(redis: Redis, job: str) -> bool:
     """Whether there is a stitched job of this name, readable or not."""
+    keys = Keys(job)
     with reading("the list of stitched jobs"):
-        return bool(await redis.hexists(Keys(job).stitched, job))
+        return bool(await redis.hexists(keys.stitched, job))
 
 
 async def taken(redis: Redis, names: Sequence[str]) -> str | None:
