@@ -37,7 +37,7 @@ from .reliability import (
     risk,
     vote_risk,
 )
-from .risk_budget import RiskBudget, Spending, Weighed, spend, weigh
+from .risk_budget import Outlook, RiskBudget, Spending, outlook, spend
 from .rules import AheadByStakes, FirstToAheadBy, Margins, Rule
 from .samples import NOTHING, Sample, Usage
 from .step_classes import StepClass, TailBound, tail_bound, worst_classes
@@ -63,6 +63,7 @@ __all__ = [
     "Margins",
     "MeanInterval",
     "NotAnAnswer",
+    "Outlook",
     "PerSample",
     "Price",
     "Reading",
@@ -82,7 +83,6 @@ __all__ = [
     "Unreachable",
     "Usage",
     "Verdict",
-    "Weighed",
     "WeightedVote",
     "beats",
     "binomial_lower",
@@ -98,6 +98,7 @@ __all__ = [
     "largest_error",
     "mean_interval",
     "mean_upper",
+    "outlook",
     "p_alt",
     "p_full",
     "p_step",
@@ -109,7 +110,6 @@ __all__ = [
     "tail_bound",
     "unsafe_needed",
     "vote_risk",
-    "weigh",
     "weighted",
     "worst_classes",
     "wrong_upper",

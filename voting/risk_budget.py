@@ -28,12 +28,12 @@ LEAST_LEAD = 2
 UNMET = "(not met)"
 """What kinds of steps are called together that the calibration has not met."""
 LONGEST = 1000
-"""Ballots after which an election counts as lost, while tables of leads are weighed."""
+"""Ballots after which an election counts as lost, while tables of leads are compared."""
 NEGLIGIBLE = 1e-4
 """Elections so rare, as a share of the risk that a step may take, are not followed any further."""
 
 
-class Weighed(NamedTuple):
+class Outlook(NamedTuple):
     """Leads by dissent, and what deciding by them risks and takes at a step, on average."""
 
     margins: Margins
@@ -104,12 +104,12 @@ class RiskBudget:
         return min(margins.leads[0] for each in self.kinds.values() for margins in (each.low, each.high))
 
 
-def weigh(margins: Margins, classes: Sequence[StepClass], negligible: float = 1e-15) -> Weighed:
+def outlook(margins: Margins, classes: Sequence[StepClass], negligible: float = 1e-15) -> Outlook:
     """Return what deciding by these leads risks and takes at a step of these classes, exactly but for `negligible`."""
     risk, votes, _ = _walk(
         classes, lambda leader, dissent, wrong: leader - dissent >= margins.needed(dissent), negligible
     )
-    return Weighed(margins, risk, votes)
+    return Outlook(margins, risk, votes)
 
 
 def spend(
@@ -179,7 +179,7 @@ def _unreachable(steps: int, reliability: float) -> Unreachable:
 
 
 def _moves(
-    kinds: Mapping[str, tuple[float, Sequence[StepClass]]], hulls: Mapping[str, list[Weighed]]
+    kinds: Mapping[str, tuple[float, Sequence[StepClass]]], hulls: Mapping[str, list[Outlook]]
 ) -> Iterator[tuple[float, int, str]]:
     """Yield what it costs to go on at each place of each hull, in votes for a risk, so that the cheapest comes first."""
     for name in kinds:
@@ -187,12 +187,15 @@ def _moves(
             yield (then.votes - now.votes) / (now.risk - then.risk), place, name
 
 
-def _spending(hull: list[Weighed], place: int, share: float, classes: Sequence[StepClass]) -> Spending:
+def _spending(hull: list[Outlook], place: int, share: float, classes: Sequence[StepClass]) -> Spending:
     high = hull[place]
     low = hull[place - 1] if share else high
     # By Wald's equation, of each class by itself.
     cast = [
-        (part * each.share * weigh(margins, [replace(each, share=1.0)], NEGLIGIBLE).votes, fmean(each.errors))
+        (
+            part * each.share * outlook(margins, [replace(each, share=1.0)], NEGLIGIBLE).votes,
+            fmean(each.errors),
+        )
         for part, margins in ((share, low.margins), (1 - share, high.margins))
         for each in classes
         if part and each.share
@@ -207,22 +210,22 @@ def _spending(hull: list[Weighed], place: int, share: float, classes: Sequence[S
     )
 
 
-def _tables(classes: Sequence[StepClass], allowed: float, least: int) -> Iterator[Weighed]:
+def _tables(classes: Sequence[StepClass], allowed: float, least: int) -> Iterator[Outlook]:
     """Yield tables from far too risky to far too safe: fixed leads, and every threshold of the posterior that differs."""
     negligible, before = allowed * NEGLIGIBLE, math.inf
     for lead in range(least, LONGEST):
-        weighed = weigh(Margins((lead,)), classes, negligible)
-        yield weighed
-        if weighed.risk < allowed / 10 or weighed.risk >= before:
+        found = outlook(Margins((lead,)), classes, negligible)
+        yield found
+        if found.risk < allowed / 10 or found.risk >= before:
             break
-        before = weighed.risk
+        before = found.risk
     seen: set[Margins] = set()
     threshold = 0.25
     while threshold > allowed / 1000:
         margins = _by_posterior(classes, threshold, least, negligible)
         if margins is not None and margins not in seen:
             seen.add(margins)
-            yield weigh(margins, classes, negligible)
+            yield outlook(margins, classes, negligible)
         threshold /= 2
 
 
@@ -271,19 +274,19 @@ def _walk(
     return risk + left, votes + ballots * left, leads
 
 
-def _hull(tables: Iterable[Weighed]) -> list[Weighed]:
+def _hull(tables: Iterable[Outlook]) -> list[Outlook]:
     """Return the tables on the lower convex hull of risk over votes, the cheapest first."""
-    hull: list[Weighed] = []
-    for weighed in sorted(tables, key=lambda each: (each.votes, each.risk)):
-        if hull and weighed.risk >= hull[-1].risk:
+    hull: list[Outlook] = []
+    for found in sorted(tables, key=lambda each: (each.votes, each.risk)):
+        if hull and found.risk >= hull[-1].risk:
             continue
-        while len(hull) > 1 and _above(hull[-2], hull[-1], weighed):
+        while len(hull) > 1 and _above(hull[-2], hull[-1], found):
             hull.pop()
-        hull.append(weighed)
+        hull.append(found)
     return hull
 
 
-def _above(first: Weighed, middle: Weighed, last: Weighed) -> bool:
+def _above(first: Outlook, middle: Outlook, last: Outlook) -> bool:
     """Whether the middle one lies on or above the line from the first to the last."""
     return (first.risk - middle.risk) * (last.votes - first.votes) <= (first.risk - last.risk) * (
         middle.votes - first.votes

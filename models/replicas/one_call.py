@@ -18,8 +18,8 @@ from surefoot.models.openai.failures import RequestRefused
 from surefoot.voting.samples import Sample
 
 from .affinity import digest
-from .fleet import Fleet
 from .replica import Assignment, Replica
+from .roster import Roster
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 """Pauses while no replica answers are drawn uniformly between 0 and a limit that doubles from the first of these to the second."""
@@ -32,12 +32,12 @@ class _NoneAnswers(Exception):
 class OneCall:
     """The asks of one call, each with the replica that is to answer it."""
 
-    def __init__(self, fleet: Fleet, asks: Sequence[Ask]) -> None:
-        self._fleet, self._asks = fleet, asks
+    def __init__(self, roster: Roster, asks: Sequence[Ask]) -> None:
+        self._roster, self._asks = roster, asks
         self._keys: dict[int, bytes] = {}
         self._owed = set(range(len(asks)))
         self._hedged: set[int] = set()
-        self._late_after_s = fleet.late_after_s()
+        self._late_after_s = roster.late_after_s()
         # Answers, and the tasks that have ended, in the order in which they came: so an end is seen after the last answer.
         self._found: asyncio.Queue[tuple[int, Sample, Replica] | asyncio.Task[None]] = asyncio.Queue()
         self._work: dict[asyncio.Task[None], list[int]] = {}
@@ -73,7 +73,7 @@ class OneCall:
         """Give each ask to a replica: those of one key together, and all that one replica gets in one call, which the client may batch."""
         calls: dict[Replica, tuple[Assignment, list[int]]] = {}
         for group in self._groups(self._owed):
-            replica = self._fleet.choose(self._key(group[0]), len(group))
+            replica = self._roster.choose(self._key(group[0]), len(group))
             if replica is None:
                 self._begin(self._persist(group, set()), group)
             elif replica in calls:
@@ -108,16 +108,16 @@ class OneCall:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_NoneAnswers),
             wait=wait_random_exponential(FIRST_PAUSE_S, LONGEST_PAUSE_S),
-            stop=stop_before_delay(self._fleet.options.patience_s),
-            before_sleep=self._fleet.announce,
-            retry_error_callback=self._fleet.give_up,
+            stop=stop_before_delay(self._roster.options.patience_s),
+            before_sleep=self._roster.announce,
+            retry_error_callback=self._roster.give_up,
         )
         await retrying(self._ask_each, left, failed)
 
     async def _ask_each(self, left: dict[int, None], failed: set[Replica]) -> None:
         while left:
             positions = list(left)
-            replica = self._fleet.choose(self._key(positions[0]), len(positions), failed)
+            replica = self._roster.choose(self._key(positions[0]), len(positions), failed)
             if replica is None:
                 failed.clear()
                 raise _NoneAnswers
@@ -136,7 +136,7 @@ class OneCall:
         positions = list(left)
         if not positions:
             raise refusal
-        other = self._fleet.choose(self._key(positions[0]), len(positions), [given.replica])
+        other = self._roster.choose(self._key(positions[0]), len(positions), [given.replica])
         if other is None:
             raise refusal
         try:
@@ -149,7 +149,7 @@ class OneCall:
         """Ask a second replica for what is late."""
         await asyncio.sleep(after_s)
         for group in self._groups(position for position in positions if position in self._owed):
-            second = self._fleet.second(self._key(group[0]), len(group), first)
+            second = self._roster.second(self._key(group[0]), len(group), first)
             if second is not None:
                 given = second.assign(len(group))
                 self._hedged.update(group)
@@ -170,7 +170,7 @@ class OneCall:
             del left[position]
             self._found.put_nowait((position, sample, given.replica))
 
-        await self._fleet.ask(given, [self._asks[position] for position in positions], take)
+        await self._roster.ask(given, [self._asks[position] for position in positions], take)
 
     def _cancel_losers(self) -> None:
         for task, positions in self._work.items():
@@ -194,5 +194,5 @@ class OneCall:
 
     def _key(self, position: int) -> bytes:
         if position not in self._keys:
-            self._keys[position] = digest(self._fleet.key(self._asks[position]))
+            self._keys[position] = digest(self._roster.key(self._asks[position]))
         return self._keys[position]

@@ -14,10 +14,10 @@ from surefoot.models.openai.options import Options
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
 from .affinity import beginning
-from .fleet import Fleet, meet
 from .odd_one_out import OddOneOut
 from .one_call import OneCall
 from .replica import Assignment, BreakerState, Replica, ReplicaCounts
+from .roster import Roster, meet
 
 TRIAL_TOKENS = 16
 """What a replica that was left alone is tried with, as long as others answer."""
@@ -76,7 +76,7 @@ class Replicas:
             raise BadInput(f"replicas have different addresses, but there are two of {twice[0]}")
         self.unbilled: Usage = NOTHING
         """What trials and comparisons took that is on no sample's bill yet."""
-        self._fleet = Fleet(list(zip(servers, models, strict=True)), key, hedge, options or Options())
+        self._roster = Roster(list(zip(servers, models, strict=True)), key, hedge, options or Options())
         self._compare, self._to_compare = compare, 0.0
         self._odd: OddOneOut[Replica] = OddOneOut(len(models))
         self._random = random.Random(0)
@@ -87,17 +87,17 @@ class Replicas:
     @property
     def name(self) -> str:
         """What reports and journals call it: the name that they share."""
-        return self._fleet.name
+        return self._roster.name
 
     def counts(self) -> tuple[ReplicaCounts, ...]:
         """Return how each replica has done so far, in the order in which they were given."""
-        return tuple(each.counts() for each in self._fleet.replicas)
+        return tuple(each.counts() for each in self._roster.replicas)
 
     async def context(self) -> int | None:
         """Return how many tokens every replica takes, prompt and answer together; None if none says it."""
         await self.ready()
         found = await asyncio.gather(
-            *(context_of(each.model) for each in self._fleet.replicas if each.met), return_exceptions=True
+            *(context_of(each.model) for each in self._roster.replicas if each.met), return_exceptions=True
         )
         return min((said for said in found if isinstance(said, int)), default=None)
 
@@ -110,24 +110,24 @@ class Replicas:
             if self._ready:
                 return
             found = await asyncio.gather(
-                *(meet(each) for each in self._fleet.replicas), return_exceptions=True
+                *(meet(each) for each in self._roster.replicas), return_exceptions=True
             )
-            for replica, error in zip(self._fleet.replicas, found, strict=True):
+            for replica, error in zip(self._roster.replicas, found, strict=True):
                 if isinstance(error, ModelUnavailable):
                     replica.error = str(error)
                 elif error is not None:
                     raise error
-            there = [each for each in self._fleet.replicas if each.met]
+            there = [each for each in self._roster.replicas if each.met]
             if not there:
                 raise ModelUnavailable(
-                    f"none of {len(self._fleet.replicas)} replicas answers: {self._fleet.errors()}"
+                    f"none of {len(self._roster.replicas)} replicas answers: {self._roster.errors()}"
                 )
             if other := next((each for each in there if each.model.name != there[0].model.name), None):
                 raise BadInput(
                     f"replicas serve one model, but {there[0].server} serves {there[0].model.name!r} and {other.server} "
                     f"{other.model.name!r}: name the one that is meant in each address, URL#NAME"
                 )
-            for each in self._fleet.replicas:
+            for each in self._roster.replicas:
                 if not each.met:
                     each.leave_alone(each.error)
             self._ready = True
@@ -135,10 +135,10 @@ class Replicas:
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask; see `Model`."""
         await self.ready()
-        self._fleet.asked += len(asks)
+        self._roster.asked += len(asks)
         if asks:
             self._try_again(asks[0])
-        async with aclosing(OneCall(self._fleet, asks).samples()) as answers:
+        async with aclosing(OneCall(self._roster, asks).samples()) as answers:
             async for position, sample, replica in answers:
                 self._consider(asks[position], sample, replica)
                 if self.unbilled != NOTHING:
@@ -162,10 +162,10 @@ class Replicas:
 
     def _try_again(self, ask: Ask) -> None:
         """Try those that were left alone for long enough, with a copy of an ask: nobody waits for them as long as others answer."""
-        if not self._fleet.healthy:
+        if not self._roster.healthy:
             return
         short = ask._replace(max_tokens=min(ask.max_tokens, TRIAL_TOKENS))
-        for each in self._fleet.replicas:
+        for each in self._roster.replicas:
             if each.due:
                 self._ask_beside(self._try_one(given := each.assign(1), short), [given])
 
@@ -176,7 +176,7 @@ class Replicas:
     async def _one(self, given: Assignment, ask: Ask) -> Sample:
         """Return the sample of one ask that is only looked at, never counted."""
         found: list[Sample] = []
-        await self._fleet.ask(given, [ask], lambda _, sample: found.append(sample))
+        await self._roster.ask(given, [ask], lambda _, sample: found.append(sample))
         self.unbilled += found[0].usage
         return found[0]
 
@@ -186,7 +186,7 @@ class Replicas:
         if self._to_compare < 1:
             return
         self._to_compare -= 1
-        others = [each for each in self._fleet.healthy if each is not replica]
+        others = [each for each in self._roster.healthy if each is not replica]
         if len(others) >= 2 and replica.state is BreakerState.CLOSED:
             given = [each.assign(1) for each in self._random.sample(others, 2)]
             self._ask_beside(self._compared(ask, sample, replica, given), given)
@@ -220,6 +220,6 @@ class Replicas:
                 each.over()  # It may have been cancelled before it began.
             if not task.cancelled() and (error := task.exception()) and not self._told_of_failure:
                 self._told_of_failure = True
-                self._fleet.tell(f"a replica that was asked beside the samples failed: {error!r}")
+                self._roster.tell(f"a replica that was asked beside the samples failed: {error!r}")
 
         task.add_done_callback(ended)

@@ -12,7 +12,6 @@ from surefoot import Ask, Message, ModelUnavailable
 from surefoot.models.doubles import towers_double
 from surefoot.models.openai.options import Options
 from surefoot.models.replicas.affinity import BEGINNING, beginning, digest, weight
-from surefoot.models.replicas.fleet import Fleet
 from surefoot.models.replicas.odd_one_out import OddOneOut
 from surefoot.models.replicas.replica import (
     FIRST_REST_S,
@@ -22,6 +21,7 @@ from surefoot.models.replicas.replica import (
     BreakerState,
     Replica,
 )
+from surefoot.models.replicas.roster import Roster
 
 SERVERS = [f"http://{name}:8000/v1" for name in "abcde"]
 
@@ -84,8 +84,8 @@ def test_of_a_long_prompt_the_beginning_counts_and_any_text_has_a_digest() -> No
     assert digest("\ud800") != digest("?")
 
 
-def fleet(clock: Clock, latencies_s: dict[int, float]) -> Fleet:
-    found = Fleet(
+def roster(clock: Clock, latencies_s: dict[int, float]) -> Roster:
+    found = Roster(
         [(server, towers_double()) for server in SERVERS[:3]], beginning, 0.0, Options(), clock=clock
     )
     for number, latency_s in latencies_s.items():
@@ -96,12 +96,12 @@ def fleet(clock: Clock, latencies_s: dict[int, float]) -> Fleet:
     return found
 
 
-def home(found: Fleet, key: bytes) -> Replica:
+def home(found: Roster, key: bytes) -> Replica:
     return max(found.replicas, key=lambda each: weight(key, each.server))
 
 
 def test_a_key_s_own_replica_is_asked_until_that_would_take_longer_than_elsewhere() -> None:
-    found, key = fleet(Clock(), {0: 0.1, 1: 0.1, 2: 0.1}), digest("key")
+    found, key = roster(Clock(), {0: 0.1, 1: 0.1, 2: 0.1}), digest("key")
     own = home(found, key)
     assert found.choose(key, 3) is own
     busy = own.assign(3)
@@ -114,7 +114,7 @@ def test_a_key_s_own_replica_is_asked_until_that_would_take_longer_than_elsewher
 
 def test_one_that_was_slow_is_asked_again_after_a_while() -> None:
     clock = Clock()
-    found = fleet(clock, {0: 0.1, 1: 0.1, 2: 0.5})
+    found = roster(clock, {0: 0.1, 1: 0.1, 2: 0.5})
     key = next(key for number in range(99) if home(found, key := digest(str(number))) is found.replicas[2])
     assert found.choose(key, 1) is not found.replicas[2]
     clock.now += 6 * HALF_LIFE_S

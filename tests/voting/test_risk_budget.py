@@ -17,9 +17,9 @@ from surefoot.voting import (
     StepClass,
     Unreachable,
     expected_votes,
+    outlook,
     p_step,
     spend,
-    weigh,
 )
 from surefoot.voting.risk_budget import Spending
 
@@ -36,7 +36,7 @@ HIDDEN = [StepClass(0.999, (1e-4,)), StepClass(0.001, (0.1,))]
 @given(st.floats(0.51, 0.999), st.integers(1, 6))
 @settings(max_examples=60, deadline=None)
 def test_a_fixed_lead_is_weighed_as_the_formulas_say(p: float, k: int) -> None:
-    weighed = weigh(Margins((k,)), [StepClass(1.0, (1 - p,))])
+    weighed = outlook(Margins((k,)), [StepClass(1.0, (1 - p,))])
     assert weighed.risk == pytest.approx(1 - p_step(p, k), rel=1e-4)
     assert weighed.votes == pytest.approx(expected_votes(p, k), rel=1e-4)
 
@@ -132,7 +132,7 @@ def test_a_budget_is_never_overspent(parts: list[tuple[int, float]], steps: int)
 def test_simulated_elections_take_and_risk_what_was_said() -> None:
     rng, error = random.Random(5), 0.2
     margins = Margins((2, 3, 4))
-    weighed = weigh(margins, [StepClass(1.0, (error,))])
+    weighed = outlook(margins, [StepClass(1.0, (error,))])
     wrong = votes = 0
     for _ in range(20_000):
         election: Election[str] = Election(margins, 200)

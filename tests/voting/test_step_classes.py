@@ -14,8 +14,8 @@ from surefoot.voting import (
     TailBound,
     choose_budget,
     choose_k,
+    outlook,
     tail_bound,
-    weigh,
     worst_classes,
 )
 from surefoot.voting.choice import risk_bound, states_to_promise, wrong_upper
@@ -87,7 +87,7 @@ def test_the_worst_mixture_is_a_mixture_and_grows_with_the_hardest(wrong: list[i
     assert max(each.errors[0] for each in classes) <= hardest * (1 + 1e-9)
     harder = worst_classes(bound, min(0.49, hardest * 1.08))
     at = Margins((4,))
-    assert weigh(at, harder).risk >= weigh(at, classes).risk * 0.999
+    assert outlook(at, harder).risk >= outlook(at, classes).risk * 0.999
 
 
 def test_a_budget_that_was_learned_holds_where_hard_steps_are_hidden() -> None:
@@ -99,7 +99,7 @@ def test_a_budget_that_was_learned_holds_where_hard_steps_are_hidden() -> None:
         chosen = choose_budget(calibration([errs for ((errs, _),) in drawn(rates, 3, rng)]), steps, 0.99)
         assert chosen.budget is not None
         spending = chosen.budget.kinds[""]
-        low, high = weigh(spending.low, truth, 1e-18), weigh(spending.high, truth, 1e-18)
+        low, high = outlook(spending.low, truth, 1e-18), outlook(spending.high, truth, 1e-18)
         held += steps * (spending.share * low.risk + (1 - spending.share) * high.risk) <= 0.01
     assert held == 10
 

@@ -24,7 +24,7 @@ LATENCIES, FEWEST_LATENCIES = 500, 20
 """The latest answers by which lateness is judged, at most and at least."""
 
 
-class Fleet:
+class Roster:
     """All replicas of one model, with the patience and the callbacks that they share."""
 
     def __init__(
