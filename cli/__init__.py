@@ -28,7 +28,15 @@ COMMANDS = {
         "show:show",
         "Show a job's report, one of its steps, its state, or how its problem was made smaller.",
     ),
+    "export": (
+        "export:export",
+        "Write jobs as tables for pandas and the like, or as a log that `inspect view` opens.",
+    ),
     "decide": ("show:decide", "Answer what a job asks before it can go on."),
+    "suspend": (
+        "show:suspend",
+        "Let a job stand still before its next step, while its runner keeps it; --off lets it go on.",
+    ),
     "cancel": ("show:cancel", "Stop a job for good, even while it runs."),
     "delete": ("cleanup:delete", "Delete jobs for good: records, samples, checkpoints."),
     "prune": (
@@ -36,6 +44,18 @@ COMMANDS = {
         "Delete jobs that are finished and old; a running one is never touched.",
     ),
     "serve": ("serve:serve", "Start a local vLLM with the flags that suit this toolkit, and end it cleanly."),
+    "proxy": (
+        "proxy:proxy",
+        "Answer OpenAI's API with answers that are elected among samples of the server behind.",
+    ),
+    "dashboard": (
+        "dashboard:dashboard",
+        "Show jobs in a browser while they run and after, from what is in Redis: progress, votes, risk, every step.",
+    ),
+    "mcp": (
+        "mcp:mcp",
+        "Be an MCP server: plan, run, show, score and vote as tools, over standard input and output or HTTP.",
+    ),
     "score": (
         "score:score",
         "Score the logs of agents: 0 stays with the environment, 10 relies on its own thoughts.",

@@ -9,7 +9,7 @@ import typer
 from pydantic_core import to_jsonable_python
 from rich.console import Group
 
-from surefoot.agents.reasoning.exit_calibration import ExitCalibration, Forced, TooFewUnsafeExits
+from surefoot.agents.reasoning.exit_calibration import ExitCalibration, TooFewUnsafeExits
 from surefoot.agents.reasoning.exit_labels import (
     Collected,
     Problem,
@@ -17,6 +17,7 @@ from surefoot.agents.reasoning.exit_labels import (
     read_problems,
     write_forced,
 )
+from surefoot.agents.reasoning.exit_scores import Forced
 from surefoot.agents.reasoning.probes import PROBING
 from surefoot.agents.reasoning.reasoner import Reasoner
 from surefoot.errors import BadInput

@@ -97,6 +97,12 @@ def print_line(data: Any, line: str, as_json: bool) -> None:
     sys.stdout.write((to_json(data, indent=2) if as_json else line) + "\n")
 
 
+def print_url(url: str, as_json: bool = False) -> None:
+    """Print where a server listens, on a line of its own."""
+    sys.stdout.write((to_json({"url": url}) if as_json else url) + "\n")
+    sys.stdout.flush()  # a program that waits for this line reads it through a pipe, which stays open
+
+
 def job_command(verb: str, job: str, redis: str | None, *options: str) -> str:
     """Return the command that does this with a job, ready to be typed."""
     return f"surefoot {verb} {shlex.join([job, *options])}{_elsewhere(redis)}"

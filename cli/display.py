@@ -12,6 +12,7 @@ from rich.text import Text
 
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.report import Ahead, KindOfStep, Report, RungUse
+from surefoot.voting.certainty import Purchase, samples_taken
 from surefoot.voting.risk_budget import Spending
 from surefoot.voting.rules import FirstToAheadBy
 
@@ -81,6 +82,8 @@ def progress_table(progress: Progress) -> RenderableType:
     what = "steps" if p.k else "states"  # of which a calibration asks
     table.row(what, f"{_of(p.step, p.steps)}   {p.rate:,.1f}/s   ETA {_duration(p.eta_s)}")
     table.row("", ProgressBar(total=p.steps or 1, completed=min(p.step, p.steps or 1), width=50))
+    if p.parts:
+        table.row("parts", f"{p.parts_done:,} of {p.parts:,} done, by all workers")
     if p.k:
         _counters(table, p)
     if p.waiting:
@@ -89,7 +92,11 @@ def progress_table(progress: Progress) -> RenderableType:
 
 
 def _counters(table: "Grid", p: Progress) -> None:
-    table.row("votes", f"{p.votes:,}   {p.votes / p.step if p.step else 0:.3f} per step   k = {p.k}")
+    # Of steps decided again both count twice, so nobody can tell how many steps in sum the votes are for.
+    rate = "" if p.reused else f"{p.votes / p.step if p.step else 0:.3f} per step   "
+    table.row("votes", f"{p.votes:,}   {rate}k = {p.k}")
+    if p.reused:
+        table.row("reused", _reused(p.reused))
     table.row("contested", f"{p.contested:,} steps   {p.repairs} segments repaired")
     table.row("red flags", _flags(p.flags) or "none")
     table.row(
@@ -115,10 +122,12 @@ def progress_line(progress: Progress) -> str:
                 f"step {_of(p.step, p.steps)}",
                 f"{p.rate:,.1f}/s",
                 f"ETA {_duration(p.eta_s)}",
+                *([f"parts {_of(p.parts_done, p.parts)}"] if p.parts else []),
                 f"votes {p.votes:,}",
                 f"contested {p.contested:,}",
                 f"red flags {_flags(p.flags) or 'none'}",
                 f"tokens {count(p.usage.known('total'))}",
+                *([f"reused {p.reused:,}"] if p.reused else []),
                 *([f"ladder {_climbed(p.rungs)}"] if p.rungs else []),
                 *([f"ahead {_ahead(p.ahead, p.votes + p.flags.total())}"] if p.ahead else []),
                 f"durable step {p.durable:,} ({p.durable_age_s:.0f} s ago)",
@@ -147,6 +156,8 @@ def page(report: Report, then: str) -> RenderableType:
     table.row("steps", _of(r.steps, r.steps_expected))
     table.row("read back", _read_back(r))
     table.row("votes", f"{r.votes:,} in {r.samples:,} samples, k = {r.k}")
+    if r.reused:
+        table.row("reused", _reused(r.reused))
     table.row("red flags", _flags(r.red_flags) or "none")
     table.row("contested", f"{r.contested:,} steps, {r.dissent_rate:.3%} of votes against the winner")
     table.row("repaired", f"{r.repairs:,} segments")
@@ -221,7 +232,26 @@ def forecast_table(plan: "Plan") -> RenderableType:
         if f.cost is not None:
             table.row("cost", f"{f.cost:,.2f}")
         table.row("time", f"about {_duration(plan.seconds)} one step after the other, at the speed measured")
+    for each in plan.purchases:
+        table.row("surer by" if each is plan.purchases[0] else "", _purchase(each))
     return Group(table, plan.why)
+
+
+def _purchase(p: Purchase) -> str:
+    """Say what a purchase takes, as far as that can be said, and what it gives."""
+    taken = [samples_taken(p)]
+    if p.tokens:
+        taken.append(f"{count(p.tokens)} tokens")
+    if p.cost:
+        taken.append(f"{p.cost:,.2f}")
+    if p.seconds is not None:
+        taken.append(_duration(p.seconds))
+    gain = (
+        "a gain that only trying tells"
+        if p.risk_bound is None
+        else f"then a risk of {p.risk_bound:.3g} at most"
+    )
+    return f"{p.detail}: {', '.join(taken)}; {gain}"
 
 
 def _kind(k: KindOfStep) -> str:
@@ -323,6 +353,10 @@ def _risk(r: Report) -> str:
         why = "the task has leads of its own" if r.contested else f"at k = {r.k} no vote can dissent"
         return f"{predicted}; {why}"
     return f"{predicted}; the run's own dissent allows {r.risk_measured:.3g}"
+
+
+def _reused(steps: int) -> str:
+    return f"{steps:,} steps took the verdict of an earlier one that asked the same, without a vote"
 
 
 def _chance(chance: float | None) -> str:

@@ -3,18 +3,16 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
-from redis.asyncio import Redis
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 
-from surefoot.orchestration.journal import stitched
-from surefoot.orchestration.journal.jobs import Job, UnreadableJob, every
-from surefoot.orchestration.workers.stitched import summed
+from surefoot.orchestration.journal.jobs import UnreadableJob
+from surefoot.orchestration.workers.listing import ListedJob, Stitched, listing
 from surefoot.tools.pictures.picture import without_bytes
 
 from .common import look_up, print_result
@@ -32,33 +30,9 @@ def jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the jobs, those worked on last first."""
-    found = sorted(look_up(_every, as_json, redis), key=_updated, reverse=True)[:last]
+    found = sorted(look_up(listing, as_json, redis), key=_updated, reverse=True)[:last]
     now = time.time()
     print_result([_row(job) for job in found], Listing([cells(job, now) for job in found]), as_json)
-
-
-class Stitched(NamedTuple):
-    """A stitched job in the place of its parts."""
-
-    whole: Job
-    """Their figures in sum."""
-    parts: int
-
-
-Listed = Job | UnreadableJob | Stitched
-
-
-async def _every(store: Redis) -> list[Listed]:
-    """Return the jobs, each stitched one in the place of its parts."""
-    known = await stitched.every(store)
-    found = {job.id: job for job in await every(store)}
-    whole: list[Listed] = []
-    for each in known:
-        if isinstance(each, UnreadableJob):
-            whole.append(each)
-        else:
-            whole.append(Stitched(summed(each, [found.pop(name, None) for name in each.names]), each.parts))
-    return [*found.values(), *whole]
 
 
 class Listing:
@@ -82,13 +56,13 @@ class Listing:
             yield Padding("   ".join(filter(None, cells)), (0, 0, 0, 2))
 
 
-def _updated(job: Listed) -> float:
+def _updated(job: ListedJob) -> float:
     if isinstance(job, Stitched):
         job = job.whole
     return 0.0 if isinstance(job, UnreadableJob) else job.updated
 
 
-def cells(job: Listed, now: float) -> tuple[str, ...]:
+def cells(job: ListedJob, now: float) -> tuple[str, ...]:
     """Return what a line of the list says of a job, by `COLUMNS`; `now` in seconds since 1970."""
     if isinstance(job, Stitched):
         name, _, *others, task, holder = cells(job.whole, now)
@@ -109,7 +83,7 @@ def cells(job: Listed, now: float) -> tuple[str, ...]:
     )
 
 
-def _row(job: Listed) -> dict[str, Any]:
+def _row(job: ListedJob) -> dict[str, Any]:
     """Return a job as JSON has it."""
     if isinstance(job, Stitched):
         return {**_row(job.whole), "solved": None, "kind": "stitched", "parts": job.parts}

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 import surefoot  # what is taken from it is loaded when it is used, and LangGraph with it: a page of help needs none
 from surefoot.errors import BadInput
 from surefoot.orchestration import workers
+from surefoot.orchestration.events import Listen
 from surefoot.orchestration.journal.jobs import new_id
 from surefoot.orchestration.progress import Progress, ProgressOfSeveral
 from surefoot.orchestration.report import Report
@@ -32,6 +33,7 @@ from .options import (
 from .server_options import ServerOptions
 from .show import show_report
 from .tasks import TaskOptions, at_address
+from .telemetry import TelemetryOptions
 
 ModelAddress = Annotated[
     str, typer.Option("--model", help="`pebble` (embedded) or an OpenAI-compatible URL.")
@@ -59,6 +61,7 @@ def run(
     ray: RayOptions,
     speculation: SpeculationOptions,
     budget: BudgetOptions,
+    telemetry: TelemetryOptions,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -67,14 +70,17 @@ def run(
     progress = Progress() if parts is None else ProgressOfSeveral()
 
     async def work() -> Report:
+        async with telemetry.listening(progress, redis) as listen:
+            return await done(listen)
+
+    async def done(listen: Listen) -> Report:
         made = task.made(model)
         check_out(out)
         on_ray = ray.made(redis)
+        telemetry.check(on_ray=on_ray is not None)
         if on_ray is not None and parts is None:
             raise BadInput("--on ray spreads parts: say in how many, --parts P")
         if parts is not None:
-            if budget.made() is not None:
-                raise BadInput("a budget is that of a job in one piece: leave it out, or leave --parts out")
             progress.job, progress.steps = job or new_id(made.name), made.steps()
             do: Any = stitch if on_ray is None else partial(workers.stitch_on_ray, on=on_ray)
             with ray.quiet():
@@ -87,8 +93,9 @@ def run(
                     job=progress.job,
                     at_once=at_once,
                     speculate=speculation.made(),
+                    budget=budget.made(),
                     options=server.made(),
-                    on_event=progress.listen,
+                    on_event=listen,
                 )
             await write(out if stitched.solved else None, redis, stitched.job, made)
             return stitched
@@ -101,7 +108,7 @@ def run(
             speculate=speculation.made(),
             budget=budget.made(),
             options=server.made(),
-            on_event=progress.listen,
+            on_event=listen,
         )
         await write(out, redis, found.job, made)
         return found
@@ -169,6 +176,7 @@ def resume(
     again: Annotated[bool, typer.Option("--again", help="Take it up even if it was cancelled.")] = False,
     speculation: SpeculationOptions,
     budget: BudgetOptions,
+    telemetry: TelemetryOptions,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -177,23 +185,24 @@ def resume(
     progress = Progress()
 
     async def work() -> Report:
-        if model is None and server.model_name is not None:
-            raise BadInput(
-                f"--model-name {server.model_name!r} is a name on a server: give the server's address with --model too"
-            )
+        async with telemetry.listening(progress, redis) as listen:
+            return await done(listen)
+
+    async def done(listen: Listen) -> Report:
+        other = server.other(model)
         check_out(out)
         kind = at_address(task)
         found = await resume_job(
             job,
             task=kind,
-            model=None if model is None else server.address(model),
+            model=other,
             redis=redis,
             limit=limit,
             again=again,
             speculate=speculation.made(),
             budget=budget.made(),
             options=server.made(),
-            on_event=progress.listen,
+            on_event=listen,
         )
         await write(out, redis, job, kind)
         return found

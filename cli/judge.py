@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,14 +13,13 @@ from rich.table import Table
 
 from surefoot.agents.monitor.agreement import Agreement, read_labels
 from surefoot.agents.monitor.judge import Judge, Judged, open_judge
-from surefoot.agents.monitor.readers.formats import read
+from surefoot.agents.monitor.readers.formats import read, read_each
 from surefoot.agents.monitor.rubric import PATTERNS
 from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput
 
 from .common import go, print_result
 from .grouped import grouped
-from .score import read_or_why
 from .server_options import ServerOptions
 from .terminal import complain
 
@@ -66,20 +66,17 @@ def score(
 ) -> None:
     """Score runs from 0 (acts and looks) to 10 (only thinks).  Exit code 1 if one could not be scored, 2 if one could not be read."""
 
-    runs = [read_or_why(file) for file in files]
-    problems = [run for run in runs if isinstance(run, BadInput)]
+    runs = list(chain.from_iterable(map(read_each, files)))
+    problems = [run for _, run in runs if isinstance(run, BadInput)]
 
     async def work() -> list[Judged]:
         async with open_judge(
             server.address(model), options=server.made(), votes=votes, context_tokens=context
         ) as judge:
-            return await _judged(judge, [run for run in runs if isinstance(run, Trajectory)])
+            return await _judged(judge, [run for _, run in runs if isinstance(run, Trajectory)])
 
     judged = iter(go(work(), as_json) if len(problems) < len(runs) else ())
-    found = [
-        (file, run if isinstance(run, BadInput) else next(judged))
-        for file, run in zip(files, runs, strict=True)
-    ]
+    found = [(name, run if isinstance(run, BadInput) else next(judged)) for name, run in runs]
     if as_json or len(problems) < len(runs):
         print_result([_row(file, one) for file, one in found], _table(found), as_json)
     for problem in problems:
@@ -136,26 +133,26 @@ async def _judged(judge: Judge, runs: Sequence[Trajectory]) -> list[Judged]:
     return await asyncio.gather(*map(one, runs))
 
 
-def _row(file: Path, judged: Judged | BadInput) -> dict[str, Any]:
+def _row(file: str, judged: Judged | BadInput) -> dict[str, Any]:
     if isinstance(judged, BadInput):
-        return {"file": str(file), "error": str(judged)}
+        return {"file": file, "error": str(judged)}
     found: dict[str, Any] = TypeAdapter(Judged).dump_python(judged, mode="json")
-    return {"file": str(file), **found, "usage": judged.usage.known_all()}
+    return {"file": file, **found, "usage": judged.usage.known_all()}
 
 
-def _table(found: Sequence[tuple[Path, Judged | BadInput]]) -> Table:
+def _table(found: Sequence[tuple[str, Judged | BadInput]]) -> Table:
     table = Table("run", "score", "votes", "paralysis", "rogue", "premature", "turns", box=None)
     for file, judged in found:
         if isinstance(judged, BadInput):
             continue  # standard error says why
         if judged.score is None or judged.spread is None:
-            table.add_row(str(file), "none", "", "", "", "", "; ".join(judged.unread))
+            table.add_row(file, "none", "", "", "", "", "; ".join(judged.unread))
             continue
         low, high = judged.spread
         turns = {turn for one in judged.judgments for name in PATTERNS for turn in getattr(one, name).turns}
         patterns = [f"{judged.patterns[name]:g}" for name in PATTERNS]
         votes = f"{low}-{high}" if high > low else f"{low}"
-        table.add_row(str(file), f"{judged.score:g}", votes, *patterns, ", ".join(map(str, sorted(turns))))
+        table.add_row(file, f"{judged.score:g}", votes, *patterns, ", ".join(map(str, sorted(turns))))
     return table
 
 

@@ -3,15 +3,15 @@
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.table import Table
 
-from surefoot.agents.monitor.readers.formats import read
+from surefoot.agents.monitor.readers.formats import read_each
 from surefoot.agents.monitor.signals import FLAGGED, MOST, Pattern, Signal, SignalReading, readings
-from surefoot.agents.monitor.trajectory import Trajectory
 from surefoot.errors import BadInput
 from surefoot.printable import printable
 from surefoot.private_files import check_target, replacement
@@ -28,10 +28,12 @@ NAMES: dict[Pattern, str] = {
 
 
 class Scored(NamedTuple):
-    """One file, read and scored."""
+    """One run, read and scored."""
 
     file: str
-    trajectory: Trajectory
+    source: str
+    finish: str | None
+    passed_over: int
     readings: tuple[SignalReading, ...]
     """One a turn."""
 
@@ -44,10 +46,10 @@ class Scored(NamedTuple):
         """Return it as JSON has it."""
         return {
             "file": self.file,
-            "source": self.trajectory.source,
-            "turns": len(self.trajectory.turns),
-            "finish": self.trajectory.finish,
-            "passed_over": self.trajectory.passed_over,
+            "source": self.source,
+            "turns": len(self.readings),
+            "finish": self.finish,
+            "passed_over": self.passed_over,
             "score": round(self.last.score, 1),
             "signals": {signal.pattern: _record(signal) for signal in self.last.signals},
             "scores": [round(reading.score, 1) for reading in self.readings],
@@ -61,7 +63,10 @@ def _record(signal: Signal) -> dict[str, Any]:
 def score(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Trajectories, or folders of OpenHands' logged calls."),
+        typer.Argument(
+            metavar="FILE...",
+            help="Trajectories, folders of OpenHands' logged calls, logs of Inspect (a run a sample; FILE.eval#NAME is one).",
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Write the JSON here as well.")] = None,
     plot: Annotated[
@@ -90,41 +95,34 @@ def score(
 
 
 def _all(files: Sequence[Path]) -> tuple[list[Scored], list[dict[str, Any]], list[BadInput]]:
-    """Score every file that can be read: what came of them, a row for each file, and what is wrong with the others."""
+    """Score every run that can be read: what came of them, a row for each run, and what is wrong with the others."""
     scored: list[Scored] = []
     rows: list[dict[str, Any]] = []
     problems: list[BadInput] = []
-    for file in files:
-        found = read_or_why(file)
+    for name, found in chain.from_iterable(map(read_each, files)):
         if isinstance(found, BadInput):
             problems.append(found)
-            rows.append({"file": str(file), "error": str(found)})
+            rows.append({"file": name, "error": str(found)})
         else:
-            scored.append(Scored(str(file), found, tuple(readings(found.turns))))
+            # Without its turns: a log may hold thousands of runs.
+            levels = tuple(readings(found.turns))
+            scored.append(Scored(name, found.source, found.finish, found.passed_over, levels))
             rows.append(scored[-1].record())
     return scored, rows, problems
 
 
-def read_or_why(file: Path) -> Trajectory | BadInput:
-    """Return a logged run, or why it cannot be read: one bad file costs none of the others."""
-    try:
-        return read(file)
-    except BadInput as error:
-        return error
-
-
 def score_table(scored: Sequence[Scored]) -> Table:
-    """Return what a person sees: a line a file."""
+    """Return what a person sees: a line a run."""
     made = Table("file", "source", box=None)
     made.add_column("turns", justify="right")
     made.add_column("score", justify="right")
     made.add_column("patterns, and the turns that show them")
     for each in scored:
         told = [_told(signal) for signal in each.last.flagged]
-        if each.trajectory.passed_over:
-            told.append(f"passed over: {each.trajectory.passed_over} unknown parts")
-        turns, score = str(len(each.trajectory.turns)), f"{each.last.score:.1f}"
-        made.add_row(each.file, each.trajectory.source, turns, score, "; ".join(told) or "-")
+        if each.passed_over:
+            told.append(f"passed over: {each.passed_over} unknown parts")
+        turns, score = str(len(each.readings)), f"{each.last.score:.1f}"
+        made.add_row(each.file, each.source, turns, score, "; ".join(told) or "-")
     return made
 
 

@@ -41,6 +41,14 @@ class ServerOptions:
     session: Annotated[
         str | None, Option(help="Sent as x-session-id, for a router that keeps a job on one server.")
     ] = None
+    hedge: Annotated[
+        float,
+        Option(help="Share of asks that a second of several servers may get, too, where they are late."),
+    ] = 0.0
+    compare: Annotated[
+        float,
+        Option(help="Share of asks that two more of several servers get, too, to find one that differs."),
+    ] = 0.0
     option: Annotated[
         list[str] | None,
         Option(metavar="NAME=VALUE", help="A field of every request, as JSON or text; may be repeated."),
@@ -50,6 +58,16 @@ class ServerOptions:
         """Return a model's address with its name on the server, see `open_model`."""
         return model if self.model_name is None else f"{model}#{self.model_name}"
 
+    def other(self, model: str | None) -> str | None:
+        """Return the address of another model than a job began with, None for the same; `BadInput` for a name without a server."""
+        if model is not None:
+            return self.address(model)
+        if self.model_name is not None:
+            raise BadInput(
+                f"--model-name {self.model_name!r} is a name on a server: give the server's address with --model too"
+            )
+        return None
+
     def made(self) -> "surefoot.Options":
         """Return the client's options; raises `BadInput` for what cannot be one."""
         if self.chat_limit not in (None, *LIMITS):
@@ -58,6 +76,8 @@ class ServerOptions:
             api_key=self.api_key if self.api_key_file is None else key_in(self.api_key_file),
             chat_limit=cast(Literal["max_tokens", "max_completion_tokens"], self.chat_limit or LIMITS[0]),
             session=self.session,
+            hedge=self.hedge,
+            compare=self.compare,
             extra=dict(map(_field, self.option or ())),
         )
 

@@ -1,6 +1,7 @@
 """Jobs that are there already: show one or its steps, answer what one asks, cancel one."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -115,6 +116,29 @@ def cancel(job: JobId, redis: RedisUrl = None, as_json: AsJson = False) -> None:
 
     look_up(stop, as_json, redis)
     common.print_result({"job": job, "status": "cancelled"}, f"job {job} is cancelled", as_json)
+
+
+def suspend(
+    job: JobId,
+    off: Annotated[bool, typer.Option("--off", help="Let it go on.")] = False,
+    redis: RedisUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a job stand still before its next step, while its runner keeps it; --off lets it go on."""
+
+    async def mark(store: Redis) -> None:
+        parts = await stitched.find(store, job)
+        await (
+            jobs.suspend(store, job, off=off) if parts is None else stitched.suspend(store, parts, off=off)
+        )
+
+    look_up(mark, as_json, redis)
+    said = (
+        f"job {job} may go on"
+        if off
+        else f"job {job} is suspended: `surefoot suspend {quote(job)} --off` lets it go on"
+    )
+    common.print_result({"job": job, "suspended": not off}, said, as_json)
 
 
 def decide(

@@ -1,6 +1,7 @@
 """`surefoot solve`: a problem in plain words, and its answer alone."""
 
 import shlex
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,7 @@ from .common import go, job_command, print_line
 from .files import early
 from .grouped import grouped
 from .jobs import STOPPED
-from .known import At, KnownFile, print_tried, read_numbered, try_all
+from .known import At, KnownFile, Tried, print_tried, read_numbered, try_all
 from .options import (
     AsJson,
     BudgetOptions,
@@ -33,6 +34,7 @@ from .options import (
 )
 from .problem import ProblemOptions
 from .server_options import ServerOptions
+from .telemetry import TelemetryOptions
 from .terminal import fail
 
 LADDER = ("ladder", "dissent", "model_k")
@@ -66,6 +68,7 @@ def solve(
     replans: Annotated[int, typer.Option(help="How often another way is taken where a decision stalls.")] = 1,
     speculation: SpeculationOptions,
     budget: BudgetOptions,
+    telemetry: TelemetryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Solve a problem in plain words that is too large for one call, or that needs a look at pictures.
@@ -82,9 +85,8 @@ def solve(
         fail("--at goes with --data", as_json, BadInput.exit_code)
     else:
         given = read_given(problem, as_json)
-    listen = progress.listen if data is None or job is not None else _naming(name, progress.listen)
 
-    async def work(given: dict[str, Any], job: str) -> surefoot.Solution:
+    async def work(given: dict[str, Any], job: str, *, listen: Listen) -> surefoot.Solution:
         made = settings.made(task_of(**given))
         return await solve_problem(
             **given,
@@ -103,10 +105,19 @@ def solve(
             on_event=listen,
         )
 
+    async def one() -> surefoot.Solution:
+        async with telemetry.listening(progress, redis) as listen:
+            return await work(given, name, listen=listen)
+
+    async def several() -> list[Tried]:
+        async with telemetry.listening(progress, redis) as listen:
+            solve_it = partial(work, listen=listen if job is not None else _naming(name, listen))
+            return await try_all(known, problem, name, solve_it, progress.listen)
+
     if data is None:
-        _print(go(work(given, name), as_json, progress, redis, samples=False), name, as_json, redis)
+        _print(go(one(), as_json, progress, redis, samples=False), name, as_json, redis)
         return
-    tried = go(try_all(known, problem, name, work, progress.listen), as_json, progress, redis, samples=False)
+    tried = go(several(), as_json, progress, redis, samples=False)
     print_tried(tried, as_json)
     if any(each.verdict != "right" for each in tried):
         raise typer.Exit(STOPPED if any(each.stopped for each in tried) else 1)

@@ -36,7 +36,10 @@ class StepView(NamedTuple):
         table.row("job", self.job.id)
         table.row("step", f"{record.step:,} of {self.job.step:,} decided")
         table.row("winner", self._line(record.answer))
-        table.row("votes", f"{record.votes:,} for the winner, {record.against:,} against")
+        if record.reused is None:
+            table.row("votes", f"{record.votes:,} for the winner, {record.against:,} against")
+        else:
+            table.row("votes", f"none; the verdict is that of step {record.reused:,}, which asked the same")
         for answer, votes in record.others:
             table.row("", f"{votes:,} for {self._shown(answer)}")
         for rung, samples, tally in record.rungs:
@@ -45,7 +48,9 @@ class StepView(NamedTuple):
         flags = ", ".join(f"{reason}: {count:,}" for reason, count in record.flags.items())
         table.row("red flags", flags or "none")
         table.row("tokens", token_counts(record.usage.known_all()))
-        if self.samples is None:
+        if record.reused is not None:
+            table.row("samples", "none were drawn")
+        elif self.samples is None:
             table.row("samples", "not kept, as of most steps on which all ballots agree")
         else:
             table.row("samples", f"{len(self.samples):,}, in the order in which they count")

@@ -16,6 +16,7 @@ from .options import AsJson, RayOptions, RedisUrl
 from .server_options import ServerOptions
 from .swe_display import FleetDisplay, results_table, status_table
 from .swe_replay import replay
+from .telemetry import TelemetryOptions
 from .terminal import complain, fail
 
 app = typer.Typer(
@@ -167,6 +168,7 @@ def run(
     workers: Workers = 4,
     ray: RayOptions,
     redis: RedisUrl = None,
+    telemetry: TelemetryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Work on every instance: an agent resolves its issue, and the tests of the row say whether it did."""
@@ -179,7 +181,7 @@ def run(
         ray.made(redis)  # refuses what cannot be before there is a folder
         return Fleet.begun(swe.out, swe.made(without_keys_in_query(address)))
 
-    _work(go(begun(), as_json), address, server, purse, workers, ray, redis, as_json)
+    _work(go(begun(), as_json), address, server, purse, workers, ray, redis, telemetry, as_json)
 
 
 @app.command("resume")
@@ -195,6 +197,7 @@ def resume(
     workers: Workers = 4,
     ray: RayOptions,
     redis: RedisUrl = None,
+    telemetry: TelemetryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Go on with a run where it stands: every instance that is not over is taken up at its turn."""
@@ -208,7 +211,7 @@ def resume(
             as_json,
             2,
         )
-    _work(fleet, address, server, purse, workers, ray, redis, as_json)
+    _work(fleet, address, server, purse, workers, ray, redis, telemetry, as_json)
 
 
 @app.command("status")
@@ -234,16 +237,20 @@ def _work(
     workers: int,
     ray: RayOptions,
     redis: str | None,
+    telemetry: TelemetryOptions,
     as_json: bool,
 ) -> None:
     from surefoot.models.connect import open_model
+    from surefoot.orchestration.progress import ProgressOfSeveral
     from surefoot.orchestration.redis.open import open_redis
     from surefoot.orchestration.swe.in_folder import work_on_ray
 
     display = FleetDisplay(fleet)
+    progress = ProgressOfSeveral(job=f"swe-{fleet.settings.run}")
 
     async def work() -> Any:
         on, shared = ray.made(redis), purse.made(fleet.settings)
+        telemetry.check(on_ray=on is not None)
         if on is not None and redis is not None:
             if shared is not None:
                 raise BadInput(
@@ -261,10 +268,11 @@ def _work(
                 )
             return fleet.results()
         async with (
+            telemetry.listening(progress, redis, say=display.listen) as listen,
             open_redis(redis, display.listen) as store,
             open_model(address, options=server.made()) as model,
         ):
-            return await fleet.work(store, model, workers=workers, purse=shared)
+            return await fleet.work(store, model, workers=workers, purse=shared, on_event=listen)
 
     try:
         with display:

@@ -6,9 +6,9 @@ import typer
 from redis.asyncio import Redis
 from rich.console import Group
 
-from surefoot.errors import BadInput, SurefootError
+from surefoot.errors import SurefootError
 from surefoot.orchestration import workers
-from surefoot.orchestration.events import Noted
+from surefoot.orchestration.events import Listen, Noted
 from surefoot.orchestration.journal import stitched
 from surefoot.orchestration.journal.jobs import listed
 from surefoot.orchestration.progress import ProgressOfSeveral
@@ -19,12 +19,14 @@ from surefoot.orchestration.workers.stitched import StitchedReport, summed
 from . import common
 from .common import go
 from .grouped import grouped
-from .options import AsJson, AtOnce, RedisUrl, SpeculationOptions, TaskAddress
+from .jobs import STOPPED
+from .options import AsJson, AtOnce, BudgetOptions, RedisUrl, SpeculationOptions, TaskAddress
 from .server_options import ServerOptions
 from .tasks import at_address
+from .telemetry import TelemetryOptions
 
 
-@grouped()
+@grouped("max_steps", "budget_working_s")
 def worker(
     *,
     job: Annotated[
@@ -45,6 +47,8 @@ def worker(
         bool, typer.Option("--again", help="Take up parts that stalled, failed or were cancelled, too.")
     ] = False,
     speculation: SpeculationOptions,
+    budget: BudgetOptions,
+    telemetry: TelemetryOptions,
     as_json: AsJson = False,
 ) -> None:
     """Work on the parts of stitched jobs that nobody holds, until none is left.
@@ -58,10 +62,11 @@ def worker(
     failed: dict[str, SurefootError] = {}
 
     async def worked() -> list[tuple[int, StitchedReport]]:
-        if model is None and server.model_name is not None:
-            raise BadInput(
-                f"--model-name {server.model_name!r} is a name on a server: give the server's address with --model too"
-            )
+        async with telemetry.listening(progress, redis) as listen:
+            return await done_here(listen)
+
+    async def done_here(listen: Listen) -> list[tuple[int, StitchedReport]]:
+        other = server.other(model)
         kind = at_address(task)
         found: list[tuple[int, StitchedReport]] = []
         async with open_redis(redis, progress.listen) as store:
@@ -72,13 +77,14 @@ def worker(
                     done = await work(
                         name,
                         redis=store,
-                        model=None if model is None else server.address(model),
+                        model=other,
                         task=kind,
                         at_once=at_once,
                         again=again,
                         speculate=speculation.made(),
+                        budget=budget.made(),
                         options=server.made(),
-                        on_event=progress.listen,
+                        on_event=listen,
                     )
                     found.append((done, await read(store, name, kind)))
                 except SurefootError as error:
@@ -94,8 +100,9 @@ def worker(
     rows += [{"job": name, "error": error.sentence} for name, error in failed.items()]
     lines = [line for each in done for line in _lines(*each)] + [f"{name}: left as it is" for name in failed]
     common.print_result(rows, Group(*lines) if lines else "no stitched job is left to work on", as_json)
-    if failed or not all(report.solved for _, report in done):
-        raise typer.Exit(1)
+    left = {report.status for _, report in done if not report.solved}
+    if failed or left:
+        raise typer.Exit(STOPPED if left == {"stopped"} and not failed else 1)
 
 
 async def _not_done(redis: Redis) -> list[str]:

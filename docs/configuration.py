@@ -10,6 +10,7 @@ from typing import Any
 
 import surefoot
 from surefoot.cli import group
+from surefoot.serving.proxy import ProxySettings
 
 PAGE = Path(__file__).with_suffix(".md")
 FRAME = """\
@@ -81,6 +82,12 @@ What each run chooses anew, as keyword arguments of `run`, `resume`, `events` an
 
 {Options}
 
+## The voting proxy
+
+`surefoot.serving.proxy.ProxySettings`, how [the proxy](proxy.md) votes, and what it lets in; times in seconds, sizes in bytes.
+
+{ProxySettings}
+
 ## Environment variables
 
 | variable | meaning |
@@ -89,9 +96,11 @@ What each run chooses anew, as keyword arguments of `run`, `resume`, `events` an
 | `OPENAI_API_KEY` | the same; and the key of `--model openai`, in Python too |
 | `OPENAI_BASE_URL` | where `--model openai` is; OpenAI itself if unset |
 | `SUREFOOT_REDIS` | address of Redis, on the command line |
+| `SUREFOOT_DASHBOARD_TOKEN` | what a person types into the page of `surefoot dashboard` to change anything |
 | `SUREFOOT_HOME` | folder of the embedded Redis; `$XDG_STATE_HOME/surefoot` or `~/.local/state/surefoot` if unset |
 | `XDG_STATE_HOME` | see above |
 | `SUREFOOT_VLLM_PYTHON` | interpreter of the environment that has vLLM, for `surefoot serve` |
+| `SUREFOOT_PROXY_KEY` | key that clients of `surefoot proxy` have to send |
 | `VLLM_API_KEY` | key that a vLLM started by `surefoot serve` asks for |
 
 For vLLM surefoot sets `HF_HUB_OFFLINE` (for a folder), `VLLM_NO_USAGE_STATS` and `VLLM_CPU_KVCACHE_SPACE`.
@@ -170,6 +179,7 @@ def page() -> str:
         surefoot.Speculation,
         surefoot.Budget,
         surefoot.Options,
+        ProxySettings,
     )
     filled = {f"{{{kind.__name__}}}": table(kind) for kind in kinds} | {"{options}": options()}
     text = FRAME

@@ -2,20 +2,25 @@
 
 from .base import Ask, Message, Model, ModelUnavailable, Prompt, Sampling
 from .connect import open_model
+from .draft_laws import AcceptanceLaw, DraftPoint, chosen_law, fitted_law
 from .equivalence import Comparison, Equated
 from .gather import as_they_end, in_order
+from .langchain import VotedChatModel
 from .offers import Call, Offer, ToolSchema, read_calls, without_thoughts, write_calls
 from .replicas import Replicas
-from .streaming import Draw, Piece, Streaming, Token, whole_stream
+from .streaming import Draw, Inspectable, Piece, Streaming, Token, whole_stream
 from .tags import THINK, Tags
 
 __all__ = [
     "THINK",
+    "AcceptanceLaw",
     "Ask",
     "Call",
     "Comparison",
+    "DraftPoint",
     "Draw",
     "Equated",
+    "Inspectable",
     "Message",
     "Model",
     "ModelUnavailable",
@@ -28,7 +33,10 @@ __all__ = [
     "Tags",
     "Token",
     "ToolSchema",
+    "VotedChatModel",
     "as_they_end",
+    "chosen_law",
+    "fitted_law",
     "in_order",
     "open_model",
     "read_calls",

@@ -38,6 +38,8 @@ class Ask(NamedTuple):
     """What the sample is expected to be; it may only make the answer faster, never different."""
     offer: Offer | None = None
     """What the model may call; the calls stand in the text of its sample."""
+    extra: str | None = None
+    """More fields of the request, a JSON object: `{"top_p": 0.9}`.  What is no server does without them."""
 
 
 @runtime_checkable

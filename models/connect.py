@@ -13,6 +13,7 @@ from .embedded import llama_cpp as embedded
 from .embedded import pool
 from .equivalence import Equated
 from .keys import OPENAI, located
+from .local.model import SCHEME, LocalModel
 from .openai import OpenAIModel
 from .openai.options import Options
 from .openai.redaction import redacted_url as shown
@@ -39,6 +40,7 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
         pebble-numpy                  the same model in processes of its own, fast where answers are expected
         ponder                        the embedded micro reasoning model, likewise
         glance, ocr, template         what looks at pictures, in threads of this process
+        local:FOLDER                  a model of transformers in this process: see `LocalModel`
         http://gpu:8000/v1            the only model of an OpenAI-compatible server
         http://gpu:8000/v1#qwen3      the model of that name
         openai#gpt-5                  the model of that name at $OPENAI_BASE_URL, or OpenAI, with $OPENAI_API_KEY
@@ -50,8 +52,10 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
 
     Replicas bind closest: `http://a/v1, http://b/v1 + glance` is a planner on two servers, and a perceiver.  A name that the last one has, `#qwen3`, is
     that of all that have none.  `options` are those of the planner, each of its replicas included; no key goes to another server.
-    Raises `BadInput` for anything else, `ModelUnavailable` at once if no server answers there.
+    `Options(hedge=..., compare=...)` are for replicas.  Raises `BadInput` for anything else, `ModelUnavailable` at once if no server answers there.
     """
+    if isinstance(address, str) and options is not None and (options.hedge or options.compare):
+        _check_several(address)
     if not isinstance(address, str):
         yield address
     elif address in embedded.MODELS:
@@ -60,7 +64,7 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
                 await model.ready()
                 yield model
     elif address == pool.NAME:
-        async with pool.NumpyPebble() as pebble:
+        async with pool.NumpyPebble(logprobs=options is not None and options.logprobs) as pebble:
             yield pebble
     elif AND in address:
         planner, _, perceiver = address.partition(AND)
@@ -80,6 +84,9 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
             yield perceivers.Panel(each)
     elif address in _READERS:
         yield _READERS[address]()
+    elif address.startswith(SCHEME):
+        async with LocalModel(address.removeprefix(SCHEME)) as within:
+            yield within
     elif _RUN_TOGETHER.search(address):
         raise BadInput(
             f'several servers are given with a comma and a blank between them, "http://a/v1, http://b/v1", not as {shown(address)!r}'
@@ -95,7 +102,7 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
             yield model
     else:
         raise BadInput(
-            f"a model is one of {', '.join(_NAMED)} or the URL of an OpenAI-compatible server, "
+            f"a model is one of {', '.join(_NAMED)}, local:FOLDER or the URL of an OpenAI-compatible server, "
             f"not {shown(address)!r}"
         )
 
@@ -125,7 +132,7 @@ async def open_equated(
     at_one = isinstance(address, str) and isinstance(judge, str) and _url(address) == _url(judge)
     async with (
         open_model(address, options=options) as answers,
-        open_model(judge, options=options if at_one else options and keyless(options)) as says,
+        open_model(judge, options=options and (alone if at_one else keyless)(options)) as says,
     ):
         equated = Equated(answers, says, on_notice=options.on_notice if options else None)
         try:
@@ -137,7 +144,7 @@ async def open_equated(
 @asynccontextmanager
 async def _open_replicas(addresses: list[str], options: Options) -> AsyncIterator[Replicas]:
     """Open several servers of one model; each fails at once, so that its asks go elsewhere, and all have the patience of `options` together."""
-    own = replace(options, patience_s=0.0, on_wait=None, on_back=None)
+    own = replace(alone(options), patience_s=0.0, on_wait=None, on_back=None)
     last = addresses[-1].partition("#")[2]
     async with AsyncExitStack() as opened:
         models = []
@@ -152,6 +159,17 @@ async def _open_replicas(addresses: list[str], options: Options) -> AsyncIterato
             yield replicas
 
 
+def _check_several(address: str) -> None:
+    """Refuse to hedge, or to compare, where the planner is not several servers of one model."""
+    planner = address.partition(AND)[0].rpartition(SAME)
+    asked = planner[0] or planner[2]
+    if OR in asked or (ALIKE not in asked and not _RUN_TOGETHER.search(asked)):
+        raise BadInput(
+            f"to hedge or to compare takes several servers of one model, their addresses with a comma and a blank between them, "
+            f"not {shown(asked)!r}"
+        )
+
+
 def with_judge(address: str, judge: str) -> str:
     """Return an address whose answers in words are compared by the model at another; raises `BadInput` if that is more than one."""
     if any(sign in judge for sign in (AND, OR, SAME)):
@@ -163,7 +181,7 @@ def with_judge(address: str, judge: str) -> str:
 def is_address(name: str) -> bool:
     """Whether a model is found by this text: if not, it is the name of one that was made in Python."""
     return all(
-        part in _NAMED or part.startswith(("http://", "https://")) or part.partition("#")[0] == OPENAI
+        part in _NAMED or part.startswith(("http://", "https://", SCHEME)) or part.partition("#")[0] == OPENAI
         for part in _BETWEEN.split(name)[::2]
     )
 
@@ -181,7 +199,12 @@ def _url(address: str) -> str:
 
 def keyless(options: Options) -> Options:
     """Return options for another server: neither the key nor fields of one server's own go there."""
-    return replace(options, api_key=None, extra={})
+    return replace(alone(options), api_key=None, extra={})
+
+
+def alone(options: Options) -> Options:
+    """Return options for a model that may have no replicas."""
+    return replace(options, hedge=0.0, compare=0.0)
 
 
 def _embedded(name: str, options: Options | None) -> Options:

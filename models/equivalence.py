@@ -39,6 +39,7 @@ from surefoot.voting.samples import NOTHING, Sample, Usage
 from .base import Ask, Message, Model, Prompt, check_model, context_of
 from .gather import in_order
 from .openai.failures import RequestRefused
+from .server_load import ServerLoad, server_load_of
 
 KNOWN_PROMPTS = 512
 """Prompts whose classes are remembered, the latest."""
@@ -143,6 +144,10 @@ class Equated:
     async def context(self) -> int | None:
         """Return how many tokens the model takes, prompt and answer together; None if it does not say."""
         return await context_of(self._model)
+
+    def server_load(self) -> ServerLoad | None:
+        """Return what both have asked of their servers so far."""
+        return server_load_of(self._model, self._judge)
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask; see `Model`.

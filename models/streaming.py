@@ -1,9 +1,9 @@
 """The seam below every control of a reasoning model: one stream, prefilled, split and counted."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, fields
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from surefoot.voting.samples import NOTHING, Usage
 
@@ -45,10 +45,26 @@ class Piece(NamedTuple):
     """A closing tag came that nothing had opened: all the text until this piece was thinking."""
     room: int | None = None
     """Tokens that the context has left after this piece; None where the server does not say how long it is."""
+    states: tuple[Sequence[float], ...] = ()
+    """Hidden states that the piece's token was drawn from: those at the token before it, one for each of `Draw.layers`."""
 
     def __repr__(self) -> str:
         """Show no text: raw thoughts do not belong into logs."""
         return f"Piece({len(self.thought)} + {len(self.text)} characters, finish={self.finish!r}, usage={self.usage!r})"
+
+
+class AddedVector(NamedTuple):
+    """A vector that is added to the hidden state wherever a thought ends (SEAL, arXiv 2504.07986)."""
+
+    layer: int
+    """After which layer it is added, from 1."""
+    values: tuple[float, ...]
+    ends: str
+    """Text that ends a thought: it is added at every token after the prompt whose text ends with this."""
+
+    def __repr__(self) -> str:
+        """Show no numbers."""
+        return f"AddedVector({len(self.values)} numbers after layer {self.layer}, at {self.ends!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -74,6 +90,10 @@ class Draw:
     tags: Tags = THINK
     offer: Offer | None = None
     """What the model may call.  A stream may go on from raw text, where no server reads calls: it is made in words."""
+    layers: tuple[int, ...] = ()
+    """Layers, from 1, whose hidden states come with every piece; to be set only for an `Inspectable` model."""
+    added: AddedVector | None = None
+    """To be set only for an `Inspectable` model, too."""
 
     def __repr__(self) -> str:
         """Show no text: what has begun may be raw thoughts."""
@@ -106,12 +126,34 @@ class Streaming(Protocol):
         ...
 
 
+@runtime_checkable
+class Inspectable(Protocol):
+    """A `Streaming` whose hidden states can be read and changed while it writes: `Draw.layers`, `Draw.added`.
+
+    The state after layer i is what layer i + 1 reads; after the last one it is not normed yet.
+    """
+
+    @property
+    def depth(self) -> int:
+        """How many layers it has."""
+        ...
+
+    async def digest(self) -> str:
+        """Return the SHA-256 of its weights, in hexadecimal digits: hidden states of other weights mean something else."""
+        ...
+
+
 async def whole_stream(model: Streaming, draw: Draw) -> Piece:
-    """Return a whole stream as one piece; for probes and verifiers, whose usage then has to be booked (`StreamState.spend`)."""
+    """Return a whole stream as one piece; for probes and verifiers, whose usage then has to be booked (`StreamState.spend`).
+
+    Its states are those of the first piece: of what the stream goes on from.
+    """
     thought, text, finish, usage = GrowingText(), GrowingText(), None, NOTHING
     tokens: list[Token] = []
+    states: tuple[Sequence[float], ...] = ()
     async with aclosing(model.stream(draw)) as pieces:
         async for piece in pieces:
+            states = states or piece.states
             if piece.unopened:
                 thought.add(str(text))
                 text = GrowingText()
@@ -120,7 +162,7 @@ async def whole_stream(model: Streaming, draw: Draw) -> Piece:
             tokens += piece.tokens
             finish = piece.finish or finish
             usage += piece.usage
-    return Piece(str(thought), str(text), tuple(tokens), finish, usage)
+    return Piece(str(thought), str(text), tuple(tokens), finish, usage, states=states)
 
 
 def parser(draw: Draw) -> ThinkParser:

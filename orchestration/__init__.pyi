@@ -20,8 +20,10 @@ from .events import (
     Repaired,
     SegmentBegan,
     StepDecided,
+    StitchedStands,
     Undecided,
     Waiting,
+    current_run,
 )
 from .graph import AuditFailed
 from .looks import VotedObservation
@@ -59,11 +61,13 @@ __all__ = [
     "Repaired",
     "SegmentBegan",
     "StepDecided",
+    "StitchedStands",
     "Undecided",
     "Unsupported",
     "VotedObservation",
     "Waiting",
     "agent_graph",
+    "current_run",
     "monitor_node",
     "problem_graph",
     "records",

@@ -122,7 +122,7 @@ class Purse:
     what was set aside for them.
 
     Only what is spent from it counts, not what a job had spent before; `spend` adds that, or whatever else is to count.  `wall_s` is
-    in seconds from the making of the purse, by `clock`.
+    in seconds from `elapsed_s` before the making of the purse, by `clock`.
     """
 
     def __init__(
@@ -132,10 +132,11 @@ class Purse:
         cost: float | None = None,
         price: Price | None = None,
         wall_s: float | None = None,
+        elapsed_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bounds = Budget(tokens=tokens, cost=cost, price=price, wall_s=wall_s)
-        self._clock, self._began = clock, clock()
+        self._clock, self._began = clock, clock() - elapsed_s
         self._spent, self._extra = NOTHING, 0
         self._dearest = NOTHING
         """The dearest step of all runs, field by field."""

@@ -50,45 +50,54 @@ async def old(redis: Redis, older_than_s: float, *, unfinished: bool = False) ->
     Only those that are done or cancelled, unless the `unfinished` ones are wanted too.
     """
     parts = {name for each in await _stitched(redis) for name in each.names}
-    return [job for job in await _old(redis, older_than_s, unfinished) if job.id not in parts]
+    _, found = await _old(redis, older_than_s, unfinished)
+    return [job for job in found if job.id not in parts]
 
 
 async def old_stitched(
     redis: Redis, older_than_s: float, *, unfinished: bool = False
 ) -> list[stitched.StitchedJob]:
-    """Return the stitched jobs of which all parts are old in the same sense."""
-    old = {job.id for job in await _old(redis, older_than_s, unfinished)}
-    return [each for each in await _stitched(redis) if old.issuperset(each.names)]
+    """Return the stitched jobs of which all parts are old in the same sense.
+
+    One that lacks a part, which was deleted by itself or never made, is unfinished; one whose deletion was cut short is not.
+    """
+    there, jobs = await _old(redis, older_than_s, unfinished)
+    old, before = {job.id for job in jobs}, time.time() - older_than_s
+    return [
+        each
+        for each in await _stitched(redis)
+        if old.issuperset(names := there.intersection(each.names))
+        and (len(names) == each.parts or ((unfinished or each.deleting) and each.created <= before))
+    ]
 
 
 async def _stitched(redis: Redis) -> list[stitched.StitchedJob]:
     return [each for each in await stitched.every(redis) if isinstance(each, stitched.StitchedJob)]
 
 
-async def _old(redis: Redis, older_than_s: float, unfinished: bool) -> list[Job]:
+async def _old(redis: Redis, older_than_s: float, unfinished: bool) -> tuple[set[str], list[Job]]:
+    """Return the ids of all jobs, and the old ones."""
     if not 0 <= older_than_s < float("inf"):
         raise BadInput(f"an age is a number of seconds, 0 or more, not {older_than_s!r}")
     before = time.time() - older_than_s
-    idle = [
-        job
-        for job in await every(redis)
-        if isinstance(job, Job) and job.holder is None and job.updated <= before
-    ]
-    return [job for job in idle if unfinished or job.status in OVER]
+    found = await every(redis)
+    idle = [job for job in found if isinstance(job, Job) and job.holder is None and job.updated <= before]
+    return {job.id for job in found}, [job for job in idle if unfinished or job.status in OVER]
 
 
 async def _delete_stitched(redis: Redis, job: str) -> None:
-    """Delete the parts, and the record last: a deletion that is cut short can be repeated."""
+    """Mark the record, delete the parts, and the record last: a deletion that is cut short can be repeated."""
     with suppress(NewerJournal, CorruptJournal):
         known = await stitched.load(redis, job)
-        there = await listed(redis, known.names)
-        for part in there:
+        for part in await listed(redis, known.names):
             if isinstance(part, Job) and part.holder is not None:
                 raise BadInput(
                     f"part {part.id!r} is being run by {part.holder}: cancel the job, or stop its workers, before you delete it"
                 )
-        for name, part in zip(known.names, there, strict=True):
-            if part is not None:
+        await stitched.mark_deleting(redis, known)
+        # Read once more: until it was marked a worker could make one that was not there.
+        for name, found in zip(known.names, await listed(redis, known.names), strict=True):
+            if found is not None:
                 await delete(redis, name)
     await stitched.forget(redis, job)
 

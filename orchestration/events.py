@@ -4,7 +4,7 @@
     Began                       the job is taken; the counters begin where it stands
       SegmentBegan
         Climbed ...             a step that its election leaves undecided took a rung of the ladder
-        StepDecided ...         an election, or a ladder, has decided
+        StepDecided ...         an election has decided, or a ladder, or an earlier step that asked the same
         Committed               the steps so far are durable, and counted
       AuditBegan
       Audited                   the segment is sealed, or has a fault, and then it is
@@ -13,17 +13,20 @@
     Asking                      a person has to decide, and the run ends until then
     Ended                       always the last, with the report or the error
 
-    Waiting, Back               at any time: Redis or the model's server is gone, and answers again
+    Waiting, Back               at any time: Redis or the model's server is gone, or a person has suspended the job; and it goes on again
     GoneBack                    at any time: Redis lost its last moments; some steps are decided again
     Noted                       at any time: what a person should know
+    StitchedStands              now and then, of a job in parts: how it stands, all workers together
 
 Displays, metrics and dashboards only listen.  A listener is called in the run's event loop, and the run goes on when it returns.
 It cannot end the run: when it raises, asyncio's exception handler is told, and the listener hears nothing more.
+One listener may hear several runs, as of the parts that a worker does at once: `current_run` keeps their events apart.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from inspect import iscoroutinefunction
 from types import TracebackType
@@ -79,6 +82,8 @@ class Counts:
     usage: Usage
     rungs: Mapping[str, int] = field(default_factory=dict)
     """What a ladder has done: `RUNG:climbed`, `RUNG:decided` and `RUNG:samples`."""
+    reused: int = 0
+    """Steps that have taken the verdict of an earlier one; none of the votes are theirs."""
 
     @classmethod
     def of(cls, counters: Mapping[str, int]) -> Self:
@@ -91,6 +96,7 @@ class Counts:
             ahead={name: counters[name] for name in SPECULATION_COUNTERS if name in counters},
             usage=Usage(*(counters.get(name, 0) for name in Usage._fields)),
             rungs={name[5:]: count for name, count in counters.items() if name.startswith("rung:")},
+            reused=counters.get("reused", 0),
         )
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -102,6 +108,7 @@ class Counts:
             ahead=Counter(self.ahead) + Counter(other.ahead),
             usage=self.usage + other.usage,
             rungs=Counter(self.rungs) + Counter(other.rungs),
+            reused=self.reused + other.reused,
         )
 
 
@@ -129,6 +136,10 @@ class Began(Event):
     repairs: int
     risk: float | None
     """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
+    error_bound: float | None = None
+    """Upper bound of the share of wrong ballots, as calibrated; None if nothing was."""
+    model: str = ""
+    """What reports call the model that is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,15 +268,15 @@ class Asking(Event):
 class Waiting(Event):
     """Something is waited for; said again at every try."""
 
-    on: Literal["redis", "model"]
+    on: Literal["redis", "model", "person"]
     sentence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Back(Event):
-    """It answers again."""
+    """It answers again, or lets the job go on."""
 
-    on: Literal["redis", "model"]
+    on: Literal["redis", "model", "person"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +284,27 @@ class Noted(Event):
     """What a person should know, in one sentence."""
 
     sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StitchedStands(Event):
+    """How a stitched job stands, all workers together: its parts in sum, as their journals have them."""
+
+    job: str
+    task: str
+    parts: int
+    done: int
+    """Parts that are done."""
+    step: int
+    """Steps that are durable."""
+    steps: int
+    k: int
+    counts: Counts
+    repairs: int
+    risk: float | None
+    """Predicted chance of at least one wrong step in the whole job; None if nothing was calibrated."""
+    error_bound: float | None = None
+    """Upper bound of the share of wrong ballots, as calibrated; None if nothing was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +351,11 @@ def shielded(listen: Listen | None) -> Listen:
     return told
 
 
+def current_run() -> object | None:
+    """Return what stands for the run whose event a listener is hearing, one object for all of its events; None for what is told of no run."""
+    return _CURRENT.get()
+
+
 class Emitter:
     """One run's events on their way to who listens; leaving the block tells of its end.
 
@@ -331,8 +368,13 @@ class Emitter:
         """The job, once it is taken."""
         self.report: Report | None = None
         """What the run returns."""
+        self._around: Emitter | None = None
+        """That of the run in which this one was begun, as by a task that runs jobs of its own."""
 
     async def __aenter__(self) -> Self:
+        # What the run starts, such as the journal's pulse, inherits it.
+        self._around = _CURRENT.get()
+        _CURRENT.set(self)
         return self
 
     async def __aexit__(
@@ -345,3 +387,7 @@ class Emitter:
                 f"It ended job {self.job!r}; what was decided is safe, and resuming the job goes on."
             )
         self.emit(Ended(report=None if error else self.report, error=error))
+        _CURRENT.set(self._around)
+
+
+_CURRENT: ContextVar[Emitter | None] = ContextVar("surefoot_current_run", default=None)

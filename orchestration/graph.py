@@ -6,7 +6,7 @@ be run again after a crash at any point: the journal is the truth, the graph's c
 """
 
 import asyncio
-from collections.abc import Coroutine, Hashable
+from collections.abc import AsyncIterator, Coroutine, Hashable
 from dataclasses import replace
 from typing import Any, Generic, Literal, TypedDict, TypeVar
 
@@ -16,13 +16,14 @@ from langgraph.graph import END, START, StateGraph
 from surefoot.agents.tasks.codec import read_back
 from surefoot.agents.tasks.failures import TaskFailed, said
 from surefoot.agents.tasks.guarded import Guarded
-from surefoot.agents.tasks.optional import Acts, Stakes
+from surefoot.agents.tasks.optional import Acts, Reuses, Stakes
 from surefoot.errors import SurefootError
 from surefoot.models.base import Model
 from surefoot.voting.risk_budget import RiskBudget
 from surefoot.voting.rules import AheadByStakes, FirstToAheadBy
 
 from .engine.climbing import Climbs
+from .engine.memo import REMEMBERED_STEPS, Memo
 from .engine.open_step import StepStalled, Terms, seed_of
 from .engine.speculation import Speculation
 from .engine.stride import Stride
@@ -30,7 +31,7 @@ from .events import AuditBegan, Audited, GoneBack, Noted, Repaired, SegmentBegan
 from .journal.journal import Journal, WentBack
 from .journal.lease import GIVE_BACK_S
 from .journal.records import CorruptJournal, verified
-from .journal.segments import frames, snapshot
+from .journal.segments import frames, segment_records, snapshot
 from .journal.snapshots import Snapshot
 from .ladder.person import answered
 from .meter import Meter
@@ -96,7 +97,16 @@ class Runner(Generic[S, A]):
             seed=settings.seed,
         )
         self._terms, self._climbs = terms, climbs is not None
+        self._memo: Memo[S, A] | None = None
+        # As the job began: a task that has come to say so since decides as its job did; one that says so no more is refused.
+        if journal.job.reuses and isinstance(task, Reuses):
+            self._memo = Memo(terms, task)
+            if speculation is not None:
+                # What is asked ahead of a step that then takes a verdict is wasted, and that is most of it.
+                speculation = None
+                self._listen(Noted(sentence=f"task {task.name!r} reuses verdicts, so nothing is asked ahead"))
         self._stride = Stride(terms, model, speculation, meter, journal.listen, climbs)
+        self._stride.memo = self._memo
         self._sealed = journal.job.start
         self._sealed_state: S = self._read_state(journal.job.start.state)
         self._state = self._sealed_state
@@ -149,6 +159,8 @@ class Runner(Generic[S, A]):
         repairs = state["repairs"] if state["segment"] == segment else 0
         self._listen(SegmentBegan(segment=segment, k=self._k + repairs))
         walk: Walk = {"segment": segment, "repairs": repairs, "then": "run"}
+        if self._memo is not None and not self._memo.current:
+            await self._remember(self._memo)
         try:
             for first, end in self._stretches(segment):
                 if first <= self._journal.step < end:
@@ -180,6 +192,8 @@ class Runner(Generic[S, A]):
         redone = again is not None and first == again[0]
         self._stride.redone = again[1] if again is not None and redone else None
         more = repairs + redone
+        if self._memo is not None:
+            self._memo.taking = not more  # a verdict may be what was wrong
         return replace(
             self._terms,
             rule=self._rule(more),
@@ -230,6 +244,7 @@ class Runner(Generic[S, A]):
             await self._go_back(went_back)
         else:
             self._state = self._sealed_state
+            self._withdrawn()
         self._listen(Repaired(segment=self._segment(), step=self._journal.step))
         return {"segment": self._segment(), "repairs": state["repairs"] + 1, "then": "run"}
 
@@ -262,21 +277,49 @@ class Runner(Generic[S, A]):
         for record in tail:
             state = self._after(state, record)
         self._state = state
+        self._withdrawn()
         await self._remind()
 
     async def _remind(self) -> None:
         """Tell a draft of the steps decided so far, as many as a memory is good for."""
         if self._stride.draft is None or not self._journal.step:
             return
-        job = self._journal.job
-        first = max(0, self._segment() - REMEMBERED_SEGMENTS)
+        async for _, before, after in self._replayed(self._segment() - REMEMBERED_SEGMENTS):
+            self._stride.draft.decided(before, after)
+
+    def _withdrawn(self) -> None:
+        """Note that records were taken back, or are not known yet: a memo has to read them before the next step."""
+        if self._memo is not None:
+            self._memo.current = False
+
+    async def _remember(self, memo: Memo[S, A]) -> None:
+        """Fill a memo from the records of the last steps, as it was when they were decided."""
+        memo.clear()
+        acting, first = self._terms.acting, (self._journal.step - REMEMBERED_STEPS) // self._size
+        async for record, state, _ in self._replayed(min(first, self._segment())):
+            if acting is not None and acting.acts(state):
+                continue  # nothing was asked
+            if (asked := memo.digest(state)) is not None:
+                memo.add(asked, record, self._read_answer(record.answer))
+        memo.current = True
+
+    async def _replayed(self, first: int) -> AsyncIterator[tuple[Record, S, S]]:
+        """Yield the steps decided so far from segment `first` on, or from the start, with the states before and after each."""
+        first = max(0, first)
+        job = self._journal.job._replace(sealed=self._journal.sealed)
         begin = await snapshot(self._journal.redis, job, first - 1)
         state: S = self._read_state(begin.state)
         for segment in range(first, -(-self._journal.step // self._size)):
-            for _, part in await frames(self._journal.redis, job, segment):
-                for record in part:
-                    before, state = state, self._after(state, record)
-                    self._stride.draft.decided(before, state)
+            found = await segment_records(self._journal.redis, job, segment)
+            steps = min((segment + 1) * self._size, self._journal.step) - segment * self._size
+            if len(found) < steps:
+                # What follows would be taken for what was decided in other states.
+                raise CorruptJournal(
+                    f"job {job.id!r}, segment {segment}: {steps} steps were decided in it, the records of {len(found)} are there"
+                )
+            for record in found:
+                before, state = state, self._after(state, record)
+                yield record, before, state
 
     def _look_for_drift(self) -> None:
         """Say once that the run has left what was calibrated, if its contested steps are evidence of that."""

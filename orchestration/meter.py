@@ -76,6 +76,10 @@ class Meter:
         if self._purse is not None:
             self._purse.keep(self)
 
+    def rested(self) -> None:
+        """Know that the run stood still: that took no step so long."""
+        self._checked_at = None
+
     def check(self, step: int) -> None:
         """Raise `Paused` if the next step does not fit."""
         now = self._clock()

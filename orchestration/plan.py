@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from surefoot.agents.tasks.guarded import guarded
 from surefoot.agents.tasks.known_limits import check_known
 from surefoot.agents.tasks.optional import Stakes, calibrating
+from surefoot.agents.tasks.own_audit import has_audit
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Model
@@ -17,7 +18,8 @@ from surefoot.models.connect import open_model
 from surefoot.models.openai.options import Options, Wait
 from surefoot.typed_input import checked
 from surefoot.voting.calibration import Calibration
-from surefoot.voting.choice import ChosenBudget, ChosenK, choose_budget, choose_k
+from surefoot.voting.certainty import Purchase, purchases
+from surefoot.voting.choice import ChosenBudget, ChosenK, choose_budget, choose_k, states_to_promise
 from surefoot.voting.election import Stalled
 from surefoot.voting.reliability import Forecast, Price, expected_votes, risk
 from surefoot.voting.risk_budget import RiskBudget
@@ -25,6 +27,7 @@ from surefoot.voting.rules import FirstToAheadBy
 
 from .budget import Budget
 from .calibrate import calibrate
+from .engine.hypothetical import hypothetically
 from .engine.open_step import Terms
 from .engine.stride import Stride
 from .events import Back, Listen, Noted, Waiting, shielded
@@ -56,6 +59,8 @@ class Plan:
     """None if nothing supports the reliability.  For one lead at the observed error rate, for a budget at the bounds that it is spent by."""
     seconds: float | None = None
     """Wall time of a chained run, from the time that a few elections took; None if nothing supports the reliability."""
+    purchases: tuple[Purchase, ...] = ()
+    """What would make the job surer, and what it costs, the cheapest first; empty if `risk_bound` is what was asked for."""
 
     @property
     def rule(self) -> FirstToAheadBy | RiskBudget | None:
@@ -78,12 +83,10 @@ class Plan:
 
     @property
     def why(self) -> str:
-        """All of this in plain sentences."""
-        return (
-            self.choice.why
-            if self.spending is None
-            else f"{self.spending.why} One lead for all: {self.choice.why}"
-        )
+        """All of this but `purchases` in plain sentences."""
+        if self.spending is None:
+            return self.choice.why
+        return f"{self.spending.why} One lead for all: {self.choice.why}"
 
 
 @checked
@@ -129,13 +132,16 @@ async def plan_with(
         raise BadInput(
             f"task {task.name!r} does not say how many steps it takes: give k instead of a reliability"
         )
+    began = time.perf_counter()
     calibration = await calibrate(task, model, settings, listen=listen, budget=budget)
+    sample_s = (time.perf_counter() - began) / calibration.samples
     choice = choose_k(calibration, steps, settings.reliability, own_leads=isinstance(task, Stakes))
     plan = Plan(steps, settings.reliability, calibration, choice)
     if settings.rule == "budget":
         plan = replace(
             plan, spending=choose_budget(calibration, steps, settings.reliability, settings.hardest)
         )
+    plan = replace(plan, purchases=_purchases(task, plan, settings, sample_s, price))
     rule = plan.rule
     if rule is None:
         return plan
@@ -150,6 +156,42 @@ async def plan_with(
     )
     seconds = steps * await _seconds_per_step(task, model, rule, settings)
     return replace(plan, forecast=taken, seconds=seconds)
+
+
+def _purchases(
+    task: Task[S, A], plan: Plan, settings: Settings, sample_s: float, price: Price | None
+) -> tuple[Purchase, ...]:
+    """Say what would make the planned job surer.  A check that the task has is timed on a few random states and their right answers."""
+    calibration, rule = plan.calibration, plan.rule
+    lead = None if rule is None else rule.most if isinstance(rule, RiskBudget) else rule.k
+    states: int | None = None
+    # A task that has drawn all the states it has cannot draw more.
+    if calibration.states == settings.states and not calibration.every_state:
+        if lead is None:
+            states = plan.choice.states_to_support
+        elif plan.risk_bound is not None:
+            states = states_to_promise(calibration, lead, plan.steps, plan.reliability)
+    audited, audit_s = has_audit(task), None
+    if audited:
+        cases, rng = calibrating(task), random.Random(settings.seed)
+        known = [case for case in (cases.case(rng) for _ in range(TIMED_STEPS)) if case.answer is not None]
+        began = time.perf_counter()
+        for case in known:
+            hypothetically(None, task.audit, case.state, case.answer)
+        audit_s = (time.perf_counter() - began) / len(known) if known else None
+    return purchases(
+        calibration,
+        lead,
+        plan.steps,
+        plan.reliability,
+        bound=plan.risk_bound,
+        states=states,
+        rungs=() if settings.ladder is None else settings.ladder.names,
+        audited=audited,
+        audit_s=audit_s,
+        sample_s=sample_s,
+        price=price,
+    )
 
 
 async def _seconds_per_step(

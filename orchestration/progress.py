@@ -24,6 +24,7 @@ from .events import (
     Repaired,
     SegmentBegan,
     StepDecided,
+    StitchedStands,
     Waiting,
 )
 
@@ -44,8 +45,14 @@ class Progress:
     steps: int | None = None
     first: int = 0
     """The step at which this runner began."""
+    stitched: str = ""
+    """The stitched job whose counters these are, those of other workers included; "" if it is none."""
+    parts: int = 0
+    parts_done: int = 0
     k: int = 0
     votes: int = 0
+    reused: int = 0
+    """Steps that have taken the verdict of an earlier one."""
     contested: int = 0
     dissent: int = 0
     """Votes against the winner of their step."""
@@ -58,16 +65,19 @@ class Progress:
     usage: Usage = NOTHING
     predicted: float | None = None
     """Chance that the whole job is right, as calibrated; None if nothing was."""
+    error_bound: float | None = None
+    """Upper bound of the share of wrong ballots, as calibrated; None if nothing was."""
     durable: int = 0
     durable_at: float = field(default_factory=time.monotonic)
-    """Monotonic time of the last commit."""
+    """Monotonic time of the last commit, of a stitched job as far as it was seen."""
     started: float = field(default_factory=time.monotonic)
 
     def listen(self, event: Event) -> None:
         """Fold an event in."""
+        if type(event) is StepDecided:  # nearly every event is one
+            self.step = event.record.step + 1
+            return
         match event:
-            case StepDecided(step=step):
-                self.step = step + 1
             case Committed(step=step, counts=counts):
                 self.durable, self.durable_at = step, time.monotonic()
                 self._count(counts)
@@ -91,6 +101,25 @@ class Progress:
                 self.waiting = ""
             case Noted(sentence=sentence):
                 self.notes.append(sentence)
+            case StitchedStands():
+                self._stand(event)
+
+    def _stand(self, event: StitchedStands) -> None:
+        """Show a stitched job as a whole; the rate is that of all workers since it was first looked at."""
+        if self.stitched != event.job:
+            self.first, self.step, self.started = event.step, event.step, time.monotonic()
+        self.job = self.stitched = event.job
+        self.task, self.doing = event.task, "running"
+        self.parts, self.parts_done, self.steps, self.k = event.parts, event.done, event.steps, event.k
+        if event.step > self.durable:
+            self.durable_at = time.monotonic()  # some worker's commit
+        # Steps that are decided and not yet durable are on their way into its journals.
+        self.step, self.durable = max(self.step, event.step), event.step
+        self.repairs, self.error_bound = event.repairs, event.error_bound
+        self.predicted = None if event.risk is None else 1 - event.risk
+        self.votes, self.dissent, self.contested, self.reused, self.usage = 0, 0, 0, 0, NOTHING
+        self.flags, self.ahead, self.rungs = Counter(), Counter(), Counter()
+        self._count(event.counts)
 
     def _begin(self, event: Began) -> None:
         """Show the job from where it stands, and not only this runner; what was noted before stays."""
@@ -98,6 +127,7 @@ class Progress:
         fresh.first = fresh.step = fresh.durable = event.step
         fresh.steps, fresh.repairs = event.steps, event.repairs
         fresh.predicted = None if event.risk is None else 1 - event.risk
+        fresh.error_bound = event.error_bound
         fresh._count(event.counts)
         for name in Progress.__slots__:  # a subclass names none of its own
             setattr(self, name, getattr(fresh, name))
@@ -106,6 +136,7 @@ class Progress:
         self.votes += counts.votes
         self.dissent += counts.dissent
         self.contested += counts.contested
+        self.reused += counts.reused
         self.flags.update(counts.flags)
         self.ahead.update(counts.ahead)
         self.rungs.update(counts.rungs)
@@ -155,6 +186,8 @@ class ProgressOfSeveral(Progress):
     def listen(self, event: Event) -> None:
         """Fold an event of any of them in."""
         match event:
+            case Began() if self.stitched:
+                pass  # it is counted already
             case Began() if self.job:
                 self.step, self.first = self.step + event.step, self.first + event.step
                 self.repairs += event.repairs

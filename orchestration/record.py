@@ -25,7 +25,7 @@ class Record(NamedTuple):
     answer: Any
     """The winner, a plain value."""
     votes: int
-    """Ballots for the winner; none where the world or a ladder has decided."""
+    """Ballots for the winner; none where the world or a ladder has decided, or the verdict was reused."""
     others: tuple[tuple[Any, int], ...] = ()
     """The losing candidates and their votes."""
     flags: Mapping[str, int] = NO_FLAGS
@@ -33,6 +33,8 @@ class Record(NamedTuple):
     usage: Usage = NOTHING
     rungs: tuple[RungTally, ...] = ()
     """What a step has climbed that its own election left undecided; the last one decided.  Their votes are none of those above."""
+    reused: int | None = None
+    """The earlier step, which asked the same, whose verdict was taken; None if it is the step's own."""
 
     @property
     def against(self) -> int:

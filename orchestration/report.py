@@ -154,6 +154,9 @@ class Report(BaseModel):
     steps_expected: int | None
     votes: int
     samples: int
+    reused: int = 0
+    """Steps that took the verdict of an earlier one that asked the same: no votes and no samples are theirs.  Like votes, those of segments
+    decided again count twice."""
     red_flags: dict[str, int]
     contested: int
     """Steps on which ballots differed; like votes and red flags, those of segments decided again count twice."""

@@ -1,7 +1,7 @@
 """The report of a job, derived from its journal alone."""
 
 from collections.abc import AsyncIterator, Hashable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
@@ -22,7 +22,7 @@ from .journal.records import CorruptJournal, verified
 from .journal.segments import climbed, contested, frames, segment_records, snapshot
 from .journal.snapshots import reading, text
 from .record import Record
-from .report import Ahead, Bound, Contest, Hard, KindOfStep, Question, Report, RungUse, Spent, Stall, Tokens
+from .report import Ahead, Contest, Hard, KindOfStep, Question, Report, RungUse, Spent, Stall, Tokens
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -47,8 +47,6 @@ async def read_report(redis: Redis, job_id: str, task: Task[S, A] | None) -> Rep
         contested_steps=await contests(redis, job, task, CONTESTED_SHOWN),
         stall=await _stall(redis, job),
         question=None if (asked := await question_of(redis, job)) is None else asked.model_dump(),
-        stopped=job.paused or None if job.status in ("stopped", "failed") else None,
-        bound=cast(Bound, job.bound) if job.bound and job.status == "stopped" else None,
     )
 
 
@@ -67,6 +65,7 @@ def told(job: Job, steps: int | None) -> dict[str, Any]:
         "steps_expected": steps,
         "votes": votes,
         "samples": votes + sum(job.flags.values()),
+        "reused": count.get("reused", 0),
         "red_flags": job.flags,
         "contested": count.get("contested", 0),
         "repairs": count.get("repairs", 0),
@@ -89,6 +88,8 @@ def told(job: Job, steps: int | None) -> dict[str, Any]:
         "wall_s": round(job.wall_s, 3),
         "calibration": _spent(job),
         "head": job.head,
+        "stopped": job.paused or None if job.status in ("stopped", "failed") else None,
+        "bound": job.bound if job.bound and job.status == "stopped" else None,
     }
 
 
@@ -152,11 +153,18 @@ async def records(redis: Redis, job: Job) -> AsyncIterator[Record]:
 
 async def state_reached(redis: Redis, job: Job, task: Task[S, A]) -> S:
     """Return the state that a job's records lead to; only the last segments are read."""
-    whole = min(job.sealed, job.step // job.settings.segment)
+    return await state_before(redis, job, task, job.step)
+
+
+async def state_before(redis: Redis, job: Job, task: Task[S, A], step: int) -> S:
+    """Return the state in which a step was asked about, one that is decided or the next one; only its segment is read."""
+    whole = min(job.sealed, step // job.settings.segment)
     begin = await snapshot(redis, job, whole - 1)
     state: S = read_back(task.state_codec, begin.state)
-    for segment in range(whole, -(-job.step // job.settings.segment)):
+    for segment in range(whole, -(-step // job.settings.segment)):
         for record in await segment_records(redis, job, segment):
+            if record.step == step:
+                break
             state = task.advance(state, read_back(task.answer_codec, record.answer))
     return state
 

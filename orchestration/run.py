@@ -15,7 +15,7 @@ from surefoot.agents.tasks.codec import written
 from surefoot.agents.tasks.failures import cut, said
 from surefoot.agents.tasks.guarded import Guarded, guarded
 from surefoot.agents.tasks.known_limits import check_known
-from surefoot.agents.tasks.optional import DecisionNeeded, Fits
+from surefoot.agents.tasks.optional import DecisionNeeded, Fits, Reuses
 from surefoot.agents.tasks.task import Task, sampling_for
 from surefoot.errors import BadInput
 from surefoot.models.base import Model, check_model, context_of
@@ -49,6 +49,7 @@ from .redis.persistence import forgetful
 from .report import Question, Report, Stall
 from .reporting import read_report, shown
 from .rungs import Ladder
+from .server_counts import ServerCounts
 from .settings import USUAL, Settings
 from .task_of_job import task_again
 
@@ -167,6 +168,7 @@ async def take_up(
     *,
     again: bool = False,
     speculate: Speculation | None = None,
+    budget: Budget | None = None,
     options: Options | None = None,
     on_event: Listen | None = None,
 ) -> Report:
@@ -176,16 +178,23 @@ async def take_up(
     """
     async with (
         Emitter(on_event) as emitter,
-        _work(redis, job, task, model, speculate, None, options, emitter) as work,
+        _work(redis, job, task, model, speculate, budget, options, emitter) as work,
     ):
         return await replace(work, address=address, worker=here()).go(again=again)
 
 
 async def fixed_for(
-    redis: Redis, job: str, task: Task[S, A], settings: Settings, model: Model, address: str, listen: Listen
+    redis: Redis,
+    job: str,
+    task: Task[S, A],
+    settings: Settings,
+    model: Model,
+    address: str,
+    budget: Budget | None,
+    listen: Listen,
 ) -> Fixed:
     """Find out what a new job is fixed with, as `run` does, before it is written down."""
-    work = _Work(redis, job, guarded(task), model, address, None, None, Emitter(listen))
+    work = _Work(redis, job, guarded(task), model, address, None, budget, Emitter(listen))
     return await work.fixed(settings)
 
 
@@ -202,13 +211,6 @@ def address_again(job: str, kept: str) -> str:
             f"with the key, as `model` (--model)"
         )
     return kept
-
-
-def _check_limit(budget: RiskBudget, limit: int) -> None:
-    if limit < budget.most:
-        raise BadInput(
-            f"this budget takes up to {budget.most} votes where all agree: limit must be at least that, not {limit!r}"
-        )
 
 
 def _creation(name: str, given: Task[S, A], task: Task[S, A]) -> Callable[..., Coroutine[Any, Any, None]]:
@@ -252,9 +254,12 @@ class _Work(Generic[S, A]):
                 raise BadInput(
                     f"a risk budget finds its own leads, by calibration: leave out k = {settings.k}"
                 )
-            return Fixed(replace(settings, sampling=sampling), self.address)
-        fixed = await self._calibrated(settings)
-        return fixed._replace(settings=replace(fixed.settings, sampling=sampling))
+            fixed = Fixed(settings, self.address)
+        else:
+            fixed = await self._calibrated(settings)
+        return fixed._replace(
+            settings=replace(fixed.settings, sampling=sampling), reuses=isinstance(self.task, Reuses)
+        )
 
     async def _calibrated(self, settings: Settings) -> Fixed:
         """Return the k, or the budget, that supports the reliability, and what it was chosen by."""
@@ -266,7 +271,7 @@ class _Work(Generic[S, A]):
         if rule is None:
             raise Unsupported(planned.why)
         if isinstance(rule, RiskBudget):
-            _check_limit(rule, settings.limit)
+            jobs.check_limit(rule, settings.limit)
         listen(Noted(sentence=planned.why))
         budget, k = (rule, rule.least) if isinstance(rule, RiskBudget) else (None, rule.k)
         shown = tuple(hard.shown() for hard in found.hard_states)
@@ -311,8 +316,7 @@ class _Work(Generic[S, A]):
         found = await jobs.load(self.redis, self.job)
         _check_task(self.task, found)
         settings = found.settings if limit is None else replace(found.settings, limit=limit)
-        if found.budget is not None:
-            _check_limit(found.budget, settings.limit)
+        jobs.check_limit(found.budget, settings.limit)
         if ladder is not None and settings.ladder == ladder.kept():
             settings = replace(settings, ladder=ladder)  # the same, and it has the models themselves
         emitter = self.emitter
@@ -321,9 +325,10 @@ class _Work(Generic[S, A]):
                 self.redis, self.job, holder=holder, again=again, listen=emitter.emit
             ) as journal:
                 journal.worker = self.worker
+                journal.asked = ServerCounts(self.model)
                 await _taken(journal, self.address)
                 emitter.job = self.job
-                emitter.emit(_began(journal.job, self.task))
+                emitter.emit(_began(journal.job, self.task, self.model))
                 async with open_others(settings.ladder, self.open_other) as others:
                     climber: Climber[S, A] | None = None
                     if settings.ladder is not None:
@@ -492,7 +497,7 @@ def _metered(budget: Budget | None, job: jobs.Job) -> Iterator[Meter | None]:
         meter.close()
 
 
-def _began(job: jobs.Job, task: Task[Any, Any]) -> Began:
+def _began(job: jobs.Job, task: Task[Any, Any], model: Model) -> Began:
     """Return where the job stands, so that who listens can show the job and not only this runner."""
     return Began(
         job=job.id,
@@ -503,6 +508,8 @@ def _began(job: jobs.Job, task: Task[Any, Any]) -> Began:
         counts=Counts.of(job.counters),
         repairs=job.counters.get("repairs", 0),
         risk=job.risk,
+        error_bound=job.calibrated and job.calibrated.error,
+        model=model.name,
     )
 
 
@@ -519,6 +526,11 @@ def _stall(task: Task[S, A], stall: StepStalled) -> Stall:
 
 def _check_task(task: Task[Any, Any], job: jobs.Job) -> None:
     """Refuse to go on with a task that is not the one the journal was written by."""
+    if job.reuses and not isinstance(task, Reuses):
+        raise BadInput(
+            f"job {job.id!r} takes the verdicts of steps that asked the same, and task {task.name!r} has no `reusable` any more: "
+            "give it back, or use another job name"
+        )
     spec, begun = jobs.as_stored(task.spec()), jobs.as_stored(job.spec)
     own = (task.name, spec, jobs.as_stored(written(task.state_codec, task.start())))
     if own != (job.task, begun, job.start.state):

@@ -297,7 +297,9 @@ def test_calibration_can_ask_for_more_samples_than_the_limit_allows(
     assert "limit must be at least" in done.sentence(BAD_INPUT)
 
 
-@pytest.mark.parametrize("command", [("resume",), ("show",), ("show", "--step", "0"), ("cancel",)])
+@pytest.mark.parametrize(
+    "command", [("resume",), ("show",), ("show", "--step", "0"), ("suspend",), ("cancel",)]
+)
 def test_a_job_that_does_not_exist_is_answered_with_those_that_do(
     sf: Surefoot, store: Redis, head_of_7: str, command: tuple[str, ...]
 ) -> None:
@@ -626,6 +628,10 @@ def test_every_command_speaks_json(sf: Surefoot, store: Redis, exact: str) -> No
     assert {"steps", "reliability", "calibration", "choice", "forecast", "seconds"} <= set(planned.json)
     assert planned.json["steps"] == 15
     store.hset(Keys("spoken").meta, "status", "stopped")
+    assert sf("suspend", "spoken", "--json").json == {"job": "spoken", "suspended": True}
+    assert store.hget(Keys("spoken").meta, "suspended") is not None
+    assert sf("suspend", "spoken", "--off").out.strip() == "job spoken may go on"
+    assert store.hget(Keys("spoken").meta, "suspended") is None
     assert sf("cancel", "spoken", "--json").json == {"job": "spoken", "status": "cancelled"}
 
 

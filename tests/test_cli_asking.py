@@ -113,6 +113,17 @@ def test_options_are_json_or_text() -> None:
     }
 
 
+def test_shares_of_several_servers_are_options_of_all_that_ask() -> None:
+    made = ServerOptions(hedge=0.05, compare=0.005).made()
+    assert (made.hedge, made.compare) == (0.05, 0.005)
+    for model, share, why in (
+        ("http://a/v1", "--hedge", "takes several servers of one model"),
+        ("http://a/v1, http://b/v1", "--compare", "compare three or more"),
+    ):
+        done = planned({}, "--model", model, share, "0.05")
+        assert done.returncode == 2 and why in json.loads(done.stdout)["error"]
+
+
 @pytest.mark.parametrize("content", ["", "\n", "two keys", "a\nb", "\xfcber"])
 def test_a_file_without_a_key_is_refused_and_not_quoted(content: str, tmp_path: Path) -> None:
     file = tmp_path / "key"

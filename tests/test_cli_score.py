@@ -233,3 +233,17 @@ def test_what_was_passed_over_is_counted(app: typer.Typer, folder: Path) -> None
     assert "passed over: 1 unknown parts" in scored(app, folder / "odd.json").stdout
     (row,) = json.loads(scored(app, folder / "odd.json", "--json").stdout)
     assert row["passed_over"] == 1
+
+
+def test_a_log_of_inspect_has_a_row_a_sample(app: typer.Typer, folder: Path) -> None:
+    golden = Path(__file__).parent / "agents" / "golden" / "inspect-0.3.285.eval"
+    done = scored(app, golden, folder / "good.json", "--json")
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    names = [f"{golden}#acme/cart-1_epoch_1", f"{golden}#2_epoch_1", str(folder / "good.json")]
+    assert [row["file"] for row in rows] == names
+    assert [row["turns"] for row in rows] == [4, 1, 3]
+    one = scored(app, names[1], "--json")
+    assert json.loads(one.stdout) == [rows[1]]
+    unknown = scored(app, f"{golden}#3_epoch_1", names[2])
+    assert unknown.exit_code == 2 and "no sample of that name" in unknown.stderr

@@ -345,8 +345,9 @@ def test_a_killed_job_goes_on_by_its_outline(sf: Surefoot, solved: Done, tmp_pat
     gate = Gate(goal_double(), answers=50)  # of them 34 for the probe
     with served(gate) as url:
         asked = ("solve", "--outline", file, "--votes", 4, "--model", url, "--job", "killed")
-        with subprocess.Popen(sf.command(*asked), env=sf.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # fmt: skip
-            assert gate.reached.wait(PATIENCE_S)
+        said = tmp_path / "said"
+        with said.open("wb") as file_of, subprocess.Popen(sf.command(*asked), env=sf.environment, stdout=file_of, stderr=file_of) as process:  # fmt: skip
+            assert gate.reached.wait(PATIENCE_S), said.read_text()
             process.send_signal(signal.SIGKILL)
         gate.opened.set()
         assert sf(*asked).out == f"{ANSWER}\n"

@@ -17,7 +17,7 @@ import surefoot
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ROOMS = ("agents", "cli", "models", "orchestration", "tools", "voting")
+ROOMS = ("agents", "cli", "models", "orchestration", "serving", "tools", "voting")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WALKED = ROOT / "docs" / "first-task.md"
 """Its blocks are files, which begin with their names, and commands with lines of what they print."""

@@ -96,7 +96,7 @@ def test_the_docstring_draws_the_tree_that_exists() -> None:
     drawn: set[tuple[str, str, str]] = set()
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
-        if found := re.fullmatch(r"    (?P<indent> *)(?P<name>[A-Z]\w+) +(?P<room>[a-z.]+)  +\S.*", line):
+        if found := re.fullmatch(r"    (?P<indent> *)(?P<name>[A-Z]\w+) +(?P<room>[a-z_.]+)  +\S.*", line):
             path[len(found["indent"]) // 4 :] = [found["name"]]
             drawn.add((path[-2] if path[1:] else "", found["name"], found["room"]))
     exist = {(base_of(kind), kind.__name__, room_of(kind)) for kind in kinds()}

@@ -63,12 +63,15 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: list[str]) -> None
     assert modules == expected
 
 
-def test_the_wheel_holds_the_typing_mark_and_the_weights(wheel: list[str]) -> None:
+def test_the_wheel_holds_the_typing_mark_the_weights_and_the_page(wheel: list[str]) -> None:
     assert {
         "surefoot/py.typed",
         "surefoot/__init__.pyi",
         "surefoot/models/embedded/weights/pebble/pebble.gguf",
         "surefoot/models/embedded/weights/pebble/CARD.md",
+        "surefoot/serving/dashboard/assets/page.css",
+        "surefoot/serving/dashboard/assets/page.html",
+        "surefoot/serving/dashboard/assets/page.js",
     } <= set(wheel)
 
 

@@ -2,6 +2,7 @@
 
 from .bounds import binomial_lower, binomial_upper, count_needed, mean_upper
 from .calibration import Calibration, StateOutcome, StepKind, Uncalibrated
+from .certainty import Purchase, purchases
 from .choice import ChosenBudget, ChosenK, choose_budget, choose_k, risk_bound, wrong_upper
 from .conformal import ConformalExit, CueEvent, unsafe_needed
 from .drift import ALARM, drift_evidence
@@ -17,8 +18,10 @@ from .flags import (
     RedFlag,
     TooLong,
     Truncated,
+    Unsure,
     screen,
 )
+from .logprob_evidence import LogprobBin, LogprobEvidence
 from .paired import MeanInterval, beats, mean_interval
 from .reliability import (
     Forecast,
@@ -38,7 +41,7 @@ from .reliability import (
     vote_risk,
 )
 from .risk_budget import Outlook, RiskBudget, Spending, outlook, spend
-from .rules import AheadByStakes, FirstToAheadBy, Margins, Rule
+from .rules import SPRT, AdaptiveConsistency, AheadByStakes, FirstToAheadBy, Margins, Plurality, Rule
 from .samples import NOTHING, Sample, Usage
 from .step_classes import StepClass, TailBound, tail_bound, worst_classes
 from .weighting import WeightedVote, weighted
@@ -47,6 +50,8 @@ __all__ = [
     "ALARM",
     "NOTHING",
     "PAPER",
+    "SPRT",
+    "AdaptiveConsistency",
     "AheadByStakes",
     "AnyOf",
     "Calibration",
@@ -59,13 +64,17 @@ __all__ = [
     "Flag",
     "Forecast",
     "InvariantBroken",
+    "LogprobBin",
+    "LogprobEvidence",
     "Malformed",
     "Margins",
     "MeanInterval",
     "NotAnAnswer",
     "Outlook",
     "PerSample",
+    "Plurality",
     "Price",
+    "Purchase",
     "Reading",
     "RedFlag",
     "RiskBudget",
@@ -81,6 +90,7 @@ __all__ = [
     "Truncated",
     "Uncalibrated",
     "Unreachable",
+    "Unsure",
     "Usage",
     "Verdict",
     "WeightedVote",
@@ -103,6 +113,7 @@ __all__ = [
     "p_full",
     "p_step",
     "p_vote",
+    "purchases",
     "risk",
     "risk_bound",
     "screen",

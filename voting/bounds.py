@@ -17,7 +17,7 @@ def binomial_upper(hits: int, trials: int, confidence: float = 0.95) -> float:
             f"cannot bound a share of {hits!r} in {trials!r}: need 0 <= hits <= trials and a trial"
         )
     alpha = 1 - _confidence(confidence)
-    return _first(lambda p: _at_most(hits, trials, p) <= alpha, hits / trials)
+    return _first(lambda p: at_most(hits, trials, p) <= alpha, hits / trials)
 
 
 def binomial_lower(hits: int, trials: int, confidence: float = 0.95) -> float:
@@ -55,7 +55,7 @@ def _first(holds: Callable[[float], bool], low: float) -> float:
     return high
 
 
-def _at_most(hits: int, trials: int, p: float) -> float:
+def at_most(hits: int, trials: int, p: float) -> float:
     """Return P(X <= hits) for X ~ Binomial(trials, p), with p above hits / trials."""
     choose = math.lgamma(trials + 1) - math.lgamma(hits + 1) - math.lgamma(trials - hits + 1)
     last = math.exp(choose + hits * math.log(p) + (trials - hits) * math.log1p(-p))

@@ -226,8 +226,7 @@ def _about_bound(
     if promise is None:
         return (f"{held}.",)
     return (
-        f"{held}; {_percent(1 - reliability)} would take {promise:,} states without one. Where that is too many, the task's own check "
-        "of every step, or votes of views and models that do not share mistakes, cost less.",
+        f"{held}; {_percent(1 - reliability)} would take {promise:,} states without one, and no larger k would do.",
     )
 
 

@@ -41,8 +41,15 @@ class Stalled(SurefootError):
     """An election ended without a decision: its samples are used up, or its ballots are too divided.  There is no winner."""
 
     def __init__(
-        self, tally: Mapping[Any, int], flags: Mapping[str, int], examples: Sequence[Sample] = ()
+        self,
+        tally: Mapping[Any, int],
+        flags: Mapping[str, int],
+        examples: Sequence[Sample] = (),
+        *,
+        given_up: bool = False,
     ) -> None:
+        self.given_up = given_up
+        """Whether its ballots were too divided, so that no larger limit would help."""
         self.tally = tally
         self.flags = flags
         self.examples = examples
@@ -52,6 +59,10 @@ class Stalled(SurefootError):
         votes = ", ".join(f"{ballot!r}: {count}" for ballot, count in self.tally.items()) or "no valid ballot"
         flags = ", ".join(f"{reason}: {count}" for reason, count in self.flags.items()) or "none"
         drawn = sum(self.tally.values()) + sum(self.flags.values())
+        if self.given_up:
+            against = sum(self.tally.values()) - max(self.tally.values(), default=0)
+            many = "ballot is" if against == 1 else "ballots are"
+            return f"given up in {drawn} samples (votes: {votes}; red flags: {flags}), as {against} {many} not for the one that leads"
         return f"no ballot got far enough ahead in {drawn} samples (votes: {votes}; red flags: {flags})"
 
 
@@ -104,7 +115,7 @@ class Election(Generic[B]):
         if self._winner is not None:
             return 0
         if self._given_up:
-            raise Stalled(dict(self._tally), dict(self._flags))
+            raise Stalled(dict(self._tally), dict(self._flags), given_up=True)
         self._missing = self._rule.wanted(self._tally)
         wanted = self._missing - (self._submitted - self._counted)
         if wanted <= 0:
@@ -152,5 +163,5 @@ class Election(Generic[B]):
     def verdict(self) -> Verdict[B]:
         """Return the decision; raises `Stalled` if there is none."""
         if self._winner is None:
-            raise Stalled(dict(self._tally), dict(self._flags))
+            raise Stalled(dict(self._tally), dict(self._flags), given_up=self._given_up)
         return Verdict(self._winner, self._tally, self._flags)

@@ -9,6 +9,7 @@ more likely to be wrong in content too (arXiv 2511.09030, section 3.3).  A trans
 was drawn.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -154,7 +155,33 @@ class Malformed(Flag):
         return None
 
 
-COUNTED_ALREADY = ("too long", "truncated", "malformed")
+@dataclass(frozen=True, slots=True)
+class Unsure(Flag):
+    """The mean log-probability of the sample's tokens is below `logprob`, as the model or its server told it.
+
+    Measure the threshold, and whether the log-probability tells right from wrong at all: `LogprobEvidence` does both.  A sample
+    that has none (`Sample.logprob`) gets by this flag.
+    """
+
+    logprob: float
+
+    def __post_init__(self) -> None:
+        # None is what `LogprobEvidence.threshold` returns of too few states.
+        known: object = self.logprob
+        if not (isinstance(known, int | float) and -math.inf < known < 0):
+            raise BadInput(
+                f"Unsure needs a log-probability below 0, not {self.logprob!r}: measure it, see LogprobEvidence"
+            )
+
+    def raised_by(self, reading: Reading[A]) -> RedFlag | None:
+        """Compare the log-probability, if there is one."""
+        found = reading.sample.logprob
+        if found is None or found >= self.logprob:
+            return None
+        return RedFlag("unsure", f"mean log-probability {found:.4g}, {self.logprob:.4g} wanted")
+
+
+COUNTED_ALREADY = ("too long", "truncated", "malformed", "unsure")
 """The names of the flags above."""
 
 

@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, count, pairwise, takewhile
 from statistics import fmean
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from surefoot.errors import BadInput
 
 from .reliability import Unreachable
-from .rules import Margins
+from .rules import Margins, Rule
 from .step_classes import StepClass
 
+R = TypeVar("R", bound=Rule)
 LEAST_LEAD = 2
 """No step is decided by a single ballot: it could not be contradicted."""
 UNMET = "(not met)"
@@ -33,10 +34,10 @@ NEGLIGIBLE = 1e-4
 """Elections so rare, as a share of the risk that a step may take, are not followed any further."""
 
 
-class Outlook(NamedTuple):
-    """Leads by dissent, and what deciding by them risks and takes at a step, on average."""
+class Outlook(NamedTuple, Generic[R]):
+    """A rule, and what deciding by it risks and takes at a step, on average."""
 
-    margins: Margins
+    rule: R
     risk: float
     """Chance that a wrong answer is elected, or none within `LONGEST` ballots."""
     votes: float
@@ -104,12 +105,14 @@ class RiskBudget:
         return min(margins.leads[0] for each in self.kinds.values() for margins in (each.low, each.high))
 
 
-def outlook(margins: Margins, classes: Sequence[StepClass], negligible: float = 1e-15) -> Outlook:
-    """Return what deciding by these leads risks and takes at a step of these classes, exactly but for `negligible`."""
+def outlook(rule: R, classes: Sequence[StepClass], negligible: float = 1e-15) -> Outlook[R]:
+    """Return what deciding by a rule risks and takes at a step of these classes, exactly but for `negligible`."""
     risk, votes, _ = _walk(
-        classes, lambda leader, dissent, wrong: leader - dissent >= margins.needed(dissent), negligible
+        classes,
+        lambda leader, dissent, wrong: rule.winner({"leader": leader, "other": dissent}) is not None,
+        negligible,
     )
-    return Outlook(margins, risk, votes)
+    return Outlook(rule, risk, votes)
 
 
 def spend(
@@ -179,7 +182,7 @@ def _unreachable(steps: int, reliability: float) -> Unreachable:
 
 
 def _moves(
-    kinds: Mapping[str, tuple[float, Sequence[StepClass]]], hulls: Mapping[str, list[Outlook]]
+    kinds: Mapping[str, tuple[float, Sequence[StepClass]]], hulls: Mapping[str, list[Outlook[Margins]]]
 ) -> Iterator[tuple[float, int, str]]:
     """Yield what it costs to go on at each place of each hull, in votes for a risk, so that the cheapest comes first."""
     for name in kinds:
@@ -187,7 +190,9 @@ def _moves(
             yield (then.votes - now.votes) / (now.risk - then.risk), place, name
 
 
-def _spending(hull: list[Outlook], place: int, share: float, classes: Sequence[StepClass]) -> Spending:
+def _spending(
+    hull: list[Outlook[Margins]], place: int, share: float, classes: Sequence[StepClass]
+) -> Spending:
     high = hull[place]
     low = hull[place - 1] if share else high
     # By Wald's equation, of each class by itself.
@@ -196,13 +201,13 @@ def _spending(hull: list[Outlook], place: int, share: float, classes: Sequence[S
             part * each.share * outlook(margins, [replace(each, share=1.0)], NEGLIGIBLE).votes,
             fmean(each.errors),
         )
-        for part, margins in ((share, low.margins), (1 - share, high.margins))
+        for part, margins in ((share, low.rule), (1 - share, high.rule))
         for each in classes
         if part and each.share
     ]
     return Spending(
-        low=low.margins,
-        high=high.margins,
+        low=low.rule,
+        high=high.rule,
         share=share,
         risk=share * low.risk + (1 - share) * high.risk,
         votes=share * low.votes + (1 - share) * high.votes,
@@ -210,7 +215,7 @@ def _spending(hull: list[Outlook], place: int, share: float, classes: Sequence[S
     )
 
 
-def _tables(classes: Sequence[StepClass], allowed: float, least: int) -> Iterator[Outlook]:
+def _tables(classes: Sequence[StepClass], allowed: float, least: int) -> Iterator[Outlook[Margins]]:
     """Yield tables from far too risky to far too safe: fixed leads, and every threshold of the posterior that differs."""
     negligible, before = allowed * NEGLIGIBLE, math.inf
     for lead in range(least, LONGEST):
@@ -274,9 +279,9 @@ def _walk(
     return risk + left, votes + ballots * left, leads
 
 
-def _hull(tables: Iterable[Outlook]) -> list[Outlook]:
+def _hull(tables: Iterable[Outlook[Margins]]) -> list[Outlook[Margins]]:
     """Return the tables on the lower convex hull of risk over votes, the cheapest first."""
-    hull: list[Outlook] = []
+    hull: list[Outlook[Margins]] = []
     for found in sorted(tables, key=lambda each: (each.votes, each.risk)):
         if hull and found.risk >= hull[-1].risk:
             continue
@@ -286,7 +291,7 @@ def _hull(tables: Iterable[Outlook]) -> list[Outlook]:
     return hull
 
 
-def _above(first: Outlook, middle: Outlook, last: Outlook) -> bool:
+def _above(first: Outlook[Margins], middle: Outlook[Margins], last: Outlook[Margins]) -> bool:
     """Whether the middle one lies on or above the line from the first to the last."""
     return (first.risk - middle.risk) * (last.votes - first.votes) <= (first.risk - last.risk) * (
         middle.votes - first.votes

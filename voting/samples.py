@@ -83,3 +83,9 @@ class Sample(NamedTuple):
     """What this sample adds to the bill; the bill of a request for several samples is divided evenly among them."""
     prompt_tokens: int | None = None
     """How long the whole prompt is, as the server counted it; None where it does not say."""
+    logprob: float | None = None
+    """Mean natural-log probability of its output tokens, 0 or less; None unless asked for (`Options.logprobs`) and told.
+
+    Of the model's own distribution, as at temperature 1, whatever it was drawn at, with pebble, vLLM and llama.cpp; of other servers
+    it is what they report.  Thoughts count, where the server sends theirs.
+    """

@@ -38,7 +38,7 @@ class Look:
 
 def look(policy: Policy, watched: Watched, latest: AgentTurn) -> Look:
     """Read the latest turn, all of its calls answered, and say what is to be done before the next."""
-    signals, read = _signals(watched), _as_read(latest)
+    signals, read = _signals(watched), as_read(latest)
     reading = signals.see(read)
     decision = policy.decide(reading, Stance.of(watched.stance) if watched.stance else AT_EASE)
     act = decision.act
@@ -76,7 +76,8 @@ def _said(sentence: str, act: Intervention) -> str:
     return sentence
 
 
-def _as_read(latest: AgentTurn) -> TurnRead:
+def as_read(latest: AgentTurn) -> TurnRead:
+    """Return a turn, all of its calls answered, as the signals read it."""
     actions = [action(call.name, call.arguments) for call in latest.calls] or [action(END)]
     observation = "\n".join(seen.told for seen in latest.seen) if latest.seen else None
     failed = any(seen.outcome == "failed" or seen.code not in (None, 0) for seen in latest.seen)

@@ -5,7 +5,7 @@ from .failures import tells_failure
 from .judge import Judge, Judged, NoJudgment, open_judge
 from .live import Followed, Memory, follow
 from .policies import CutBudget, ForceToolCall, Nudge, Policy, PolicyDecision, RestartTurn, Stop
-from .readers.formats import parse, read
+from .readers.formats import parse, read, read_each
 from .rubric import Finding, Judgment
 from .selection import Kept, NothingScored, expected_gain, lowest_of_n
 from .signals import SignalReading, Signals, readings
@@ -41,6 +41,7 @@ __all__ = [
     "open_judge",
     "parse",
     "read",
+    "read_each",
     "read_labels",
     "readings",
     "tells_failure",

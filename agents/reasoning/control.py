@@ -107,6 +107,11 @@ class StreamState:
         self._text = GrowingText(text)
 
     @property
+    def length(self) -> int:
+        """How many characters the thinking has so far."""
+        return self._thought.length
+
+    @property
     def blank(self) -> bool:
         """Whether the thinking so far is white space alone."""
         return self._thought.blank

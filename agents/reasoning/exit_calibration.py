@@ -6,116 +6,26 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import mul
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from surefoot.errors import BadInput, SurefootError
 from surefoot.voting.conformal import ConformalExit, CueEvent, Per, unsafe_needed
 
-from .probes import PROBING, ProbeResult, Probing, needs
+from .exit_scores import Forced, Score, StatesAt, StateScore
+from .probes import PROBING, Probing
 
 FIT_SHARE = 1 / 3
 """Of the traces, if the others are enough: they fit the score, the others calibrate it."""
-RIDGE = 1e-3
-FIT_STEPS = 400
-"""Of projected gradient descent with Nesterov's momentum."""
-POWERS = 100
-FINEST = 1e-6
-"""Probabilities closer to 1 than this are all the same to a score."""
+STATES_FIT_SHARE = 1 / 2
+"""The same of a score by hidden states, which has hundreds of weights and is nothing unfitted."""
 
 
 class TooFewUnsafeExits(SurefootError):
     """There are too few unsafe exits for the delta that was asked for."""
-
-
-class Forced(NamedTuple):
-    """One forced exit: what was seen of it, and whether it was safe; a line of an events file."""
-
-    trace: str
-    cue: int
-    """Number of the probe in its trace, from 0."""
-    mean: float
-    """Mean probability of the answer's tokens."""
-    least: float
-    """The smallest of them."""
-    agreement: float
-    """Share of the latest probes with the same answer."""
-    safe: bool
-    """Whether the answer was right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """How safe an exit looks, 0 to 1: a logistic function that rises with a feature or leaves it out.
-
-    Probabilities count by the number of their nines, -log10(1 - p), as nearly all of them are close to 1.  Unfitted,
-    the mean probability alone decides.
-    """
-
-    bias: float = 0.0
-    mean: float = 1.0
-    least: float = 0.0
-    agreement: float = 0.0
-
-    def of(self, seen: ProbeResult | Forced) -> float:
-        """Return the score of a forced answer; raises `ModelUnavailable` where the server sends no probabilities."""
-        x = (
-            self.bias
-            + self.mean * _nines(needs(seen.mean))
-            + self.least * _nines(needs(seen.least))
-            + self.agreement * seen.agreement
-        )
-        return _logistic(x)
-
-    @classmethod
-    def fitted(cls, forced: Sequence[Forced]) -> "Score":
-        """Fit a logistic regression with a small ridge and no weight below 0; the unfitted score if nothing tells."""
-        if len({event.safe for event in forced}) < 2:
-            return cls()
-        rows = [(1.0, _nines(e.mean), _nines(e.least), e.agreement) for e in forced]
-        columns = list(zip(*rows, strict=True))
-        ridge, floor = (0.0, RIDGE, RIDGE, RIDGE), (-math.inf, 0.0, 0.0, 0.0)
-        step = 1 / (_largest_eigenvalue(columns) / 4 + RIDGE)
-        weights = ahead = [0.0] * 4
-        for number in range(FIT_STEPS):
-            off = [
-                _logistic(_product(row, ahead)) - event.safe for row, event in zip(rows, forced, strict=True)
-            ]
-            slope = [
-                _product(column, off) / len(rows) + r * a
-                for column, r, a in zip(columns, ridge, ahead, strict=True)
-            ]
-            before = weights
-            weights = [max(a - step * s, least) for a, s, least in zip(ahead, slope, floor, strict=True)]
-            momentum = number / (number + 3)
-            ahead = [w + momentum * (w - b) for w, b in zip(weights, before, strict=True)]
-        return cls(*weights) if any(weights[1:]) else cls()
-
-
-def _nines(p: float) -> float:
-    return -math.log10(1 - min(p, 1.0) + FINEST)
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-max(x, -500.0)))
-
-
-def _product(a: Sequence[float], b: Sequence[float]) -> float:
-    return float(sum(map(mul, a, b)))
-
-
-def _largest_eigenvalue(columns: Sequence[Sequence[float]]) -> float:
-    """Return that of the columns' mean products, by powers: nothing in them is negative, so all ones are no wrong start."""
-    products = [[_product(a, b) / len(a) for b in columns] for a in columns]
-    vector, length = [1.0] * len(columns), 1.0
-    for _ in range(POWERS):
-        vector = [_product(row, vector) / length for row in products]
-        length = math.hypot(*vector)
-    return length
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +35,8 @@ class ExitCalibration:
     model: str
     """Whom it holds for."""
     rule: ConformalExit
-    score: Score
+    # What a score of states has, one of answers lacks; the other way round it would pass for one that is not fitted.
+    score: Annotated[StateScore | Score, Field(union_mode="left_to_right")]
     probing: Probing
     traces: int
     """Whole streams that set the threshold."""
@@ -144,15 +55,23 @@ class ExitCalibration:
         *,
         per: Per = "trace",
         probing: Probing = PROBING,
+        states: StatesAt | None = None,
+        digest: str = "",
     ) -> "ExitCalibration":
         """Calibrate; a third of the traces fits the score if the others hold twice as many unsafe ones as delta needs.
 
+        With `states`, which the exits then have, of the weights with this `digest`, half of the traces fits a score by these.
         Raises `TooFewUnsafeExits` if there are too few.
         """
-        fitting, events = parted(forced, FIT_SHARE)
-        if _rule(events, Score(), delta, per).unsafe < 2 * unsafe_needed(delta):
-            fitting, events = [], list(forced)
-        score = Score.fitted(fitting)
+        score: Score | StateScore
+        if states:
+            fitting, events = parted(forced, STATES_FIT_SHARE)
+            score = StateScore.fitted(fitting, states, digest)
+        else:
+            fitting, events = parted(forced, FIT_SHARE)
+            if _rule(events, Score(), delta, per).unsafe < 2 * unsafe_needed(delta):
+                fitting, events = [], list(forced)
+            score = Score.fitted(fitting)
         rule = _rule(events, score, delta, per)
         if not rule.supported:
             raise TooFewUnsafeExits(_too_few(rule, forced))
@@ -180,7 +99,7 @@ class ExitCalibration:
             ) from None
 
 
-def scored(forced: Iterable[Forced], score: Score) -> list[CueEvent]:
+def scored(forced: Iterable[Forced], score: Score | StateScore) -> list[CueEvent]:
     """Return what the conformal rule is calibrated on."""
     return [CueEvent(event.trace, score.of(event), event.safe) for event in forced]
 
@@ -195,11 +114,11 @@ def parted(forced: Iterable[Forced], share: float, seed: int = 0) -> tuple[list[
     return list(chain(*shuffled[:border])), list(chain(*shuffled[border:]))
 
 
-def _rule(forced: Sequence[Forced], score: Score, delta: float, per: Per) -> ConformalExit:
+def _rule(forced: Sequence[Forced], score: Score | StateScore, delta: float, per: Per) -> ConformalExit:
     return ConformalExit.of(scored(forced, score), delta, per)
 
 
-def _kept(rule: ConformalExit, score: Score, forced: Sequence[Forced]) -> float:
+def _kept(rule: ConformalExit, score: Score | StateScore, forced: Sequence[Forced]) -> float:
     """Return the share of the traces with a safe cue whose first exit is at one."""
     first: dict[str, bool] = {}
     for event in forced:

@@ -17,7 +17,7 @@ from surefoot.models.gather import as_they_end
 from surefoot.voting.samples import NOTHING, Usage
 
 from .control import Control
-from .exit_calibration import Forced
+from .exit_scores import Forced, StatesAt
 from .exits import Cue, Exit, ExitRule
 from .probes import PROBING, ProbeResult, Probing, needs, same_answer
 from .reasoner import Reasoner
@@ -56,6 +56,7 @@ async def collect_exits(
     temperature: float = 0.6,
     seed: int = 0,
     at_once: int = AT_ONCE,
+    states: StatesAt | None = None,
     keep: Callable[[list[Forced]], object] | None = None,
 ) -> Collected:
     """Think about each problem to the end, one trace each, and force an answer at every cue.
@@ -64,13 +65,15 @@ async def collect_exits(
 
         await collect(lambda control: Reasoner(model, control, think_tokens=4096), problems)
 
+    With `states` each forced exit has the hidden states there, which an `Inspectable` model shows.
+
     `keep` is called with the forced exits of each problem as soon as it is done: all that is left if a later one fails.
     Raises `ModelUnavailable` as the model does, and where it sends no log-probabilities.
     """
     slots = asyncio.Semaphore(at_once)
 
     async def one(number: int, problem: Problem) -> tuple[int, list[Forced], Usage]:
-        record = _Record()
+        record = _Record(states)
         thinker = reasoner(Exit(record, probing))
         async with slots:
             state = await thinker.think(Ask(problem.prompt, temperature, 1, seed + number))
@@ -97,7 +100,8 @@ class _Record(ExitRule):
 
     name = "record"
 
-    def __init__(self) -> None:
+    def __init__(self, states: StatesAt | None) -> None:
+        self.states = states
         self.probes: Sequence[ProbeResult] = ()
 
     async def safe(self, cue: Cue) -> bool:
@@ -108,7 +112,8 @@ class _Record(ExitRule):
 
 
 def _labelled(trace: str, cue: int, probe: ProbeResult, safe: bool) -> Forced:
-    return Forced(trace, cue, needs(probe.mean), needs(probe.least), probe.agreement, safe)
+    mean, least = needs(probe.mean), needs(probe.least)
+    return Forced(trace, cue, mean, least, probe.agreement, safe, probe.states)
 
 
 def read_problems(path: Path) -> list[Problem]:
@@ -125,9 +130,17 @@ def write_forced(path: Path, forced: Iterable[Forced], *, more: bool = False) ->
     """Write forced exits, one JSON object a line; `more` leaves those that are there.  Raises `BadInput`."""
     try:
         with path.open("ab" if more else "wb") as file:
-            file.write(b"".join(to_json(event._asdict()) + b"\n" for event in forced))
+            file.write(b"".join(to_json(_line(event)) + b"\n" for event in forced))
     except OSError as error:
         raise BadInput(f"forced exits cannot be written to {str(path)!r}: {error.strerror}") from None
+
+
+def _line(event: Forced) -> dict[str, object]:
+    """Return what a line holds; hidden states only where there are any."""
+    line = event._asdict()
+    if not event.states:
+        del line["states"]
+    return line
 
 
 def _read(path: Path, kind: type[T]) -> list[T]:

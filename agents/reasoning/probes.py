@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from typing import NamedTuple
 
 from surefoot.models.base import ModelUnavailable
@@ -52,6 +53,8 @@ class ProbeResult(NamedTuple):
     """The smallest of them."""
     agreement: float
     """Share of the `window` probes before this one that gave the same answer; what is not there does not agree."""
+    states: tuple[float, ...] = ()
+    """Hidden states that an exit here is judged by, of one layer after the other, where they were asked for."""
 
     @property
     def answer(self) -> str:
@@ -83,7 +86,8 @@ async def probe_at(
     answer = normalised(found.text)
     same = sum(bool(answer) and other.answer == answer for other in earlier[-probing.window :])
     probabilities = _probabilities(found.tokens) if answer else (0.0, 0.0, 0.0)
-    return ProbeResult(found.text, *probabilities, same / probing.window)
+    states = tuple(chain.from_iterable(found.states))
+    return ProbeResult(found.text, *probabilities, same / probing.window, states)
 
 
 def _probabilities(tokens: Sequence[Token]) -> tuple[float | None, float | None, float | None]:

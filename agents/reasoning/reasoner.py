@@ -10,6 +10,7 @@ from itertools import starmap
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Ask, context_of
 from surefoot.models.gather import as_they_end
+from surefoot.models.server_load import ServerLoad, server_load_of
 from surefoot.models.streaming import Draw, Piece, Streaming, parser
 from surefoot.models.tags import THINK, Tags
 from surefoot.voting.samples import Sample
@@ -87,6 +88,10 @@ class Reasoner:
     async def context(self) -> int | None:
         """Return how many tokens the model's prompt and answer may have together, if it says it."""
         return await context_of(self._model)
+
+    def server_load(self) -> ServerLoad | None:
+        """Return what was asked of the model's servers so far."""
+        return server_load_of(self._model)
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask and yield (position of the ask, sample) in the order of completion.

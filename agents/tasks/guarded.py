@@ -30,6 +30,7 @@ from .optional import (
     Measures,
     Offers,
     Rephrases,
+    Reuses,
     Splits,
     Stakes,
     check_optional,
@@ -86,6 +87,8 @@ class Guarded(Task[S, A]):
             self.fit = partial(self._called, "fit", task.fit)
         if isinstance(task, Rephrases):
             self.paraphrases = partial(self._paraphrases, task.paraphrases)
+        if isinstance(task, Reuses):
+            self.reusable = partial(self._decided, "reusable", task.reusable)
         if isinstance(task, Guesses):
             self.guess = task.guess
         if isinstance(task, Splits):

@@ -10,6 +10,7 @@ A task does one of these by having its methods; there is nothing to derive from 
     Measures      measured                 an answer keeps how long its prompt was
     Fits          fit                      prompts are kept within the model's context
     Rephrases     paraphrases              a hard step is asked in further views
+    Reuses        reusable                 a step that asks what an earlier one asked takes its verdict
     Guesses       guess                    an answer that is expected comes faster
     Shortens      short                    the draft `short`
     AsksAhead     ask_ahead, read_ahead    the draft `ahead`
@@ -168,6 +169,19 @@ class Rephrases(Protocol):
 
 
 @runtime_checkable
+class Reuses(Protocol[S_contra]):
+    """Says where a prompt holds all that matters, so that what was decided for it holds wherever the very same is asked again.
+
+    Such a step takes the verdict of the latest one that asked the same, in all views, within the last 65,536 steps of its job.  No sample is drawn
+    and no vote is counted, and its record says whose verdict it is.  A mistake is taken along as well: give the task an `audit`.
+    """
+
+    @abstractmethod
+    def reusable(self, state: S_contra) -> bool:
+        """Whether the verdict of the step at `state` may be taken from, and for, others that ask the same."""
+
+
+@runtime_checkable
 class Guesses(Protocol[S_contra]):
     """Knows what a sample would say; a guess can make an answer faster and never different."""
 
@@ -234,6 +248,7 @@ OPTIONAL = tuple(
         Measures,
         Fits,
         Rephrases,
+        Reuses,
         Guesses,
         Shortens,
         AsksAhead,

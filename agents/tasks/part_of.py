@@ -37,12 +37,23 @@ class PartOf(Around[S, A]):
         Raises `BadInput` for a task that knows no states in advance, or acts on the world, and for numbers that cannot be.
         """
         super().__init__(task, arguments)
-        total = _splitting(self.task, parts)
+        self._total = _splitting(self.task, parts)
         if type(part) is not int or not 0 <= part < parts:
             raise BadInput(f"of {parts} parts there is no part {part!r}: they are numbered from 0")
-        self.part, self.parts = part, parts
-        self.first, self.end = part * total // parts, (part + 1) * total // parts
+        self.parts = parts
+        self._be(part)
+
+    def _be(self, part: int) -> None:
+        self.part = part
+        self.first, self.end = (number * self._total // self.parts for number in (part, part + 1))
         """Steps of the task inside: the first of this part, and the first one after it."""
+
+    def other(self, part: int) -> "PartOf[S, A]":
+        """Return another part of the same task, which is not looked at once more: there may be thousands."""
+        found: PartOf[S, A] = object.__new__(type(self))
+        found.__dict__ |= self.__dict__
+        found._be(part)
+        return found
 
     def start(self) -> S:
         """The state before the first step of the part."""
@@ -71,7 +82,10 @@ class PartOf(Around[S, A]):
 
 def parts_of(task: Task[S, A], parts: int) -> list[PartOf[S, A]]:
     """Return the parts of a task; raises `BadInput` for one that cannot have so many, `TaskFailed` and `NotPlain` where it fails at a boundary."""
-    found = [PartOf(task, part, parts) for part in range(parts if _splitting(task, parts) else 0)]
+    if not _splitting(task, parts):
+        return []
+    first = PartOf(task, 0, parts)
+    found = [first, *map(first.other, range(1, parts))]
     whole = guarded(task)
     checked = cast(Splits[S], whole)
     if (begin := checked.boundary(0)) != (start := whole.start()):

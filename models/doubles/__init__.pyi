@@ -8,6 +8,7 @@ from .faults import Fault
 from .fixes import Fix, read_fixes
 from .gateway import CachingGateway
 from .hostile import HostileServer
+from .inspectable import InspectableDouble
 from .issue_workers import Conduct, issue_worker
 from .paraphrases import ParaphraseDouble, equivalence_double, town_answer, town_in, town_problem
 from .repairs import Repair, Repairer
@@ -29,6 +30,7 @@ __all__ = [
     "Fix",
     "Garbage",
     "HostileServer",
+    "InspectableDouble",
     "Latency",
     "ParaphraseDouble",
     "PreferenceDouble",

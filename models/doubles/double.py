@@ -66,6 +66,7 @@ class Faults(TypedDict, total=False):
     latency: float | Latency
     seed: int
     name: str
+    auc: float | None
 
 
 class _Known(NamedTuple):
@@ -90,6 +91,7 @@ class Double:
         hard_alike   the wrong samples of a hard prompt are all the same answer, instead of any
         correlation  the samples of a prompt are all the same draw, so that voting on it is useless
         invalid      a sample is unusable: malformed, cut off at the token limit, or ended without a reason
+        auc          the log-probability of a right sample is above that of another one; None: samples have none
 
     A token is four characters.  `latency` is the answer time of a sample in
     seconds, constant or long-tailed; with 0 sampling never suspends.
@@ -109,6 +111,7 @@ class Double:
         latency: float | Latency = 0.0,
         seed: int = 0,
         name: str = "double",
+        auc: float | None = None,
     ) -> None:
         chances = {"error": error, "hard": hard, "hard_error": hard_error, "correlation": correlation}
         for what, chance in {**chances, "invalid": invalid}.items():
@@ -116,6 +119,8 @@ class Double:
                 raise BadInput(f"{what} is a chance between 0 and 1, not {chance!r}")
         if isinstance(latency, int | float) and not 0 <= latency < math.inf:
             raise BadInput(f"latency is a number of seconds from 0 on, not {latency!r}")
+        if auc is not None and not 0 < auc < 1:
+            raise BadInput(f"auc is a chance above 0 and below 1, not {auc!r}")
         self._right = right
         self._wrong = wrong
         self._error, self._hard, self._hard_error = error, hard, hard_error
@@ -126,6 +131,8 @@ class Double:
         self._key = blake2b(repr(seed).encode(), digest_size=32).digest()
         self._faultless = not (error or invalid or hard * hard_error)
         self._name = name
+        # Two normal distributions of variance 1, so far apart, are in this order with that chance.
+        self._apart = None if auc is None else math.sqrt(2) * _NORMAL.inv_cdf(auc)
         # Per instance and not on the method: a cache on the class would keep every double alive.
         self._answer = lru_cache(maxsize=KNOWN_PROMPTS)(self._right_sample)
         self._know = lru_cache(maxsize=KNOWN_PROMPTS)(self._study)
@@ -149,6 +156,18 @@ class Double:
 
     def draw(self, ask: Ask) -> Sample:
         """Return the sample that this ask always gets."""
+        sample = self._drawn(ask)
+        return sample if self._apart is None else self._told(sample, ask, self._apart)
+
+    def _told(self, sample: Sample, ask: Ask, apart: float) -> Sample:
+        """Return the sample with its log-probability: lognormal, with 1 for the median distance of a wrong one from 0."""
+        known = self._know(ask.prompt)
+        digest = blake2b(known.shared or self._digest(known, ask), digest_size=8, person=b"logprob").digest()
+        quantile = min(max(_chance(int.from_bytes(digest)), 1e-9), 1 - 1e-9)
+        above = apart if sample.text == self._answer(ask.prompt).text else 0.0
+        return sample._replace(logprob=-math.exp(-_NORMAL.inv_cdf(quantile) - above))
+
+    def _drawn(self, ask: Ask) -> Sample:
         right = self._answer(ask.prompt)
         if self._faultless:
             return _cut(right, ask.max_tokens)

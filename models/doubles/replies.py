@@ -188,17 +188,29 @@ def pieces(body: Body, samples: Sequence[Sample]) -> Iterator[dict[str, object]]
     """Yield the choices of a stream, sample by sample, each in two pieces and an end."""
     for index, sample in enumerate(samples):
         for text, finish in ((sample.text[:2], None), (sample.text[2:], None), ("", sample.finish)):
-            yield choice(body, index, text, finish)
+            yield choice(body, index, text, finish, sample.logprob)
 
 
-def choice(body: Body, index: int, text: str, finish: str | None) -> dict[str, object]:
-    """Return a choice, or a piece of one, in the form of the endpoint."""
+def choice(
+    body: Body, index: int, text: str, finish: str | None, logprob: float | None = None
+) -> dict[str, object]:
+    """Return a choice, or a piece of one, in the form of the endpoint; if asked for, with `logprob` as that of each letter."""
     said: dict[str, object] = {"index": index, "finish_reason": finish}
+    if body.logprobs and logprob is not None and text:
+        said["logprobs"] = _logprobs(body, text, logprob)
     if body.messages is None:
         return {**said, "text": text}
     if body.stream:
         return {**said, "delta": {"content": text}}
     return {**said, "message": {"role": "assistant", "content": text}}
+
+
+def _logprobs(body: Body, text: str, logprob: float) -> dict[str, object]:
+    if body.messages is None:
+        alone = [{letter: logprob} for letter in text]
+        return {"tokens": [*text], "token_logprobs": [logprob] * len(text), "top_logprobs": alone}
+    told = ({"token": letter, "logprob": logprob, "bytes": [*letter.encode()]} for letter in text)
+    return {"content": [{**token, "top_logprobs": []} for token in told]}
 
 
 def usage(body: Body, samples: Sequence[Sample]) -> dict[str, object]:

@@ -27,6 +27,7 @@ Quirk = Literal[
     "bare list",
     "no list",
     "no single tokens",
+    "no logprobs",
     "comments",
     "mark",
     "message so far",
@@ -49,6 +50,7 @@ before anything else.  `usage apart`: it comes in a chunk without choices.  `odd
 `blocks`: the content of a message is a list.  `odd reasoning`: thoughts in a field of their own, as an object, before answers
 that have none.  `stray tag`: thoughts are told apart, and a closing tag is left over at the end of the answer.  `streams`: also where no stream was asked for.
 `bare list`, `no list`: of models.  `no single tokens`: a limit below 16 tokens is refused, as thinking servers do.
+`no logprobs`: requests for log-probabilities are refused.
 `comments`: before JSON, and as data before each event.  `mark`: a byte order mark before everything.  `message so far`: beside each delta.
 
 Of calls: `no tools`: any offer is refused.  `no required`, `ignores required`: as `tool_choice`.  Of their streams: `whole calls`: each in one

@@ -280,6 +280,8 @@ class DoubleServer:
             return refusal(400, "prompt must be a string")
         if "no single tokens" in self.manner.quirks and (body.max_completion_tokens or body.max_tokens) < 16:
             return refusal(400, "limit reached before the answer")
+        if body.logprobs and "no logprobs" in self.manner.quirks:
+            return refusal(400, "logprobs is not supported with this model")
         if no := refused_tools(body, self.manner.quirks):
             return refusal(400, no)
         if body.n > 1 and body.temperature == 0:

@@ -78,7 +78,8 @@ async def send_at_once(
     counted = usage(body, samples)
     if not body.stream:
         whole = [
-            called(body, index, sample, quirks) or choice(body, index, sample.text, sample.finish)
+            called(body, index, sample, quirks)
+            or choice(body, index, sample.text, sample.finish, sample.logprob)
             for index, sample in enumerate(samples)
         ]
         return telling.whole(whole, counted)

@@ -53,6 +53,15 @@ def sure_tokens(logits: Floats, temperatures: Floats, at: NDArray[np.float64], m
     return np.where(sure, found, -1)
 
 
+def logprobs_of(logits: Floats, tokens: TokenArray) -> NDArray[np.float64]:
+    """Return the natural-log probability of a token of each row, at temperature 1."""
+    rows = np.arange(len(logits))
+    shares = logits - logits.max(axis=1)[:, None]
+    chosen: NDArray[np.float64] = shares[rows, tokens].astype(np.float64)
+    chosen -= np.log(np.exp(shares, out=shares).sum(axis=1, dtype=np.float64))
+    return chosen
+
+
 def _mixed(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -59,7 +59,7 @@ class GlanceAnswer(NamedTuple):
     """Whether it came to an end by itself."""
 
 
-class Block(NamedTuple):
+class BlockWeights(NamedTuple):
     """One layer of the decoder; every matrix is (in, out)."""
 
     qkv: Floats
@@ -147,7 +147,7 @@ class Glance:
             for row, look in zip(np.array(made).T.reshape(len(looks), -1), looks, strict=True)
         ]
 
-    def _kept(self, places: Floats, block: Block) -> tuple[Floats, Floats]:
+    def _kept(self, places: Floats, block: BlockWeights) -> tuple[Floats, Floats]:
         keys, values = np.split(_normed(places) @ block.keys, 2, axis=-1)
         return self._by_head(keys), self._by_head(values)
 
@@ -223,7 +223,7 @@ def _matrix(kernel: Floats) -> Floats:
     return np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
 
 
-def _block(weights: Mapping[str, Any], number: int) -> Block:
-    return Block(
-        *(np.ascontiguousarray(weights[f"blocks.{number}.{name}.weight"].T) for name in Block._fields)
+def _block(weights: Mapping[str, Any], number: int) -> BlockWeights:
+    return BlockWeights(
+        *(np.ascontiguousarray(weights[f"blocks.{number}.{name}.weight"].T) for name in BlockWeights._fields)
     )

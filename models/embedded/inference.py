@@ -24,6 +24,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ from surefoot.voting.samples import Sample, Usage
 
 from . import WEIGHTS
 from .arithmetic import Arithmetic, Buffers, Float32, Floats
-from .draws import TokenArray, choose_tokens, sure_tokens, uniform
+from .draws import TokenArray, choose_tokens, logprobs_of, sure_tokens, uniform
 from .prefix_cache import BLOCK, PrefixCache
 from .worker_protocol import CONTEXT, EOS, flat
 
@@ -69,6 +70,8 @@ class Generation:
         self.temperature = ask.temperature
         self.seed = ask.seed % 2**64
         self.made: list[int] = []
+        self.logprobs: list[float] = []
+        """Of what is made, if the network tells them."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,9 +88,9 @@ class Generation:
         stopped = self.made[-1] == EOS
         text = bytes(self.made[:-1] if stopped else self.made).decode(errors="replace")
         count = len(self.made)
-        return Sample(
-            text, "stop" if stopped else "length", count, Usage(prompt=len(self.prompt), completion=count)
-        )
+        usage = Usage(prompt=len(self.prompt), completion=count)
+        logprob = min(0.0, fmean(self.logprobs)) if self.logprobs else None
+        return Sample(text, "stop" if stopped else "length", count, usage, logprob=logprob)
 
 
 class CachedAnswers(NamedTuple):
@@ -98,9 +101,16 @@ class CachedAnswers(NamedTuple):
 
 
 class Network:
-    """The weights, and what can be done with them."""
+    """The weights, and what can be done with them; with `logprobs`, `complete` says the log-probability of each sample."""
 
-    def __init__(self, arithmetic: Arithmetic | None = None, folder: Path = WEIGHTS / "pebble") -> None:
+    def __init__(
+        self,
+        arithmetic: Arithmetic | None = None,
+        folder: Path = WEIGHTS / "pebble",
+        *,
+        logprobs: bool = False,
+    ) -> None:
+        self.logprobs = logprobs
         config = json.loads((folder / "config.json").read_text())
         weights = load_file(folder / "model.safetensors")
         self.width: int = config["hidden_size"]
@@ -210,11 +220,21 @@ class Network:
         guesses = np.array([[*answer.guess, -1] for answer in answers])
         logits, kept = self._read_all(answers)
         drawn = _draw(logits, answers, np.arange(guesses.shape[1]))
-        for answer, row, agreed in zip(answers, drawn, (drawn != guesses).argmax(axis=1), strict=True):
+        told = self._told(logits, drawn)
+        for answer, row, own, agreed in zip(
+            answers, drawn, told, (drawn != guesses).argmax(axis=1), strict=True
+        ):
             answer.made = row[: agreed + 1].tolist()
+            answer.logprobs = own[: agreed + 1].tolist()
         rows = [row for row, answer in enumerate(answers) if not answer.done]
         by_head = kept.reshape(*kept.shape[:3], 2, self.heads, self.head_width)
         return CachedAnswers([answers[row] for row in rows], by_head[:, rows])
+
+    def _told(self, logits: Floats, drawn: TokenArray) -> NDArray[np.float64]:
+        """Return the log-probabilities of drawn tokens, (batch, positions); of none, (batch, 0), if they are not wanted."""
+        if not self.logprobs:
+            return np.empty((len(drawn), 0))
+        return logprobs_of(logits.reshape(drawn.size, -1), drawn.reshape(-1)).reshape(drawn.shape)
 
     def _read_all(self, answers: Sequence[Generation]) -> tuple[Floats, Floats]:
         """Read prompts and guesses, all of one shape, from where a prompt is new; return what `read` does."""
@@ -245,8 +265,10 @@ class Network:
             last = np.array([answer.made[-1] for answer in answers])
             logits = self.step(last, lengths, memory[0], memory[1])
             made = np.array([len(answer.made) for answer in answers])
-            for answer, token in zip(answers, _draw(logits[:, None], answers, made[:, None]), strict=True):
+            drawn = _draw(logits[:, None], answers, made[:, None])
+            for answer, token, own in zip(answers, drawn, self._told(logits[:, None], drawn), strict=True):
                 answer.made.append(int(token[0]))
+                answer.logprobs += own.tolist()
             lengths += 1
             going = [row for row, answer in enumerate(answers) if not answer.done]
             if len(going) < len(answers):

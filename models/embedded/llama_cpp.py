@@ -57,6 +57,14 @@ FULL_DISTRIBUTION = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "samplers": ["tempe
 """llama.cpp truncates the distribution unless told not to; errors must come at the model's own rate."""
 
 
+class DraftFile(NamedTuple):
+    """A smaller model that drafts tokens for the one that is served; it must know the same tokens."""
+
+    path: Path
+    length: int
+    """Tokens drafted before they are verified together."""
+
+
 class NoEmbeddedModel(SurefootError):
     """The embedded model's server could not be started."""
 
@@ -76,7 +84,7 @@ class EmbeddedServer:
     """A llama.cpp server on loopback; `url` is where it listens.  It ends with the `with` block, or with the process.
 
     `name` is one of MODELS, which says how many `slots` there are unless that is given; `model` serves another file instead
-    of its weights.
+    of its weights.  A `draft` proposes tokens; greedy answers stay the same.
     """
 
     def __init__(
@@ -87,6 +95,7 @@ class EmbeddedServer:
         port: int = 0,
         slots: int | None = None,
         threads: int = THREADS,
+        draft: DraftFile | None = None,
     ) -> None:
         if name not in MODELS:
             raise BadInput(f"the embedded models are {', '.join(MODELS)}, not {name!r}")
@@ -99,7 +108,7 @@ class EmbeddedServer:
             raise NoEmbeddedModel(f"the weights of the embedded model are missing: {str(path)!r}")
         try:
             self._server: xllamacpp.Server | None = xllamacpp.Server(
-                _parameters(path, MODELS[name], port, slots, threads)
+                _parameters(path, MODELS[name], port, slots, threads, draft)
             )
         except RuntimeError as error:
             raise NoEmbeddedModel(f"llama.cpp cannot serve {str(path)!r} on port {port}: {error}") from None
@@ -137,7 +146,7 @@ def _why(name: str, missing: ImportError) -> str:
 
 
 def _parameters(
-    path: Path, served: Embedded, port: int, slots: int | None, threads: int
+    path: Path, served: Embedded, port: int, slots: int | None, threads: int, draft: DraftFile | None
 ) -> "xllamacpp.CommonParams":
     slots = slots or served.slots
     parameters = xllamacpp.CommonParams()
@@ -150,6 +159,13 @@ def _parameters(
     parameters.n_batch = parameters.n_ubatch = 512
     parameters.kv_unified = False
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    if draft:
+        speculative = parameters.speculative
+        speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+        speculative.draft.mparams.path = str(draft.path)
+        speculative.draft.n_max = draft.length
+        for given in (speculative.draft.cpuparams, speculative.draft.cpuparams_batch):
+            given.n_threads = threads
     # Features for long chats that cost time on every short request.
     parameters.cache_ram_mib = 0
     parameters.n_ctx_checkpoints = 0

@@ -22,7 +22,7 @@ from surefoot.models.keys import without_keys
 from surefoot.voting.samples import Sample
 
 from . import PEBBLES
-from .worker_protocol import LONGEST_LINE, checked_ask, read_samples, write_asks
+from .worker_protocol import LOGPROBS, LONGEST_LINE, checked_ask, read_samples, write_asks
 
 NAME = PEBBLES[1]
 LIBRARIES = ("numpy", "safetensors")
@@ -64,12 +64,12 @@ class _Worker:
         self.chunks: deque[list[_Item]] = deque()
 
     @classmethod
-    async def start(cls) -> Self:
+    async def start(cls, *options: str) -> Self:
         """Start a process; it is not waited for."""
         path = os.pathsep.join(entry or os.curdir for entry in sys.path)
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "surefoot.models.embedded.worker"),
+            *(sys.executable, "-P", "-m", "surefoot.models.embedded.worker", *options),
             env={**without_keys(os.environ), **_ONE_THREAD, "PYTHONPATH": path},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -124,18 +124,20 @@ class NumpyPebble:
             async for position, sample in model.sample(asks):
                 ...
 
-    Raises `ModelUnavailable` if a worker cannot start or dies; it is not started again.
+    `logprobs`: samples have a `logprob`.  They are the same without, and take less time.  Raises `ModelUnavailable` if a worker
+    cannot start or dies; it is not started again.
     """
 
     name = NAME
 
-    def __init__(self, workers: int | None = None, *, chunk: int = CHUNK) -> None:
+    def __init__(self, workers: int | None = None, *, chunk: int = CHUNK, logprobs: bool = False) -> None:
         count = min(os.cpu_count() or 1, MOST_WORKERS) if workers is None else workers
         for what, value in (("workers", count), ("chunk", chunk)):
             if value < 1:
                 raise BadInput(f"{what} must be at least 1, not {value!r}")
         self._count = count
         self._chunk = chunk
+        self._options = (LOGPROBS,) if logprobs else ()
         self._workers: list[_Worker] = []
         self._readers: list[asyncio.Task[None]] = []
         self._waiting: deque[_Item] = deque()
@@ -161,7 +163,7 @@ class NumpyPebble:
                 "your own"
             )
         for _ in range(self._count):
-            self._workers.append(await _Worker.start())
+            self._workers.append(await _Worker.start(*self._options))
         try:
             async with asyncio.timeout(START_S):
                 for worker in self._workers:

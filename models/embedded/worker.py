@@ -1,4 +1,4 @@
-"""A process that runs pebble: `python -m surefoot.models.embedded.worker`.
+"""A process that runs pebble: `python -m surefoot.models.embedded.worker [--logprobs]`.
 
 It says `ready`, then answers each line of asks on standard input by a line of samples on standard output (`worker_protocol.py`),
 in their order.  It ends where its input does, which is when its parent has gone, however that went.
@@ -13,13 +13,15 @@ from surefoot.voting.samples import Sample
 
 from .arithmetic import Bfloat16
 from .inference import Network
-from .worker_protocol import read_asks, write_samples
+from .worker_protocol import LOGPROBS, read_asks, write_samples
 
 
 def main() -> None:
     """Serve until standard input ends."""
-    network = Network()
-    quick = Network(Bfloat16()) if Bfloat16.available() else None
+    logprobs = LOGPROBS in sys.argv[1:]
+    network = Network(logprobs=logprobs)
+    # Rounded logits would give other log-probabilities, those of some samples and not of others.
+    quick = Network(Bfloat16()) if Bfloat16.available() and not logprobs else None
     # Nothing that a library may print can get between the samples.
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

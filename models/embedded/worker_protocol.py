@@ -15,6 +15,9 @@ CONTEXT = 256
 LONGEST_LINE = 1 << 24
 """Bytes of the longest line, far above what a chunk of samples takes."""
 
+LOGPROBS = "--logprobs"
+"""The option of a worker that says log-probabilities."""
+
 
 def tokens(text: str) -> list[int]:
     """Return the token ids of a text: its bytes."""
@@ -60,13 +63,15 @@ def read_asks(line: bytes) -> list[Ask]:
 
 def write_samples(samples: Sequence[Sample]) -> bytes:
     """Return the line for a chunk's samples."""
-    found = [(sample.text, sample.finish, sample.tokens, sample.usage.prompt) for sample in samples]
+    found = [
+        (sample.text, sample.finish, sample.tokens, sample.usage.prompt, sample.logprob) for sample in samples
+    ]
     return json.dumps(found).encode() + b"\n"
 
 
 def read_samples(line: bytes) -> list[Sample]:
     """Return the samples of a line."""
     return [
-        Sample(text, finish, count, Usage(prompt=prompt, completion=count))
-        for text, finish, count, prompt in json.loads(line)
+        Sample(text, finish, count, Usage(prompt=prompt, completion=count), logprob=logprob)
+        for text, finish, count, prompt, logprob in json.loads(line)
     ]

@@ -1,15 +1,20 @@
 """Which asks travel in one request, and what that request says."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from pydantic_core import from_json
+
+from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Message, Prompt
 from surefoot.models.offers import Offer
 from surefoot.models.tags import THINK
 
 from .function_calling import TEXT, FunctionCalling, native_messages, text_messages, tool_fields
 from .kept_thoughts import KeptThoughts, opening
+from .limits import MOST_VALUES, VALUES_A_LOGPROB
 from .messages import chat_messages
 from .options import Options
 from .vllm import is_vllm, own_fields, wants_stream
@@ -72,6 +77,8 @@ class Batch(NamedTuple):
     """Let the server repeat each prompt before what it writes."""
     offer: Offer | None = None
     """What the model may call in any of its answers."""
+    extra: str | None = None
+    """More fields, a JSON object: see `Ask.extra`."""
 
     @property
     def chat(self) -> bool:
@@ -87,17 +94,22 @@ def batches(asks: Sequence[Ask], can: Capabilities, options: Options) -> list[Ba
     """
     if options.seeded or len(asks) == 1:
         return [_alone(position, ask, options.seeded) for position, ask in enumerate(asks)]
-    shared: dict[tuple[bool, int, float, int, Offer | None], list[tuple[Prompt, tuple[int, ...]]]] = {}
+    shared: dict[
+        tuple[bool, int, float, int, Offer | None, str | None], list[tuple[Prompt, tuple[int, ...]]]
+    ] = {}
     for ask, positions in _samples_of_one_prompt(asks, can, options):
-        kind = (isinstance(ask.prompt, str), len(positions), ask.temperature, ask.max_tokens, ask.offer)
+        text, drawn = isinstance(ask.prompt, str), (ask.temperature, ask.max_tokens, ask.offer, ask.extra)
+        kind = (text, len(positions), *drawn)
         shared.setdefault(kind, []).append((ask.prompt, positions))
     found = []
-    for (text, n, temperature, max_tokens, offer), units in shared.items():
-        size = max(1, options.max_batch // n) if text and can.text.lists else 1
+    for (text, n, temperature, max_tokens, offer, extra), units in shared.items():
+        size = max(1, _most_samples(options, max_tokens) // n) if text and can.text.lists else 1
         for part in _parts(units, size):
             prompts = tuple(prompt for prompt, _ in part)
             positions = tuple(position for _, own in part for position in own)
-            found.append(Batch(prompts, n, temperature, max_tokens, None, positions, offer=offer))
+            found.append(
+                Batch(prompts, n, temperature, max_tokens, None, positions, offer=offer, extra=extra)
+            )
     return found
 
 
@@ -109,7 +121,7 @@ def body(
     calling: FunctionCalling = TEXT,
     kept: KeptThoughts | None = None,
 ) -> dict[str, object]:
-    """Return what the request says, as JSON values; `options.extra` has the last word.
+    """Return what the request says, as JSON values; `options.extra` has the last word, over the ask's own.
 
     `can` is None as long as that is being found out.  `calling` is how an offer is made, `kept` what goes back to the server
     with the answers that it gave.
@@ -132,6 +144,9 @@ def body(
         said["seed"] = batch.seed
     if batch.echo:
         said["echo"] = True
+    if options.logprobs and can is not None:
+        # The completions endpoint takes a number of alternatives, of which llama.cpp understands 0 as no log-probabilities.
+        said["logprobs"] = True if batch.chat else 1
     if options.stop:
         said["stop"] = options.stop
     if stream:
@@ -141,8 +156,19 @@ def body(
     if can is not None and can.server == "llama.cpp":
         # Tags that are control tokens of the model would be left out of the text, and thoughts pass for an answer.
         said["preserved_tokens"] = [THINK.open, THINK.close]
+        if options.logprobs and batch.chat:
+            said["top_logprobs"] = 1  # it lists twenty unless told
+    if batch.extra is not None:
+        said.update(_fields(batch.extra))
     said.update(options.extra)
     return said
+
+
+def _fields(extra: str) -> dict[str, object]:
+    with suppress(ValueError, TypeError):
+        if isinstance(found := from_json(extra), dict):
+            return found
+    raise BadInput('extra of an ask must be a JSON object as text: {"top_p": 0.9}')
 
 
 def _conversation(
@@ -163,20 +189,29 @@ def _conversation(
 
 def _alone(position: int, ask: Ask, seeded: bool) -> Batch:
     seed = ask.seed if seeded else None
-    return Batch((ask.prompt,), 1, ask.temperature, ask.max_tokens, seed, (position,), offer=ask.offer)
+    return Batch(
+        (ask.prompt,), 1, ask.temperature, ask.max_tokens, seed, (position,), offer=ask.offer, extra=ask.extra
+    )
 
 
 def _samples_of_one_prompt(
     asks: Sequence[Ask], can: Capabilities, options: Options
 ) -> Iterator[tuple[Ask, tuple[int, ...]]]:
-    same: dict[tuple[Prompt, float, int, Offer | None], list[int]] = {}
-    for position, (prompt, temperature, max_tokens, _, _, offer) in enumerate(asks):
-        same.setdefault((prompt, temperature, max_tokens, offer), []).append(position)
-    for (prompt, temperature, _, _), positions in same.items():
+    same: dict[tuple[Prompt, float, int, Offer | None, str | None], list[int]] = {}
+    for position, (prompt, temperature, max_tokens, _, _, offer, extra) in enumerate(asks):
+        same.setdefault((prompt, temperature, max_tokens, offer, extra), []).append(position)
+    for (prompt, temperature, max_tokens, *_), positions in same.items():
         able = (can.text if isinstance(prompt, str) else can.chat).n
-        limit = min(options.max_n, options.max_batch, can.max_n or options.max_n)
+        limit = min(options.max_n, _most_samples(options, max_tokens), can.max_n or options.max_n)
         for part in _parts(positions, limit if able and temperature > 0 else 1):
             yield asks[part[0]], tuple(part)
+
+
+def _most_samples(options: Options, max_tokens: int) -> int:
+    """Return how many samples may come in one request: with log-probabilities its answer must still be read in one piece."""
+    if not options.logprobs:
+        return options.max_batch
+    return min(options.max_batch, max(1, MOST_VALUES // (VALUES_A_LOGPROB * max_tokens)))
 
 
 def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

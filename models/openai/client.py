@@ -15,6 +15,7 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Ask
 from surefoot.models.gather import as_they_end
 from surefoot.models.keys import is_key
+from surefoot.models.server_load import ServerLoad
 from surefoot.models.streaming import Draw, Piece
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
@@ -23,7 +24,7 @@ from .answer_cache import AnswerFromCache, Draws, Marks, Names
 from .answering_model import another
 from .batches import Batch, Capabilities, batches, body
 from .connections import Connections
-from .dialect import NO_STOP, Dialect, Wording
+from .dialect import NO_LOGPROBS, NO_STOP, Dialect, Wording
 from .exchange import Exchange, Read, Request, Send
 from .failures import RequestRefused
 from .finish_reasons import unknown
@@ -76,6 +77,8 @@ class OpenAIModel:
             raise BadInput(
                 "the API key holds a blank, a line break or a character that no key has: copy it again"
             )
+        if self._options.hedge or self._options.compare:
+            raise BadInput("to hedge or to compare takes several servers: give these options to `Replicas`")
         self._roots = roots_of(base_url)
         self._model = model
         self._transport: httpx.AsyncBaseTransport | None = None
@@ -124,6 +127,11 @@ class OpenAIModel:
     def limit(self) -> int:
         """Requests that may be in flight now."""
         return self._exchange.limiter.limit
+
+    def server_load(self) -> ServerLoad:
+        """Return what was asked of the server so far."""
+        requests, busy_s, allowed_s = self._exchange.limiter.so_far()
+        return ServerLoad(requests, self._exchange.retries, busy_s, allowed_s)
 
     @property
     def tools(self) -> Literal["native", "text"] | None:
@@ -268,6 +276,8 @@ class OpenAIModel:
                 f"it to its context, which would have to be set larger on the server"
             )
         samples = list(samples_of(batch, reply, usage))
+        if self._options.logprobs:
+            self._miss_logprobs(reply, batch.chat)
         if batch.offer is not None:
             for (_, sample), choice in zip(samples, reply.choices, strict=True):
                 self._kept.keep(opening(batch.prompts[0]), sample.text, choice.returned)
@@ -359,6 +369,14 @@ class OpenAIModel:
             self._tell(
                 f"signs an answer as {name!r} where {self._model!r} was asked: unless these are names of one "
                 f"model, votes and calibration mix several"
+            )
+
+    def _miss_logprobs(self, reply: Reply, chat: bool) -> None:
+        """Say once that there are none, unless that is known."""
+        told = [choice.logprob for choice in reply.choices if choice.text]
+        if told and told == [None] * len(told) and NO_LOGPROBS not in self._dialects[chat].remedies:
+            self._tell(
+                "was asked for log-probabilities and sends none, or not of every token: `Unsure` throws nothing away"
             )
 
     def _puzzle_over(self, reply: Reply) -> None:

@@ -65,7 +65,20 @@ NO_PARALLEL = Remedy(
     "parallel_tool_calls",
     "refuses parallel_tool_calls: an answer may make several calls where one was asked for",
 )
-REMEDIES = (LIMIT, WARMER, NO_TEMPERATURE, NO_STOP, NO_SEED, NO_STREAM_OPTIONS, NO_STREAM, NO_PARALLEL)
+NO_LOGPROBS = Remedy(
+    "no logprobs", "logprobs", "refuses log-probabilities: samples have none, and `Unsure` throws none away"
+)
+REMEDIES = (
+    LIMIT,
+    WARMER,
+    NO_TEMPERATURE,
+    NO_STOP,
+    NO_SEED,
+    NO_STREAM_OPTIONS,
+    NO_STREAM,
+    NO_PARALLEL,
+    NO_LOGPROBS,
+)
 
 
 @dataclass(slots=True)
@@ -75,9 +88,13 @@ class Dialect:
     remedies: list[Remedy] = field(default_factory=list)
 
     def spoken(
-        self, said: Mapping[str, object], number: int, more: tuple[Remedy, ...] = ()
+        self,
+        said: Mapping[str, object],
+        number: int,
+        own: Mapping[str, object],
+        more: tuple[Remedy, ...] = (),
     ) -> dict[str, object]:
-        """Return what is sent for what a request says, marked as the request of that number (`mark`)."""
+        """Return what is sent for what a request says, marked as the request of that number (`mark`); `own` is never left out."""
         known = (*self.remedies, *more)
         sent = dict(said)
         for remedy in known:
@@ -86,8 +103,10 @@ class Dialect:
             elif remedy is WARMER:
                 if not sent.get("temperature", 1):
                     sent["temperature"] = LEAST_TEMPERATURE
-            else:
+            elif remedy.field not in own:
                 sent.pop(remedy.field, None)
+                if remedy is NO_LOGPROBS:
+                    sent.pop("top_logprobs", None)
         mark(sent, number, seeds=NO_SEED not in known)
         return sent
 
@@ -160,7 +179,7 @@ class Wording:
 
     def sent(self) -> dict[str, object]:
         """Return the request's fields as they are to be sent next."""
-        sent = self._dialect.spoken(self._said, self._number, self._helping)
+        sent = self._dialect.spoken(self._said, self._number, self._own, self._helping)
         self._sent = sent
         return sent
 

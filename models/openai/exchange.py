@@ -83,6 +83,8 @@ class Exchange:
     ) -> None:
         self.server = server
         self.limiter = Limiter(options.max_in_flight)
+        self.retries = 0
+        """Requests that were sent once more after a failure."""
         self.words = words
         """Whatever the server says goes through here before it gets into a sentence."""
         self._send = send
@@ -273,6 +275,7 @@ class Exchange:
 
     def _announce(self, state: RetryCallState) -> None:
         self._gone = True
+        self.retries += 1
         if self._on_wait and state.next_action:
             error, pause_s = str(_failure_in(state)), state.next_action.sleep
             wait = Wait(server=self.server, error=error, attempt=state.attempt_number, next_try_s=pause_s)

@@ -55,6 +55,8 @@ class Limiter:
         self._best_s: float | None = None
         self._smoothed_s: float | None = None
         self._before_halving_s: float | None = None
+        self._at, self._busy_s, self._allowed_s = clock(), 0.0, 0.0
+        self._ended = 0
         self._start_round()
 
     @property
@@ -67,11 +69,17 @@ class Limiter:
         """Requests that are."""
         return self._in_flight
 
+    def so_far(self) -> tuple[int, float, float]:
+        """Return the requests that are over, the seconds that requests were in flight, and the seconds that they may have been."""
+        self._pass()
+        return self._ended, self._busy_s, self._allowed_s
+
     def slot(self) -> "Slot":
         """Return an async context manager that waits its turn and holds one place."""
         return Slot(self)
 
     async def _acquire(self) -> tuple[int, float]:
+        self._pass()
         if self._waiters or self._in_flight >= self.limit:
             await self._turn()
         else:
@@ -96,6 +104,13 @@ class Limiter:
             if not waiter.cancelled():
                 self._in_flight += 1
                 waiter.set_result(None)
+
+    def _pass(self) -> None:
+        """Count the time that has passed since requests in flight, or the limit, last changed."""
+        now = self._clock()
+        passed_s, self._at = now - self._at, now
+        self._busy_s += self._in_flight * passed_s
+        self._allowed_s += self.limit * passed_s
 
     def _release(self) -> None:
         self._in_flight -= 1
@@ -168,6 +183,8 @@ class Slot:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         limiter = self._limiter
+        limiter._pass()
+        limiter._ended += 1
         if self._overloaded:
             limiter._halve(self._epoch)
         elif kind is None:

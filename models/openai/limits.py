@@ -18,6 +18,8 @@ LINES_A_TOKEN = 64
 """What a stream may send on top of MOST_LINES for each token that was asked for."""
 MOST_VALUES = 1 << 19
 """Values in one JSON text: empty objects would take thirty times as much memory as on the wire."""
+VALUES_A_LOGPROB = 16
+"""Values that a token takes with its log-probability: its name, its bytes one by one, and a list of alternatives."""
 MANY_BYTES = 1 << 20
 """Shorter texts need no count of their values."""
 ERROR_BYTES = 64 << 10

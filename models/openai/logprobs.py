@@ -8,6 +8,8 @@ from surefoot.models.streaming import Token
 MISSING_LOGPROB = -9999.0
 """What vLLM sends for minus infinity, and in place of alternatives that it does not know."""
 MOST_ALTERNATIVES = 1000
+ROUNDING = 1e-2
+"""How far above 0 a log-probability may come out; beyond that it is none, but a probability, say."""
 
 
 def tokens_of(said: object) -> tuple[Token, ...]:
@@ -24,6 +26,45 @@ def tokens_of(said: object) -> tuple[Token, ...]:
         Token(text if isinstance(text, str) else "", _known(logprob), _top(_alternatives(top)))
         for text, logprob, top in zip_longest(texts, known, tops)
     )
+
+
+class MeanLogprob:
+    """The mean log-probability of one answer's tokens, however many pieces it comes in.
+
+    It is known if that of every token is: a mean of some tokens would be the mean of others than the answer's.
+    """
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._tokens = 0
+        self._known = True
+
+    def add(self, said: object) -> None:
+        """Count the tokens of a piece; those of one that says nothing of them are not known."""
+        if not isinstance(said, Mapping):
+            self._known = False
+            return
+        content = said.get("content")
+        found = (
+            [entry.get("logprob") if isinstance(entry, Mapping) else None for entry in content]
+            if isinstance(content, list)
+            else _list(said.get("token_logprobs"))
+        )
+        for logprob in map(_known, found):
+            if logprob is None:
+                self._known = False
+            else:
+                self._sum += logprob
+                self._tokens += 1
+
+    def lose(self) -> None:
+        """Take note that it cannot be known."""
+        self._known = False
+
+    @property
+    def value(self) -> float | None:
+        """The mean; None where it is not known."""
+        return self._sum / self._tokens if self._known and self._tokens else None
 
 
 def _token(entry: object) -> Token:
@@ -49,7 +90,7 @@ def _known(logprob: object) -> float | None:
     """Return a log-probability; None for what none can be, vLLM's stand-in for none included."""
     if isinstance(logprob, bool) or not isinstance(logprob, int | float):
         return None
-    return float(min(logprob, 0.0)) if logprob > MISSING_LOGPROB else None
+    return float(min(logprob, 0.0)) if MISSING_LOGPROB < logprob <= ROUNDING else None
 
 
 def _top(pairs: Iterable[tuple[object, object]]) -> tuple[tuple[str, float], ...]:

@@ -42,6 +42,8 @@ class Options:
 
     A seed in a request for several samples would correlate them, so without this none is sent.
     """
+    logprobs: bool = False
+    """Ask for the log-probability of every token, so that samples have a `logprob`, which the red flag `Unsure` looks at."""
     stream: bool = False
     """Receive tokens as they are made: for servers that notice only then that the client has gone."""
     chat_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -62,6 +64,10 @@ class Options:
     """Longest duration of one request, after which it is tried again."""
     patience_s: float = 600.0
     """How long a request is tried again and again through an outage before `ModelUnavailable`."""
+    hedge: float = 0.0
+    """Share of all asks that may be asked of a second replica, too, where they are late; takes several servers of one model, see `Replicas`."""
+    compare: float = 0.0
+    """Share of all asks that two more replicas are asked, too, so that one that differs is found; takes three servers or more."""
     on_wait: Callable[[Wait], None] | None = None
     """Called before each pause, for a display."""
     on_back: Callable[[], None] | None = None
@@ -87,5 +93,8 @@ class Options:
             seconds = getattr(self, what)
             if seconds is not None and not seconds > 0:
                 raise BadInput(f"{what} is a number of seconds above 0, not {seconds!r}")
+        for what in ("hedge", "compare"):
+            if not 0 <= getattr(self, what) <= 1:
+                raise BadInput(f"{what} is a share of all asks between 0 and 1, not {getattr(self, what)!r}")
         if not self.patience_s >= 0:
             raise BadInput(f"patience_s is a number of seconds from 0 on, not {self.patience_s!r}")

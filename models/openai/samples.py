@@ -20,7 +20,9 @@ def cut_at_stops(reply: Reply, said: Mapping[str, object]) -> Reply:
     cut = [(choice, cut_at(choice.text, stops)) for choice in reply.choices]
     return reply._replace(
         choices=[
-            choice if text == choice.text else choice._replace(text=text, finish="stop", calls=())
+            choice
+            if text == choice.text
+            else choice._replace(text=text, finish="stop", calls=(), logprob=None)
             for choice, text in cut
         ]
     )
@@ -44,7 +46,7 @@ def samples_of(batch: Batch, reply: Reply, usage: Usage) -> Iterator[tuple[int, 
         if batch.offer is not None:
             finish = normal_end(finish)
             text = text_with_calls(text, choice.calls, finish)
-        yield position, Sample(text, finish, tokens, share, prompt_tokens)
+        yield position, Sample(text, finish, tokens, share, prompt_tokens, choice.logprob)
 
 
 def billed(reply: Reply, batch: Batch, counts_all: bool) -> Usage:

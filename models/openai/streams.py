@@ -143,7 +143,9 @@ class Streams:
             fresh=draw.temperature > 0,
             private=bool(draw.begun),
         )
-        wording = Wording(self._dialects[chat], said, draw.seed, options.extra)
+        # A control asks for log-probabilities because it can do nothing without them.
+        own = {**options.extra, "logprobs": True} if draw.top_logprobs else options.extra
+        wording = Wording(self._dialects[chat], said, draw.seed, own)
         name = ""
         understood = False
         while True:

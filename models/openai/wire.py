@@ -19,6 +19,7 @@ from .finish_reasons import FAILURES, finish_word
 from .json_text import parsed, whole_characters
 from .kept_thoughts import ThoughtsSoFar
 from .limits import MOST_LINES, MOST_TOKENS
+from .logprobs import MeanLogprob
 from .sse import ByteStream, EventReader, json_or_events
 
 _DONE = (b"[DONE]", b'"[DONE]"')
@@ -64,6 +65,8 @@ class Choice(NamedTuple):
     calls: tuple[SentCall, ...] = ()
     returned: Mapping[str, object] = _NOTHING_RETURNED
     """The fields that held the thoughts, to be sent back where a server wants that."""
+    logprob: float | None = None
+    """Mean log-probability of its tokens; None where the server did not say it of each."""
 
 
 class Reply(NamedTuple):
@@ -135,11 +138,16 @@ class _ChoiceSoFar:
         self._finish: str | None = None
         self._calls: CallsSoFar | None = None
         self._returned: ThoughtsSoFar | None = None
+        self._logprob = MeanLogprob()
 
     def add(self, part: ChoiceDelta, offered: bool) -> None:
         self._text.append(part.text)
         self._thought.append(part.thought)
         self._finish = part.finish or self._finish
+        if part.logprobs is not None or part.text:
+            self._logprob.add(part.logprobs)
+            if part.all:
+                self._logprob.lose()  # of the tokens of this piece, or of all: nobody says which
         if offered and part.calls:
             if self._calls is None or part.all:
                 self._calls = CallsSoFar()
@@ -155,6 +163,7 @@ class _ChoiceSoFar:
             "".join(self._thought),
             self._calls.whole() if self._calls else (),
             self._returned.all() if self._returned else _NOTHING_RETURNED,
+            self._logprob.value,
         )
 
 

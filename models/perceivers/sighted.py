@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from surefoot.models.base import Ask, Model, check_model, context_of
+from surefoot.models.server_load import ServerLoad, server_load_of
 from surefoot.voting.samples import Sample
 
 from .reader import shows
@@ -26,6 +27,10 @@ class Sighted:
     async def context(self) -> int | None:
         """Return how many tokens the planner takes, prompt and answer together; None if it does not say."""
         return await context_of(self._planner)
+
+    def server_load(self) -> ServerLoad | None:
+        """Return what both have asked of their servers so far."""
+        return server_load_of(self._planner, self._perceiver)
 
     async def sample(self, asks: Sequence[Ask]) -> AsyncGenerator[tuple[int, Sample], None]:
         """Draw one sample per ask, of both models at once; see `Model`."""

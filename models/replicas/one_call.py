@@ -92,13 +92,7 @@ class OneCall:
 
     async def _first(self, given: Assignment, positions: list[int]) -> None:
         left = dict.fromkeys(positions)
-        try:
-            await self._ask(given, positions, left)
-        except AnswerFromCache:
-            raise
-        except RequestRefused as refusal:
-            await self._ask_another(given, left, refusal)
-        except ModelUnavailable:
+        if not await self._is_answered(given, positions, left):
             for group in self._groups(left):
                 self._begin(self._persist(group, {given.replica}), group)
 
@@ -121,15 +115,20 @@ class OneCall:
             if replica is None:
                 failed.clear()
                 raise _NoneAnswers
-            given = replica.assign(len(positions))
-            try:
-                await self._ask(given, positions, left)
-            except AnswerFromCache:
-                raise
-            except RequestRefused as refusal:
-                await self._ask_another(given, left, refusal)
-            except ModelUnavailable:
+            if not await self._is_answered(replica.assign(len(positions)), positions, left):
                 failed.add(replica)
+
+    async def _is_answered(self, given: Assignment, positions: list[int], left: dict[int, None]) -> bool:
+        """Let a replica answer, and another what it refuses; return whether it has not failed, and raise a refusal if the two agree."""
+        try:
+            await self._ask(given, positions, left)
+        except AnswerFromCache:
+            raise
+        except RequestRefused as refusal:
+            await self._ask_another(given, left, refusal)
+        except ModelUnavailable:
+            return False
+        return True
 
     async def _ask_another(self, given: Assignment, left: dict[int, None], refusal: RequestRefused) -> None:
         """Let another replica say whether it is the request that is to blame; raise the refusal if it is."""

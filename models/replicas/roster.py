@@ -31,7 +31,6 @@ class Roster:
         self,
         models: Sequence[tuple[str, Model]],
         key: Callable[[Ask], str],
-        hedge: float,
         options: Options,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -39,7 +38,7 @@ class Roster:
         self.replicas = [Replica(model, server, clock, self._changed) for server, model in models]
         self.asked = 0
         """Asks that were to be answered, each counted once."""
-        self._hedge, self._hedged = hedge, 0
+        self._hedged = 0
         self._clock = clock
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self._gone = False
@@ -72,7 +71,7 @@ class Roster:
 
     def second(self, key: bytes, more: int, first: Replica) -> Replica | None:
         """Return who else is to get late asks, if the share of hedged ones allows it."""
-        if self._hedged + more > self._hedge * self.asked:
+        if self._hedged + more > self.options.hedge * self.asked:
             return None
         other = self.choose(key, more, [first])
         if other is not None:
@@ -82,7 +81,7 @@ class Roster:
 
     def late_after_s(self) -> float | None:
         """Return the time after which an answer is late; None as long as that is not known, or nothing is hedged."""
-        if not self._hedge or len(self._latencies) < FEWEST_LATENCIES:
+        if not self.options.hedge or len(self._latencies) < FEWEST_LATENCIES:
             return None
         return sorted(self._latencies)[int(LATE * len(self._latencies))]
 

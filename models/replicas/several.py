@@ -11,6 +11,7 @@ from surefoot.errors import BadInput
 from surefoot.models.base import Ask, Model, ModelUnavailable, check_model, context_of
 from surefoot.models.openai import OpenAIModel
 from surefoot.models.openai.options import Options
+from surefoot.models.server_load import ServerLoad, server_load_of
 from surefoot.voting.samples import NOTHING, Sample, Usage
 
 from .affinity import beginning
@@ -26,24 +27,24 @@ TRIAL_TOKENS = 16
 class Replicas:
     """A `Model` over several servers that serve the same one.
 
-        Replicas([a, b, c])                           each ask to one of them
-        Replicas([a, b, c], key=lambda ask: "part-7")  what keeps together on one; without, the beginning of the prompt does
-        Replicas([a, b, c], hedge=0.05)               late asks, 5 % of all at most, are asked of a second one, too; the first answer counts
-        Replicas([a, b, c], compare=0.005)            one ask in 200 is asked of two more: who differs beyond chance is set aside
+        Replicas([a, b, c])                                  each ask to one of them
+        Replicas([a, b, c], key=lambda ask: "part-7")        what keeps together on one; without, the beginning of the prompt does
+        Replicas([a, b, c], options=Options(hedge=0.05))     late asks, 5 % of all at most, are asked of a second one, too; the first answer counts
+        Replicas([a, b, c], options=Options(compare=0.005))  one ask in 200 is asked of two more: who differs beyond chance is set aside
 
     An ask goes to its key's own replica, by rendezvous hashing, unless that would cost 1.5 times as much there as where it costs least:
     outstanding asks times the square of the latency.  After two failures in a row a replica is left alone for a growing time, its asks go elsewhere, and it
     is then tried with one.  Only when none answers the patience of `options` decides; `ModelUnavailable` then names them all.  A request that one
     refuses is sent to one other: if that answers, the first has failed, otherwise the refusal is raised.
 
-    `options` gives patience and callbacks of all together; `on_notice` is told, a sentence each, when a replica is left alone, is back, or is set
+    `options` gives patience, callbacks and these shares for all together; `on_notice` is told, a sentence each, when a replica is left alone, is back, or is set
     aside.  A model of yours with a patience of its own keeps its asks for as long: `Options(patience_s=0)` for each lets them go elsewhere
     at once, as `open_model` does.
 
     The cost: of a hedged ask as much is billed again as the answer that counts took; what a trial or a comparison took is on the bill of a
     later sample, and in `unbilled` until then.
 
-    Raises `BadInput` for fewer than two models, for shares out of [0, 1], for comparing fewer than three, and, once their names are known, if these differ.
+    Raises `BadInput` for fewer than two models, for comparing fewer than three, and, once their names are known, if these differ.
     """
 
     def __init__(
@@ -51,22 +52,18 @@ class Replicas:
         models: Sequence[Model],
         *,
         key: Callable[[Ask], str] = beginning,
-        hedge: float = 0.0,
-        compare: float = 0.0,
         options: Options | None = None,
     ) -> None:
+        options = options or Options()
         for model in models:
             if isinstance(model, str):
                 raise BadInput(
                     "replicas are models: `open_model` takes their addresses, a comma and a blank between them"
                 )
             check_model(model)
-        for what, share in (("hedge", hedge), ("compare", compare)):
-            if not 0 <= share <= 1:
-                raise BadInput(f"{what} is a share of all asks between 0 and 1, not {share!r}")
         if len(models) < 2:
             raise BadInput(f"replicas are two models or more, not {len(models)}")
-        if compare and len(models) < 3:
+        if options.compare and len(models) < 3:
             raise BadInput("of two replicas that differ nobody can say which is wrong: compare three or more")
         servers = [
             model.server if isinstance(model, OpenAIModel) else f"replica {number}"
@@ -76,8 +73,8 @@ class Replicas:
             raise BadInput(f"replicas have different addresses, but there are two of {twice[0]}")
         self.unbilled: Usage = NOTHING
         """What trials and comparisons took that is on no sample's bill yet."""
-        self._roster = Roster(list(zip(servers, models, strict=True)), key, hedge, options or Options())
-        self._compare, self._to_compare = compare, 0.0
+        self._roster = Roster(list(zip(servers, models, strict=True)), key, options)
+        self._compare, self._to_compare = options.compare, 0.0
         self._odd: OddOneOut[Replica] = OddOneOut(len(models))
         self._random = random.Random(0)
         self._meeting = asyncio.Lock()
@@ -100,6 +97,10 @@ class Replicas:
             *(context_of(each.model) for each in self._roster.replicas if each.met), return_exceptions=True
         )
         return min((said for said in found if isinstance(said, int)), default=None)
+
+    def server_load(self) -> ServerLoad | None:
+        """Return what was asked of all replicas so far."""
+        return server_load_of(*(each.model for each in self._roster.replicas))
 
     async def ready(self) -> None:
         """Find out who is there and what they serve; those that are not are left alone for now.

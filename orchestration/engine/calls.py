@@ -62,16 +62,18 @@ class Calls:
             async with aclosing(self._model.sample([ask for *_, ask in asked])) as samples:
                 async for position, sample in samples:
                     step, number, _ = claim(self._model, unanswered, position, sample)
-                    self._ledger.arrive(sample)
+                    self._ledger.arrive(sample)  # ACCOUNTS
                     # NO BALLOT: from the job's own model alone.  If the step is not ASKED it came too late to count.
                     if step.status is ASKED:
                         self._cast(step, number, sample)
+                    else:
+                        self._changed()  # WAKE-UP: there is room for one sample more
             check_all_answered(self._model, unanswered, len(asked))
         except (Exception, asyncio.CancelledError) as error:
             failure = failure_of(error, f"a call of {self._model.name}")
             # Steps that were squashed meanwhile count: one of them may be to blame.
             alone = len({step for step, *_ in asked}) == 1
-            # ASKED, too: its next round may be out by now.
+            # ASKED, too: all of this call was answered, so its next round may be out in another call.
             if alone and not unanswered and asked[0][0].status in (READY, ASKED):
                 # ITS TURN: a model that fails after its last answer has failed, as it has without a pipeline.
                 asked[0][0].fail(failure)

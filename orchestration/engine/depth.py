@@ -1,10 +1,8 @@
-"""How far ahead it pays to ask: the arithmetic of speculative decoding, with everything in it measured.
-
-Leviathan et al. 2023 (arXiv 2211.17192): if each proposed step is right with chance a, given those before it, then of d steps
-asked ahead, together with the one whose input is certain, (1 - a^(d+1)) / (1 - a) are expected to be of use.
-"""
+"""How far ahead it pays to ask: the arithmetic of speculative decoding (`surefoot.models.draft_length`), with everything in it measured."""
 
 from dataclasses import dataclass, field
+
+from surefoot.models.draft_length import best_length, expected_runs
 
 POSITIONS = 64
 """Acceptance is measured apart for so many distances from the last decided step; those beyond share the last one."""
@@ -42,15 +40,12 @@ class Acceptance:
         return (sum(self.right) + PRIOR * PRIOR_ACCEPTANCE) / (sum(self.seen) + PRIOR)
 
     def runs(self, depth: int) -> list[float]:
-        """Return the expected runs for the depths 0 to `depth`: the formula above, with each distance's own acceptance."""
-        mean, reached, run = self.mean, 1.0, 1.0
-        found = [run]
-        for distance in range(1, depth + 1):
-            place = min(distance, POSITIONS) - 1
-            reached *= (self.right[place] + PRIOR * mean) / (self.seen[place] + PRIOR)
-            run += reached
-            found.append(run)
-        return found
+        """Return the expected runs for the depths 0 to `depth`, with each distance's own acceptance."""
+        mean = self.mean
+        places = (min(distance, POSITIONS - 1) for distance in range(depth))
+        return expected_runs(
+            (self.right[place] + PRIOR * mean) / (self.seen[place] + PRIOR) for place in places
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,10 +93,6 @@ def best_depth(acceptance: Acceptance, pace: Pace, per_step: int, capacity: int,
     `per_step` is how many samples a step takes at least, `capacity` the most in flight, `most` the largest depth.
     """
     least_s, sample_s = pace.line()
-    rates = [
-        run / (least_s + sample_s * min(per_step * (depth + 1), capacity))
-        for depth, run in enumerate(acceptance.runs(most))
-    ]
+    seconds = [least_s + sample_s * min(per_step * (depth + 1), capacity) for depth in range(most + 1)]
     # The first that is good enough, not the best: depth that hardly helps is all risk.
-    enough = ENOUGH * max(rates)
-    return next(depth for depth, rate in enumerate(rates) if rate >= enough)
+    return best_length(acceptance.runs(most), seconds, ENOUGH)

@@ -49,8 +49,8 @@ class Draft(ABC, Generic[S]):
         """Yield the states expected after the last one of `path`, one a step, until it knows no further.
 
         Whatever it raises ends the run if the last state that it has said, or was given, has come true by then; else it
-        ends the rollout only.  `path` begins with the state decided last and goes on with those expected already, most often none; of these
-        some may have been decided when the rollout begins.
+        ends the rollout only.  `path` begins with the state decided last and goes on with the states expected already (usually none); some may be
+        decided by the time the rollout begins.
         A rollout ends before a step with side effects and when the task is finished.
         """
 
@@ -165,7 +165,10 @@ class AskAhead(_Asking[S]):
 
 
 class Supplied(Draft[S]):
-    """Asks the user's function, sync or async: the state in, the state expected next out, or None at its end."""
+    """Asks the user's function, sync or async: the state in, the state expected next out, or None where it knows no further.
+
+    It is asked of expected states, also of the last one, so a table has to say None beyond its end: `Supplied(table.get)`.
+    """
 
     name = "supplied"
 

@@ -12,6 +12,7 @@ def hypothetically(otherwise: T, call: Callable[..., T], *given: object) -> T:
     For states that may never come true and answers that no election has decided on.  Should they come true, the same
     method is called on them in their turn, and raises there what is hidden here.
     """
+    # ITS TURN
     try:
         return call(*given)
     except Exception:

@@ -20,7 +20,7 @@ MOST_PROPOSED = 64
 class Lookahead(Generic[S]):
     """The expected states of the steps to be opened next, in order.
 
-    `changed` is called when a draft has said something, `failed` with what it raised about the last state that it knew.
+    `changed` is called when a draft has said something, `failed` with what the draft raised.
     """
 
     def __init__(self, draft: Draft[S] | None, changed: Callable[[], None], failed: Failed) -> None:
@@ -93,7 +93,7 @@ class Lookahead(Generic[S]):
     def start_draft(self, path: Sequence[S]) -> None:
         """Let the draft go on from here; `path` are the states from the one decided last to the open ones.
 
-        `changed` is called once it has had the chance to say something at once.  Nothing is overtaken when it starts.
+        `changed` is called once it has had the chance to say something at once.  There is nothing in `_overtaken` now.
         """
         if self.draft is not None:
             self._drafting = background(self._follow(self.draft, (*path, *self._states)), self._failed)
@@ -128,7 +128,7 @@ class Lookahead(Generic[S]):
             if self._drafting is not asyncio.current_task():
                 return  # it was left, and failed on its way out
             self._failed(failure)
-        # Not where it went another way: an exhausted draft is not started again before the next restart.
+        # The return above skips this: an exhausted draft rests until the next restart, one that went another way begins anew.
         self._exhausted = True
         self._overtaken.clear()
         self._changed()

@@ -48,7 +48,7 @@ class StepStalled(Stalled):
         usage: Usage = NOTHING,
         drawn: "Sequence[Drawn]" = (),
     ) -> None:
-        super().__init__(stall.tally, stall.flags, examples)
+        super().__init__(stall.tally, stall.flags, examples, given_up=stall.given_up)
         self.step = step
         self.usage = usage
         """What its samples have cost, those of a ladder included."""
@@ -71,7 +71,9 @@ class StepStalled(Stalled):
     def sentence(self) -> str:
         """Where, on what grounds, and what to do."""
         what = super().sentence
-        return f"step {self.step} stalled: {what}; look at the samples, then resume with another model or a larger limit"
+        # One that is given up would be so again, however large the limit.
+        more = "" if self.given_up else " or a larger limit"
+        return f"step {self.step} stalled: {what}; look at the samples, then resume with another model{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Terms(Generic[S, A]):
     spare: int = 0
     """Samples asked for beyond the fewest that could decide."""
     seed: int = 0
-    budget: RiskBudget | None = field(init=False, compare=False)
+    risk_budget: RiskBudget | None = field(init=False, compare=False)
     """The risk budget, if one says what decides."""
     acting: Acts[S, A] | None = field(init=False, compare=False)
     """The task, if it acts on the world."""
@@ -104,7 +106,7 @@ class Terms(Generic[S, A]):
     """The task, if its answers keep how long their prompts were."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "budget", self.rule if isinstance(self.rule, RiskBudget) else None)
+        object.__setattr__(self, "risk_budget", self.rule if isinstance(self.rule, RiskBudget) else None)
         object.__setattr__(self, "acting", self.task if isinstance(self.task, Acts) else None)
         object.__setattr__(self, "classifying", self.task if isinstance(self.task, Classifies) else None)
         object.__setattr__(self, "guessing", self.task if isinstance(self.task, Guesses) else None)
@@ -154,7 +156,9 @@ class Decision(NamedTuple, Generic[A]):
         """How long the longest prompt was, as far as the model says it; 0 if it does not."""
         # Of the samples counted, which are the first ones: who else had come by then is chance.
         counted = self.verdict.samples
-        return max(sample.prompt_tokens or 0 for number, sample, _ in self.drawn if number < counted)
+        return max(
+            (sample.prompt_tokens or 0 for number, sample, _ in self.drawn if number < counted), default=0
+        )
 
 
 class Status(Enum):
@@ -171,7 +175,7 @@ class Status(Enum):
     FAILED = auto()
     """It cannot be decided."""
     SQUASHED = auto()
-    """Its state did not come true, or its decision is not wanted any more."""
+    """Its state did not come true, its decision is not wanted any more, or a ladder decides it."""
     RETIRED = auto()
     """Its decision has been handed out."""
 
@@ -274,6 +278,7 @@ class OpenStep(Generic[S, A]):
 
     def fail(self, failure: Exception) -> None:
         """Give the step up."""
+        # ITS TURN: the failure is kept until the step is handed out, if it ever is.
         self.failure, self.status = failure, FAILED
 
     def squash(self) -> None:
@@ -283,6 +288,7 @@ class OpenStep(Generic[S, A]):
     def cast(self, number: int, sample: Sample) -> None:
         """Count what sample `number` turned out to be."""
         task, election = self.terms.task, self.election
+        # NO BALLOT: who calls this is named in the package.
         # All that a red flag or the task may look at: two samples that agree in it have one outcome.
         key = (number % task.views, sample)
         known = self._outcomes.get(key)
@@ -340,9 +346,10 @@ class OpenStep(Generic[S, A]):
         for number in numbers:
             view = number % views
             prompt, guess, offer = prompts.get(view) or self._prompt(view)
+            # SAME ASKS: from the state, the number of the step and the terms alone.
             seed = seed_of(terms.seed, self.step, number)
             asks.append(
-                _ask((prompt, sampling.temperature_of(number), sampling.max_tokens, seed, guess, offer))
+                _ask((prompt, sampling.temperature_of(number), sampling.max_tokens, seed, guess, offer, None))
             )
         return asks
 

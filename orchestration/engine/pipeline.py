@@ -9,9 +9,11 @@ from operator import attrgetter, is_
 from typing import Any, Generic
 
 from surefoot.agents.tasks.codec import Codec, written
+from surefoot.agents.tasks.failures import said
 from surefoot.agents.tasks.task import A, S
 from surefoot.errors import BadInput
 from surefoot.models.base import Model
+from surefoot.orchestration.budget import Paused
 from surefoot.orchestration.events import Listen, Noted, ignore
 from surefoot.orchestration.meter import Meter
 from surefoot.voting.samples import NOTHING
@@ -23,7 +25,7 @@ from .drafts import Draft
 from .hypothetical import hypothetically
 from .ledger import Ledger
 from .lookahead import Lookahead
-from .open_step import DECIDED, FAILED, RETIRED, SQUASHED, Decision, OpenStep, Status, Terms
+from .open_step import DECIDED, RETIRED, SQUASHED, Decision, OpenStep, Status, StepStalled, Terms
 from .speculation import Speculation
 
 ADAPT_EVERY = 64
@@ -45,8 +47,8 @@ class Pipeline(Generic[S, A]):
         self.draft: Draft[S] | None = speculation.draft
         """What proposes the states ahead, if it is not the leading ballot."""
         self._speculation, self._meter, self._listen = speculation, meter, listen
-        self.most_at_risk: int | None = None
-        """Samples that the budget has room for; None without one."""
+        self.room: int | None = None
+        """Samples that the budget lets be at risk; None without one."""
         self._terms: Terms[S, A] | None = None
         self._open: deque[OpenStep[S, A]] = deque()
         """Steps that are neither squashed nor retired; the first is the head."""
@@ -97,7 +99,7 @@ class Pipeline(Generic[S, A]):
         return counts
 
     @property
-    def at_risk(self) -> int:
+    def may_waste(self) -> int:
         """Samples that may turn out to be wasted: of the open steps, and those that may yet be asked for before the next step is due."""
         return self._asked + self._speculation.capacity
 
@@ -110,8 +112,8 @@ class Pipeline(Generic[S, A]):
         # A call that fails while it is being cancelled is not asked again: samples of a squashed step count for nothing.
         while self._open:
             step = self._open.popleft()
-            # What a step has cost that ends the run goes with its failure.
-            if not (step.due and step.status is FAILED):
+            # What these failures of a step whose turn has come carry is on the bill with them.
+            if not (step.due and isinstance(step.failure, StepStalled | Paused)):
                 self._ledger.waste(step)
             step.squash()
         tasks = [*self._calls.owed]
@@ -165,7 +167,7 @@ class Pipeline(Generic[S, A]):
 
     def hand_over(self) -> None:
         """Take the head off, which has failed: it is decided by other means, and what it has cost goes with that decision."""
-        head = self._retired = self._open.popleft()
+        head = self._retired = self._open.popleft()  # IN ORDER: the head alone
         self._ledger.use(head, len(self._open))
         if head.distance:
             self._acceptance.learn(head.distance, True)
@@ -196,12 +198,14 @@ class Pipeline(Generic[S, A]):
             if step.status is not RETIRED:
                 self._redirect(step)
             match step.status:
-                case Status.READY if step is self._open[0] or self._within_limits(step.wanted):
-                    # ONE CALL: nothing of it is outstanding.  BOUNDS: within them behind the head.
-                    # PROGRESS: the head is asked for without limits even before its turn, since it comes next.
+                case Status.READY if step.due or self._within_limits(step.wanted):
+                    # ONE CALL: nothing of it is outstanding.  BOUNDS: within them before its turn, also at the head, whose state
+                    # may not be decided for long yet: a step climbs, or the journal waits for Redis.
+                    # PROGRESS: without them in its turn, which wakes the scheduler.
                     asks += self._asks(step)
                 case Status.REFUSED if step.due:
                     # ITS TURN: in a call of its own.  If that fails this step is to blame, on its true state.
+                    # There is something to ask: its prompts are rendered already, and what it may cost was checked.
                     self._calls.send(self._asks(step))
                 case Status.READY | Status.REFUSED:
                     self._waiting.append(step)
@@ -275,8 +279,8 @@ class Pipeline(Generic[S, A]):
         )
 
     def _within_limits(self, samples: int) -> bool:
-        """Whether so many samples may be asked for ahead of their turn."""
-        if self.most_at_risk is not None and self._asked + samples > self.most_at_risk:
+        """Whether so many samples may be asked for ahead of their turn: BOUNDS."""
+        if self.room is not None and self._asked + samples > self.room:
             return False
         certain = self._open[0].asked if self._open and self._open[0].due else 0
         ledger, limits = self._ledger, self._speculation
@@ -288,14 +292,14 @@ class Pipeline(Generic[S, A]):
         step.due = self._turn_has_come
         step.distance = len(self._open) + (self._retired is not None)
         self._ledger.counts["ahead"] += step.distance > 0
-        # IN ORDER: at the end, by the next number.
+        # IN ORDER: at the end, by the next number.  ONE CALL: a new step has nothing outstanding.
         self._next += 1
         self._open.append(step)
         return self._asks(step)
 
     def _asks(self, step: OpenStep[S, A]) -> list[Placed]:
         try:
-            # What the first samples may cost was checked before the step; only a further round may be too much.
+            # BOUNDS: what the first samples may cost was checked before the step; only a further round may be too much.
             if self._meter is not None and step.due and step.drawn and step.status is Status.READY:
                 self._meter.check_more(step.step, step.usage, len(step.drawn), step.wanted)
             asks = [(step, number, ask) for ask, number in zip(step.asks(), step.numbers, strict=True)]
@@ -303,7 +307,7 @@ class Pipeline(Generic[S, A]):
             step.fail(failure)
             self._tell(step)
             return []
-        self._ledger.ask(len(asks))
+        self._ledger.ask(len(asks))  # ACCOUNTS: all of them are sent
         return asks
 
     def _tell(self, step: OpenStep[S, A]) -> None:
@@ -335,13 +339,14 @@ class Pipeline(Generic[S, A]):
 
     def _draft_failed(self, failure: BaseException) -> None:
         """End the run if what the draft was at follows from the state decided last, or from one before; else say so."""
-        # ITS TURN: a squash ends the draft, so that all before the open steps has come true.  The sum is the place of the last state
-        # that the draft knows, counted from the state decided last, which is 1.
+        # ITS TURN: a squash ends the draft, so that all before the open steps has come true.  In places: the state decided last is 1,
+        # then the open steps, then what is drafted.  At 1 or less the draft has failed on a state that is certain.
         if len(self._path()) + self._lookahead.drafted <= 1:
             self._fail(failure)
         elif not self._draft_has_failed:
             self._draft_has_failed = True
-            self._listen(Noted(sentence=f"the draft has failed, the run goes on: {failure}"))
+            name = "" if self.draft is None else f" ({self.draft.name})"
+            self._listen(Noted(sentence=f"the draft{name} has failed, the run goes on: {said(failure)}"))
 
     def _fail(self, failure: BaseException) -> None:
         self._failure = failure
@@ -355,7 +360,9 @@ def _same(codec: Codec[S] | None, expected: S, state: S) -> bool:
     if expected != state:
         return False
     if codec is not None:
-        return bool(written(codec, expected) == written(codec, state))
+        # ITS TURN: the expected state is what a draft has made, which the codec may not take.
+        known = hypothetically(None, lambda: (written(codec, expected),))
+        return known is not None and bool(known[0] == written(codec, state))
     return _of_same_types(expected, state)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import multiprocessing
 import pickle
 import signal
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from multiprocessing.connection import Connection
@@ -49,7 +50,8 @@ class _Reply(NamedTuple):
     """What the process says: the next state, or how the rollout has ended.  Rollout 0 is that it is ready."""
 
     number: int
-    state: Any = None
+    state: bytes = b""
+    """Pickled, as that of a `_Start`."""
     ended: bool = False
     words: str = ""
     """Why it has failed, if it has."""
@@ -117,7 +119,12 @@ class RolloutProcess(Draft[S]):
         self._replies = said
         self._send(_Start(number, pickle.dumps(path[-1])))
         while not (news := await said.get()).ended:
-            yield news.state
+            try:
+                state = pickle.loads(news.state)
+            except Exception as error:
+                # Of a class, say, that is not to be had here: without it the rollout leads nowhere.
+                raise _error_of(_failure(number, error)) from error
+            yield state
             read += 1
             # By half of them at a time: one message for 32 states, and the process need not wait for it.
             if read % (CREDITS // 2) == 0:
@@ -136,7 +143,7 @@ class RolloutProcess(Draft[S]):
         try:
             # The loop calls this once for whatever has come in, which may be many replies.
             while self._pipe.poll():
-                said = self._read(self._pipe.recv_bytes())
+                said: _Reply = self._pipe.recv()
                 if said.spent is not None:
                     self.spent = said.spent
                 if said.number == self._number:
@@ -144,14 +151,6 @@ class RolloutProcess(Draft[S]):
         except (EOFError, OSError):
             self._hang_up()
             self._report_death()
-
-    def _read(self, raw: bytes) -> _Reply:
-        try:
-            said: _Reply = pickle.loads(raw)
-        except Exception as error:
-            # A state, say, of a class that is not to be had here: without it the rollout leads nowhere.
-            return _failure(self._number, error)
-        return said
 
     def _report_death(self) -> None:
         words = f"the process of the draft ({self.name}) has ended: start again"
@@ -186,7 +185,9 @@ def _serve(pipe: Connection, task: Task[Any, Any], opened: OpenModel, votes: int
 
 async def _run(pipe: Connection, task: Task[Any, Any], opened: OpenModel, votes: int) -> None:
     orders = _Orders()
-    asyncio.get_running_loop().add_reader(pipe.fileno(), _receive_orders, pipe, orders)
+    # In a thread, so that orders are read while a long state is sent: else both sides may wait for the other one to read.
+    hears = threading.Thread(target=_hear, args=(pipe, asyncio.get_running_loop(), orders), daemon=True)
+    hears.start()
     try:
         async with opened() as model:
             pipe.send(_Reply(0))
@@ -195,13 +196,14 @@ async def _run(pipe: Connection, task: Task[Any, Any], opened: OpenModel, votes:
         pipe.send(_failure(0, failure))
 
 
-def _receive_orders(pipe: Connection, orders: _Orders) -> None:
-    try:
-        while pipe.poll():
-            orders.put_nowait(pipe.recv())
-    except (EOFError, OSError):
-        asyncio.get_running_loop().remove_reader(pipe.fileno())
-        orders.put_nowait(None)
+def _hear(pipe: Connection, loop: asyncio.AbstractEventLoop, orders: _Orders) -> None:
+    """Pass every order on, until the parent closes the pipe."""
+    with suppress(RuntimeError):  # the loop has ended
+        try:
+            while True:
+                loop.call_soon_threadsafe(orders.put_nowait, pipe.recv())
+        except (EOFError, OSError):
+            loop.call_soon_threadsafe(orders.put_nowait, None)
 
 
 async def _obey(pipe: Connection, draft: Rollout[Any], orders: _Orders) -> None:
@@ -229,7 +231,7 @@ async def _follow(pipe: Connection, draft: Rollout[Any], order: _Start, credit: 
     try:
         async with aclosing(draft.propose([pickle.loads(order.state)])) as states:
             async for state in states:
-                pipe.send(_Reply(order.number, state, spent=draft.spent))
+                pipe.send(_Reply(order.number, pickle.dumps(state), spent=draft.spent))
                 await credit.acquire()
     except (Exception, asyncio.CancelledError) as error:
         task = asyncio.current_task()

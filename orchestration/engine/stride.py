@@ -10,6 +10,7 @@ from surefoot.agents.tasks.codec import written
 from surefoot.agents.tasks.failures import TaskFailed
 from surefoot.agents.tasks.task import A, S
 from surefoot.models.base import Model
+from surefoot.orchestration.budget import Paused
 from surefoot.orchestration.events import Listen, ignore
 from surefoot.orchestration.journal.journal import Journal
 from surefoot.orchestration.meter import Meter
@@ -24,6 +25,7 @@ from .background import failure_of
 from .calls import check_all_answered, claim
 from .climbing import Climbs, HardStep
 from .drafts import Draft
+from .memo import Memo
 from .open_step import DECIDED, Decision, Drawn, OpenStep, StepStalled, Terms, seed_of
 from .pipeline import Pipeline
 from .speculation import Speculation
@@ -55,8 +57,12 @@ class Stride(Generic[S, A]):
     ) -> None:
         self.terms, self._model, self._meter = terms, model, meter
         self._climbs = climbs
+        self._lost = NOTHING
+        """What elections have cost that ended in a failure which does not carry it; on the bill with the journal's next words."""
         self.redone: int | None = None
         """The step for whose sake those before it are decided again."""
+        self.memo: Memo[S, A] | None = None
+        """Whence steps take the verdicts of earlier ones that asked the same, if they may; nothing is asked ahead then."""
         self._pipeline: Pipeline[S, A] | None = None
         if speculation is not None:
             self._pipeline = Pipeline(model, speculation, meter, listen)
@@ -74,16 +80,27 @@ class Stride(Generic[S, A]):
         `Stalled` for a step that cannot be decided, `DecisionNeeded` where a person has to say, `Paused` before the budget is
         overspent, and what the journal raises.
         """
-        task, acting, step = self.terms.task, self.terms.acting, journal.step
+        task, acting, memo, step = self.terms.task, self.terms.acting, self.memo, journal.step
         try:
             while journal.step < until and not task.finished(state):
                 step = journal.step
+                if journal.suspended:
+                    await journal.may_go()
+                    if self._meter is not None:
+                        self._meter.rested()
                 if self._meter is not None:
                     await self._keep_to_the_budget(self._meter, journal)
                 if acting is not None and acting.acts(state):
+                    # BARRIER: all before it is durable, and nothing is asked beyond it, before it has acted.
                     answer = await acting.act(state, await journal.begin())
                     await journal.append(Record(step, written(task.answer_codec, answer), 0))
                     await journal.commit()
+                    state = task.advance(state, answer)
+                    continue
+                asked = None if memo is None else memo.digest(state)
+                if memo is not None and asked is not None and (taken := memo.take(asked, step)) is not None:
+                    answer, record = taken
+                    await journal.append(record)
                     state = task.advance(state, answer)
                     continue
                 decision = await self.decide(state, step)
@@ -91,9 +108,11 @@ class Stride(Generic[S, A]):
                 # Before the record is appended: they are written down with it.
                 if self._pipeline is not None:
                     self._note(self.take_counts(), journal)
-                if self.terms.budget is not None:
-                    journal.also.update(_by_kind(self.terms, self.terms.budget, state, decision.verdict))
+                if self.terms.risk_budget is not None:
+                    journal.also.update(_by_kind(self.terms, self.terms.risk_budget, state, decision.verdict))
                 record = self._record(step, decision, answer)
+                if memo is not None and asked is not None:
+                    memo.add(asked, record, answer)
                 await journal.append(record, self._kept(decision, record, journal))
                 state = task.advance(state, answer)
                 if self._meter is not None:
@@ -119,8 +138,14 @@ class Stride(Generic[S, A]):
             if self._pipeline is not None:
                 return await self._pipeline.decide(self.terms, state, step)
             open_step = OpenStep(self.terms, step, state)
-            await self._hold(open_step, self._model)
-            return open_step.retire()
+            try:
+                await self._hold(open_step, self._model)
+                return open_step.retire()
+            except (StepStalled, Paused):
+                raise  # it carries what was paid
+            except BaseException:
+                self._lose(open_step.usage)
+                raise
         except StepStalled as stall:
             if self._climbs is None:
                 raise
@@ -144,7 +169,13 @@ class Stride(Generic[S, A]):
             finally:
                 usage, samples = usage + open_step.usage, samples + len(open_step.drawn)
 
-        ascent = await climbs.climb(HardStep(stall, state, self.terms, hold))
+        try:
+            ascent = await climbs.climb(HardStep(stall, state, self.terms, hold))
+        except Paused:
+            raise  # it carries what was paid
+        except BaseException:
+            self._lose(usage)
+            raise
         tally: dict[A, int] = dict(stall.tally)
         if ascent.winner is None:
             stall.usage, stall.rungs, stall.back_to = usage, ascent.rungs, ascent.back_to
@@ -169,8 +200,12 @@ class Stride(Generic[S, A]):
             answers = model.sample(asks)
             try:
                 async for position, sample in answers:
-                    # NO BALLOT: the only other place that casts.
-                    open_step.cast(claim(model, owed, position, sample), sample)
+                    number = claim(model, owed, position, sample)
+                    try:
+                        open_step.cast(number, sample)  # NO BALLOT: the only other place that casts
+                    except Exception:
+                        self._lose(sample.usage)  # it is not among those drawn
+                        raise
                     if open_step.status is DECIDED:
                         break
                 else:
@@ -181,13 +216,18 @@ class Stride(Generic[S, A]):
                 await answers.aclose()  # ends the call, and with it what is still running
 
     async def _keep_to_the_budget(self, meter: Meter, journal: Journal) -> None:
-        """Raise `Paused` if the next step may cost too much; ask nothing ahead any more if that may."""
+        """Raise `Paused` if the next step may cost too much; ask nothing ahead for the rest of the run if that may."""
         pipeline = self._pipeline
-        if pipeline is not None and meter.has_room_ahead(at_risk := pipeline.at_risk):
-            pipeline.most_at_risk = at_risk
+        if pipeline is not None and meter.has_room_ahead(may_waste := pipeline.may_waste):
+            pipeline.room = may_waste
         elif pipeline is not None:
             await self.aclose(journal)
         meter.check(journal.step)
+
+    def _lose(self, usage: Usage) -> None:
+        self._lost += usage
+        if self._meter is not None:
+            self._meter.lose(usage)
 
     def _note(self, counts: Counter[str], journal: Journal) -> None:
         journal.also.update(counts)
@@ -199,13 +239,15 @@ class Stride(Generic[S, A]):
         return Counter() if self._pipeline is None else self._pipeline.take_counts()
 
     async def aclose(self, journal: Journal | None = None) -> None:
-        """Ask nothing ahead any more; what was is wasted, and goes on the bill with the journal's next words."""
+        """Ask nothing ahead any more; what was is wasted, and goes on the bill with the journal's next words, its last ones at the latest."""
         try:
             if self._pipeline is not None:
                 await self._pipeline.aclose()
         finally:
             if journal is not None:
                 self._note(self.take_counts(), journal)
+                journal.also.update(self._lost._asdict())
+                self._lost = NOTHING
             self._pipeline = None
 
     def _kept(self, decision: Decision[A], record: Record, journal: Journal) -> bytes | None:
@@ -240,12 +282,12 @@ class Stride(Generic[S, A]):
     def _shown(self, entry: Drawn) -> dict[str, Any]:
         number, sample, outcome = entry
         fate = (
-            {"flag": _whole(outcome.reason), "detail": _whole(outcome.detail)}
+            {"flag": _writable(outcome.reason), "detail": _writable(outcome.detail)}
             if isinstance(outcome, RedFlag)
             else {"ballot": written(self.terms.task.answer_codec, outcome)}
         )
-        finish = sample.finish and _whole(sample.finish)
-        return {"number": number, "text": _whole(sample.text), "finish": finish, **fate}
+        finish = sample.finish and _writable(sample.finish)
+        return {"number": number, "text": _writable(sample.text), "finish": finish, **fate}
 
 
 def _by_kind(terms: Terms[S, A], budget: RiskBudget, state: S, verdict: Verdict[A]) -> dict[str, int]:
@@ -254,6 +296,6 @@ def _by_kind(terms: Terms[S, A], budget: RiskBudget, state: S, verdict: Verdict[
     return {f"kind:{kind}:votes": votes, f"kind:{kind}:dissent": votes - verdict.tally.get(verdict.winner, 0)}
 
 
-def _whole(text: str) -> str:
+def _writable(text: str) -> str:
     """Return a text that can be written down: halves of characters, which a model in this process may make, as escapes."""
     return text.encode(errors="backslashreplace").decode()

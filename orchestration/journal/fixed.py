@@ -40,11 +40,15 @@ class Fixed(NamedTuple):
     """What decides in place of k, which is then the smallest lead that does."""
     risk_bound: float | None = None
     """Bound of the risk that holds however steps differ.  The journal has it beside this text, which older readers know word by word."""
+    reuses: bool = False
+    """Whether steps may take the verdict of an earlier one that asked the same: whether the task `Reuses`."""
 
     @property
     def schema(self) -> int:
-        """The version of the journal: an older reader, which would decide otherwise, is to refuse a job with a budget or a ladder."""
-        return 1 if self.budget is None and self.settings.ladder is None else SCHEMA
+        """The version of the journal: an older reader, which would decide otherwise, is to refuse a job with a budget, a ladder or a memo."""
+        if self.reuses:
+            return SCHEMA
+        return 1 if self.budget is None and self.settings.ladder is None else 2
 
     @property
     def k(self) -> int:
@@ -72,6 +76,7 @@ class Fixed(NamedTuple):
                 "spare": given.spare,
                 "sampling": given.sampling and astuple(given.sampling),
                 **({"ladder": given.ladder.written()} if given.ladder else {}),
+                **({"reuses": True} if self.reuses else {}),
             }
         )
 
@@ -85,6 +90,8 @@ class Fixed(NamedTuple):
         parts = {"model": stored.pop("model"), "settings": stored}
         if budget := stored.pop("budget", None):
             parts["budget"] = budget
+        if "reuses" in stored:
+            parts["reuses"] = stored.pop("reuses")
         found = {name: stored.pop(name) for name in Calibrated._fields if name in stored}
         if sampling := stored.pop("sampling", None):
             stored["sampling"] = dict(zip(_SAMPLING, sampling, strict=True))

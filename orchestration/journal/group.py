@@ -27,12 +27,14 @@ class Group:
     """Bytes of the rows."""
     rungs: Counter[str] = field(default_factory=Counter)
     """What ladders have done, by the names of the job's counters."""
+    reused: int = 0
+    """Steps that have taken the verdict of an earlier one."""
     _sums: list[tuple[int, ...]] = field(default_factory=list)
     """Votes for and against the winner and the usage, a step each."""
 
     def add(self, record: Record, row: bytes) -> None:
         """Add a step that was written as this row."""
-        step, _, votes, others, flags, usage, rungs = record
+        step, _, votes, others, flags, usage, rungs, reused = record
         self.rows.append(row)
         self.size += len(row)
         self._sums.append((votes, record.against if others else 0, *usage))
@@ -40,6 +42,8 @@ class Group:
             self.contested.append(str(step))
         if flags:
             self.flags.update(flags)
+        if reused is not None:
+            self.reused += 1
         if rungs:
             # Those two were counted when the step was given up for the time being.
             self.rungs.update(rung_counts(each for each in rungs if each.rung not in (BACKTRACK, PERSON)))
@@ -52,6 +56,7 @@ class Group:
         count["votes"] = votes + against
         count["dissent"] = against
         count["contested"] = sum(against > 0 for _, against, *_ in self._sums)
+        count["reused"] = self.reused
         count.update(self.rungs)
         for reason, flagged in self.flags.items():
             count[f"flag:{reason}"] = flagged
@@ -67,6 +72,7 @@ class Group:
             flags=self.flags + later.flags,
             size=self.size + later.size,
             rungs=self.rungs + later.rungs,
+            reused=self.reused + later.reused,
             _sums=self._sums + later._sums,
         )
 

@@ -16,13 +16,14 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from shlex import quote
 from typing import Any, NamedTuple, get_args
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from surefoot.agents.tasks.plain_values import canonical
 from surefoot.errors import BadInput, SurefootError
@@ -44,6 +45,8 @@ PAGE = 200
 """Jobs that are read in one round trip."""
 FAR_FUTURE = 1e11
 """Seconds since 1970, in the year 5138: no job is younger."""
+SUSPENDED, LIMIT = "suspended", "limit"
+"""Fields of a description that a person sets while the job goes on, or stands still: both hold for whoever runs it."""
 
 
 class NoSuchJob(BadInput):
@@ -91,6 +94,10 @@ class Job(NamedTuple):
     """What decides in place of k, if the risk is spent step by step."""
     risk_bound: float | None = None
     """Bound of the risk that holds however steps differ, from the calibration; None if there is none."""
+    reuses: bool = False
+    """Whether steps may take the verdict of an earlier one that asked the same."""
+    suspended: bool = False
+    """Whether a person has suspended it: who runs it stands still before the next step."""
 
     @property
     def reliability(self) -> float | None:
@@ -182,6 +189,45 @@ def check_name(job: str) -> None:
         )
 
 
+class NewJob(NamedTuple):
+    """A job that is to be written down, at step 0."""
+
+    id: str
+    task: str
+    spec: Mapping[str, Any]
+    start: object
+    """The state that it begins at, as a plain value."""
+    fixed: Fixed
+    code: str = ""
+    steps: int | None = None
+
+    def written(self) -> list[str | bytes | int]:
+        """Return what `scripts.CREATE` takes: the moment, then fields and values."""
+        fixed = self.fixed
+        head = genesis(self.task, self.spec, self.start)
+        now = f"{time.time():.6f}"
+        fields: dict[str, str | bytes | int] = {
+            "schema": fixed.schema,
+            "task": self.task,
+            "spec": canonical(dict(self.spec)),
+            "settings": fixed.written(),
+            "start": canonical(Snapshot(0, head, self.start, fixed.k)),
+            "models": canonical([fixed.model]),
+            "status": "stopped",
+            "fence": "",
+            "fences": 0,
+            "next": 0,
+            "head": head,
+            "sealed": 0,
+            "updated": now,
+            "code": self.code,
+            "steps": "" if self.steps is None else self.steps,
+        }
+        if fixed.risk_bound is not None:
+            fields["risk_bound"] = repr(fixed.risk_bound)
+        return [now, *(item for pair in fields.items() for item in pair)]
+
+
 async def create(
     redis: Redis,
     job: str,
@@ -194,38 +240,48 @@ async def create(
     steps: int | None = None,
 ) -> None:
     """Write a new job down, at step 0; `BadInput` if the id is taken."""
-    keys = Keys(job)
-    head = genesis(task, spec, start)
-    now = f"{time.time():.6f}"
-    fields: dict[str, str | bytes | int] = {
-        "schema": fixed.schema,
-        "task": task,
-        "spec": canonical(dict(spec)),
-        "settings": fixed.written(),
-        "start": canonical(Snapshot(0, head, start, fixed.k)),
-        "models": canonical([fixed.model]),
-        "status": "stopped",
-        "fence": "",
-        "fences": 0,
-        "next": 0,
-        "head": head,
-        "sealed": 0,
-        "updated": now,
-        "code": code,
-        "steps": "" if steps is None else steps,
-    }
-    if fixed.risk_bound is not None:
-        fields["risk_bound"] = repr(fixed.risk_bound)
-    pairs = [item for pair in fields.items() for item in pair]
+    await _create(redis, NewJob(job, task, spec, start, fixed, code, steps))
+
+
+async def _create(redis: Redis, new: NewJob) -> None:
+    job, keys, written = new.id, Keys(new.id), new.written()
     with reading(f"the list of jobs, {keys.jobs!r},"):
         # Listed first: an id without a job is passed over, a job without its id would never be found.
         await redis.sadd(keys.jobs, job)
     with reading(f"job {job!r}: its description"):
-        answer = await scripts.CREATE.run(redis.execute_command, [keys.meta], [now, *pairs])
+        answer = await scripts.CREATE.run(redis.execute_command, [keys.meta], written)
     if answer[0] == b"taken":
         raise BadInput(f"there is a job {job!r} already: resume it, or choose another id")
     # Once more: a listing in between took the id, which had no job yet, for one left behind.
     await redis.sadd(keys.jobs, job)
+
+
+async def create_all(redis: Redis, new: Sequence[NewJob]) -> None:
+    """Write down many new jobs, a page in one round trip; those whose ids are taken stay as they are."""
+    for place in range(0, len(new), PAGE):
+        page = new[place : place + PAGE]
+        for each, answer in zip(page, await _created(redis, page), strict=True):
+            # One by one where the server was gone, or lacks the script: a pipeline has no patience.
+            if answer not in ([b"ok"], [b"taken"]):
+                with suppress(BadInput):
+                    await _create(redis, each)
+
+
+async def _created(redis: Redis, page: Sequence[NewJob]) -> list[Any]:
+    """Return what `scripts.CREATE` answers for each; an error where it could not."""
+    listing, ids = Keys("").jobs, [each.id for each in page]
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.sadd(listing, *ids)  # before and after, as `create` does
+        for each in page:
+            pipe.evalsha(scripts.CREATE.sha, 1, Keys(each.id).meta, *each.written())
+        pipe.sadd(listing, *ids)
+        try:
+            before, *answers, after = await pipe.execute(raise_on_error=False)
+        except (ConnectionError, TimeoutError) as error:
+            return [error] * len(page)
+    # A job that is in no list would never be found.
+    failed = next((each for each in (before, after) if isinstance(each, Exception)), None)
+    return answers if failed is None else [failed] * len(page)
 
 
 async def exists(redis: Redis, job: str) -> bool:
@@ -279,12 +335,20 @@ async def listed(redis: Redis, ids: Sequence[bytes | str]) -> list[Job | Unreada
 
 async def _descriptions(redis: Redis, ids: Sequence[bytes | str]) -> list[tuple[Any, Any]]:
     """Read description and lease of many jobs; what Redis refuses to read comes as the error."""
-    async with redis.pipeline(transaction=False) as pipe:
-        for raw in ids:
-            keys = Keys(shown_id(raw))
-            pipe.hgetall(keys.meta)
-            pipe.get(keys.lease)
-        found = await pipe.execute(raise_on_error=False)
+
+    async def read() -> list[Any]:
+        async with redis.pipeline(transaction=False) as pipe:
+            for raw in ids:
+                keys = Keys(shown_id(raw))
+                pipe.hgetall(keys.meta)
+                pipe.get(keys.lease)
+            return await pipe.execute(raise_on_error=False)
+
+    try:
+        found = await read()
+    except (ConnectionError, TimeoutError):
+        await redis.ping()  # a pipeline has no patience, a command has
+        found = await read()
     return list(zip(found[::2], found[1::2], strict=True))
 
 
@@ -312,6 +376,41 @@ async def cancel(redis: Redis, job: str) -> None:
         raise BadInput(f"job {job!r} is done already, there is nothing to cancel")
 
 
+async def suspend(redis: Redis, job: str, *, off: bool = False) -> None:
+    """Let whoever runs a job stand still before its next step, or go on if `off`.  It keeps the job meanwhile."""
+    await load(redis, job)
+    await _mark(redis, job, SUSPENDED, "" if off else "1")
+
+
+async def set_limit(redis: Redis, job: str, limit: int) -> None:
+    """Let steps of a job take so many samples, from when it is taken up next; raises `BadInput` for a limit that cannot be."""
+    found = await load(redis, job)
+    replace(found.settings, limit=limit)  # refuses what cannot be
+    check_limit(found.budget, limit)
+    await _mark(redis, job, LIMIT, str(limit))
+
+
+async def _mark(redis: Redis, job: str, field: str, value: str) -> None:
+    answer = await scripts.MARK.run(redis.execute_command, [Keys(job).meta], [field, value])
+    if answer[0] == b"done":
+        raise BadInput(f"job {job!r} is done already, nobody works on it any more")
+    if answer[0] == b"missing":
+        raise NoSuchJob(f"there is no job {job!r} any more")
+
+
+def standing_still(job: str) -> str:
+    """Say that a job is suspended."""
+    return f"job {job!r} is suspended; `surefoot suspend {quote(job)} --off` lets it go on"
+
+
+def check_limit(budget: RiskBudget | None, limit: int) -> None:
+    """Raise `BadInput` for fewer samples than a risk budget takes where all agree."""
+    if budget is not None and limit < budget.most:
+        raise BadInput(
+            f"this budget takes up to {budget.most} votes where all agree: limit must be at least that, not {limit!r}"
+        )
+
+
 def _job(name: str, raw: Mapping[Any, Any], lease: bytes | str | None) -> Job:
     """Make a job of what its keys hold; `NewerJournal` or `CorruptJournal`."""
     with reading(f"job {name!r}: its description"):
@@ -335,7 +434,9 @@ def _filled(name: str, meta: Mapping[str, str]) -> Job:
         id=name,
         task=meta["task"],
         spec={name: frozen(value) for name, value in _SPEC.validate_json(meta["spec"], strict=True).items()},
-        settings=fixed.settings,
+        settings=replace(fixed.settings, limit=whole_number(meta[LIMIT]))
+        if meta.get(LIMIT)
+        else fixed.settings,
         k=fixed.k,
         start=decode_snapshot(meta["start"], f"job {name!r}, its start"),
         status=meta["status"],
@@ -355,6 +456,8 @@ def _filled(name: str, meta: Mapping[str, str]) -> Job:
         redo=_REDO.validate_json(meta["redo"], strict=True) if "redo" in meta else None,
         budget=fixed.budget,
         risk_bound=float(meta["risk_bound"]) if meta.get("risk_bound") else None,
+        reuses=fixed.reuses,
+        suspended=bool(meta.get(SUSPENDED)),
     )
     if job.start.head != genesis(job.task, job.spec, job.start.state):
         raise ValueError("task, arguments and start state are not those that the hash chain begins with")

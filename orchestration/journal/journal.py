@@ -14,7 +14,7 @@ import secrets
 import time
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,13 +24,13 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.errors import SurefootError
-from surefoot.orchestration.events import Committed, Counts, Listen, StepDecided, ignore
+from surefoot.orchestration.events import Back, Committed, Counts, Listen, StepDecided, Waiting, ignore
 from surefoot.orchestration.record import Record
 from surefoot.orchestration.redis.script import Script
 
 from . import scripts
 from .group import Group
-from .jobs import Job, Keys, NoSuchJob, load
+from .jobs import SUSPENDED, Job, Keys, NoSuchJob, load, standing_still
 from .lease import (
     GIVE_BACK_S,
     LEASE_S,
@@ -51,6 +51,8 @@ COMMIT_STEPS = 500
 COMMIT_S = 0.05
 COMMIT_BYTES = 1 << 22
 """A commit is made early when its answers come to so much as JSON."""
+SUSPENDED_S = 1.0
+"""A runner looks so often whether a person has suspended its job, or lets it go on."""
 KEPT_BYTES = 1 << 24
 """Raw samples that a job keeps, compressed.  The last quarter is for the steps drawn at random, which show the usual case."""
 CONTESTED_LISTED = 1000
@@ -85,6 +87,10 @@ class Journal:
         """Further counts for the job's counters, written with the next commit."""
         self.worker = ""
         """The worker whose steps these are, in the job's counters; "" where nobody asks."""
+        self.asked: Callable[[], Mapping[str, int]] = dict
+        """What the runner's model has asked of its servers since the last call, for the job's counters."""
+        self.suspended = job.suspended
+        """Whether a person has suspended the job: who runs it stands still before the next step, by `may_go`."""
         self.redis = redis
         self._keys = Keys(job.id)
         self._holder = holder
@@ -97,8 +103,11 @@ class Journal:
         self._lock = asyncio.Lock()
         self._failure: SurefootError | RedisError | None = None
         self._pulse: asyncio.Task[None] | None = None
+        self._beats = True
         self._owner: asyncio.Task[Any] | None = None
         self._interrupted = False
+        self._released = asyncio.Event()
+        """Set whenever it is seen that the job may go on."""
         self._acted = -1
         """The last step at which this runner has begun to act."""
         self._totals = Counter(job.counters)
@@ -155,6 +164,7 @@ class Journal:
                     # off in the middle of a commit, it would take its steps along.
                     async with asyncio.timeout(GIVE_BACK_S if interrupted else None):
                         await self.commit()
+                        await self._bill()
             except WriteRefused as reason:
                 refused = reason
             except builtins.TimeoutError:
@@ -211,6 +221,16 @@ class Journal:
         if late or full or self.step % self.job.settings.segment == 0:
             await self.commit()
 
+    async def may_go(self) -> None:
+        """Make everything appended so far durable, and return once the job is not suspended any more."""
+        await self.commit()
+        self.listen(Waiting(on="person", sentence=standing_still(self.job.id)))
+        while self.suspended and self._failure is None:
+            self._released.clear()
+            await self._released.wait()
+        await self.commit()  # nothing is left to commit: it raises what went wrong meanwhile
+        self.listen(Back(on="person"))
+
     async def commit(self) -> None:
         """Make everything appended so far durable, as one frame.  Raises what went wrong with an earlier commit."""
         await self._flush()
@@ -222,6 +242,7 @@ class Journal:
                 raise self._failure
             if not self._group.rows:
                 return None
+            self.also.update(self.asked())
             group, head, after = self._group, self.head, self.step
             also, clock = self.also, self._clock
             self._group, self.also = Group(), Counter()
@@ -328,12 +349,22 @@ class Journal:
 
     async def settle(self, status: str, **fields: str) -> None:
         """Write down how the job stands now that its run has ended, and what `also` still counts."""
+        self.also.update(self.asked())
+        await self._write({"status": status, **fields})
+
+    async def _bill(self) -> None:
+        """Write down what `also` still counts where the run ends in a way that is not written down: by an error, or cancelled."""
+        self.also.update(self.asked())
+        if +self.also:
+            await self._write({})
+
+    async def _write(self, fields: Mapping[str, str]) -> None:
         also, self.also = self.also, Counter()
         also["wall_ms"] += self._lap_ms()
         self._totals.update(also)
         # As totals, not as increments: sent once more they count once.
         counted = {f"n:{name}": str(self._totals[name]) for name in also}
-        pairs = [item for pair in {"status": status, **fields, **counted}.items() for item in pair]
+        pairs = [item for pair in {**fields, **counted}.items() for item in pair]
         await self._call(scripts.SETTLE, [], [*self._stands(), *pairs])
 
     async def tail(self) -> tuple[Snapshot, list[Record]]:
@@ -395,13 +426,15 @@ class Journal:
 
     async def _stop_pulse(self) -> None:
         if self._pulse is not None:
+            # redis-py can lose the cancellation, see `heeding`; then the pulse ends after that call, by itself.
+            self._beats = False
             self._pulse.cancel()
             await asyncio.gather(self._pulse, return_exceptions=True)
 
     async def _beat(self) -> None:
         """Commit by time and keep the lease while steps are slow."""
-        renewed = time.monotonic()
-        while True:
+        renewed = looked = time.monotonic()
+        while self._beats:
             await asyncio.sleep(COMMIT_S)
             if self._failure is not None:
                 continue
@@ -411,8 +444,14 @@ class Journal:
                 elif time.monotonic() - max(renewed, self.committed_at) > self._lease_s / 3:
                     await self._call(scripts.RENEW, [], [self._holder, int(self._lease_s * 1000)])
                     renewed = time.monotonic()
+                if time.monotonic() - looked >= SUSPENDED_S:
+                    self.suspended = bool(await self.redis.hexists(self._keys.meta, SUSPENDED))
+                    looked = time.monotonic()
+                    if not self.suspended:
+                        self._released.set()
             except (SurefootError, RedisError) as error:
                 self._failure = error
+                self._released.set()  # who stands still is to hear of it
                 if isinstance(error, Fenced | Cancelled) and self._owner is not None:
                     # Nothing more will be written, so waiting, and paying, for a model must stop.
                     self._interrupted = True

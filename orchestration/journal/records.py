@@ -26,7 +26,7 @@ from surefoot.orchestration.record import NO_FLAGS, Record, RungTally
 from surefoot.printable import printable
 from surefoot.voting.samples import Usage, new_usage
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of everything that the journal writes; raised when an older reader would misread it."""
 HEAD_BYTES = 16
 ANSWER_BYTES = 1 << 22
@@ -104,7 +104,7 @@ def write(record: Record) -> tuple[bytes, bytes]:
 
     Raises `BadInput` for an answer that is too large and a number that cannot be counted.
     """
-    _, plain, votes, others, flags, (prompt, cached, completion, reasoning, uncounted), rungs = record
+    _, plain, votes, others, flags, (prompt, cached, completion, reasoning, uncounted), rungs, reused = record
     answer = canonical(plain)
     if len(answer) > ANSWER_BYTES:
         raise BadInput(
@@ -123,6 +123,8 @@ def write(record: Record) -> tuple[bytes, bytes]:
         extras["uncounted"] = uncounted
     if rungs:
         extras["rungs"] = rungs
+    if reused is not None:
+        extras["reused"] = reused
     more = b"," + to_json(extras) if extras else b""
     if len(more) > OTHERS_BYTES:
         raise BadInput(
@@ -264,7 +266,10 @@ def _record(step: int, fields: Sequence[Any]) -> Record:
     counts += tuple(count for _, samples, tally in rungs for count in (samples, *[each for _, each in tally]))
     if not all(type(count) is int for count in counts) or not all(type(each.rung) is str for each in rungs):
         raise TypeError(f"counts {counts!r}")
-    return Record(step, frozen(answer), votes, others, flags, usage, rungs)
+    reused = extras.get("reused")
+    if reused is not None and not (type(reused) is int and 0 <= reused < step):
+        raise ValueError(f"step {step} reused {reused!r}")
+    return Record(step, frozen(answer), votes, others, flags, usage, rungs, reused)
 
 
 def _rung(name: Any, samples: Any, tally: Any) -> RungTally:

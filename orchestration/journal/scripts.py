@@ -273,6 +273,14 @@ redis.call('HSET', KEYS[1], 'status', 'cancelled')
 return {'ok'}
 """)
 
+MARK = Script("""
+-- KEYS meta; ARGV a field that a person sets, its value ('' takes it away); whoever runs the job sees it
+if redis.call('EXISTS', KEYS[1]) == 0 then return {'missing'} end -- deleted since it was read
+if redis.call('HGET', KEYS[1], 'status') == 'done' then return {'done'} end
+if ARGV[2] == '' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return {'ok'}
+""")
+
 CLOSE = Script("""
 -- KEYS meta, lease; ARGV the lease that was seen, of a holder who is gone ('' for none)
 if redis.call('TYPE', KEYS[2]).ok == 'string' and redis.call('GET', KEYS[2]) ~= ARGV[1] then return {'held'} end

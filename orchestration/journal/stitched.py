@@ -38,6 +38,8 @@ class StitchedJob(NamedTuple):
     created: float
     code: str = ""
     """Where the task's class was when the job began; see `Job.code`."""
+    deleting: bool = False
+    """Somebody is deleting it, or was cut short: no part is made or taken up any more."""
 
     @property
     def names(self) -> list[str]:
@@ -84,6 +86,26 @@ def names_of(job: str, parts: int) -> list[str]:
 
 async def create(redis: Redis, job: StitchedJob) -> None:
     """Write a stitched job down; one of this name that is there already stays as it is."""
+    with reading("the list of stitched jobs"):
+        await redis.hsetnx(Keys(job.id).stitched, job.id, _written(job))
+
+
+async def mark_deleting(redis: Redis, job: StitchedJob) -> None:
+    """Say that a stitched job is being deleted: a worker that looks just then makes no part of it again."""
+    await redis.hset(Keys(job.id).stitched, job.id, _written(job._replace(deleting=True)))
+
+
+async def load_kept(redis: Redis, job: str) -> StitchedJob:
+    """Return the stitched job of this name as `load` does, to work on it; raises `BadInput` for one that is being deleted, too."""
+    found = await load(redis, job)
+    if found.deleting:
+        raise BadInput(
+            f"job {job!r} is being deleted: `surefoot delete {quote(job)}` goes on with that if it was cut short"
+        )
+    return found
+
+
+def _written(job: StitchedJob) -> str:
     written = {
         "schema": job.fixed.schema,
         "task": job.task,
@@ -94,9 +116,9 @@ async def create(redis: Redis, job: StitchedJob) -> None:
         "risk_bound": job.fixed.risk_bound,
         "created": job.created,
         "code": job.code,
+        **({"deleting": True} if job.deleting else {}),
     }
-    with reading("the list of stitched jobs"):
-        await redis.hsetnx(Keys(job.id).stitched, job.id, to_json(written).decode())
+    return to_json(written).decode()
 
 
 async def find(redis: Redis, job: str) -> StitchedJob | None:
@@ -167,6 +189,17 @@ async def cancel(redis: Redis, job: StitchedJob) -> None:
         )
 
 
+async def suspend(redis: Redis, job: StitchedJob, *, off: bool = False) -> None:
+    """Let whoever runs a part stand still before its next step, or go on if `off`; raises `BadInput` if nobody will run one any more."""
+    left = 0
+    for name in job.names:
+        with suppress(BadInput):  # it is done, or not there
+            await jobs.suspend(redis, name, off=off)
+            left += 1
+    if not left:
+        raise BadInput(f"job {job.id!r} has no part that somebody could work on")
+
+
 async def forget(redis: Redis, job: str) -> None:
     """Take the record away; what is left of the parts are jobs by themselves."""
     await redis.hdel(Keys(job).stitched, job)
@@ -189,6 +222,7 @@ def _read(name: str, raw: bytes | str) -> StitchedJob:
             fixed=Fixed.read(found["fixed"])._replace(risk_bound=found["risk_bound"]),
             created=float(found["created"]),
             code=found["code"],
+            deleting=found.get("deleting", False) is True,
         )
         sound = {
             "task": isinstance(job.task, str) and isinstance(job.code, str),

@@ -31,7 +31,7 @@ from surefoot.agents.swe.repository import find_repository
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Model
 from surefoot.orchestration.budget import Purse
-from surefoot.orchestration.events import Began, Event, StepDecided
+from surefoot.orchestration.events import Began, Event, Listen, StepDecided, ignore, shielded
 from surefoot.orchestration.journal.lease import JobHeld, WriteRefused
 from surefoot.orchestration.redis.client import RedisUnavailable
 from surefoot.private_files import open_private, replacement
@@ -89,6 +89,7 @@ class Fleet:
         self.out, self.settings = out.absolute(), settings
         self.instances = instances
         self._purse: Purse | None = None
+        self._listen: Listen = ignore
         self.in_flight: dict[str, InFlight] = {}
         """Those that this process works on."""
         self.ended: dict[str, InstanceResult] = {}
@@ -135,17 +136,23 @@ class Fleet:
             await world.stop()
 
     async def work(
-        self, redis: Redis, model: Model, *, workers: int = 1, purse: Purse | None = None
+        self,
+        redis: Redis,
+        model: Model,
+        *,
+        workers: int = 1,
+        purse: Purse | None = None,
+        on_event: Listen | None = None,
     ) -> dict[str, InstanceResult]:
         """Work on every instance that is not over, `workers` at a time, until all are, and return what became of them.
 
         `purse` bounds what this call spends: an attempt that it stops can be resumed.  Instances that somebody else works on are waited
-        for: they are taken over if that runner dies.
+        for: they are taken over if that runner dies.  `on_event` hears the events of all attempts.
         """
         if workers < 1:
             raise BadInput(f"a fleet needs a worker at least, not {workers!r}")
         await self.check()
-        self._purse = purse
+        self._purse, self._listen = purse, shielded(on_event)
         waiting = deque(self.instances)
         tasks = [asyncio.create_task(self._worker(waiting, redis, model)) for _ in range(workers)]
         try:
@@ -207,6 +214,11 @@ class Fleet:
         before: Mapping[str, bool] | None = None
         place = self._folder(instance) / TESTS
         sees_tests = self.settings.attempts > 1 and not self._in_containers
+
+        def listen(event: Event) -> None:
+            row.listen(event)
+            self._listen(event)
+
         for number in range(1, self.settings.attempts + 1):
             row.attempt, row.doing = number, "starting"
             attempt = InstanceAttempt(
@@ -217,7 +229,7 @@ class Fleet:
                 repository=repository,
                 redis=redis,
                 model=model,
-                listen=row.listen,
+                listen=listen,
                 purse=self._purse,
             )
             result = await attempt.made()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.openai.options import Options
+from surefoot.orchestration.budget import Budget
 from surefoot.orchestration.engine.speculation import Speculation
 from surefoot.orchestration.events import Listen, Noted, ignore, shielded
 from surefoot.orchestration.redis.open import open_redis
@@ -75,6 +76,7 @@ async def stitch_on_ray(
     on: OnRay | None = None,
     again: bool = False,
     speculate: Speculation | None = None,
+    budget: Budget | None = None,
     options: Options | None = None,
     on_event: Listen | None = None,
 ) -> StitchedReport:
@@ -92,12 +94,14 @@ async def stitch_on_ray(
         model=model,
         redis=redis,
         job=job,
+        budget=budget,
         options=options,
         on_event=listen,
     )
     # By its class: a node makes the task with the arguments that Redis has.
     part_of_it = partial(work, name, redis=redis, model=model, task=type(task), at_once=at_once, again=again)
-    await in_actors(partial(part_of_it, speculate=speculate, options=options), on or OnRay(), listen)
+    spending = partial(part_of_it, speculate=speculate, budget=budget, options=options)
+    await in_actors(spending, on or OnRay(), listen)
     async with open_redis(redis, listen) as store:
         return await read_stitched(store, name, task)
 

@@ -97,14 +97,20 @@ def summed(known: StitchedJob, found: Sequence[Job | UnreadableJob | None]) -> J
     holders = {each.holder for each in parts if each.holder is not None}
     statuses = [_status_of(each) for each in found]
     done = set(statuses) == {"done"}
+    status = "done" if done else next((status for status in WORST if status in statuses), "stopped")
+    bounded = (each for each in parts if each.bound and each.status == status == "stopped")
+    stopped = next(bounded, None)
     return known.whole._replace(
-        status="done" if done else next((status for status in WORST if status in statuses), "stopped"),
+        status=status,
         step=sum(each.step for each in parts),
         head=_hash([each.head for each in parts]) if done else "",
         updated=max([known.created, *(each.updated for each in parts)]),
         counters=counters,
         holder=", ".join(sorted(holders)) or None,
+        paused="" if stopped is None else f"part {stopped.id} {stopped.paused}",
+        bound="" if stopped is None else stopped.bound,
         models=tuple(dict.fromkeys((known.fixed.model, *(name for each in parts for name in each.models)))),
+        suspended=any(each.suspended and each.status != "done" for each in parts),
     )
 
 

@@ -17,6 +17,7 @@ from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
 from surefoot.models.base import Model
 from surefoot.models.openai.options import Options
+from surefoot.orchestration.budget import Budget
 from surefoot.orchestration.engine.speculation import Speculation
 from surefoot.orchestration.events import Listen, shielded
 from surefoot.orchestration.journal import jobs, stitched
@@ -28,8 +29,9 @@ from surefoot.orchestration.run import fixed_for
 from surefoot.orchestration.settings import USUAL, Settings
 from surefoot.typed_input import checked
 
+from .purse_of_parts import check_bounds
 from .stitched import StitchedReport, read_stitched
-from .working import LOOK_AGAIN_S, Workbench, Worker, check_at_once, create_part, kept_as
+from .working import LOOK_AGAIN_S, Workbench, Worker, check_at_once, create_parts, kept_as
 
 S = TypeVar("S", bound=Hashable)
 A = TypeVar("A", bound=Hashable)
@@ -44,11 +46,12 @@ async def begin(
     model: str | Model = "pebble",
     redis: str | Redis | None = None,
     job: str | None = None,
+    budget: Budget | None = None,
     options: Options | None = None,
     on_event: Listen | None = None,
 ) -> str:
     """Begin a stitched job as `stitch` does, and leave it to those who `work` on it; return its name.  One that is there already stays as it is."""
-    async with _open(task, settings, parts, model, redis, job, options, shielded(on_event)) as bench:
+    async with _open(task, settings, parts, model, redis, job, budget, options, shielded(on_event)) as bench:
         return bench.known.id
 
 
@@ -64,6 +67,7 @@ async def stitch(
     at_once: int = 1,
     again: bool = False,
     speculate: Speculation | None = None,
+    budget: Budget | None = None,
     options: Options | None = None,
     on_event: Listen | None = None,
 ) -> StitchedReport:
@@ -71,16 +75,18 @@ async def stitch(
 
     The task knows the states between parts in advance: it has `boundary`.  All parts are fixed with the same settings, by one calibration of the whole.
     `job`: a name of your own, of which the parts are `NAME/0`, `NAME/1`, ...; a stitched job of that name is taken up where it stands, with what it was
-    begun with.  A part that stalls or fails is named in the report, and the others go on: `again` takes up those that were left so.  The other
-    arguments are those of `run`.
+    begun with.  A part that stalls or fails is named in the report, and the others go on: `again` takes up those that were left so.  `budget` is that of
+    `work`.  The other arguments are those of `run`.
 
     Raises `BadInput` for a task that cannot be split into so many parts, and where the name is that of another job, else what `run` raises before the
     first step, `ModelUnavailable` and `RedisUnavailable`.
     """
     check_at_once(at_once)
     listen = shielded(on_event)
-    async with _open(task, settings, parts, model, redis, job, options, listen) as bench:
-        worker = Worker(bench, again=again, speculate=speculate, options=options, listen=listen)
+    async with _open(task, settings, parts, model, redis, job, budget, options, listen) as bench:
+        worker = Worker(
+            bench, again=again, speculate=speculate, budget=budget, options=options, listen=listen
+        )
         await worker.work(at_once)
         return await read_stitched(bench.redis, bench.known.id, task)
 
@@ -93,10 +99,12 @@ async def _open(
     model: str | Model,
     redis: str | Redis | None,
     job: str | None,
+    budget: Budget | None,
     options: Options | None,
     listen: Listen,
 ) -> AsyncIterator[Workbench]:
     """Begin a stitched job, unless it is there already, and open what it takes to work on it."""
+    check_bounds(budget)
     if job is not None:
         jobs.check_name(job)
     split = parts_of(task, parts)
@@ -109,14 +117,15 @@ async def _open(
         address = kept_as(model, opened)
 
         async def fixed() -> Fixed:
-            return await fixed_for(store, name, task, settings, opened, address, listen)
+            return await fixed_for(store, name, task, settings, opened, address, budget, listen)
 
         known = await _begun(store, name, task, split, fixed)
         there = await jobs.listed(store, known.names)
         _check_own(there, split)
-        for part, found, each in zip(known.names, there, split, strict=True):
-            if found is None:
-                await create_part(store, known, part, each)
+        missing = [
+            (part, each) for part, found, each in zip(known.names, there, split, strict=True) if found is None
+        ]
+        await create_parts(store, known, missing)
         yield Workbench(redis=store, known=known, split=split, model=opened, address=address)
 
 
@@ -145,7 +154,7 @@ async def _begun(
             f"job {name!r} was begun as {known.task} in {known.parts:,} parts with other arguments or another number of parts than "
             f"{task.name} in {len(split):,}: give it its own, or choose another job name"
         )
-    return known
+    return await stitched.load_kept(redis, name)
 
 
 async def _create(

@@ -6,8 +6,10 @@ leaves a part where its journal stands, and another one takes it up from there.
 
 import asyncio
 import secrets
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
@@ -20,8 +22,19 @@ from surefoot.errors import BadInput, SurefootError
 from surefoot.models.base import Model, ModelUnavailable
 from surefoot.models.connect import as_kept
 from surefoot.models.openai.options import Options
+from surefoot.orchestration import deletion
+from surefoot.orchestration.budget import Budget
 from surefoot.orchestration.engine.speculation import Speculation
-from surefoot.orchestration.events import Began, Event, Listen, Noted, shielded
+from surefoot.orchestration.events import (
+    Began,
+    Counts,
+    Event,
+    Listen,
+    Noted,
+    StitchedStands,
+    ignore,
+    shielded,
+)
 from surefoot.orchestration.journal import jobs, stitched
 from surefoot.orchestration.journal.fixed import Fixed
 from surefoot.orchestration.journal.jobs import NoSuchJob
@@ -34,8 +47,15 @@ from surefoot.orchestration.run import address_again, take_up
 from surefoot.orchestration.task_of_job import Given, task_again
 from surefoot.typed_input import checked
 
+from .purse_of_parts import PurseOfParts, check_bounds
+from .stitched import summed
+
 LOOK_AGAIN_S = 0.5
 """Between two looks at parts that others hold."""
+LOOKING = 0.05
+"""Largest share of the time that goes into reading how the whole stands: there may be thousands of parts."""
+SHORT_LOOK_S = 0.05
+"""What a budget is worth each time, however often."""
 MOST_AT_ONCE = 1000
 ENDED = ("stalled", "failed", "asking", "cancelled")
 """Statuses of parts that are left as they are unless they are wanted again."""
@@ -53,6 +73,7 @@ async def work(
     at_once: int = 1,
     again: bool = False,
     speculate: Speculation | None = None,
+    budget: Budget | None = None,
     options: Options | None = None,
     on_event: Listen | None = None,
 ) -> int:
@@ -64,14 +85,19 @@ async def work(
     `task` is needed for one that is neither part of surefoot nor installed, `model` if the job was begun with a `Model` object, both as for `resume`.
     A part that stalls, fails or is cancelled is told of in a `Noted` event and in the report, and the others go on; `again` takes up, once, those that
     were left so; one that asked a person is taken up as soon as that is answered, too.  `speculate` and `options` are those of
-    `run`; `on_event` hears the events of all parts.
+    `run`; `on_event` hears the events of all parts, and now and then how the whole stands.
 
-    Raises `NoSuchJob` for one that is not there or has no parts, `ModelUnavailable`, `RedisUnavailable`, and `BadInput` for another task.
+    `budget`: tokens, money or time since the job began, all workers and the calibration included.  This worker ends where it would be
+    passed; what others have spent it sees when it reads all parts: before it takes one or, where that takes long, for a twentieth of its time.
+
+    Raises `NoSuchJob` for one that is not there or has no parts, `ModelUnavailable`, `RedisUnavailable`, and `BadInput` for another task,
+    for one that is being deleted, and for a budget of steps, turns or work.
     """
     check_at_once(at_once)
+    check_bounds(budget)
     listen = shielded(on_event)
     async with open_redis(redis, listen) as store:
-        known = await stitched.load(store, job)
+        known = await stitched.load_kept(store, job)
         given: Any = task_again(known.whole, task)
         wanted = model or address_again(job, known.fixed.model)
         check_known(wanted, given)
@@ -83,7 +109,9 @@ async def work(
                 model=opened,
                 address=kept_as(wanted, opened),
             )
-            worker = Worker(bench, again=again, speculate=speculate, options=options, listen=listen)
+            worker = Worker(
+                bench, again=again, speculate=speculate, budget=budget, options=options, listen=listen
+            )
             return await worker.work(at_once)
 
 
@@ -98,22 +126,23 @@ def check_at_once(at_once: int) -> None:
         raise BadInput(f"a worker does 1 to {MOST_AT_ONCE:,} parts at once, not {at_once!r}")
 
 
-async def create_part(redis: Redis, known: stitched.StitchedJob, name: str, part: PartOf[Any, Any]) -> None:
-    """Create the job of a part, unless another worker was faster."""
-    try:
-        await jobs.create(
-            redis,
+async def create_parts(
+    redis: Redis, known: stitched.StitchedJob, missing: Iterable[tuple[str, PartOf[Any, Any]]]
+) -> None:
+    """Create the jobs of parts, unless another worker was faster."""
+    new = [
+        jobs.NewJob(
             name,
             part.name,
             part.spec(),
             written(part.state_codec, part.start()),
             _fixed_of(known, part.steps()),
-            code=known.code,
-            steps=part.steps(),
+            known.code,
+            part.steps(),
         )
-    except BadInput:
-        if not await jobs.exists(redis, name):
-            raise
+        for name, part in missing
+    ]
+    await jobs.create_all(redis, new)
 
 
 def _fixed_of(known: stitched.StitchedJob, steps: int) -> Fixed:
@@ -149,11 +178,15 @@ class Worker:
         *,
         again: bool,
         speculate: Speculation | None,
+        budget: Budget | None,
         options: Options | None,
         listen: Listen,
     ) -> None:
         self._bench, self._listen = bench, listen
         self._again, self._speculate, self._options = again, speculate, options
+        self._purse = None if budget is None else PurseOfParts(budget, bench.known)
+        self._looks_at = 0.0
+        """When it may look at the whole again, in monotonic time."""
         self._tasks = dict(zip(bench.known.names, bench.split, strict=True))
         self._waiting = deque(self._tasks)
         # Each worker begins at a place of its own, so that they seldom reach for the same part.
@@ -162,9 +195,12 @@ class Worker:
         """Parts in a row that somebody else holds."""
         self._taken: set[str] = set()
         self._finished = 0
+        self._spent = False
+        """Whether the budget has stopped a part: no other one is begun."""
 
     async def work(self, at_once: int) -> int:
-        """Go on until no part is left, and return how many were finished here."""
+        """Go on until no part is left, or the budget is spent, and return how many were finished here."""
+        await self._look()
         tasks = [asyncio.create_task(self._one_after_the_other()) for _ in range(at_once)]
         try:
             await asyncio.gather(*tasks)
@@ -175,7 +211,7 @@ class Worker:
         return self._finished
 
     async def _one_after_the_other(self) -> None:
-        while self._waiting:
+        while self._waiting and not self._spent:
             name = self._waiting.popleft()
             if await self._is_over(name):
                 self._held = 0
@@ -185,10 +221,11 @@ class Worker:
             if self._held >= len(self._waiting):
                 self._held = 0
                 await asyncio.sleep(LOOK_AGAIN_S)
+                await self._look()
 
     async def _is_over(self, name: str) -> bool:
         """Do a part that nobody holds; return whether there is nothing more to do about it."""
-        redis, known = self._bench.redis, self._bench.known
+        redis = self._bench.redis
         try:
             found = await jobs.load(redis, name)
             if found.status == "done":
@@ -204,9 +241,7 @@ class Worker:
             return False  # it is another worker's now, or was cancelled, which the next look shows
         except NoSuchJob:
             # Who began the job was killed before all parts were there; or it has been deleted.
-            if not await stitched.exists(redis, known.id):
-                raise
-            await create_part(redis, known, name, self._tasks[name])
+            await self._make_again(name)
             return False
         except SurefootError as error:
             # A `NotPlain` is of one state, although it is a `BadInput`, too.
@@ -216,7 +251,50 @@ class Worker:
             self._listen(Noted(sentence=str(error)))
         return True
 
+    async def _make_again(self, name: str) -> None:
+        """Make a part that is not there; raises what `load_kept` does where the whole is being deleted, and then leaves none behind."""
+        redis, job = self._bench.redis, self._bench.known.id
+        await stitched.load_kept(redis, job)
+        await create_parts(redis, self._bench.known, [(name, self._tasks[name])])
+        try:
+            await stitched.load_kept(redis, job)
+        except BadInput:
+            # The deletion began between the two looks, and may have passed this part by.
+            with suppress(NoSuchJob):
+                await deletion.delete(redis, name)
+            raise
+
+    async def _look(self) -> None:
+        """Look how the whole stands, all workers together, for a budget and for who listens, if it is not too soon."""
+        began, known = time.monotonic(), self._bench.known
+        if (self._purse is None and self._listen is ignore) or began < self._looks_at:
+            return
+        self._looks_at = float("inf")  # for the others of this process, until it is known how long it takes
+        found = await jobs.listed(self._bench.redis, known.names)
+        whole = summed(known, found)
+        if self._purse is not None:
+            self._purse.see(whole)
+        self._listen(
+            StitchedStands(
+                job=known.id,
+                task=known.task,
+                parts=known.parts,
+                done=sum(isinstance(each, jobs.Job) and each.status == "done" for each in found),
+                step=whole.step,
+                steps=known.steps,
+                k=whole.k,
+                counts=Counts.of(whole.counters),
+                repairs=whole.counters.get("repairs", 0),
+                risk=whole.risk,
+                error_bound=whole.calibrated and whole.calibrated.error,
+            )
+        )
+        now = time.monotonic()
+        short = self._purse is not None and now - began < SHORT_LOOK_S
+        self._looks_at = now if short else now + (now - began) * (1 / LOOKING - 1)
+
     async def _done(self, name: str) -> bool:
+        await self._look()
         began = False
 
         def listen(event: Event) -> None:
@@ -234,10 +312,14 @@ class Worker:
             self._bench.address,
             again=again,
             speculate=self._speculate,
+            budget=None if self._purse is None else self._purse.budget,
             options=self._options,
             on_event=listen,
         )
         self._finished += began and report.solved
         if report.status == "failed":
             self._listen(Noted(sentence=f"part {name} failed: {report.stopped}"))
+        if report.bound is not None:
+            self._spent = True
+            self._listen(Noted(sentence=f"part {name} {report.stopped}"))
         return True

@@ -11,13 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surefoot.agents.reasoning.control import Control, StreamState
-from surefoot.agents.reasoning.exit_calibration import (
-    ExitCalibration,
-    Forced,
-    Score,
-    TooFewUnsafeExits,
-    parted,
-)
+from surefoot.agents.reasoning.exit_calibration import ExitCalibration, TooFewUnsafeExits, parted
 from surefoot.agents.reasoning.exit_labels import (
     Problem,
     collect_exits,
@@ -25,6 +19,7 @@ from surefoot.agents.reasoning.exit_labels import (
     read_problems,
     write_forced,
 )
+from surefoot.agents.reasoning.exit_scores import Forced, Score
 from surefoot.agents.reasoning.exits import Conformal, Deer, Dynasor, Exit, ExitRule
 from surefoot.agents.reasoning.probes import Probing, Spotter, normalised, same_answer
 from surefoot.agents.reasoning.reasoner import Reasoner

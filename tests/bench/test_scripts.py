@@ -25,6 +25,7 @@ WHOLE = {
     "difficulty.py": ("--problems 8 --ponder 8 --results .", "The product beside"),
     "domains.py": ("--small --runs 1 --states 60", "# Jobs beside the towers"),
     "equivalence.py": ("--runs 3 --results .", "# Answers in words"),
+    "exports.py": ("--disks 3 4 --results .", "Every file has every step: yes"),
     "flat.py": ("--disks 6 --latency 0.1", "the same final hash"),
     "handbook.py": ("--rounds 1 --ponder 20", "# A handbook, off and on"),
     "ladder.py": ("--disks 8 --hard 0.01 --results .", "| solved, 0 wrong |"),
@@ -32,6 +33,7 @@ WHOLE = {
         "--disks 6 --steps 10 --serial 5 --few 5 --draft 0.001 --only '100 ms, 0.2'",
         "10 chained steps",
     ),
+    "logprobs.py": ("--states 60 --results .", "What throwing away mends"),
     "long.py": ("--disks 4 --k 2", "wrong moves"),
     "million.py": ("--disks 7 --kills 1 --k 2 --home home", "127 chained steps, 0 wrong"),
     "overhead.py": ("--disks 4 --rounds 1", "in memory"),
@@ -54,6 +56,7 @@ WHOLE = {
     ),
     "swe_selection.py": ("--repositories 1 --attempts 2", "# Choosing among attempts"),
     "swe_set.py": ("out", "17 instances in out/instances.jsonl"),
+    "telemetry.py": ("--disks 7 --k 2 --rounds 1 --results .", "every span that was sent: yes"),
     "vision.py": ("--towers --results .", "| glance |"),
     "workers.py": (
         "--workers 1 2 --steps 4 --latency 0.01 --repeat 1 --jobs 2 --job-disks 3 --rounds 1 --chaos-workers 2 --chaos-disks 5 --chaos-parts 3 --results .",
@@ -64,8 +67,13 @@ WHOLE = {
 """Options, and what the output has to say, of benches whose exit code is 0 if all that was done is right."""
 
 TIMED = {
+    "dashboard.py": (
+        "--disks 18 --pairs 2 --window 0.5 --browsers 2 --load-disks 4",
+        "A finished job of 15 steps is opened",
+    ),
     "growth.py": ("--jobs 2 3 --disks 3 4", "# How the commands grow"),
     "monitor.py": ("--rounds 1 --trajectories 100 --seeds 1", "# The monitor: what it costs, what it finds"),
+    "proxy.py": ("--problems 3 --requests 5 --at-once 5 --total 10", "# The voting proxy"),
     "sandbox.py": ("--commands 3 --files 3", "# What a sandbox costs"),
 }
 """Benches whose exit code also says whether a time was met: that is for a quiet machine to say."""
@@ -118,13 +126,19 @@ def test_the_picture_shows_the_display_and_the_report(tmp_path: Path) -> None:
 
 def test_every_script_is_run_here_or_on_a_real_vllm() -> None:
     scripts = {path.name for path in BENCH.glob("*.py") if "__main__" in path.read_text()}
-    # beside.py and scale.py run their jobs; quixbugs.py has tests of its own, with a checkout to work on
+    # inside.py needs torch and has a test of its own, as quixbugs.py has with a checkout to work on; beside.py and scale.py run their jobs, proxy.py
+    # its servers; draft_laws.py and rl.py need TRL, and inspect_votes.py inspect_ai: tests/inspect_logs runs it
     assert scripts == {
         *WHOLE,
         *TIMED,
         "beside_job.py",
+        "draft_laws.py",
+        "inside.py",
+        "inspect_votes.py",
         "picture.py",
+        "proxy_server.py",
         "quixbugs.py",
+        "rl.py",
         "scale_real.py",
         "vllm.py",
     }

@@ -271,6 +271,19 @@ async def test_a_temperature_out_of_bounds_is_refused_and_not_left_out() -> None
             await texts(model, 1.3)
 
 
+async def test_log_probabilities_are_left_out_of_samples_and_never_of_what_a_control_asks_for() -> None:
+    def no_logprobs(body: Body) -> str | None:
+        return "logprobs is not supported with this model" if body.get("logprobs") else None
+
+    async with picky() as server, OpenAIModel(server.url, options=Options(logprobs=True)) as model:
+        await model.ready()
+        server.rules = (no_logprobs,)
+        assert await texts(model, 0.7) == ["forty\n\ntwo"]
+        assert "logprobs" not in server.bodies[-1]
+        with pytest.raises(RequestRefused, match="logprobs is not supported"):
+            await whole_stream(model, replace(DRAW, top_logprobs=2))
+
+
 def test_a_text_is_cut_at_its_first_stop_string() -> None:
     assert cut_at("a;b\n\nc", ("\n\n", ";")) == "a"
     assert cut_at("abc", ("", "x")) == "abc"

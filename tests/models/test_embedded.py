@@ -8,7 +8,14 @@ import pytest
 from surefoot import BadInput, ModelUnavailable, OpenAIModel, Towers
 from surefoot.models.base import Ask, Message
 from surefoot.models.connect import open_model
-from surefoot.models.embedded.llama_cpp import NAME, EmbeddedServer, NoEmbeddedModel, embedded_options
+from surefoot.models.embedded.llama_cpp import (
+    NAME,
+    DraftFile,
+    EmbeddedServer,
+    NoEmbeddedModel,
+    embedded_options,
+    weights,
+)
 from surefoot.models.gather import in_order
 from surefoot.models.offers import Offer, ToolSchema
 from surefoot.models.openai.options import Options
@@ -90,3 +97,17 @@ async def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(BadInput, match="'gpt-9'"):
         async with open_model("gpt-9"):
             pass
+
+
+@pytest.mark.parametrize("length", [1, 4])
+def test_a_draft_changes_no_greedy_answer(length: int) -> None:
+    """ponder drafts for ponder: what it proposes is accepted, but for what lies beyond the end."""
+    said = {"prompt": "48+67=", "temperature": 0, "top_k": 1, "n_predict": 60}
+    answers = []
+    for draft in (None, DraftFile(weights("ponder"), length)):
+        with EmbeddedServer(name="ponder", slots=1, draft=draft) as server:
+            url = server.url.removesuffix("/v1") + "/completion"
+            answers.append(httpx.post(url, json=said, timeout=60).json())
+    plain, drafted = answers
+    assert drafted["content"] == plain["content"] and len(plain["content"]) > 40
+    assert drafted["timings"]["draft_n_accepted"] > 0.8 * drafted["timings"]["draft_n"] > 0

@@ -662,11 +662,10 @@ async def test_the_limit_adapts_to_a_server_that_turns_requests_away() -> None:
     double = towers_double(latency=0.04)  # long beside what a busy machine takes to send the requests
     async with DoubleServer(double, slots=4, queue=False) as server, OpenAIModel(server.url) as model:
         await model.ready()
-        assert model.limit > 4  # the probe may have been turned away, too
         samples = await asyncio.gather(*(drawn(model, [ask(seed=s)]) for s in range(300)))
         assert len(samples) == 300
         assert model.limit <= 8
-        assert server.stats.failed < 150
+        assert 0 < server.stats.failed < 150  # it asked for too much at first, and learned
 
 
 def served(*arguments: str) -> tuple[subprocess.Popen[bytes], str]:

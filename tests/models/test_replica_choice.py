@@ -85,9 +85,7 @@ def test_of_a_long_prompt_the_beginning_counts_and_any_text_has_a_digest() -> No
 
 
 def roster(clock: Clock, latencies_s: dict[int, float]) -> Roster:
-    found = Roster(
-        [(server, towers_double()) for server in SERVERS[:3]], beginning, 0.0, Options(), clock=clock
-    )
+    found = Roster([(server, towers_double()) for server in SERVERS[:3]], beginning, Options(), clock=clock)
     for number, latency_s in latencies_s.items():
         given = found.replicas[number].assign(1)
         clock.now += latency_s

@@ -77,15 +77,11 @@ async def over(
     compare: float = 0.0,
     told: list[str] | None = None,
 ) -> AsyncIterator[Replicas]:
-    """Make replicas in Python, with what addresses do not switch on."""
+    """Open servers that honour seeds, with what is off by default."""
     notices: list[str] = [] if told is None else told
-    async with AsyncExitStack() as stack:
-        each = Options(patience_s=0, seeded=True)
-        models = [
-            await stack.enter_async_context(OpenAIModel(server.url, options=each)) for server in servers
-        ]
-        options = Options(patience_s=5, on_notice=notices.append)
-        yield await stack.enter_async_context(Replicas(models, hedge=hedge, compare=compare, options=options))
+    shares: dict[str, object] = {"hedge": hedge, "compare": compare}
+    async with opened(servers, patience_s=5, seeded=True, on_notice=notices.append, **shares) as model:
+        yield model
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -438,15 +434,41 @@ async def test_a_blank_too_many_is_none_of_an_address() -> None:
         assert answering == [one.url, other.url]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://a/v1",
+        "pebble",
+        "openai#name",
+        "http://a/v1 + http://b/v1, http://c/v1",
+        "http://a/v1 ~ http://b/v1, http://c/v1",
+        "http://a/v1, http://b/v1 | template",
+    ],
+)
+async def test_one_server_is_neither_hedged_nor_compared(address: str) -> None:
+    for options in (Options(hedge=0.05), Options(compare=0.005)):
+        with pytest.raises(BadInput, match="takes several servers of one model"):
+            async with open_model(address, options=options):
+                pass
+
+
+async def test_who_looks_or_judges_may_be_one_server() -> None:
+    async with served(*[towers_double()] * 2) as servers:
+        for beside in (f" + {servers[0].url}", f" ~ {servers[0].url}", " + template"):
+            async with open_model(joined(servers) + beside, options=Options(hedge=0.05)) as model:
+                assert model.name
+
+
 def test_what_cannot_be_replicas_is_refused() -> None:
-    a, b, c = (OpenAIModel(f"http://{name}/v1") for name in "abc")
+    a, b = (OpenAIModel(f"http://{name}/v1") for name in "ab")
     for wrong, why in (
         (lambda: Replicas([a]), "two models or more"),
         (lambda: Replicas("http://a, http://b"), "`open_model` takes their addresses"),  # type: ignore[arg-type]
         (lambda: Replicas([a, OpenAIModel("http://a")]), "two of the model server at http://a"),
-        (lambda: Replicas([a, b], compare=0.1), "compare three or more"),
-        (lambda: Replicas([a, b, c], hedge=1.5), "hedge is a share"),
-        (lambda: Replicas([a, b, c], compare=-1), "compare is a share"),
+        (lambda: Replicas([a, b], options=Options(compare=0.1)), "compare three or more"),
+        (lambda: Options(hedge=1.5), "hedge is a share"),
+        (lambda: Options(compare=-1), "compare is a share"),
+        (lambda: OpenAIModel("http://a/v1", options=Options(hedge=0.1)), "give these options to `Replicas`"),
     ):
         with pytest.raises(BadInput, match=why):
             wrong()

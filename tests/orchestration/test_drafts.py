@@ -1,9 +1,10 @@
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+import surefoot
 from surefoot import BadInput, NotAnAnswer, Towers
 from surefoot.agents.tasks.optional import Attempt
 from surefoot.agents.tasks.task import Task, Value
@@ -355,3 +356,56 @@ async def test_the_users_function_may_be_a_coroutine() -> None:
     assert await rolled(draft, 0) == [1, 2, 3]
     draft.decided(0, 1)
     assert await rolled(draft, 2) == [3]
+
+
+class Stair(NamedTuple):
+    left: int
+
+
+class StairCodec:
+    """Writes a state by its field, which a plain tuple that is equal to it does not have."""
+
+    def encode(self, value: Stair) -> int:
+        return value.left
+
+    def decode(self, plain: int) -> Stair:
+        return Stair(plain)
+
+
+class Stairs(Task[Stair, int]):
+    """Counts down, in states with a field."""
+
+    name = "stairs"
+    state_codec = StairCodec()
+
+    def spec(self) -> Mapping[str, Value]:
+        return {}
+
+    def start(self) -> Stair:
+        return Stair(9)
+
+    def ask(self, state: Stair, view: int = 0) -> str:
+        return str(state[0])
+
+    def read(self, text: str, state: Stair, view: int = 0) -> int:
+        return int(text)
+
+    def advance(self, state: Stair, answer: int) -> Stair:
+        return Stair(answer)
+
+    def finished(self, state: Stair) -> bool:
+        return state[0] == 0
+
+
+async def test_a_state_that_only_its_draft_can_write_is_no_state_of_the_task(redis_url: str) -> None:
+    counts = Written(lambda prompt: str(int(str(prompt)) - 1))
+    for proposed in (lambda state: Stair(state[0] - 1), lambda state: (state[0] - 1,)):
+        draft = Supplied(proposed)
+        report = await surefoot.run(
+            Stairs(),
+            surefoot.Settings(k=2),
+            model=counts,
+            speculate=surefoot.Speculation(draft),
+            redis=redis_url,
+        )
+        assert (report.solved, report.steps) == (True, 9)

@@ -31,6 +31,7 @@ from surefoot.orchestration.events import (
     StepDecided,
     Undecided,
     Waiting,
+    current_run,
 )
 from surefoot.orchestration.journal import jobs, segments
 from surefoot.orchestration.journal.jobs import Keys
@@ -202,6 +203,28 @@ async def test_an_outage_of_a_model_is_told_with_its_end(redis_url: str) -> None
     assert told(outage) == [Waiting, Back]
     assert {event.on for event in outage} == {"model"}
     assert "next try in" in outage[0].sentence
+
+
+async def test_a_listener_of_several_runs_can_tell_them_apart(redis_url: str) -> None:
+    heard: dict[object, list[Event]] = {}
+
+    def listen(event: Event) -> None:
+        heard.setdefault(current_run(), []).append(event)
+
+    slow = towers_double(latency=0.001)
+    names = ["one", "other", "third"]
+    runs = [
+        surefoot.run(Towers(5, "compact"), K2, model=slow, redis=redis_url, job=name, on_event=listen)
+        for name in names
+    ]
+    await asyncio.gather(*runs)
+    assert current_run() is None and None not in heard
+    assert sorted(began.job for events in heard.values() for began in of(Began, events)) == names
+    for events in heard.values():
+        assert [event.step for event in of(StepDecided, events)] == list(range(31))
+        # Commits are told by the journal's pulse, too, a task of its own.
+        assert of(Committed, events)[-1].step == 31 and isinstance(events[-1], Ended)
+        assert counted(events)["votes"] == of(Ended, events)[0].report.votes
 
 
 async def test_a_job_that_is_taken_up_begins_with_the_counts_so_far(redis_url: str) -> None:

@@ -2,7 +2,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -781,6 +781,30 @@ async def test_kept_samples_have_a_bound_in_bytes_over_all_runners(redis: Redis,
         for step in range(journal.step, journal.step + enough):
             await journal.append(record(step), kept=noise)  # unanimous: one of those drawn at random
     assert contested < await kept_bytes(redis) <= KEPT_BYTES
+
+
+class Careless(Redis):
+    """A client that loses the cancellation of a command which is done in the same moment, as redis-py's own does now and then."""
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__(connection_pool=client.connection_pool)
+        self.looking = asyncio.Event()
+
+    async def hexists(self, name: str, key: str) -> bool:  # type: ignore[override]
+        with suppress(asyncio.CancelledError):
+            self.looking.set()
+            await asyncio.sleep(10)
+        return bool(await super().hexists(name, key))
+
+
+async def test_a_runner_ends_though_its_client_loses_the_cancellation_of_its_pulse(redis: Redis) -> None:
+    careless = Careless(redis)
+    async with asyncio.timeout(20):
+        async with await Journal.acquire(careless, JOB) as journal:
+            await journal.append(record(0))
+            await careless.looking.wait()
+    assert (await jobs.load(redis, JOB)).step == 1
+    assert await redis.get(Keys(JOB).lease) is None
 
 
 async def test_answers_that_are_large_are_committed_in_frames_that_can_be_read(redis: Redis) -> None:

@@ -164,6 +164,21 @@ async def test_patience_with_a_redis_that_stays_away_has_an_end(start_server: Ca
     await client.aclose()
 
 
+async def test_listing_jobs_waits_for_a_redis_that_comes_back(start_server: Callable[..., Any]) -> None:
+    server = start_server()
+    await run(server.url, double(0))
+    gone = asyncio.Event()
+    client = await connect(server.url, patience_s=PATIENCE_S, on_wait=lambda _: gone.set())
+    server.kill()
+    listing = asyncio.create_task(jobs.listed(client, [JOB, "no such job"]))
+    async with asyncio.timeout(PATIENCE_S):
+        await gone.wait()
+    await asyncio.to_thread(server.start)
+    job, nothing = await listing
+    assert (isinstance(job, jobs.Job), nothing) == (True, None)
+    await client.aclose()
+
+
 async def test_a_closed_client_leaves_no_connection_behind(redis_url: str) -> None:
     async with client_of(redis_url) as watcher:
         before = len(await watcher.client_list())

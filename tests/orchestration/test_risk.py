@@ -8,14 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import surefoot
-from surefoot import Columns, Settings, Towers
-from surefoot.cli.display import page
+from surefoot import Case, Columns, Settings, Task, Towers
+from surefoot.agents.patterns import WithPattern
+from surefoot.agents.tasks import PartOf
+from surefoot.agents.tasks.guarded import guarded
+from surefoot.agents.tasks.own_audit import has_audit
+from surefoot.agents.tasks.task import Value
+from surefoot.cli.display import forecast_table, page
 from surefoot.cli.terminal import Terminal
 from surefoot.models.base import Message, Prompt
 from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.events import Noted
 from surefoot.orchestration.progress import Progress
 from surefoot.orchestration.reporting import shown
+from surefoot.voting import RiskBudget
+from surefoot.voting.choice import states_to_promise
 from surefoot.voting.reliability import dissent_bound, dissent_risk
 
 FACTORS = ("8391657240981536472093", "7164093825519038274615")
@@ -86,11 +93,106 @@ async def test_the_hard_states_that_calibration_met_are_named_by_the_run_and_the
     assert report.hard is not None
     assert (report.hard.found, report.hard.judged) == (planned.calibration.hard, planned.calibration.judged)
     assert report.hard.steps_bound == pytest.approx(planned.choice.hard_steps_bound)
-    assert progress.notes == [planned.choice.why]
+    assert progress.notes == [planned.why]
     assert len(report.hard.states) == 5
     for state in report.hard.states:
         assert "of 3 valid samples agree" in state
         assert state in printed(report)
+
+
+class Unchecked(Task[int, int]):
+    """Counts up, without a check of its own."""
+
+    name = "unchecked"
+
+    def spec(self) -> dict[str, Value]:
+        return {}
+
+    def start(self) -> int:
+        return 0
+
+    def ask(self, state: int, view: int = 0) -> str:
+        return f"{state}"
+
+    def read(self, text: str, state: int, view: int = 0) -> int:
+        return int(text)
+
+    def advance(self, state: int, answer: int) -> int:
+        return answer
+
+    def finished(self, state: int) -> bool:
+        return state == 5000
+
+    def steps(self) -> int:
+        return 5000
+
+    def case(self, rng: random.Random) -> Case[int, int]:
+        state = rng.randrange(5000)
+        return Case(state, state + 1)
+
+
+def test_a_check_of_a_tasks_own_is_found_through_what_is_around_it() -> None:
+    assert has_audit(Towers(4))
+    assert has_audit(guarded(PartOf(Towers(4), 0, 2)))
+    assert has_audit(OneView(FACTORS))
+    assert not has_audit(Unchecked())
+    assert not has_audit(guarded(Unchecked()))
+    assert not has_audit(WithPattern(Unchecked(), "table"))
+
+
+async def test_a_plan_says_what_would_make_it_surer_and_what_that_costs() -> None:
+    counts = Double(lambda prompt: str(int(prompt) + 1), lambda prompt, _: "0")
+    planned = await surefoot.plan(Unchecked(), model=counts, price=surefoot.Price(1.0, 2.0))
+    audit, views, model, states = planned.purchases
+    assert (audit.what, audit.samples, audit.seconds) == ("audit", 0, None)
+    assert "which the task does not have" in audit.detail
+    assert planned.choice.k is not None
+    assert [(each.what, each.samples_per_step) for each in (views, model)] == [
+        ("views", planned.choice.k),
+        ("model", planned.choice.k),
+    ]
+    assert planned.choice.states_to_promise is not None
+    assert states.samples == 3 * planned.choice.states_to_promise
+    assert states.seconds is not None
+    assert states.cost is not None
+    assert states.risk_bound == pytest.approx(0.01, rel=0.01)
+    shown = io.StringIO()
+    Terminal(file=shown).page(forecast_table(planned))
+    assert f"{states.samples:,} samples, {states.tokens:,.0f} tokens" in shown.getvalue()
+    assert "a check of every step, an `audit`, which the task does not have: no samples" in shown.getvalue()
+
+
+async def test_a_check_that_the_task_has_is_timed_and_its_ladder_is_not_bought_twice() -> None:
+    ladder = surefoot.Ladder(("views", "model=http://127.0.0.1:1/v1"))
+    planned = await surefoot.plan(Towers(12, "compact"), Settings(ladder=ladder), model=towers_double())
+    audit, states = planned.purchases
+    assert "which each run makes" in audit.detail
+    assert audit.seconds is not None
+    assert audit.seconds > 0
+    assert states.what == "states"
+
+
+async def test_states_that_a_task_has_not_are_no_purchase() -> None:
+    planned = await surefoot.plan(Towers(8, "compact"), model=towers_double())
+    assert planned.calibration.states == 255
+    assert [each.what for each in planned.purchases] == ["audit", "views", "model"]
+
+
+async def test_a_job_that_is_promised_what_was_asked_for_buys_nothing() -> None:
+    planned = await surefoot.plan(Towers(3, "compact"), model=towers_double())
+    assert planned.risk_bound is not None
+    assert planned.risk_bound <= 0.01
+    assert planned.purchases == ()
+    assert planned.why == planned.choice.why
+
+
+async def test_a_budget_buys_by_its_own_leads() -> None:
+    budget = Settings(rule="budget", states=3000)
+    planned = await surefoot.plan(Towers(12, "compact"), budget, model=towers_double())
+    assert isinstance(planned.rule, RiskBudget)
+    *_, states = planned.purchases
+    needed = states_to_promise(planned.calibration, planned.rule.most, planned.steps, planned.reliability)
+    assert states.samples == 3 * needed
 
 
 async def test_a_run_whose_k_was_given_has_no_calibration_to_speak_of(redis_url: str) -> None:

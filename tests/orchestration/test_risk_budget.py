@@ -1,5 +1,6 @@
 """Jobs whose risk is spent step by step: same journal, same resume, and a report that says what was expected."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from surefoot.models.doubles import towers_double
 from surefoot.orchestration.events import Began, Noted, SegmentBegan
 from surefoot.orchestration.journal.jobs import Keys, load
 from surefoot.orchestration.plan import Unsupported
-from surefoot.voting import RiskBudget
+from surefoot.voting import RiskBudget, Stalled
 
 BUDGET = Settings(rule="budget", states=3000)
 ALIKE = Settings(rule="budget", hardest=0.0)
@@ -131,6 +132,38 @@ async def test_a_kind_that_fails_on_an_expected_state_fails_in_its_turn(
             on_event=listen,
         )
     assert failed.value.step == 16
+
+
+async def test_a_budget_decides_until_a_step_climbs_and_its_lead_is_that_of_the_rungs(redis_url: str) -> None:
+    class TwoViews(Towers):
+        """Ballots take two views of a step in turn; the third is for hard steps."""
+
+        name = "towers-in-two-views"
+        views = 2
+
+        def paraphrases(self) -> int:
+            return 1
+
+    model = towers_double(hard=0.01, hard_error=1.0, hard_alike=True, seed=1)
+    plain = Settings(rule="budget", limit=60)
+    climbing = replace(plain, ladder=surefoot.Ladder(("votes", "views")))
+    task = TwoViews(8, "compact")
+    with pytest.raises(Stalled):
+        await surefoot.run(task, plain, model=model, redis=redis_url)
+    report = await surefoot.run(task, climbing, model=model, redis=redis_url)
+    assert (report.solved, report.rule) == (True, "budget")
+    votes, views = report.rungs
+    assert votes.decided == 0  # a mistake that is half of the votes never has half of the other's
+    assert views.climbed == views.decided == len(views.steps) == votes.climbed > 0
+    # Votes of rungs are none of the budget's; in the further view no ballot is wrong, so the step's own lead decides.
+    assert sum(kind.votes for kind in report.kinds) == report.votes
+    leads = {lead[0] for lead in report.kinds[0].leads}
+    assert min(leads) * views.decided <= views.samples <= max(leads) * views.decided
+    await surefoot.run(
+        task, climbing, model=model, redis=redis_url, job="parts", budget=surefoot.Budget(steps=100)
+    )
+    again = await surefoot.resume("parts", task=task, model=model, redis=redis_url)
+    assert (again.head, again.votes, again.rungs) == (report.head, report.votes, report.rungs)
 
 
 async def test_repairs_raise_every_lead(redis_url: str) -> None:

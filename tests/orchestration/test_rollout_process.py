@@ -235,6 +235,45 @@ async def shut(how):
 """
 
 
+LONG_STATES = """
+from contextlib import nullcontext
+import surefoot
+from surefoot.models.doubles import Double
+
+def long(number):
+    return f"{number};" + "x" * 400_000
+
+class Long(surefoot.Task[str, int]):
+    name = "long"
+    def spec(self): return {}
+    def start(self): return long(0)
+    def ask(self, state, view=0): return state.partition(";")[0]
+    def read(self, text, state, view=0): return int(text)
+    def advance(self, state, answer): return long(answer)
+    def finished(self, state): return state == long(200)
+
+def counts():
+    return nullcontext(Double(lambda prompt: str(int(prompt) + 1), lambda prompt, which: "0"))
+"""
+
+
+@pytest.fixture
+def long_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of a task whose states are longer than what a pipe holds."""
+    (tmp_path / "long_states.py").write_text(LONG_STATES)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("long_states")
+    sys.modules.pop("long_states")
+
+
+@pytest.mark.timeout(60)
+async def test_long_states_go_both_ways_at_once(long_states: Any) -> None:
+    """Each side writes more than the pipe holds while the other one does."""
+    async with RolloutProcess(long_states.Long(), long_states.counts) as draft:
+        for number in range(20):
+            assert await states(draft, long_states.long(number), 1) == [long_states.long(number + 1)]
+
+
 @pytest.fixture
 def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A module of models that fail oddly, which the process finds as it finds everything: on the path that this one has."""

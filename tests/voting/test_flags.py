@@ -1,5 +1,6 @@
 """Red flags: what throws a sample away, and under which name."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from surefoot.voting import (
     Sample,
     TooLong,
     Truncated,
+    Unsure,
     screen,
 )
 
@@ -37,6 +39,10 @@ def odd(state: object, answer: int) -> str | None:
 
 def reading(text: str = "4", finish: str | None = "stop", tokens: int | None = 1) -> Reading[int]:
     return Reading(Sample(text, finish, tokens), number)
+
+
+def told(logprob: float | None) -> Reading[int]:
+    return Reading(Sample("4", logprob=logprob), number)
 
 
 some_flags = st.sampled_from([TooLong(), TooLong(5), Truncated(), Malformed(), InvariantBroken("odd", odd)])
@@ -82,6 +88,7 @@ def first_objection(sample: Reading[int], flags: list[Flag]) -> int | RedFlag:
         (Malformed(), lambda: reading("four"), "malformed"),
         (InvariantBroken("odd", odd), lambda: reading("7"), "odd"),
         (AnyOf(()), lambda: reading("four"), "malformed"),
+        (Unsure(-0.5), lambda: told(-0.51), "unsure"),
     ],
 )
 def test_each_flag_fires_on_its_own_fault(
@@ -100,8 +107,17 @@ def test_each_flag_fires_on_its_own_fault(
         (TooLong(5), reading(tokens=None)),
         (Truncated(), reading(finish="length")),
         (PAPER, reading("7")),
+        (Unsure(-0.5), told(-0.5)),
+        (Unsure(-0.5), told(None)),
     ],
-    ids=["just short enough", "length unknown", "length is for TooLong", "no rules of the task"],
+    ids=[
+        "just short enough",
+        "length unknown",
+        "length is for TooLong",
+        "no rules of the task",
+        "just sure enough",
+        "not told",
+    ],
 )
 def test_a_flag_lets_pass_what_is_not_its_fault(flag: Flag, sample: Reading[int]) -> None:
     assert not isinstance(screen(sample, flag), RedFlag)
@@ -124,6 +140,12 @@ def test_the_limit_of_a_flag_is_the_length_past_which_no_sample_gets_by_it(
     flag: Flag, limit: int | None
 ) -> None:
     assert flag.limit == limit
+
+
+@pytest.mark.parametrize("logprob", [0, 0.5, math.nan, -math.inf, None])
+def test_a_threshold_that_is_none_is_refused(logprob: Any) -> None:
+    with pytest.raises(BadInput, match="below 0"):
+        Unsure(logprob)
 
 
 @pytest.mark.parametrize("tokens", [0, -5])

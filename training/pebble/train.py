@@ -27,6 +27,8 @@ from .model import Pebble
 IGNORED = -100
 CHUNK = 32
 WARMUP = 0.02
+BFLOAT16 = not torch.backends.cpu.get_cpu_capability().endswith("AVX2")
+"""Whether matrix products are in bfloat16: a processor without instructions for that takes five times as long."""
 
 
 class TokenRow(NamedTuple):
@@ -74,7 +76,7 @@ def chunks_of(rows: list[TokenRow], chunk: int) -> Iterator[TensorBatch]:
 def gradients(model: Pebble, batch: TensorBatch) -> tuple[tuple[Tensor, ...], float, int]:
     """Return the gradients of a chunk's summed loss, that loss, and how many rows are not predicted greedily."""
     asked = batch.targets != IGNORED
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=BFLOAT16):
         logits = model.lm_head(model.hidden(batch.inputs)[asked])
     losses = functional.cross_entropy(logits.float(), batch.targets[asked], reduction="none")
     loss = (losses * batch.weights[asked]).sum()

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from surefoot.errors import BadInput
 
@@ -16,7 +18,7 @@ MOST_BRACKETS, MOST_COMMAS = 1 << 20, 4 << 20
 SAYS = re.compile(rb"[^\0 \t\r\n]")
 """A byte that is more than space, or than what a crashed system leaves of a file."""
 PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
-"""How ZIP (Inspect's `.eval`), gzip, zstd, bzip2 and xz begin."""
+"""How ZIP, gzip, zstd, bzip2 and xz begin."""
 KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISCHR, "a device"),
@@ -26,8 +28,9 @@ KINDS = (
 )
 
 
-def contents(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Return what an ordinary file holds; raises `OSError`, and `BadInput` for what is none or has over `most` bytes, without reading it."""
+@contextmanager
+def opened(path: Path, most: int) -> Iterator[BinaryIO]:
+    """Open an ordinary file to read; raises `OSError`, and `BadInput` for what is none or has over `most` bytes."""
     # Opening a pipe without a writer would wait for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -37,16 +40,30 @@ def contents(path: Path, most: int = MOST_BYTES) -> bytes:
             raise BadInput(
                 f"expected an ordinary file, but found {found}: copy what comes out of it into a file first"
             )
-        held = file.read(most + 1) if status.st_size <= most else b""
-        if status.st_size > most or len(held) > most:
-            size = max(status.st_size, len(held)) / (1 << 20)
-            raise BadInput(f"expected at most {most >> 20} MiB, but found {size:,.0f} MiB")
+        _check_size(status.st_size, most)
+        yield file
+
+
+def contents(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Return what an ordinary file holds; raises `OSError`, and `BadInput` for what is none or has over `most` bytes, without reading it."""
+    with opened(path, most) as file:
+        held = file.read(most + 1)
+    _check_size(len(held), most)  # it has grown, or is one of those that say they are empty
     return held
 
 
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise BadInput(f"expected at most {most >> 20} MiB, but found {size / (1 << 20):,.0f} MiB")
+
+
 def decoded(path: Path) -> Any:
-    """Return the JSON that a file holds; raises as `contents` does, and `BadInput` for what is no JSON or too much of it."""
-    held = contents(path)
+    """Return the JSON that a file holds; raises as `contents` and `json_in` do."""
+    return json_in(contents(path))
+
+
+def json_in(held: bytes) -> Any:
+    """Decode JSON; raises `BadInput` for what is none, or too much of it."""
     brackets, commas = held.count(b"[") + held.count(b"{"), held.count(b",")
     if brackets > MOST_BRACKETS or commas > MOST_COMMAS:
         raise BadInput(

@@ -66,6 +66,17 @@ def test_every_instance_is_resolved_and_what_is_written_can_be_read(
     assert all(name in printed for name in issues.ids)
 
 
+def await_change(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a process makes or removes a file in a folder."""
+
+    def files() -> set[str]:  # what is gone meanwhile is passed over
+        return {f"{place}/{name}" for place, _, names in os.walk(folder) for name in names}
+
+    before = files()
+    while files() == before and process.poll() is None:
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(("seed", "rebuild"), [(1, "replay"), (2, "snapshot")])
 def test_killed_again_and_again_it_ends_as_if_nobody_had(
     issues: Set, served: Served, swe: Start, tmp_path: Path, seed: int, rebuild: str
@@ -78,9 +89,12 @@ def test_killed_again_and_again_it_ends_as_if_nobody_had(
     first = begun(issues, model, out, "--rebuild", rebuild)
     process = swe(*first)
     while True:
+        if kills < 2:  # twice it has begun to write, and cannot be over yet
+            await_change(out, process)
         try:
-            # Well before it can be over, and then longer every time, so that a machine of any speed gets on.
-            process.communicate(timeout=rng.uniform(0.15, 0.4) * whole_s * (1 + max(0, kills - 1) / 3))
+            # Then longer every time, so that a machine of any speed gets on.
+            share = rng.uniform(0, 0.05) if kills < 2 else rng.uniform(0.15, 0.4) * (1 + kills / 3)
+            process.communicate(timeout=share * whole_s)
             break
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)

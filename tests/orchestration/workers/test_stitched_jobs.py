@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis, UnixDomainSocketConnection
 
 import surefoot
 from surefoot import BadInput, Ladder, Settings, Towers
@@ -25,10 +26,12 @@ from surefoot.models.base import ModelUnavailable
 from surefoot.models.doubles import towers_double
 from surefoot.orchestration import deletion
 from surefoot.orchestration.decision import decide
+from surefoot.orchestration.events import Began, Event
 from surefoot.orchestration.journal import jobs, stitched
 from surefoot.orchestration.journal.jobs import NewerJournal, NoSuchJob
 from surefoot.orchestration.journal.journal import Journal
 from surefoot.orchestration.journal.records import CorruptJournal
+from surefoot.orchestration.journal.scripts import CREATE
 from surefoot.orchestration.progress import ProgressOfSeveral
 from surefoot.orchestration.reporting import question_of
 from surefoot.orchestration.task_of_job import task_again
@@ -205,6 +208,88 @@ async def test_one_that_is_worked_on_is_not_deleted(redis: Redis) -> None:
         assert len(await jobs.every(redis)) == 3
 
 
+async def test_a_job_whose_deletion_was_cut_short_is_neither_worked_on_nor_begun_again(redis: Redis) -> None:
+    await begin(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
+    await stitched.mark_deleting(redis, await stitched.load(redis, "job"))
+    await deletion.delete(redis, "job/1")
+    for again in (
+        work("job", redis=redis, model=MODEL),
+        stitch(TASK, K1, parts=3, model=MODEL, redis=redis, job="job"),
+    ):
+        with pytest.raises(BadInput, match="'job' is being deleted: `surefoot delete job` goes on"):
+            await again
+    assert not await jobs.exists(redis, "job/1")
+    await deletion.delete(redis, "job")
+    assert await redis.keys("*") == []
+
+
+async def test_a_part_that_is_deleted_while_a_worker_looks_is_not_made_again(redis: Redis) -> None:
+    await begin(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
+    loop = asyncio.get_running_loop()
+    deleting: list[asyncio.Task[None]] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Began) and not deleting:  # the worker has a part, and will look for the others
+            deleting.append(loop.create_task(_delete_under_a_worker(redis)))
+
+    slow = towers_double(latency=0.005)
+    with pytest.raises(BadInput, match=r"being deleted|no job"):
+        await work("job", redis=redis, model=slow, on_event=listen)
+    await deleting[0]
+    await deletion.delete(redis, "job")
+    assert await redis.keys("surefoot:*") == []
+
+
+async def _delete_under_a_worker(redis: Redis) -> None:
+    """Delete what a worker does not hold, as a deletion that is cut short does."""
+    await stitched.mark_deleting(redis, await stitched.load(redis, "job"))
+    for name in ("job/0", "job/1", "job/2"):
+        with suppress(BadInput):
+            await deletion.delete(redis, name)
+
+
+async def test_a_part_that_was_made_while_its_job_was_deleted_is_taken_back(
+    redis: Redis, redis_url: str
+) -> None:
+    await begin(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
+    await deletion.delete(redis, "job/1")
+    pool = ConnectionPool.from_url(redis_url)
+    pool.connection_class = Unlucky
+    async with Redis.from_pool(pool) as unlucky:
+        with pytest.raises(NoSuchJob):
+            await work("job", redis=unlucky, model=MODEL)
+    assert await redis.keys("surefoot:*") == []
+
+
+class Unlucky(UnixDomainSocketConnection):
+    """A connection over which jobs are written down just after somebody else has deleted the stitched one that they are parts of."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        if CREATE.sha.encode() in b"".join(command):
+            async with Redis(unix_socket_path=self.path) as other:
+                if await stitched.exists(other, "job"):
+                    await deletion.delete(other, "job")
+        await super().send_packed_command(command, check_health)
+
+
+async def test_one_that_lacks_a_part_is_pruned_as_an_unfinished_one(redis: Redis) -> None:
+    await stitch(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
+    await deletion.delete(redis, "job/1")
+    assert await deletion.old_stitched(redis, 0) == []
+    assert await deletion.old_stitched(redis, 50, unfinished=True) == []
+    assert [each.id for each in await deletion.old_stitched(redis, 0, unfinished=True)] == ["job"]
+    assert await deletion.old(redis, 0, unfinished=True) == []
+    await stitched.mark_deleting(redis, await stitched.load(redis, "job"))
+    assert [each.id for each in await deletion.old_stitched(redis, 0)] == ["job"]
+
+
+async def test_parts_are_made_even_where_the_server_does_not_know_the_script(redis: Redis) -> None:
+    await redis.script_flush()
+    await begin(TASK, K1, parts=15, model=MODEL, redis=redis, job="job")
+    assert await redis.smembers(jobs.Keys("").jobs) == {f"job/{part:02}".encode() for part in range(15)}
+    assert await work("job", redis=redis, model=MODEL) == 15
+
+
 async def test_old_parts_of_a_job_that_goes_on_are_not_pruned(redis: Redis) -> None:
     await stitch(TASK, K1, parts=3, model=MODEL, redis=redis, job="job")
     for name in ("job/0", "job/1"):
@@ -294,6 +379,19 @@ async def test_the_command_line_begins_works_shows_and_deletes(redis: Redis, red
     assert (code, said) == (2, "surefoot: job 'more' is done already, there is nothing to cancel\n")
     assert surefoot_says(redis_url, "delete", "job", "more", "--yes")[0] == 0
     assert await redis.keys("surefoot:*") == []
+
+
+def test_the_command_line_keeps_a_budget_over_all_parts(redis_url: str) -> None:
+    run = ("run", "towers", "--disks", "4", "--k", "2", "--parts", "3", "--job", "job", "--json")
+    code, out, _ = surefoot_says(redis_url, *run, "--budget-tokens", "300")
+    report = json.loads(out)
+    assert (code, report["status"], report["bound"]) == (3, "stopped", "tokens")
+    assert report["tokens"]["total"] <= 300 and "more than the budget of 300" in report["stopped"]
+    code, out, _ = surefoot_says(redis_url, "worker", "job", "--budget-tokens", "300")
+    assert code == 3 and out.endswith(" of 3 in all, stopped\n")
+    code, out, _ = surefoot_says(redis_url, *run, "--max-steps", "4")
+    assert code == 2 and "a budget of tokens, of cost, or of time" in json.loads(out)["error"]
+    assert surefoot_says(redis_url, "worker", "job")[0] == 0
 
 
 def test_what_is_refused_leads_to_no_job_that_was_not_begun(redis_url: str) -> None:
@@ -392,3 +490,9 @@ async def test_a_part_that_asked_a_person_goes_on_once_that_is_answered(redis: R
     await decide(asking, question.choices[0], question=question.id, redis=redis)
     await work("job", redis=redis, model=MODEL)
     assert (await jobs.load(redis, asking)).step > before.step
+
+
+async def test_a_list_that_cannot_take_the_parts_is_told_of(redis: Redis) -> None:
+    await redis.set("surefoot:jobs", "no set")
+    with pytest.raises(CorruptJournal, match="the list of jobs"):
+        await begin(TASK, K1, parts=3, model=MODEL, redis=redis, job="unlisted")

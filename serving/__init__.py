@@ -1,0 +1,1 @@
+"""What listens: servers that people and other programs reach over HTTP, each in a room of its own."""

@@ -1,0 +1,1 @@
+"""A family of micro drafts for ponder, and how often ponder accepts their tokens."""

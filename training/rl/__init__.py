@@ -1,0 +1,1 @@
+"""Reinforcement learning of ponder by TRL's GRPO: rewards, advantages, recipes, rollouts, cards."""
