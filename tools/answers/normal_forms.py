@@ -68,13 +68,18 @@ def normal(text: str, kind: Kind = "any") -> str:
         raise BadInput(f"an answer is one of {', '.join(get_args(Kind))}, not {kind!r}")
     if len(text) > LONGEST:
         raise NotAnAnswer(f"an answer of {len(text):,} characters, {LONGEST:,} at most")
-    if not text.isascii():
-        _check_marks(text)
-        text = unicodedata.normalize("NFC", text)
-    found = _READERS[kind](text.strip())
+    found = _READERS[kind](_composed(text).strip())
     if not found:
         raise NotAnAnswer("an empty answer")
     return found
+
+
+def _composed(text: str) -> str:
+    """Return a text with its letters and their marks in one form, Unicode's NFC."""
+    if text.isascii():
+        return text
+    _check_marks(text)
+    return unicodedata.normalize("NFC", text)
 
 
 def _check_marks(text: str) -> None:
@@ -163,9 +168,11 @@ def _json(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_json, value)) + "]"
     if isinstance(value, dict):
-        pairs = (f"{_json(key)}: {_json(value[key])}" for key in sorted(value))
+        # What was escaped has not been composed yet.
+        composed = {_composed(key): inner for key, inner in value.items()}
+        pairs = (f"{_json(key)}: {_json(composed[key])}" for key in sorted(composed))
         return "{" + ", ".join(pairs) + "}"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(_composed(value) if isinstance(value, str) else value, ensure_ascii=False)
 
 
 def _no_number(name: str) -> None:
