@@ -296,7 +296,7 @@ proxy: $(VENV)/.dev $(CLIENTS)/.installed  ## the voting proxy: right answers be
 	$(BIN)/python bench/proxy.py --litellm $(CLIENTS)/bin/python --results bench/results
 
 .PHONY: telemetry
-telemetry: $(VENV)/.dev  ## what metrics and spans cost a run, and whether a receiver has them all; about 2 minutes
+telemetry: $(VENV)/.dev  ## what metrics and spans cost a run, and whether a receiver has them all; about 12 minutes
 	$(BIN)/python bench/telemetry.py --results bench/results
 
 $(PROMETHEUS)/.installed:
@@ -330,9 +330,12 @@ $(TRAIN)/.installed: pyproject.toml
 	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[train]' hypothesis pytest pytest-timeout
 	@touch $@
 
-.PHONY: test-train rl draft-laws
+.PHONY: test-train rl draft-laws distil
 test-train: $(TRAIN)/.installed  ## rollouts, recipes and resumed training on real torch and TRL, 1.9 GB in a virtual environment of its own; 2 minutes
 	$(TRAIN)/bin/python -m pytest -m train tests/training tests/bench/test_draft_laws.py
+
+distil: $(TRAIN)/.installed  ## a micro model of long multiplication from the verdicts of one voted job, and 10,000 chained steps on it; about 10 minutes
+	$(TRAIN)/bin/python bench/distil.py --results bench/results
 
 rl: $(TRAIN)/.installed  ## ponder trained by each recipe and its ablations, 3 seeds, measured on held-out problems of all difficulties; about 40 minutes
 	$(TRAIN)/bin/python bench/rl.py --results bench/results
