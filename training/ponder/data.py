@@ -134,9 +134,7 @@ class Example(NamedTuple):
 def think(steps: Steps, rng: random.Random) -> Thinking:
     """Draw the thoughts of a problem."""
     claims = first_pass(steps, rng)
-    written = [_write(steps, claims, (step,)) for step in range(steps.count)]
-    lines = [" ".join(written[first : first + LINE]) for first in range(0, steps.count, LINE)]
-    text = "\n".join([*lines, f"so {steps.conclude(claims)}\n"])
+    text = opening(steps, claims)
     conclusions = [Conclusion(len(text), tuple(claims))]
     for number in range(int(rng.lognormvariate(*RECHECKS))):
         if len(text) > MOST_CHARACTERS:
@@ -146,6 +144,13 @@ def think(steps: Steps, rng: random.Random) -> Thinking:
         text += f"{cue} {_write(steps, claims, steps.follow(step))} so {steps.conclude(claims)}\n"
         conclusions.append(Conclusion(len(text), tuple(claims)))
     return Thinking(text + DONE, conclusions)
+
+
+def opening(steps: Steps, claims: Sequence[int]) -> str:
+    """Return a first pass in writing, with its conclusion."""
+    written = [_write(steps, claims, (step,)) for step in range(steps.count)]
+    lines = [" ".join(written[first : first + LINE]) for first in range(0, steps.count, LINE)]
+    return "\n".join([*lines, f"so {steps.conclude(claims)}\n"])
 
 
 def first_pass(steps: Steps, rng: random.Random) -> list[int]:

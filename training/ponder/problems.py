@@ -17,7 +17,7 @@ import argparse
 import json
 import random
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from zlib import crc32
 
 from surefoot.errors import BadInput
@@ -32,12 +32,18 @@ OPERANDS = {"+": range(2, 10), "-": range(2, 10), "*": (3, 7, 9)}
 _ANSWER = re.compile(r"\d+")
 
 
+Beginning = Literal["right", "wrong"]
+"""What begun thoughts amount to."""
+
+
 class TrainingProblem(NamedTuple):
     """A prompt, its only right answer, and one of DIFFICULTIES."""
 
     prompt: str
     answer: str
     difficulty: str
+    begun: Beginning | None = None
+    """If the prompt has thoughts to go on from: whether they have come to the right answer."""
 
 
 def held_out(prompt: str) -> bool:

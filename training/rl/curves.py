@@ -1,11 +1,14 @@
 """A run's curves as a picture."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-SHARES, RATES = ("right", "cut", "telling"), "think rate"
+SHARES = ("right", "cut", "telling")
+PARTS = ("think rate", "right from")
+"""Shares that some recipes have besides, of a part of the responses."""
 
 
 def draw_curves(history: Sequence[Mapping[str, float]], title: str, path: Path) -> None:
@@ -13,12 +16,13 @@ def draw_curves(history: Sequence[Mapping[str, float]], title: str, path: Path) 
     figure = Figure(figsize=(10, 4), layout="constrained", dpi=110)
     left, right = figure.subplots(1, 2)
     rounds = range(1, len(history) + 1)
-    rates = sorted({name for line in history for name in line if name.startswith(RATES)})
-    for name in (*SHARES, *rates):
-        left.plot(rounds, [line[name] for line in history], marker=".", label=name)
-    right.plot(
-        rounds, [line["tokens"] for line in history], marker=".", color="black", label="tokens a response"
-    )
+    names = sorted({name for line in history for name in line})
+    for name in (*SHARES, *(name for name in names if name.startswith(PARTS))):
+        left.plot(rounds, [line.get(name, nan) for line in history], marker=".", label=name)
+    for name in ("tokens", *(name for name in names if name.startswith("tokens "))):
+        colour = "black" if name == "tokens" else None
+        right.plot(rounds, [line[name] for line in history], marker=".", color=colour, label=name)
+    right.set_ylabel("tokens a response")
     left.set_ylim(-0.03, 1.03)
     left.set_ylabel("share of the responses; telling: of the problems")
     for axes in (left, right):

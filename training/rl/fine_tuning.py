@@ -21,6 +21,7 @@ from surefoot.training.pebble.export import export
 from surefoot.training.ponder import data
 from surefoot.training.ponder.export import PONDER
 
+from .beginnings import marked
 from .recipes import TrainingSample
 from .rollouts import FusedLlama
 from .rounds import ponders
@@ -32,6 +33,8 @@ LONGEST = 480
 """Tokens of a response that is left alone: the model's own limit."""
 TOGETHER = 16
 """Problems drawn at a time."""
+ALONE = data.Mix(at_once=0.0, closed=0.0, cut=0.0)
+"""Examples whose thoughts nobody closes from outside."""
 RIVAL_PROBLEMS, RIVAL_GROUP, RIVAL_EPOCHS = 192, 8, 8
 """About as many tokens are drawn for the rival, and as many steps made, as by DLER's recipe."""
 
@@ -47,13 +50,24 @@ def closing_examples(difficulties: Sequence[str], seed: int, count: int = EXAMPL
     """Return examples of which every second one closes the thoughts at once; ponder was trained on such answers, but not on closing."""
     rng = random.Random(f"warm-up {seed}")
     found = []
-    alone = data.Mix(at_once=0.0, closed=0.0, cut=0.0)
     for number in range(count):
         problem = ponders(difficulties[number // 2 % len(difficulties)], rng)
         closed = "".join(data.TAGS) + problem.answer
         found.append(
-            PromptCompletion(problem.prompt, closed if number % 2 else data.example(problem, rng, alone).text)
+            PromptCompletion(problem.prompt, closed if number % 2 else data.example(problem, rng, ALONE).text)
         )
+    return found
+
+
+def action_examples(difficulties: Sequence[str], seed: int, count: int = EXAMPLES) -> list[PromptCompletion]:
+    """Return examples of ponder's own kind in which each line of the thoughts is marked with its action (Satori's format tuning)."""
+    rng = random.Random(f"actions {seed}")
+    found = []
+    for number in range(count):
+        problem = ponders(difficulties[number % len(difficulties)], rng)
+        text = data.example(problem, rng, ALONE).text.removeprefix(data.TAGS[0])
+        thoughts, closed, answer = text.partition(data.TAGS[1])
+        found.append(PromptCompletion(problem.prompt, data.TAGS[0] + marked(thoughts) + closed + answer))
     return found
 
 

@@ -23,9 +23,10 @@ from typing import Literal, NamedTuple
 from surefoot.agents.reasoning.adapt import TOLERANCE, length_score
 from surefoot.errors import BadInput
 from surefoot.tools.pictures import Box, answer_reward, caption_reward, format_reward, iou_of_unions
+from surefoot.training.ponder.problems import Beginning
 
-Beginning = Literal["right", "wrong"]
-"""What a draw went on from: the cut thoughts of an answer that was right, or of one that was wrong."""
+Uncertainty = Literal["entropy", "margin"]
+"""Of a token: the entropy of its distribution in nats, or 1 - (p1 - p2) of the two likeliest."""
 
 SURE = 0.5
 """Share of right answers from which DLER gives a question the shorter limit."""
@@ -96,6 +97,8 @@ class RunningMeans(NamedTuple):
     """Length that responses to easy questions are expected to have."""
     hard_tokens: float | None = None
 
+
+NOTHING_KNOWN = RunningMeans()
 
 ADATHINK_CERTAINTY, ADATHINK_QUANTILE, ADATHINK_DECAY, ADATHINK_LENGTH = 0.5, 0.7, 0.9, 0.5
 """AdaThink-Med's weight of certainty in a difficulty, the quantile that parts easy from hard, the share of a running mean that
@@ -169,7 +172,7 @@ def coat_reward(
 ) -> float:
     """Return 0 for a right answer and -1 for a wrong one, plus what another model prefers, plus a bonus for a repair.
 
-    `preference` is 0 to 1, the sigmoid of that model's score.  A right answer from a wrong beginning has the bonus on top, a wrong one from
+    `begun` is what the thoughts amount to that it went on from.  `preference` is 0 to 1, the sigmoid of that model's score.  A right answer from a wrong beginning has the bonus on top, a wrong one from
     a right beginning loses it; without a beginning there is none.
     """
     repaired = (begun == "wrong" and right) - (begun == "right" and not right)

@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from surefoot.errors import BadInput
 
+from .rewards import Uncertainty
+
 PARTS = 2
 """Parts of a batch on a CPU, each on a thread of its own; a part's draws depend on no other."""
 EVERY = 8
@@ -32,6 +34,8 @@ class Drawn(NamedTuple):
     """Of the distribution at the temperature; 0 for a token from outside."""
     forced: int | None
     """The place of the token that was written from outside."""
+    uncertainties: list[float]
+    """Of each token, if that was asked for."""
 
 
 class FusedLayer(NamedTuple):
@@ -77,6 +81,7 @@ class FusedLlama:
         end: int,
         seed: int,
         forced: tuple[int, int] | None = None,
+        uncertainty: Uncertainty | None = None,
     ) -> list[Drawn]:
         """Draw `group` responses to each prompt, of at most `limit` tokens, until `end`.
 
@@ -90,7 +95,7 @@ class FusedLlama:
             generator = torch.Generator(self.embedding.device).manual_seed(seed * PARTS + number)
             part = _Part(self, parts[number], group, limit, end)
             with torch.inference_mode():
-                return part.draw(generator, temperature, forced)
+                return part.draw(generator, temperature, forced, uncertainty)
 
         if not on_cpu:
             return one(0)
@@ -179,12 +184,17 @@ class _Part:
         self.padded = bool(self.before.any())
 
     def draw(
-        self, generator: torch.Generator, temperature: float, forced: tuple[int, int] | None
+        self,
+        generator: torch.Generator,
+        temperature: float,
+        forced: tuple[int, int] | None,
+        uncertainty: Uncertainty | None,
     ) -> list[Drawn]:
         rows = len(self.first)
         device = self.first.device
         written = torch.full((rows, self.limit), self.end, device=device)
         logprobs = torch.zeros((rows, self.limit), device=device)
+        unsure = torch.zeros((rows, self.limit if uncertainty else 0), device=device)
         by_force = torch.zeros(rows, dtype=torch.bool, device=device)
         here = torch.arange(rows, device=device)
         ended = torch.zeros(rows, dtype=torch.bool, device=device)
@@ -199,6 +209,8 @@ class _Part:
                 by_force[here] = open_rows
             written[here, number] = tokens[:, 0]
             logprobs[here, number] = chosen[:, 0]
+            if uncertainty:
+                unsure[here, number] = _uncertain(scaled, uncertainty)
             ended |= tokens[:, 0] == self.end
             if number + 1 == self.limit:
                 break
@@ -209,7 +221,7 @@ class _Part:
                 here, ended, tokens = here[kept], ended[kept], tokens[kept]
                 self._keep(kept)
             logits = self._next(tokens)
-        return _read(written, logprobs, by_force, self.end, forced)
+        return _read(written, logprobs, unsure, by_force, self.end, forced)
 
     def _next(self, tokens: Tensor) -> Tensor:
         mask = None
@@ -238,6 +250,15 @@ def _sampled(logprobs: Tensor, generator: torch.Generator) -> Tensor:
     return found.clamp(max=sums.shape[-1] - 1)
 
 
+def _uncertain(logprobs: Tensor, kind: Uncertainty) -> Tensor:
+    """Return how unsure each row's distribution is, (rows,)."""
+    chances = logprobs.exp()
+    if kind == "entropy":
+        return torch.special.entr(chances).sum(-1)
+    first, second = chances.topk(2).values.unbind(-1)
+    return 1 - (first - second)
+
+
 def _fused(layer: Any) -> FusedLayer:
     attention, mlp = layer.self_attn, layer.mlp
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -257,11 +278,18 @@ def _fused(layer: Any) -> FusedLayer:
 
 
 def _read(
-    written: Tensor, logprobs: Tensor, by_force: Tensor, end: int, forced: tuple[int, int] | None
+    written: Tensor,
+    logprobs: Tensor,
+    unsure: Tensor,
+    by_force: Tensor,
+    end: int,
+    forced: tuple[int, int] | None,
 ) -> list[Drawn]:
     """Return each row up to its end token."""
     drawn = []
-    for tokens, chances, outside in zip(written.tolist(), logprobs.tolist(), by_force.tolist(), strict=True):
+    rows = zip(written.tolist(), logprobs.tolist(), unsure.tolist(), by_force.tolist(), strict=True)
+    for tokens, chances, uncertainties, outside in rows:
         length = tokens.index(end) + 1 if end in tokens else len(tokens)
-        drawn.append(Drawn(tokens[:length], chances[:length], forced[0] if forced and outside else None))
+        place = forced[0] if forced and outside else None
+        drawn.append(Drawn(tokens[:length], chances[:length], place, uncertainties[:length]))
     return drawn

@@ -1,19 +1,23 @@
 """Rounds of responses as TRL's `rollout_func`: drawn, graded, weighed against each other, and told which tokens count."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from surefoot.training.ponder.problems import TrainingProblem, draw
 
 from .advantages import advantages, telling
+from .beginnings import begun
 from .recipes import Recipe, TrainingSample
+from .rewards import NOTHING_KNOWN, RunningMeans
 from .rollouts import Drawn, FusedLlama
 
 ProblemSource = Callable[[str, random.Random], TrainingProblem]
 """Draws a problem of a difficulty."""
 
+KEPT = "kept "
+"""In a round's log before the names of its `RunningMeans`."""
 CONTROL_PLACE = 1
 """Where a response of ponder says whether it thinks: after `<think>`, which comes always, by `</think>` or by a thought."""
 
@@ -36,6 +40,8 @@ class Round(NamedTuple):
     """How often problems were drawn."""
     tokens: int
     """All that were drawn, those that were replaced included."""
+    means: RunningMeans
+    """For the next round's rewards."""
 
 
 class _Group(NamedTuple):
@@ -47,7 +53,7 @@ class _Group(NamedTuple):
 
 
 class Rounds:
-    """Draws every round from the model as it is then.  A round is a pure function of the weights, the seed and its number."""
+    """Draws every round from the model as it is then: a pure function of the weights, the seed, the round's number and what its rewards keep from before."""
 
     def __init__(
         self, recipe: Recipe, tokenizer: Any, *, seed: int = 0, source: ProblemSource = ponders
@@ -61,7 +67,9 @@ class Rounds:
         is a factor in the loss and in what it is divided by, so that it takes weights as well; see `token_weights`.
         """
         number = trainer.state.global_step // self.recipe.updates
-        made = self.draw(trainer.accelerator.unwrap_model(trainer.model), number)
+        # TRL's log is in its checkpoints, so that a run which is taken up knows what was kept.
+        before = _kept(trainer.state.log_history)
+        made = self.draw(trainer.accelerator.unwrap_model(trainer.model), number, before)
         assert len(made.samples) == len(prompts)
         return {
             "prompt_ids": [self._tokens(sample.problem.prompt) for sample in made.samples],
@@ -72,7 +80,7 @@ class Rounds:
             "about": [facts(made, self.recipe)] * len(made.samples),
         }
 
-    def draw(self, model: Any, number: int) -> Round:
+    def draw(self, model: Any, number: int, means: RunningMeans = NOTHING_KNOWN) -> Round:
         """Draw a round.
 
         With several draws, problems whose responses are all worth the same are replaced by others of their difficulty (DAPO, DLER);
@@ -87,7 +95,7 @@ class Rounds:
         lacking, tokens, draws = list(range(recipe.problems)), 0, 0
         while lacking and draws < recipe.draws:
             rng = random.Random(f"{recipe.name} {self.seed} {number} {draws}")
-            problems = [self.source(difficulties[place], rng) for place in lacking]
+            problems = [self._problem(difficulties[place], rng) for place in lacking]
             found = engine.draw(
                 [self._tokens(problem.prompt) for problem in problems],
                 group=recipe.group,
@@ -96,12 +104,14 @@ class Rounds:
                 end=self.tokenizer.eos_token_id,
                 seed=rng.getrandbits(32),
                 forced=recipe.forced(),
+                uncertainty=recipe.uncertainty,
             )
             tokens, draws = tokens + sum(len(one.tokens) for one in found), draws + 1
+            made = [self._sample(problems[order // recipe.group], one) for order, one in enumerate(found)]
+            worth, means = recipe.rewards(made, means)
             for order, place in enumerate(lacking):
-                own = found[order * recipe.group : (order + 1) * recipe.group]
-                samples = [self._sample(problems[order], one) for one in own]
-                groups[place] = _Group(samples, own, recipe.rewards(samples))
+                own = slice(order * recipe.group, (order + 1) * recipe.group)
+                groups[place] = _Group(made[own], found[own], worth[own])
             lacking = [place for place, each in groups.items() if not telling(each.rewards, recipe.group)]
         in_order = [groups[place] for place in range(recipe.problems)]
         rewards = [reward for each in in_order for reward in each.rewards]
@@ -112,7 +122,15 @@ class Rounds:
             *_weighed(rewards, recipe),
             draws,
             tokens,
+            means,
         )
+
+    def _problem(self, difficulty: str, rng: random.Random) -> TrainingProblem:
+        problem = self.source(difficulty, rng)
+        if self.recipe.restarts and rng.random() < self.recipe.restarts:
+            marks = self.recipe.warm_up == "actions"
+            return begun(problem, rng, marks=marks, reflect=marks)
+        return problem
 
     def _tokens(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -121,7 +139,8 @@ class Rounds:
     def _sample(self, problem: TrainingProblem, drawn: Drawn) -> TrainingSample:
         ended = drawn.tokens[-1] == self.tokenizer.eos_token_id
         text = self.tokenizer.decode(drawn.tokens[: len(drawn.tokens) - ended])
-        return TrainingSample(problem, text, len(drawn.tokens) - (drawn.forced is not None), ended)
+        tokens = len(drawn.tokens) - (drawn.forced is not None)
+        return TrainingSample(problem, text, tokens, ended, drawn.uncertainties)
 
 
 def _weighed(rewards: Sequence[float], recipe: Recipe) -> tuple[list[float], list[bool]]:
@@ -157,8 +176,20 @@ def token_weights(made: Round, recipe: Recipe) -> list[list[float]]:
     return weights
 
 
+def _kept(history: Sequence[Mapping[str, float]]) -> RunningMeans:
+    """Return what the last round's rewards kept, from what was logged."""
+    return next(
+        (
+            RunningMeans(*(line.get(KEPT + name) for name in RunningMeans._fields))
+            for line in reversed(history)
+            if "score" in line
+        ),
+        NOTHING_KNOWN,
+    )
+
+
 def facts(made: Round, recipe: Recipe) -> dict[str, float]:
-    """Return what a run's curves show of a round; `think rate` by difficulty where there are several."""
+    """Return what a run's curves show of a round, by difficulty where there are several, and what its rewards keep."""
     groups = len(made.rewards) // recipe.group
     found = {
         "score": fmean(made.rewards),
@@ -171,6 +202,11 @@ def facts(made: Round, recipe: Recipe) -> dict[str, float]:
     }
     if len(recipe.difficulties) > 1:
         for difficulty in recipe.difficulties:
-            own = [sample.thought for sample in made.samples if sample.problem.difficulty == difficulty]
-            found[f"think rate {difficulty}"] = fmean(own)
-    return found
+            own = [sample for sample in made.samples if sample.problem.difficulty == difficulty]
+            found[f"think rate {difficulty}"] = fmean(sample.thought for sample in own)
+            found[f"tokens {difficulty}"] = fmean(sample.tokens for sample in own)
+    for beginning in ("right", "wrong"):
+        if own := [sample for sample in made.samples if sample.problem.begun == beginning]:
+            found[f"right from {beginning}"] = fmean(sample.right for sample in own)
+    kept = made.means._asdict().items()
+    return found | {KEPT + name: value for name, value in kept if value is not None}

@@ -29,7 +29,7 @@ from surefoot.training.ponder.export import PONDER
 
 from .card import render
 from .curves import draw_curves
-from .fine_tuning import closing_examples, fine_tune
+from .fine_tuning import action_examples, closing_examples, fine_tune
 from .recipes import RECIPES, Recipe
 from .rounds import Rounds
 
@@ -37,6 +37,7 @@ START = WEIGHTS / "ponder"
 THREADS = 1
 """Of an update: on matrices of this size threads wait for each other, on busy cores for most of the time."""
 CHECKPOINT_ROUNDS = 4
+WARM_UPS = {"closed": closing_examples, "actions": action_examples}
 
 
 class _Timed(TrainerCallback):
@@ -95,10 +96,10 @@ def train(recipe: Recipe, out: Path, *, seed: int = 0, start: Path = START) -> P
     torch.set_num_threads(THREADS)
     out.mkdir(parents=True, exist_ok=True)
     began, cpu = time.monotonic(), time.process_time()
-    if recipe.warm_up == "closed":
+    if recipe.warm_up != "none":
         warmed = out / "warm-up"
         if not (warmed / "model.safetensors").exists():
-            fine_tune(start, closing_examples(recipe.difficulties, seed), warmed, seed=seed)
+            fine_tune(start, WARM_UPS[recipe.warm_up](recipe.difficulties, seed), warmed, seed=seed)
         start = warmed
     tokenizer = AutoTokenizer.from_pretrained(start)
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(start)

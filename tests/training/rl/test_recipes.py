@@ -2,7 +2,9 @@
 
 import math
 import random
+import re
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,12 +14,16 @@ from hypothesis import strategies as st
 from surefoot import BadInput
 from surefoot.training.ponder.problems import TrainingProblem, draw, held_out
 from surefoot.training.rl.advantages import Normalisation, advantages, telling
+from surefoot.training.rl.beginnings import begun, marked
 from surefoot.training.rl.card import render
 from surefoot.training.rl.merging import merged
 from surefoot.training.rl.recipes import (
     ABLATIONS,
+    ADATHINK,
+    COAT,
     DLER,
     ELASTIC,
+    PIXELTHINK,
     RECIPES,
     THINKLESS,
     TrainingSample,
@@ -84,9 +90,69 @@ def test_each_recipe_rewards_as_its_paper() -> None:
     short, thought = sample("<think></think>115"), sample("<think>so 115\n</think>115")
     long, wrong = sample("<think>so 115\n</think>115", tokens=61), sample("<think></think>1")
     babble = sample("<think></think>" + 9 * "1")
-    assert DLER.rewards([short, thought, long, wrong]) == [1, 1, 0, 0]
-    assert ELASTIC.rewards([short, thought, long, wrong, babble]) == [1, 1, 1, 0, 0]
-    assert THINKLESS.rewards([short, thought, wrong]) == [1, 0.5, -1]
+    assert DLER.rewards([short, thought, long, wrong])[0] == [1, 1, 0, 0]
+    assert ELASTIC.rewards([short, thought, long, wrong, babble])[0] == [1, 1, 1, 0, 0]
+    assert THINKLESS.rewards([short, thought, wrong])[0] == [1, 0.5, -1]
+
+
+def test_pixelthink_allows_more_tokens_for_what_is_hard_and_for_what_is_unsure() -> None:
+    def worth(difficulty: str, tokens: int, uncertainty: float) -> float:
+        problem = TrainingProblem("", "115", difficulty)
+        one = TrainingSample(problem, "<think></think>115", tokens, True, [uncertainty] * 3)
+        return PIXELTHINK.rewards([one])[0][0]
+
+    assert worth("sum2", 24, 1.0) == 1.0 > worth("sum2", 25, 1.0) == pytest.approx(1 - 1 / 125)
+    assert worth("chain6", 64, 0.0) == 1.0 > worth("chain6", 65, 0.0)
+    assert worth("chain6", 70, 1.0) == 1.0 > worth("chain6", 71, 1.0)
+    assert worth("sum2", 24 + 125, 1.0) == 0.0
+
+
+def test_adathink_looks_at_the_highest_entropies_and_keeps_its_means() -> None:
+    """Two problems of two: one right twice, short and sure; one wrong twice, and unsure in its worst fifth."""
+    sure = [0.0] * 10
+    unsure = [0.0] * 8 + [1.0, 1.0]
+    right, wrong = "<think></think>115", "<think></think>1"
+    samples = [
+        TrainingSample(PROBLEM, text, tokens, True, values)
+        for text, tokens, values in (
+            (right, 20, sure),
+            (right, 60, sure),
+            (wrong, 50, unsure),
+            (wrong, 150, unsure),
+        )
+    ]
+    recipe = replace(ADATHINK, group=2, problems=4)
+    worth, means = recipe.rewards(samples)
+    # Difficulties 0 and 1, of which the 0.7 quantile is 0.7; certainties 1 and 0; expected 40 and 100 tokens.
+    assert means == pytest.approx((0.7, 40, 100))
+    assert worth == pytest.approx([1 + 0.5 * (1 - 20 / 40), 1 + 0.5 * 0, 0.5 * (0.25 - 1), 0.5 * (0.75 - 1)])
+    _, later = recipe.rewards(samples, means._replace(threshold=0.9))
+    assert later.threshold == pytest.approx(0.9 * 0.9 + 0.1 * 0.7)
+
+
+def test_repairs_are_worth_more_and_spoilt_beginnings_less() -> None:
+    def worth(begun: Literal["right", "wrong"] | None, text: str) -> float:
+        return COAT.rewards([TrainingSample(PROBLEM._replace(begun=begun), text, 10, True)])[0][0]
+
+    right, wrong = "</think>115", "</think>1"
+    assert [worth(begun, right) for begun in (None, "right", "wrong")] == [0, 0, 0.5]
+    assert [worth(begun, wrong) for begun in (None, "right", "wrong")] == [-1, -1.5, -1]
+
+
+def test_beginnings_are_wrong_in_about_half_and_say_so() -> None:
+    rng = random.Random(0)
+    found = [begun(draw("chain6", rng, training=True), rng, marks=False) for _ in range(200)]
+    wrong = [problem for problem in found if problem.begun == "wrong"]
+    assert 60 < len(wrong) < 120
+    for problem in found:
+        concluded = problem.prompt.rpartition("so ")[2].strip()
+        assert (concluded == problem.answer) == (problem.begun == "right")
+
+
+def test_each_line_of_marked_thoughts_says_what_it_does() -> None:
+    thoughts = "A8+7=15\nso 115\nwait A8+7=15 so 115\nalternatively A8+7=15 so 115\ndone\n"
+    assert [line[0] for line in marked(thoughts).splitlines()] == [*">>?~>"]
+    assert re.sub("^[>?~]", "", marked(thoughts), flags=re.MULTILINE) == thoughts
 
 
 def test_an_ablation_differs_from_its_recipe_in_one_thing() -> None:
@@ -109,6 +175,7 @@ def test_an_ablation_differs_from_its_recipe_in_one_thing() -> None:
         {"updates": 3},
         {"thinking": 55},
         {"thinking": 0},
+        {"restarts": 1.5},
     ],
 )
 def test_a_recipe_that_no_run_can_have_is_refused(change: dict[str, object]) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,18 @@ import pytest
 from surefoot import BadInput
 from surefoot.models.embedded import WEIGHTS
 from surefoot.training.ponder.data import CLOSE, EOS, OPEN
-from surefoot.training.ponder.problems import DIFFICULTIES, draw, several
-from surefoot.training.rl.recipes import ABLATIONS, DLER, ELASTIC, NO_SPLIT, THINKLESS, Recipe
+from surefoot.training.ponder.problems import DIFFICULTIES, TrainingProblem, draw, several
+from surefoot.training.rl.recipes import (
+    ABLATIONS,
+    ADATHINK,
+    COAT,
+    DLER,
+    ELASTIC,
+    NO_SPLIT,
+    PIXELTHINK,
+    THINKLESS,
+    Recipe,
+)
 
 pytestmark = pytest.mark.train
 
@@ -207,7 +218,9 @@ def test_the_loss_takes_these_weights_and_advantages_as_they_are(tokenizer: Any,
 SMALL = {"problems": 4, "group": 4, "updates": 2}
 
 
-@pytest.mark.parametrize("recipe", [*ABLATIONS, ELASTIC, NO_SPLIT], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [*ABLATIONS, ELASTIC, NO_SPLIT, ADATHINK, PIXELTHINK, COAT], ids=lambda recipe: recipe.name
+)
 def test_every_recipe_trains(recipe: Recipe, tmp_path: Path) -> None:
     from surefoot.training.rl.train import train
 
@@ -220,10 +233,12 @@ def test_every_recipe_trains(recipe: Recipe, tmp_path: Path) -> None:
     assert (out / "model.safetensors").read_bytes() != (START / "model.safetensors").read_bytes()
 
 
-def test_a_run_that_is_taken_up_ends_with_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", [DLER, ADATHINK], ids=lambda recipe: recipe.name)
+def test_a_run_that_is_taken_up_ends_with_the_same_weights(recipe: Recipe, tmp_path: Path) -> None:
+    """AdaThink-Med keeps means from round to round."""
     from surefoot.training.rl.train import train
 
-    recipe = replace(DLER, **SMALL, rounds=8)
+    recipe = replace(recipe, **SMALL, rounds=8, limit=60)
     whole = train(recipe, tmp_path / "whole")
     train(replace(recipe, rounds=4), tmp_path / "halves")
     halves = train(recipe, tmp_path / "halves")
@@ -239,6 +254,45 @@ def test_what_is_trained_is_served_and_measured(tmp_path: Path) -> None:
     (cell,) = measured(out / "ponder.gguf", difficulties=["sum2"], temperatures=[0.6], problems=20, budget=40)
     assert cell.problems == 20 and cell.right > 10 and cell.thinking == 1.0
     assert cell.cut_right is not None and cell.cut_right > 10
+
+
+@pytest.mark.parametrize("kind", ["entropy", "margin"])
+def test_uncertainties_are_those_of_the_model(kind: Any, model: Any) -> None:
+    import torch
+
+    asked = prompts(4)
+    for place, one in enumerate(drawn(model, asked, uncertainty=kind, limit=60)):
+        prompt = asked[place // 4]
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt + one.tokens])).logits[0, len(prompt) - 1 : -1]
+        chances = logits.softmax(-1)
+        if kind == "entropy":
+            right = -(chances * logits.log_softmax(-1)).sum(-1)
+        else:
+            ranked = chances.sort(-1, descending=True).values
+            right = 1 - (ranked[:, 0] - ranked[:, 1])
+        assert torch.allclose(right, torch.tensor(one.uncertainties), atol=1e-4)
+
+
+def test_a_teacher_writes_with_hints_and_its_traces_have_none(model: Any, tokenizer: Any) -> None:
+    from surefoot.training.ponder.problems import answer_of, held_out
+    from surefoot.training.rl.behaviours import hinted, lessons, right_traces
+
+    assert hinted(TrainingProblem("48+67=", "115", "sum2")) == "A!48+67="  # 8+7 is tricky, 4+6 is not
+    for each in lessons(0, 40):
+        assert "!" in each.prompt and answer_of(each.completion)
+        assert not re.search("wait|hmm|alternatively", each.completion)
+    found, _ = right_traces(model, tokenizer, hints=False, problems=128, seed=0)
+    assert 64 < len(found) <= 128
+    assert not any("!" in each.prompt or held_out(each.prompt) for each in found)
+
+
+def test_marked_examples_mark_every_line() -> None:
+    from surefoot.training.rl.fine_tuning import action_examples
+
+    for each in action_examples(DIFFICULTIES, seed=0, count=20):
+        thoughts, _, answer = each.completion.removeprefix("<think>").partition("</think>")
+        assert all(line[0] in ">?~" for line in thoughts.splitlines()) and answer.isdigit()
 
 
 def test_the_rivals_examples_are_right_and_the_warm_up_closes_every_second_one(
