@@ -29,7 +29,7 @@ def export(
     table: Annotated[
         exports.ExportTable,
         typer.Option(
-            help="Decided steps, jobs as a whole, turns of agents, or the raw samples that were kept."
+            help="Decided steps, jobs as a whole, turns of agents, the raw samples that were kept, or prompts with their elected answers, to train on."
         ),
     ] = "steps",
     task: TaskAddress = None,

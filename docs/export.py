@@ -14,6 +14,8 @@ from configuration import rows_of
 from surefoot.orchestration.exports import (
     CandidateVotes,
     ExportedCall,
+    ExportedExample,
+    ExportedMessage,
     ExportedResult,
     ExportedRung,
     ExportedSample,
@@ -34,6 +36,7 @@ $ surefoot export tall --to steps.parquet                          # Parquet: pi
 $ surefoot export tall wide --table results --to results.parquet   # a row a job
 $ surefoot export agent-1 --table turns --to turns.jsonl           # what an agent did and saw, turn by turn
 $ surefoot export tall --table samples --to samples.jsonl          # the raw samples that were kept
+$ surefoot export tall --table examples --to examples.jsonl        # prompts with their elected answers, to train on
 $ surefoot export agent-1 --to agent-1.eval                         # a log for `inspect view`: pip install 'surefoot[inspect]'
 ```
 
@@ -97,8 +100,13 @@ TABLES = (
         "One row a raw sample that was [kept](journal.md): of contested and flagged steps up to a bound, and of one in a thousand others.",
         ExportedSample,
     ),
+    (
+        "examples",
+        "One row for each view of a step that an election decided: what was asked, and its answer, to [train](distil.md) on. The task has to be known: `--task`.",
+        ExportedExample,
+    ),
 )
-PARTS = (CandidateVotes, FlagCount, ExportedRung, ExportedCall)
+PARTS = (CandidateVotes, FlagCount, ExportedRung, ExportedCall, ExportedMessage)
 WORDS = {str: "text", int: "integer", float: "number", bool: "true or false"}
 
 

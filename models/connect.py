@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from surefoot.errors import BadInput
 
@@ -20,6 +21,7 @@ from .openai.redaction import redacted_url as shown
 from .openai.redaction import without_keys_in_query
 from .replicas import Replicas
 
+MICRO = f"{embedded.MICRO}:"
 AND, OR, SAME, ALIKE = " + ", " | ", " ~ ", ", "
 _BETWEEN = re.compile(r"( [+|~] |, )")
 _RUN_TOGETHER = re.compile(r",https?://")
@@ -39,6 +41,7 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
         pebble                        the embedded micro model, served in this process
         pebble-numpy                  the same model in processes of its own, fast where answers are expected
         ponder                        the embedded micro reasoning model, likewise
+        micro:FOLDER                  a model of one task that `surefoot.training.distil` made, likewise
         glance, ocr, template         what looks at pictures, in threads of this process
         local:FOLDER                  a model of transformers in this process: see `LocalModel`
         http://gpu:8000/v1            the only model of an OpenAI-compatible server
@@ -59,10 +62,12 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
     if not isinstance(address, str):
         yield address
     elif address in embedded.MODELS:
-        with embedded.EmbeddedServer(name=address) as server:
-            async with OpenAIModel(server.url, address, options=_embedded(address, options)) as model:
-                await model.ready()
-                yield model
+        async with _open_embedded(embedded.MODELS[address], None, options) as served:
+            yield served
+    elif address.startswith(MICRO):
+        micro = embedded.MicroModel.at(address.removeprefix(MICRO))
+        async with _open_embedded(micro.served, micro.path, options) as served:
+            yield served
     elif address == pool.NAME:
         async with pool.NumpyPebble(logprobs=options is not None and options.logprobs) as pebble:
             yield pebble
@@ -102,7 +107,7 @@ async def open_model(address: str | Model, *, options: Options | None = None) ->
             yield model
     else:
         raise BadInput(
-            f"a model is one of {', '.join(_NAMED)}, local:FOLDER or the URL of an OpenAI-compatible server, "
+            f"a model is one of {', '.join(_NAMED)}, micro:FOLDER, local:FOLDER or the URL of an OpenAI-compatible server, "
             f"not {shown(address)!r}"
         )
 
@@ -113,7 +118,7 @@ async def open_perceiver(address: str | Model, options: Options | None = None) -
 
     Raises `BadInput` for a model that is known to see nothing, and what `open_model` raises.
     """
-    if address in (*embedded.MODELS, pool.NAME):
+    if isinstance(address, str) and (address in (*embedded.MODELS, pool.NAME) or address.startswith(MICRO)):
         raise BadInput(
             f"{address} sees no pictures: a perceiver is glance, ocr, template, or a server that takes them"
         )
@@ -207,9 +212,19 @@ def alone(options: Options) -> Options:
     return replace(options, hedge=0.0, compare=0.0)
 
 
-def _embedded(name: str, options: Options | None) -> Options:
+@asynccontextmanager
+async def _open_embedded(
+    served: embedded.Embedded, path: Path | None, options: Options | None
+) -> AsyncIterator[Model]:
+    with embedded.EmbeddedServer(path, name=served) as server:
+        async with OpenAIModel(server.url, served.name, options=_embedded(served, options)) as model:
+            await model.ready()
+            yield model
+
+
+def _embedded(served: embedded.Embedded, options: Options | None) -> Options:
     """Keep the caller's callbacks and patience, but ask the embedded server in the way that it needs, and without a key."""
-    own = embedded.embedded_options(name)
+    own = embedded.embedded_options(served)
     if options is None:
         return own
     extra = {**own.extra, **options.extra}

@@ -1,4 +1,4 @@
-"""The embedded models, pebble and ponder, served by llama.cpp over HTTP on loopback, in this process or in one of its own.
+"""The embedded models, pebble and ponder, and micro models of a user's own, served by llama.cpp over HTTP on loopback, in this process or in one of its own.
 
 The server is `xllamacpp`'s, OpenAI-compatible; it runs on threads of its own that hold no Python lock, and is asked through
 the same client as any other server.  `python -m surefoot.models.embedded.llama_cpp --port N` serves until it is told to end.
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import httpx
+from pydantic_core import from_json
 
 from surefoot.errors import BadInput, SurefootError
 from surefoot.models.openai.options import Options
@@ -29,7 +30,7 @@ else:
 
 
 class Embedded(NamedTuple):
-    """A model of this package, and how it is best served."""
+    """A model of this package, or a micro model, and how it is best served."""
 
     name: str
     slots: int
@@ -44,6 +45,8 @@ PONDER = Embedded("ponder", slots=48, context=512)
 """Slots for many streams at once, which is how thinking is measured."""
 MODELS = {model.name: model for model in (PEBBLE, PONDER)}
 NAME = PEBBLE.name
+MICRO = "micro"
+"""What models of a user's own are called."""
 THREADS = 1
 """Threads that compute.  These models are so small that a second one gains nothing on idle cores; on busy ones the two wait
 for each other after every small matrix, and both take ten times as long."""
@@ -74,16 +77,37 @@ def weights(name: str = NAME) -> Path:
     return WEIGHTS / name / f"{name}.gguf"
 
 
-def embedded_options(name: str = NAME) -> Options:
-    """How the client has to ask the server of an embedded model."""
-    slots = MODELS[name].slots
+class MicroModel(NamedTuple):
+    """A model of one task, as `surefoot.training.distil` makes them."""
+
+    path: Path
+    served: Embedded
+
+    @classmethod
+    def at(cls, folder: str | Path) -> Self:
+        """Find a model's weights, and read how long its texts may be; `BadInput` for a folder without either."""
+        path, config = Path(folder) / f"{MICRO}.gguf", Path(folder) / "config.json"
+        try:
+            positions = from_json(config.read_bytes())["max_position_embeddings"]
+        except (OSError, ValueError, KeyError, TypeError):
+            positions = None
+        if not path.is_file() or type(positions) is not int or positions < 1:
+            raise BadInput(
+                f"a micro model is a folder with {path.name} and config.json, as surefoot.training.distil writes them, not {str(folder)!r}"
+            )
+        return cls(path, Embedded(MICRO, PEBBLE.slots, positions))
+
+
+def embedded_options(model: str | Embedded = NAME) -> Options:
+    """How the client has to ask the server of an embedded model, of MODELS by its name."""
+    slots = (MODELS[model] if isinstance(model, str) else model).slots
     return Options(extra=FULL_DISTRIBUTION, max_n=slots, max_batch=4 * slots)
 
 
 class EmbeddedServer:
     """A llama.cpp server on loopback; `url` is where it listens.  It ends with the `with` block, or with the process.
 
-    `name` is one of MODELS, which says how many `slots` there are unless that is given; `model` serves another file instead
+    `name` is one of MODELS, or any `Embedded`, which says how many `slots` there are unless that is given; `model` serves another file instead
     of its weights.  A `draft` proposes tokens; greedy answers stay the same.
     """
 
@@ -91,24 +115,25 @@ class EmbeddedServer:
         self,
         model: Path | None = None,
         *,
-        name: str = NAME,
+        name: str | Embedded = NAME,
         port: int = 0,
         slots: int | None = None,
         threads: int = THREADS,
         draft: DraftFile | None = None,
     ) -> None:
-        if name not in MODELS:
+        if isinstance(name, str) and name not in MODELS:
             raise BadInput(f"the embedded models are {', '.join(MODELS)}, not {name!r}")
+        served = MODELS[name] if isinstance(name, str) else name
         if not 0 <= port < 65536:
             raise BadInput(f"a port is a number from 0 to 65535, not {port!r}")
         if MISSING is not None:
-            raise NoEmbeddedModel(_why(name, MISSING))
-        path = model or weights(name)
+            raise NoEmbeddedModel(_why(served.name, MISSING))
+        path = model or weights(served.name)
         if not path.exists():
             raise NoEmbeddedModel(f"the weights of the embedded model are missing: {str(path)!r}")
         try:
             self._server: xllamacpp.Server | None = xllamacpp.Server(
-                _parameters(path, MODELS[name], port, slots, threads, draft)
+                _parameters(path, served, port, slots, threads, draft)
             )
         except RuntimeError as error:
             raise NoEmbeddedModel(f"llama.cpp cannot serve {str(path)!r} on port {port}: {error}") from None

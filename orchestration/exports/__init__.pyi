@@ -4,6 +4,8 @@ from .exporting import export, exported
 from .rows import (
     CandidateVotes,
     ExportedCall,
+    ExportedExample,
+    ExportedMessage,
     ExportedResult,
     ExportedRow,
     ExportedRung,
@@ -18,6 +20,8 @@ __all__ = [
     "CandidateVotes",
     "ExportTable",
     "ExportedCall",
+    "ExportedExample",
+    "ExportedMessage",
     "ExportedResult",
     "ExportedRow",
     "ExportedRung",

@@ -87,5 +87,13 @@ async def _rows(redis: Redis, job: str, table: ExportTable, task: Given) -> Asyn
         else:
             if words is None and (known := task_known(piece.job, task)) is not None:
                 words = guarded(known)
-            async for step in tables.steps(redis, piece, words):
-                yield step
+            if table == "steps":
+                async for step in tables.steps(redis, piece, words):
+                    yield step
+            elif words is None:
+                raise BadInput(
+                    f"what job {job!r} was asked only its task {piece.job.task!r} knows: give it, on the command line by --task"
+                )
+            else:
+                async for example in tables.examples(redis, piece, words):
+                    yield example

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-ExportTable = Literal["results", "steps", "turns", "samples"]
-"""The tables: jobs as a whole, decided steps, the turns of agents, and the raw samples that were kept."""
+ExportTable = Literal["results", "steps", "turns", "samples", "examples"]
+"""The tables: jobs as a whole, decided steps, the turns of agents, the raw samples that were kept, and prompts with their elected answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +148,30 @@ class ExportedSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedMessage:
+    """One message of a prompt."""
+
+    role: str
+    """Empty where the prompt is one text and no chat."""
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedExample:
+    """What was asked at a step, and a text that says what was elected: an example to train on."""
+
+    job: str
+    part: int | None
+    step: int
+    """As in the table of steps."""
+    view: int
+    """Of the task's ways to ask; a step has a row for each of them."""
+    prompt: list[ExportedMessage]
+    answer: str
+    """As a model writes it: the task reads the elected answer from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedResult:
     """One job as a whole, finished or not: what its report says, in columns."""
 
@@ -207,9 +231,15 @@ class ExportedResult:
     """The hash chain's head: two runs that decided the same steps have the same."""
 
 
-ExportedRow = ExportedResult | ExportedStep | ExportedTurn | ExportedSample
+ExportedRow = ExportedResult | ExportedStep | ExportedTurn | ExportedSample | ExportedExample
 
 KINDS: Mapping[ExportTable, type[ExportedRow]] = MappingProxyType(
-    {"results": ExportedResult, "steps": ExportedStep, "turns": ExportedTurn, "samples": ExportedSample}
+    {
+        "results": ExportedResult,
+        "steps": ExportedStep,
+        "turns": ExportedTurn,
+        "samples": ExportedSample,
+        "examples": ExportedExample,
+    }
 )
 """The rows of each table."""

@@ -1,6 +1,7 @@
 """The rows of each table, read from the journal: one segment, one turn or one step's samples in memory at a time."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -8,9 +9,11 @@ from redis.asyncio import Redis
 
 from surefoot.agents.agent.state import ANSWERS, Allowed, DecidedCalls, Seen, Summary
 from surefoot.agents.tasks.codec import read_back
+from surefoot.agents.tasks.optional import Guesses
 from surefoot.agents.tasks.plain_values import canonical
 from surefoot.agents.tasks.task import Task
 from surefoot.errors import BadInput
+from surefoot.models.base import Prompt
 from surefoot.orchestration.journal import stitched
 from surefoot.orchestration.journal.jobs import Job, Keys, UnreadableJob, listed, load
 from surefoot.orchestration.journal.records import CorruptJournal, frozen
@@ -22,11 +25,14 @@ from surefoot.orchestration.reporting import answer_line, read_report, records
 from surefoot.orchestration.task_of_job import AGENTS, task_known
 from surefoot.orchestration.workers.stitched import read_stitched
 from surefoot.printable import printable
+from surefoot.voting.flags import NotAnAnswer
 from surefoot.voting.samples import Usage
 
 from .rows import (
     CandidateVotes,
     ExportedCall,
+    ExportedExample,
+    ExportedMessage,
     ExportedResult,
     ExportedRung,
     ExportedSample,
@@ -170,6 +176,56 @@ async def samples(redis: Redis, piece: JobPart) -> AsyncGenerator[ExportedSample
             break  # decided since the job was read, or taken back
         for entry in await kept(redis, piece.job, step) or ():
             yield _sample(piece, step, entry)
+
+
+async def examples(redis: Redis, piece: JobPart, task: Task[Any, Any]) -> AsyncIterator[ExportedExample]:
+    """Ask again what was asked at each step that an election decided, in each view, and write its answer as a model would.
+
+    Raises `BadInput` for prompts with pictures, and for a task that reads none of its answers from what it writes.
+    """
+    state = read_back(task.state_codec, piece.job.start.state)
+    async for record in records(redis, piece.job):
+        answer = read_back(task.answer_codec, record.answer)
+        after = task.advance(state, answer)
+        if record.votes or record.others:
+            written = [
+                (view, text)
+                for view in range(task.views)
+                if (text := _as_written(task, state, after, answer, view)) is not None
+            ]
+            if not written:
+                raise BadInput(
+                    f"task {task.name!r} does not read the answer to step {piece.first + record.step} from what its `show` writes: give it a `guess`"
+                )
+            for view, text in written:
+                yield ExportedExample(
+                    job=piece.whole,
+                    part=piece.part,
+                    step=piece.first + record.step,
+                    view=view,
+                    prompt=_messages(task.ask(state, view)),
+                    answer=text,
+                )
+        state = after
+
+
+def _as_written(task: Task[Any, Any], state: Any, after: Any, answer: Any, view: int) -> str | None:
+    """Return a text from which the task reads this answer; None if neither its guess nor what it shows is one."""
+    guess = task.guess(state, after, view) if isinstance(task, Guesses) else None
+    for written in (guess, task.show(answer)):
+        if written is not None:
+            with suppress(NotAnAnswer):
+                if task.read(written, state, view) == answer:
+                    return written
+    return None
+
+
+def _messages(prompt: Prompt) -> list[ExportedMessage]:
+    if isinstance(prompt, str):
+        return [ExportedMessage(role="", content=prompt)]
+    if any(message.pictures for message in prompt):
+        raise BadInput("examples are texts: this job's prompts have pictures")
+    return [ExportedMessage(role=message.role, content=message.content) for message in prompt]
 
 
 def _sample(piece: JobPart, step: int, entry: Mapping[str, Any]) -> ExportedSample:

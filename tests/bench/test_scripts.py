@@ -127,11 +127,12 @@ def test_the_picture_shows_the_display_and_the_report(tmp_path: Path) -> None:
 def test_every_script_is_run_here_or_on_a_real_vllm() -> None:
     scripts = {path.name for path in BENCH.glob("*.py") if "__main__" in path.read_text()}
     # inside.py needs torch and has a test of its own, as quixbugs.py has with a checkout to work on; beside.py and scale.py run their jobs, proxy.py
-    # its servers; draft_laws.py and rl.py need TRL, and inspect_votes.py inspect_ai: tests/inspect_logs runs it
+    # its servers; distil.py, draft_laws.py and rl.py need torch or TRL, and inspect_votes.py inspect_ai: tests/inspect_logs runs it
     assert scripts == {
         *WHOLE,
         *TIMED,
         "beside_job.py",
+        "distil.py",
         "draft_laws.py",
         "inside.py",
         "inspect_votes.py",

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,26 @@ async def test_a_closed_server_no_longer_answers() -> None:
         pass
     with pytest.raises(ModelUnavailable):
         async with open_model(server.url):
+            pass
+
+
+async def test_a_micro_model_is_served_from_its_folder(tmp_path: Path) -> None:
+    shutil.copy(weights(), tmp_path / "micro.gguf")
+    shutil.copy(weights().with_name("config.json"), tmp_path)
+    task = Towers(10, "compact")
+    async with open_model(f"micro:{tmp_path}") as model:
+        assert model.name == "micro"
+        ((_, sample),) = [one async for one in model.sample([Ask(task.ask(task.start()), 0.0, 40, 0)])]
+    assert task.read(sample.text, task.start())[0] == (1, 0, 1)
+
+
+@pytest.mark.parametrize("config", [None, "{}", "nothing", '{"max_position_embeddings": "long"}'])
+async def test_a_folder_without_a_micro_model_is_refused(config: str | None, tmp_path: Path) -> None:
+    shutil.copy(weights(), tmp_path / "micro.gguf")
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(BadInput, match="a micro model is a folder with"):
+        async with open_model(f"micro:{tmp_path}"):
             pass
 
 

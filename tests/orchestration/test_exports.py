@@ -17,9 +17,11 @@ from pydantic_core import from_json, to_json
 import surefoot
 from surefoot import Agent, BadInput, Settings, Towers
 from surefoot.models import Ask, Call, write_calls
-from surefoot.models.doubles import towers_double
+from surefoot.models.doubles import Double, towers_double
 from surefoot.orchestration.exports import (
     CandidateVotes,
+    ExportedExample,
+    ExportedMessage,
     ExportedResult,
     ExportedSample,
     ExportedStep,
@@ -37,7 +39,7 @@ from surefoot.tools import ToolFailed
 from surefoot.voting import Sample, Usage
 
 ROOT = Path(__file__).parents[2]
-TABLES: tuple[ExportTable, ...] = ("results", "steps", "turns", "samples")
+TABLES: tuple[ExportTable, ...] = ("results", "steps", "turns", "samples", "examples")
 UNSURE = towers_double(error=0.15, invalid=0.05)
 KS = Settings(k=3, segment=50)
 
@@ -171,6 +173,61 @@ async def test_the_samples_that_were_kept_add_up_to_the_tallies(redis_url: str, 
             thrown = Counter(row.flag for row in drawn if row.flag is not None)
             assert thrown == {flag.reason: flag.samples for flag in step.flags}
             assert all((row.ballot is None) == (row.flag is not None) for row in drawn)
+
+
+async def test_examples_ask_again_in_every_view_and_answer_as_was_elected(
+    redis_url: str, tmp_path: Path
+) -> None:
+    task = surefoot.Columns((87, 64))
+    model = Double(
+        lambda prompt: f"{eval(prompt[1].content):02d}", lambda prompt, which: f"{which % 100:02d}", error=0.2
+    )
+    await surefoot.run(task, KS, model=model, redis=redis_url, job="paper")
+    rows: list[ExportedExample] = await both("paper", "examples", tmp_path, redis_url)
+    assert [(row.step, row.view) for row in rows] == [(step, view) for step in range(4) for view in range(2)]
+    assert [message.role for message in rows[0].prompt] == ["system", "user"]
+    assert [row.prompt[1].content for row in rows[:2]] == ["7 * 4 + 0 + 0", "4 * 7 + 0 + 0"]
+    assert [row.answer for row in rows] == ["28", "28", "44", "44", "36", "36", "55", "55"]
+
+
+async def test_examples_are_written_as_each_view_reads_them(redis_url: str, tmp_path: Path) -> None:
+    """In another view of the towers the pegs have other names, so that an answer is another text."""
+    await towers(redis_url, disks=4)
+    rows: list[ExportedExample] = await both("tall", "examples", tmp_path, redis_url)
+    task = Towers(4, "compact")
+    state, found = task.start(), iter(rows)
+    for _ in range(15):
+        read = {task.read(row.answer, state, row.view) for row in (next(found) for _ in range(task.views))}
+        (answer,) = read
+        state = task.advance(state, answer)
+    assert task.solved(state) and next(found, None) is None
+    assert len({row.answer for row in rows[:3]}) == 3
+    assert rows[0].prompt == [ExportedMessage(role="", content=task.ask(task.start()))]
+
+
+async def test_examples_of_a_job_whose_task_nobody_knows_are_refused(redis_url: str, tmp_path: Path) -> None:
+    class Named(Towers):
+        name = "named"
+
+    await surefoot.run(Named(3, "compact"), KS, model=UNSURE, redis=redis_url, job="tall")
+    with pytest.raises(BadInput, match="only its task 'named' knows"):
+        await export("tall", tmp_path / "x.jsonl", table="examples", redis=redis_url)
+
+
+async def test_an_answer_that_is_shown_in_other_words_than_it_is_read_is_no_example(
+    redis_url: str, tmp_path: Path
+) -> None:
+    class Wordy(surefoot.Columns):
+        guess = None  # type: ignore[assignment]
+
+        def show(self, answer: Any) -> str:
+            return f"carry {answer[0]}"
+
+    task = Wordy((8, 7))
+    double = Double(lambda prompt: "56", lambda prompt, which: "57")
+    await surefoot.run(task, KS, model=double, redis=redis_url, job="wordy")
+    with pytest.raises(BadInput, match="give it a `guess`"):
+        await export("wordy", tmp_path / "x.jsonl", table="examples", task=task, redis=redis_url)
 
 
 class Scripted:

@@ -36,6 +36,8 @@ class Identity(NamedTuple):
     shape: Shape
     tags: tuple[str, ...] = ()
     """Tokens after `<eos>`; they are not special: whoever reads the text sees them."""
+    chat: str = CHAT_TEMPLATE
+    """How the messages of a chat become a text."""
 
     @property
     def gguf(self) -> str:
@@ -114,7 +116,7 @@ def write_gguf(state: dict[str, Tensor], identity: Identity, path: Path) -> None
     writer.add_rope_dimension_count(shape.head_width)
     writer.add_rope_freq_base(shape.rope_theta)
     writer.add_vocab_size(shape.vocabulary)
-    add_gguf_tokenizer(writer, identity.tags)
+    add_gguf_tokenizer(writer, identity)
     for name, weight in state.items():
         array = (interleaved(weight, shape.heads) if is_rotated(name) else weight).contiguous().numpy()
         if array.ndim == 2:
@@ -128,9 +130,9 @@ def write_gguf(state: dict[str, Tensor], identity: Identity, path: Path) -> None
     writer.close()
 
 
-def add_gguf_tokenizer(writer: gguf.GGUFWriter, tags: tuple[str, ...]) -> None:
+def add_gguf_tokenizer(writer: gguf.GGUFWriter, identity: Identity) -> None:
     """Describe the tokenizer to llama.cpp."""
-    characters = byte_characters()
+    characters, tags = byte_characters(), identity.tags
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list([*characters, EOS_TEXT, *tags])
@@ -142,7 +144,7 @@ def add_gguf_tokenizer(writer: gguf.GGUFWriter, tags: tuple[str, ...]) -> None:
     writer.add_eos_token_id(EOS)
     writer.add_add_bos_token(False)
     writer.add_add_eos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(identity.chat)
 
 
 def read_gguf(path: Path, shape: Shape | None = None) -> Pebble:
@@ -224,17 +226,17 @@ def tokenizer(tags: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def tokenizer_config(shape: Shape) -> dict[str, Any]:
+def tokenizer_config(identity: Identity) -> dict[str, Any]:
     """Return tokenizer_config.json."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": shape.positions,
+        "model_max_length": identity.shape.positions,
         "bos_token": None,
         "eos_token": EOS_TEXT,
         "pad_token": EOS_TEXT,
         "add_bos_token": False,
         "clean_up_tokenization_spaces": False,
-        "chat_template": CHAT_TEMPLATE,
+        "chat_template": identity.chat,
     }
 
 
@@ -247,7 +249,7 @@ def export(checkpoint: Path, out: Path, identity: Identity) -> None:
         "config.json": config(shape),
         "generation_config.json": {"eos_token_id": EOS, "pad_token_id": EOS},
         "tokenizer.json": tokenizer(identity.tags),
-        "tokenizer_config.json": tokenizer_config(shape),
+        "tokenizer_config.json": tokenizer_config(identity),
     }.items():
         (out / name).write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n")
     partial = out / f"{identity.gguf}.partial"

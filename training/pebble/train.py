@@ -101,8 +101,10 @@ def backward(
     return loss, wrong / len(rows)
 
 
-def optimizers(model: Pebble, muon_lr: float, adam_lr: float) -> list[torch.optim.Optimizer]:
-    """Return Muon for the layers' matrices and AdamW for all other parameters."""
+def optimizers(model: Pebble, muon_lr: float | None, adam_lr: float) -> list[torch.optim.Optimizer]:
+    """Return Muon for the layers' matrices and AdamW for all other parameters; without a rate for Muon AdamW for all."""
+    if muon_lr is None:
+        return [torch.optim.AdamW(model.parameters(), lr=adam_lr, betas=(0.9, 0.98), fused=True)]
     matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in chosen]
@@ -127,7 +129,7 @@ def train(
     chunk: int,
     threads: int,
     limit_s: float,
-    muon_lr: float,
+    muon_lr: float | None,
     adam_lr: float,
 ) -> None:
     """Train, print a line per 50 steps, and write `out`/model.safetensors (every 500 steps and at the end).
