@@ -56,7 +56,7 @@ What each run chooses anew, as keyword arguments of `run`, `resume`, `events` an
 
 | argument | usual | meaning |
 | --- | --- | --- |
-| `model` | `"pebble"` | `pebble`, `pebble-numpy` or `ponder` (embedded), the URL of a server, those of [several](replicas.md), or a `Model` |
+| `model` | `"pebble"` | `pebble`, `pebble-numpy` or `ponder` (embedded), `micro:FOLDER` (a [micro agent](distil.md)), the URL of a server, those of [several](replicas.md), or a `Model` |
 | `redis` | `None` | a URL or a client; None starts the embedded one |
 | `job` | made up | a name; a job of that name is taken up where it stands |
 | `speculate` | `None` | a `Speculation`; see below |

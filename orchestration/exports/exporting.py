@@ -30,6 +30,7 @@ async def export(
     """Write a table of one or several jobs to a file, or a log of inspect_ai, and return the number of rows or of samples.
 
         await export("tall", "steps.jsonl")                                  # lines of JSON
+        await export("tall", "examples.jsonl", table="examples")             # prompts with their elected answers
         await export(["a", "b"], "results.parquet", table="results")         # Parquet, `surefoot[parquet]`
         await export("agent-1", "agent-1.eval")                              # a log for `inspect view`, `surefoot[inspect]`
 
