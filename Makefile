@@ -337,7 +337,7 @@ test-train: $(TRAIN)/.installed  ## rollouts, recipes and resumed training on re
 distil: $(TRAIN)/.installed  ## a micro model of long multiplication from the verdicts of one voted job, and 10,000 chained steps on it; about 10 minutes
 	$(TRAIN)/bin/python bench/distil.py --results bench/results
 
-rl: $(TRAIN)/.installed  ## ponder trained by each recipe and its ablations, 3 seeds, measured on held-out problems of all difficulties; about 40 minutes
+rl: $(TRAIN)/.installed  ## ponder trained by each recipe and its ablations, 3 seeds, measured on held-out problems of all difficulties; two hours and more
 	$(TRAIN)/bin/python bench/rl.py --results bench/results
 
 draft-laws: $(TRAIN)/.installed  ## 35 micro drafts of ponder, laws of their acceptance, and lengths chosen for llama.cpp beside all lengths; about 20 minutes

@@ -27,7 +27,7 @@ from servers import redis_server
 import surefoot
 from surefoot.models import Model
 from surefoot.orchestration.exports import export
-from surefoot.training.distil.examples import as_text, is_held_out, read_examples, same_system
+from surefoot.training.distil.examples import as_text, is_held_out, read_examples, shared_instructions
 from surefoot.training.distil.train import STEPS, DistilReport, count_wrong, distil
 from surefoot.voting import Uncalibrated, Unreachable
 
@@ -119,8 +119,8 @@ def learned(files: list[Path], folder: Path, steps: int) -> tuple[DistilReport, 
     """Train on the examples; return what came of it, and how many prompts that were shown are asked again, and answered wrong."""
     examples, ambiguous = read_examples(files)
     report = distil(examples, folder, steps=steps, ambiguous=ambiguous)
-    system = not same_system(examples)
-    shown = [each for each in examples if not is_held_out(as_text(each.messages, system=system))]
+    known = shared_instructions(examples)
+    shown = [each for each in examples if not is_held_out(as_text(each.messages, known))]
     again = random.Random(0).sample(shown, min(SHOWN, len(shown)))
     return report, len(again), asyncio.run(count_wrong(folder, again))
 

@@ -14,7 +14,7 @@ from surefoot.training.distil.examples import (
     as_text,
     is_held_out,
     read_examples,
-    same_system,
+    shared_instructions,
 )
 
 
@@ -31,16 +31,16 @@ def test_each_prompt_is_learned_once_with_the_answer_that_it_has_most_often(tmp_
     examples, ambiguous = read_examples([file])
     assert [(each.messages[1][1], each.answer) for each in examples] == [("1 + 1", "2"), ("2 + 1", "3")]
     assert ambiguous == 1
-    assert same_system(examples)
-    assert as_text(examples[0].messages, system=False) == "1 + 1"
-    assert as_text(examples[0].messages, system=True) == "Add.1 + 1"
+    assert shared_instructions(examples) == ("Add.",)
+    assert as_text(examples[0].messages, ("Add.",)) == "1 + 1"
+    assert as_text(examples[0].messages) == "Add.1 + 1"
 
 
 def test_a_system_message_that_differs_is_part_of_the_prompt(tmp_path: Path) -> None:
     file = tmp_path / "examples.jsonl"
     file.write_text("\n".join([line("1 + 1", "2"), line("1 + 1", "0", system="Subtract.")]))
     examples, ambiguous = read_examples([file])
-    assert len(examples) == 2 and not ambiguous and not same_system(examples)
+    assert len(examples) == 2 and not ambiguous and shared_instructions(examples) == ()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,8 @@ def test_texts_that_are_too_long_are_refused() -> None:
 def test_a_small_task_is_learned_and_served(tmp_path: Path) -> None:
     """Say the digit that was said, of 300 prompts: what was kept from it is answered right, too."""
     file, out = tmp_path / "examples.jsonl", tmp_path / "micro"
-    file.write_text("\n".join(line(f"{n:03d} says {n % 10}", str(n % 10)) for n in range(300)))
+    rules = 'Don\'t reason:\n\tsay the "digit" \\ and nothing else. {{ x }} {% if %}'
+    file.write_text("\n".join(line(f"{n:03d} says {n % 10}", str(n % 10), rules) for n in range(300)))
     command = [sys.executable, "-m", "surefoot.training.distil.train", str(file), "--out", str(out)]
     done = subprocess.run([*command, "--steps", "200"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

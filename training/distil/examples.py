@@ -67,14 +67,15 @@ def read_examples(files: Sequence[Path]) -> tuple[list[DistilExample], int]:
     return examples, sum(len(answers) > 1 for answers in found.values())
 
 
-def same_system(examples: Iterable[DistilExample]) -> bool:
-    """Whether all prompts have the same system messages: these then say nothing that tells one prompt from another, and are left out."""
-    return len({tuple(text for role, text in each.messages if role == "system") for each in examples}) == 1
+def shared_instructions(examples: Iterable[DistilExample]) -> tuple[str, ...]:
+    """Return the system messages, if all prompts have the same: they tell no prompt from another, and a model that knows one task does without them."""
+    found = {tuple(text for role, text in each.messages if role == "system") for each in examples}
+    return found.pop() if len(found) == 1 else ()
 
 
-def as_text(messages: Messages, *, system: bool) -> str:
-    """Return a prompt as the model reads it: its messages one after the other, system messages only if asked for."""
-    return "".join(text for role, text in messages if system or role != "system")
+def as_text(messages: Messages, without: Sequence[str] = ()) -> str:
+    """Return a prompt as the model reads it: its messages one after the other, without these system messages."""
+    return "".join(text for role, text in messages if role != "system" or text not in without)
 
 
 def is_held_out(text: str) -> bool:

@@ -30,7 +30,7 @@ from surefoot.training.pebble.export import CHAT_TEMPLATE, Identity, export
 from surefoot.training.pebble.model import Pebble, Shape
 from surefoot.training.pebble.train import TokenRow, train
 
-from .examples import LONGEST, DistilExample, as_text, is_held_out, read_examples, same_system
+from .examples import LONGEST, DistilExample, as_text, is_held_out, read_examples, shared_instructions
 
 WIDTH, LAYERS, HEADS = 96, 4, 4
 STEPS, BATCH, CHUNK, ADAM_LR = 3000, 64, 32, 0.003
@@ -58,8 +58,8 @@ class DistilReport(NamedTuple):
 
 def identity_of(examples: Sequence[DistilExample]) -> Identity:
     """Return the sizes of a model for these examples; `BadInput` for texts that are too long for one."""
-    alike = same_system(examples)
-    longest = max(len((as_text(each.messages, system=not alike) + each.answer).encode()) for each in examples)
+    known = shared_instructions(examples)
+    longest = max(len((as_text(each.messages, known) + each.answer).encode()) for each in examples)
     if longest > LONGEST:
         raise BadInput(f"a micro model reads {LONGEST:,} bytes at most; the longest example has {longest:,}")
     shape = Shape(
@@ -69,12 +69,7 @@ def identity_of(examples: Sequence[DistilExample]) -> Identity:
         hidden=32 * -(-WIDTH * 11 // 4 // 32),  # whole blocks of q8_0
         positions=max(64, 2 ** math.ceil(math.log2(longest + 1))),
     )
-    chat = (
-        leaving_out([text for role, text in examples[0].messages if role == "system"])
-        if alike
-        else CHAT_TEMPLATE
-    )
-    return Identity(llama_cpp.MICRO, shape, chat=chat)
+    return Identity(llama_cpp.MICRO, shape, chat=leaving_out(known) if known else CHAT_TEMPLATE)
 
 
 def leaving_out(texts: Sequence[str]) -> str:
@@ -101,8 +96,8 @@ def distil(
 ) -> DistilReport:
     """Train a model, write it to `out` for transformers and for llama.cpp, and measure it on what it was not shown."""
     began, cpu = time.monotonic(), time.process_time()
-    identity, system = identity_of(examples), not same_system(examples)
-    texts = [as_text(each.messages, system=system) for each in examples]
+    identity, known = identity_of(examples), shared_instructions(examples)
+    texts = [as_text(each.messages, known) for each in examples]
     kept = [each for each, text in zip(examples, texts, strict=True) if is_held_out(text)]
     shown = [(text, each.answer) for each, text in zip(examples, texts, strict=True) if not is_held_out(text)]
     if not shown:
