@@ -16,7 +16,6 @@ import asyncio
 import random
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,11 +74,13 @@ class Decided(NamedTuple):
     who: str
     report: surefoot.Report | None
     """None where votes stalled, or the model errs too often for any k."""
+    why: str = ""
+    """The error then."""
 
     def row(self) -> list[str]:
         report = self.report
         if report is None:
-            return [self.who, "0", "no", *[""] * 5]
+            return [self.who, "0", f"no, {self.why}", *[""] * 5]
         risk = "" if report.risk is None else f"{report.risk:.2g}"
         return [
             self.who,
@@ -110,9 +111,10 @@ async def decided(
     """Multiply, by votes or with a given k; a vote that stalls ends the job, and is shown as that."""
     settings = surefoot.Settings(k=k) if k else surefoot.Settings(reliability=RELIABILITY)
     task = unaudited(surefoot.Columns(factors))
-    with suppress(surefoot.Stalled, Uncalibrated, Unreachable, surefoot.Unsupported):
+    try:
         return Decided(who, await surefoot.run(task, settings, model=model, redis=redis, job=who))
-    return Decided(who, None)
+    except (surefoot.Stalled, Uncalibrated, Unreachable, surefoot.Unsupported) as error:
+        return Decided(who, None, type(error).__name__)
 
 
 def learned(files: list[Path], folder: Path, steps: int) -> tuple[DistilReport, int, int]:

@@ -105,4 +105,4 @@ def test_the_bench_runs(tmp_path: Path) -> None:
     # So few steps teach nothing: the votes stall, and the page says so.
     assert done.returncode == 1, done.stderr
     page = (tmp_path / "distil.md").read_text()
-    assert "| the double, by votes | 36 | yes |" in page and "| the micro model, by votes | 0 | no |" in page
+    assert "| the double, by votes | 36 | yes |" in page and "| the micro model, by votes | 0 | no, " in page
