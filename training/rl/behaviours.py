@@ -10,8 +10,8 @@ import argparse
 import json
 import random
 import time
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -21,9 +21,7 @@ from surefoot.training.ponder.data import DONE, LABELS, TAGS, opening
 from surefoot.training.ponder.problems import DIFFICULTIES, TrainingProblem
 from surefoot.training.ponder.steps import steps_of
 
-from .fine_tuning import LONGEST, TOGETHER, PromptCompletion, fine_tune
-from .recipes import TrainingSample
-from .rollouts import FusedLlama
+from .fine_tuning import PromptCompletion, fine_tune, shortest_right
 from .rounds import ponders
 
 LESSONS = 3200
@@ -59,33 +57,6 @@ def lessons(seed: int, count: int = LESSONS) -> list[PromptCompletion]:
     return found
 
 
-def right_traces(
-    model: Any, tokenizer: Any, *, hints: bool, problems: int, seed: int
-) -> tuple[list[PromptCompletion], int]:
-    """Draw a trace to each problem, with a hint or without, and return the right ones without hints, and all tokens that were drawn."""
-    engine = FusedLlama(model)
-    rng = random.Random(f"traces {seed}")
-    found: list[PromptCompletion] = []
-    tokens = 0
-    for _ in range(0, problems, 8 * TOGETHER):
-        asked = [ponders(DIFFICULTIES[n % len(DIFFICULTIES)], rng) for n in range(8 * TOGETHER)]
-        drawn = engine.draw(
-            [tokenizer(hinted(each) if hints else each.prompt)["input_ids"] for each in asked],
-            group=1,
-            limit=LONGEST,
-            temperature=1.0,
-            end=tokenizer.eos_token_id,
-            seed=rng.getrandbits(32),
-        )
-        tokens += sum(len(one.tokens) for one in drawn)
-        for problem, one in zip(asked, drawn, strict=True):
-            ended = one.tokens[-1] == tokenizer.eos_token_id
-            text = tokenizer.decode(one.tokens[: len(one.tokens) - ended])
-            if TrainingSample(problem, text, len(one.tokens), ended).right:
-                found.append(PromptCompletion(problem.prompt, text))
-    return found, tokens
-
-
 def main() -> None:
     """Train the teacher, let it write, and train ponder on what it wrote."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -99,12 +70,14 @@ def main() -> None:
     start = teacher = WEIGHTS / "ponder"
     if given.hints:
         teacher = fine_tune(start, lessons(given.seed), given.out / "teacher", seed=given.seed)
-    examples, tokens = right_traces(
+    examples, tokens = shortest_right(
         AutoModelForCausalLM.from_pretrained(teacher),
         AutoTokenizer.from_pretrained(start),
-        hints=given.hints,
+        difficulties=DIFFICULTIES,
         problems=given.problems,
+        group=1,  # all that are right
         seed=given.seed,
+        asked_as=hinted if given.hints else attrgetter("prompt"),
     )
     fine_tune(start, examples, given.out, seed=given.seed, epochs=EPOCHS)
     run = {

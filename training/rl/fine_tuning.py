@@ -7,7 +7,8 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from surefoot.models.embedded import WEIGHTS
 from surefoot.training.pebble.export import export
 from surefoot.training.ponder import data
 from surefoot.training.ponder.export import PONDER
+from surefoot.training.ponder.problems import TrainingProblem
 
 from .beginnings import marked
 from .recipes import TrainingSample
@@ -31,8 +33,8 @@ EXAMPLES = 1600
 BATCH = 32
 LONGEST = 480
 """Tokens of a response that is left alone: the model's own limit."""
-TOGETHER = 16
-"""Problems drawn at a time."""
+TOGETHER = 128
+"""Responses drawn at a time."""
 ALONE = data.Mix(at_once=0.0, closed=0.0, cut=0.0)
 """Examples whose thoughts nobody closes from outside."""
 RIVAL_PROBLEMS, RIVAL_GROUP, RIVAL_EPOCHS = 192, 8, 8
@@ -72,17 +74,28 @@ def action_examples(difficulties: Sequence[str], seed: int, count: int = EXAMPLE
 
 
 def shortest_right(
-    model: Any, tokenizer: Any, *, difficulty: str, problems: int, group: int, seed: int
+    model: Any,
+    tokenizer: Any,
+    *,
+    difficulties: Sequence[str],
+    problems: int,
+    group: int,
+    seed: int,
+    asked_as: Callable[[TrainingProblem], str] = attrgetter("prompt"),
 ) -> tuple[list[PromptCompletion], int]:
-    """Draw `group` responses to each problem and return the shortest right one of each that has any, and all tokens that were drawn."""
+    """Draw `group` responses to each problem and return the shortest right one of each that has any, and all tokens that were drawn.
+
+    `asked_as` writes what the model is given; what is returned has the problem's own prompt.
+    """
     engine = FusedLlama(model)
     rng = random.Random(f"shortest {seed}")
     found: list[PromptCompletion] = []
     tokens = 0
-    for _ in range(0, problems, TOGETHER):
-        asked = [ponders(difficulty, rng) for _ in range(TOGETHER)]
+    for first in range(0, problems, TOGETHER // group):
+        numbers = range(first, min(problems, first + TOGETHER // group))
+        asked = [ponders(difficulties[number % len(difficulties)], rng) for number in numbers]
         drawn = engine.draw(
-            [tokenizer(problem.prompt)["input_ids"] for problem in asked],
+            [tokenizer(asked_as(problem))["input_ids"] for problem in asked],
             group=group,
             limit=LONGEST,
             temperature=1.0,
@@ -154,7 +167,7 @@ def main() -> None:
     examples, tokens = shortest_right(
         AutoModelForCausalLM.from_pretrained(start),
         AutoTokenizer.from_pretrained(start),
-        difficulty=given.difficulty,
+        difficulties=[given.difficulty],
         problems=given.problems,
         group=RIVAL_GROUP,
         seed=given.seed,

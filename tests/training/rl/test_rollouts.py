@@ -277,13 +277,14 @@ def test_uncertainties_are_those_of_the_model(kind: Any, model: Any) -> None:
 
 def test_a_teacher_writes_with_hints_and_its_traces_have_none(model: Any, tokenizer: Any) -> None:
     from surefoot.training.ponder.problems import answer_of, held_out
-    from surefoot.training.rl.behaviours import hinted, lessons, right_traces
+    from surefoot.training.rl.behaviours import hinted, lessons
+    from surefoot.training.rl.fine_tuning import shortest_right
 
     assert hinted(TrainingProblem("48+67=", "115", "sum2")) == "A!48+67="  # 8+7 is tricky, 4+6 is not
     for each in lessons(0, 40):
         assert "!" in each.prompt and answer_of(each.completion)
         assert not re.search("wait|hmm|alternatively", each.completion)
-    found, _ = right_traces(model, tokenizer, hints=False, problems=128, seed=0)
+    found, _ = shortest_right(model, tokenizer, difficulties=DIFFICULTIES, problems=128, group=1, seed=0)
     assert 64 < len(found) <= 128
     assert not any("!" in each.prompt or held_out(each.prompt) for each in found)
 
@@ -302,7 +303,7 @@ def test_the_rivals_examples_are_right_and_the_warm_up_closes_every_second_one(
     from surefoot.training.ponder.problems import answer_of, held_out
     from surefoot.training.rl.fine_tuning import closing_examples, shortest_right
 
-    found, tokens = shortest_right(model, tokenizer, difficulty="sum2", problems=16, group=2, seed=0)
+    found, tokens = shortest_right(model, tokenizer, difficulties=["sum2"], problems=16, group=2, seed=0)
     assert found and tokens > sum(len(each.completion) for each in found)
     for each in found:
         a, b = each.prompt.removesuffix("=").split("+")
